@@ -1,0 +1,90 @@
+# make demo   set everything up, train a small model, serve it, onboard a person (ONCE=1 to exit after)
+# make test   set everything up, lint, type-check, run every Rust and Python test
+# make help   the rest
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ONCE   ?=
+JOBS   ?= 2
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export HF_HUB_OFFLINE := 1
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+.PHONY: help install build demo test lint types floors rust python docs test-slow test-gpu bench format clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "gustibus needs Python 3.11 or later; set PYTHON=..."; exit 1; }
+	@command -v cargo >/dev/null || { echo "gustibus needs Rust: no cargo on the PATH"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# What the demo needs; the tools of the tests come on top.
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/pip install -q -c constraints.txt maturin
+	$(BIN)/python scripts/requirements.py train serve | $(BIN)/pip install -q -c constraints.txt -r /dev/stdin
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python scripts/requirements.py dev | $(BIN)/pip install -q -c constraints.txt -r /dev/stdin
+	@touch $@
+
+RUST := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml
+$(VENV)/.built: $(RUST) $(VENV)/.run
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
+	@touch $@
+
+build: $(VENV)/.built ## compile the extension and install gustibus into the environment
+
+install: $(VENV)/.dev $(VENV)/.built ## everything that development needs
+
+demo: $(VENV)/.built ## train, serve, onboard a person, show three people's rankings
+	$(BIN)/gustibus demo $(if $(ONCE),--once)
+
+test: install lint types floors rust python docs ## every check, as CI runs it
+
+lint: install
+	cargo fmt --all --check
+	$(BIN)/ruff format --check python tests scripts
+	$(BIN)/ruff check python tests scripts
+	cargo clippy --workspace --all-targets --quiet -- -D warnings -A clippy::pedantic
+
+types: install
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest gustibus._core --concise
+
+floors: install
+	$(BIN)/lint-imports
+
+rust:
+	cargo test --workspace --release --quiet
+
+python: install
+	$(BIN)/pytest -q -n $(JOBS) --dist loadfile
+
+docs: install
+	$(BIN)/pytest -q --doctest-modules python/gustibus || test $$? -eq 5
+
+test-slow: install ## the long runs: 100 kills on each engine, acceptance at full size
+	$(BIN)/pytest -q -m slow
+
+test-gpu: install ## the tests that need a CUDA device
+	$(BIN)/pytest -q -m gpu
+
+bench: install ## short versions of the benchmarks
+	$(BIN)/python benchmarks/posterior.py
+	$(BIN)/python benchmarks/onboarding.py
+	$(BIN)/python benchmarks/serve.py
+
+format: install ## rewrite the sources in the house format
+	cargo fmt --all
+	$(BIN)/ruff format python tests scripts
+	$(BIN)/ruff check --fix python tests scripts
+
+clean: ## remove everything that was built or installed
+	rm -rf $(VENV) target demo

@@ -1,0 +1,1 @@
+"""gustibus: learn each person's own reward from comparisons."""

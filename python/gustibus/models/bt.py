@@ -1,0 +1,133 @@
+"""Pooled Bradley-Terry: one reward for everybody, the floor under every personal model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gustibus.models.base import (
+    MODELS,
+    Fitted,
+    PreferenceModel,
+    Progress,
+    TrainingSet,
+    check_features,
+    linear_linearize,
+    linear_margin,
+    linear_place,
+    linear_utility,
+)
+from gustibus.models.network import Network
+from gustibus.posterior import Answering, GaussianPrior, Posteriors
+from gustibus.types import F32, F64, I64
+
+
+@MODELS.add("bt", source="Bradley & Terry 1952", laws=("antisymmetric", "transitive"))
+@dataclass(frozen=True)
+class BradleyTerry:
+    """`r(x) = network(x)`, the same for everybody; the user vector is empty."""
+
+    network: Network
+    center: F32
+    """`(d,)` mean feature of the training items; its reward is the zero of the scale."""
+    answering: Answering
+
+    family: ClassVar[str] = "bt"
+    prompt_dim: ClassVar[int] = 0
+    representation_dim: ClassVar[int] = 1
+    user_dim: ClassVar[int] = 0
+
+    @property
+    def item_dim(self) -> int:
+        """Length of an item's feature vector."""
+        return len(self.center)
+
+    @cached_property
+    def prior(self) -> GaussianPrior:
+        """A distribution over nothing: there is one user vector, the empty one."""
+        return GaussianPrior(np.ones(1), np.zeros((1, 0)), np.zeros((1, 0, 0)))
+
+    def represent(self, items: F32, prompts: F32 | None = None) -> F32:
+        """`(n, d)` -> `(n, 1)`: the reward itself."""
+        del prompts
+        x = check_features("items", items, self.item_dim) - self.center
+        return np.asarray(self.network(x), np.float32)
+
+    def utility(self, users: F64, representations: F32) -> F64:
+        """`(*b, 0)`, `(n, 1)` -> `(*b, n)`."""
+        return linear_utility(users, representations)
+
+    def margin(self, users: F64, a: F32, b: F32) -> F64:
+        """Difference of two rewards."""
+        return linear_margin(users, a, b)
+
+    def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
+        """The reward, and a gradient in no dimension."""
+        return linear_linearize(user, representations)
+
+    def place(
+        self,
+        a: F32,
+        b: F32,
+        target: F64,
+        *,
+        weight: F64 | None = None,
+        starts: I64 | None = None,
+        covariance: bool = True,
+    ) -> Posteriors:
+        """The empty posterior for everybody, with the evidence of their answers."""
+        return linear_place(
+            self.prior, self.answering, a, b, target,
+            weight=weight, starts=starts, covariance=covariance,
+        )  # fmt: skip
+
+    def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """JSON parameters and arrays."""
+        network, arrays = self.network.save("reward")
+        params = {"reward": network, "lapse": self.answering.lapse, "tie": self.answering.tie}
+        return params, {**arrays, "center": self.center}
+
+    @classmethod
+    def load(cls, params: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> BradleyTerry:
+        """Inverse of `save`."""
+        network = Network.load(params["reward"], arrays, "reward")
+        return cls(network, arrays["center"], Answering(params["lapse"], params["tie"]))
+
+    @classmethod
+    def fit(
+        cls,
+        train: TrainingSet,
+        valid: TrainingSet | None = None,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        progress: Progress | None = None,
+        checkpoint: Path | None = None,
+        hidden: int = 0,
+        ridge: float | None = None,
+    ) -> Fitted:
+        """Maximum likelihood with a ridge on the reward.
+
+        Args:
+            train: comparisons of the seen people.
+            valid: comparisons of other people, which choose the ridge.
+            seed: of the initial network when there are hidden layers.
+            device: `auto`, `cpu` or `cuda`.
+            progress: called after every candidate ridge.
+            checkpoint: not used: the fit takes seconds.
+            hidden: hidden layers of the reward, each as wide as `min(d, 256)`; 0 is linear.
+            ridge: penalty in units of comparisons; None tries a range on `valid`.
+        """
+        del checkpoint
+        from gustibus.models.bt_fit import fit_reward
+
+        network, center, report = fit_reward(
+            train, valid, seed=seed, device=device, progress=progress, hidden=hidden, ridge=ridge
+        )
+        model: PreferenceModel = cls(network, center, Answering(lapse=0.0))
+        return Fitted(model, report)

@@ -1,0 +1,19 @@
+"""Array names and shape letters used everywhere.
+
+Letters in shape comments: `b` batch, `p` people, `n` responses, candidates or rows, `m` items,
+`d` item feature, `r` representation, `u` user vector, `g` groups of a prior, `s` evidence rows.
+Leading dimensions that merely broadcast are `*b`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32: TypeAlias = NDArray[np.float32]
+F64: TypeAlias = NDArray[np.float64]
+I32: TypeAlias = NDArray[np.int32]
+I64: TypeAlias = NDArray[np.int64]
+Bool: TypeAlias = NDArray[np.bool_]

@@ -1,0 +1,387 @@
+//! Damped Newton for one person and one Gaussian of the prior, in the smaller of two spaces.
+//!
+//! Steps use the second derivative of the log-likelihood, raised to zero where lapses make it
+//! negative, so that every step ascends; the covariance and the evidence use the Fisher information,
+//! which is never negative. The two agree when there are no lapses and no ties.
+
+use super::likelihood::Answering;
+use super::linalg::{
+    axpy, backward, cholesky, dot, forward, forward_rows, gram, log_det, mat_mul, mat_mul_t,
+    mat_t_vec, mat_vec, symmetrise, transpose,
+};
+use super::views::{Group, Person};
+
+/// When to stop.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stop {
+    pub(super) max_iter: usize,
+    /// Length of the remaining step in posterior standard deviations.
+    pub(super) tolerance: f64,
+}
+
+/// Where a person lies under one Gaussian of the prior.
+#[derive(Debug, Clone)]
+pub(super) struct Fit {
+    /// `(k,)`.
+    pub(super) mode: Vec<f64>,
+    /// Laplace approximation of the log marginal likelihood.
+    pub(super) log_evidence: f64,
+    /// Norm of the gradient after whitening by the prior.
+    pub(super) gradient: f64,
+    pub(super) iterations: usize,
+    pub(super) converged: bool,
+    /// Square root of the Fisher weight of every row at the mode, `(n,)`.
+    root: Vec<f64>,
+    space: Space,
+}
+
+/// The factored posterior precision.
+#[derive(Debug, Clone)]
+enum Space {
+    /// No rows: the posterior is the prior.
+    Prior,
+    /// Rows: the factor of `I + R X S X' R`, `(n, n)`, `R` the diagonal of `root`, and `X S`.
+    Dual { factor: Vec<f64>, xs: Vec<f64>, peak: f64 },
+    /// Whitened user space: the factor of `I + L' X' R^2 X L`, `(k, k)`.
+    Primal { factor: Vec<f64> },
+}
+
+/// Halvings of a step before giving up.
+const HALVINGS: usize = 50;
+/// Row weight times prior variance above which `S - V'V` would lose more than half its digits.
+const DUAL_PEAK: f64 = 1e7;
+
+/// Mode, evidence and factored precision by damped Newton from the prior mean.
+///
+/// `xs` may hold `X S` `(n, k)` if the caller already has it.
+///
+/// Source: Rasmussen and Williams 2006, algorithm 3.1, with a prior mean, row weights and a line
+/// search; the same iteration in the whitened user space when rows outnumber dimensions.
+pub(super) fn fit(
+    person: Person<'_>,
+    group: Group<'_>,
+    answering: Answering,
+    stop: Stop,
+    xs: Option<Vec<f64>>,
+) -> Fit {
+    let (n, k) = (person.target.len(), group.mean.len());
+    if n == 0 {
+        return Fit {
+            mode: group.mean.to_vec(),
+            log_evidence: 0.0,
+            gradient: 0.0,
+            iterations: 0,
+            converged: true,
+            root: Vec::new(),
+            space: Space::Prior,
+        };
+    }
+    let mut z = mat_vec(person.x, group.mean);
+    axpy(1.0, person.offset, &mut z);
+    let rows = Margins { person, answering };
+    if n < k {
+        let xs = xs.unwrap_or_else(|| {
+            let mut xs = vec![0.0; n * k];
+            mat_mul(person.x, group.covariance, &mut xs, n, k, k, 0.0);
+            xs
+        });
+        fit_dual(rows, group, stop, xs, &z)
+    } else {
+        fit_primal(rows, group, stop, &z)
+    }
+}
+
+/// The rows of a person as functions of their margins.
+#[derive(Clone, Copy)]
+pub(super) struct Margins<'a> {
+    pub(super) person: Person<'a>,
+    pub(super) answering: Answering,
+}
+
+impl Margins<'_> {
+    pub(super) fn log_likelihood(&self, z: &[f64]) -> f64 {
+        let labels = self.person.target.iter().zip(self.person.weight);
+        z.iter().zip(labels).map(|(z, (t, w))| w * self.answering.log_likelihood(*z, *t)).sum()
+    }
+
+    /// Weighted first derivatives and curvatures.
+    pub(super) fn slopes(&self, z: &[f64], score: &mut [f64], curvature: &mut [f64]) {
+        let labels = self.person.target.iter().zip(self.person.weight);
+        let out = score.iter_mut().zip(curvature);
+        for ((z, (t, w)), (s, c)) in z.iter().zip(labels).zip(out) {
+            let slope = self.answering.slope(*z, *t);
+            *s = w * slope.score;
+            *c = w * slope.curvature;
+        }
+    }
+
+    /// Square roots of the weighted Fisher information.
+    pub(super) fn roots(&self, z: &[f64]) -> Vec<f64> {
+        let weights = self.person.weight;
+        z.iter().zip(weights).map(|(z, w)| (w * self.answering.information(*z)).sqrt()).collect()
+    }
+}
+
+/// A direction of ascent and the penalty along it: `quadratic + 2 s cross + s^2 square`, halved.
+pub(super) struct Direction {
+    pub(super) step: Vec<f64>,
+    /// Change of the margins, `(n,)`.
+    pub(super) shift: Vec<f64>,
+    /// Gradient times step: the squared length of the step in posterior standard deviations.
+    pub(super) decrement: f64,
+    /// Norm of the whitened gradient.
+    pub(super) gradient: f64,
+    pub(super) quadratic: f64,
+    pub(super) cross: f64,
+    pub(super) square: f64,
+}
+
+/// Where the climb ended.
+pub(super) struct Climb {
+    pub(super) point: Vec<f64>,
+    pub(super) z: Vec<f64>,
+    /// Penalised log-likelihood, up to a constant.
+    pub(super) objective: f64,
+    pub(super) gradient: f64,
+    pub(super) iterations: usize,
+    pub(super) converged: bool,
+}
+
+/// Climbs from the point 0, where the penalty is zero, halving every step until the objective rises.
+///
+/// `direction` gets the point, its margins, and score and curvature of every row.
+fn climb(
+    rows: Margins<'_>,
+    stop: Stop,
+    z0: &[f64],
+    dim: usize,
+    mut direction: impl FnMut(&[f64], &[f64], &[f64], &[f64]) -> Direction,
+) -> Climb {
+    let n = z0.len();
+    let (mut score, mut curvature, mut trial) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+    let mut at = Climb {
+        point: vec![0.0; dim],
+        z: z0.to_vec(),
+        objective: rows.log_likelihood(z0),
+        gradient: 0.0,
+        iterations: 0,
+        converged: false,
+    };
+    loop {
+        rows.slopes(&at.z, &mut score, &mut curvature);
+        let d = direction(&at.point, &at.z, &score, &curvature);
+        at.gradient = d.gradient;
+        if d.decrement <= stop.tolerance * stop.tolerance {
+            at.converged = true;
+            return at;
+        }
+        if at.iterations == stop.max_iter {
+            return at;
+        }
+        at.iterations += 1;
+        let mut size = 1.0;
+        let mut next = f64::NEG_INFINITY;
+        for _ in 0..HALVINGS {
+            trial.copy_from_slice(&at.z);
+            axpy(size, &d.shift, &mut trial);
+            let penalty = 0.5 * d.quadratic + size * d.cross + 0.5 * size * size * d.square;
+            next = rows.log_likelihood(&trial) - penalty;
+            if is_better(next, at.objective, size, d.decrement) {
+                break;
+            }
+            size *= 0.5;
+        }
+        if !is_better(next, at.objective, size, d.decrement) {
+            at.converged = is_negligible(d.decrement, at.objective);
+            return at;
+        }
+        axpy(size, &d.step, &mut at.point);
+        std::mem::swap(&mut at.z, &mut trial);
+        at.objective = next;
+    }
+}
+
+/// A point on the search line is taken when it gains a share of what the slope promises; the last
+/// term forgives rounding.
+pub(super) fn is_better(next: f64, now: f64, size: f64, decrement: f64) -> bool {
+    next >= now + 1e-4 * size * decrement - 1e-13 * (1.0 + now.abs())
+}
+
+/// Whether a squared Newton decrement is within rounding of the objective.
+pub(super) fn is_negligible(decrement: f64, objective: f64) -> bool {
+    decrement <= 1e-10 * (1.0 + objective.abs())
+}
+
+/// Newton in `alpha`, where `w = mu + S X' alpha`, `z = z0 + K alpha` and `K = X S X'`.
+fn fit_dual(rows: Margins<'_>, group: Group<'_>, stop: Stop, xs: Vec<f64>, z0: &[f64]) -> Fit {
+    let (n, k) = (z0.len(), group.mean.len());
+    let mut kernel = vec![0.0; n * n];
+    mat_mul_t(&xs, rows.person.x, &mut kernel, n, k, n, 0.0);
+    symmetrise(&mut kernel, n);
+    let mut factor = vec![0.0; n * n];
+    let at = climb(rows, stop, z0, n, |alpha, z, score, curvature| {
+        let slack: Vec<f64> = score.iter().zip(alpha).map(|(s, a)| s - a).collect();
+        let lifted = mat_vec(&kernel, &slack);
+        // (K^{-1} + C)^{-1} slack = K (slack - R B^{-1} R K slack), B = I + R K R, C = R R
+        let root: Vec<f64> = curvature.iter().map(|c| c.sqrt()).collect();
+        scale_kernel(&kernel, &root, &mut factor);
+        cholesky(&mut factor, n, Some(1.0));
+        let mut inner: Vec<f64> = root.iter().zip(&lifted).map(|(r, l)| r * l).collect();
+        forward(&factor, &mut inner);
+        backward(&factor, &mut inner);
+        let step: Vec<f64> =
+            slack.iter().zip(root.iter().zip(&inner)).map(|(s, (r, i))| s - r * i).collect();
+        let shift = mat_vec(&kernel, &step);
+        Direction {
+            decrement: dot(&slack, &shift),
+            gradient: dot(&slack, &lifted).max(0.0).sqrt(),
+            quadratic: alpha.iter().zip(z.iter().zip(z0)).map(|(a, (z, z0))| a * (z - z0)).sum(),
+            cross: dot(alpha, &shift),
+            square: dot(&step, &shift),
+            step,
+            shift,
+        }
+    });
+    let root = rows.roots(&at.z);
+    scale_kernel(&kernel, &root, &mut factor);
+    cholesky(&mut factor, n, Some(1.0));
+    let mut mode = mat_t_vec(&xs, &at.point, k);
+    axpy(1.0, group.mean, &mut mode);
+    let peak = (0..n).fold(0.0_f64, |m, i| m.max(root[i] * root[i] * kernel[i * n + i]));
+    Fit {
+        mode,
+        log_evidence: at.objective - 0.5 * log_det(&factor, n),
+        gradient: at.gradient,
+        iterations: at.iterations,
+        converged: at.converged,
+        root,
+        space: Space::Dual { factor, xs, peak },
+    }
+}
+
+/// `I + R K R`.
+fn scale_kernel(kernel: &[f64], root: &[f64], out: &mut [f64]) {
+    let n = root.len();
+    for (i, (row, source)) in out.chunks_exact_mut(n).zip(kernel.chunks_exact(n)).enumerate() {
+        for ((target, value), r) in row.iter_mut().zip(source).zip(root) {
+            *target = root[i] * value * r;
+        }
+        row[i] += 1.0;
+    }
+}
+
+/// Newton in `u`, where `w = mu + L u`, `z = z0 + X L u` and the prior of `u` is standard.
+fn fit_primal(rows: Margins<'_>, group: Group<'_>, stop: Stop, z0: &[f64]) -> Fit {
+    let (n, k) = (z0.len(), group.mean.len());
+    let whitened = whiten(rows.person.x, group, n);
+    let mut scaled = vec![0.0; n * k];
+    let mut factor = vec![0.0; k * k];
+    let at = climb(rows, stop, z0, k, |u, _, score, curvature| {
+        let mut gradient = mat_t_vec(&whitened, score, k);
+        axpy(-1.0, u, &mut gradient);
+        let root: Vec<f64> = curvature.iter().map(|c| c.sqrt()).collect();
+        factor_precision(&whitened, &root, &mut scaled, &mut factor);
+        let mut step = gradient.clone();
+        forward(&factor, &mut step);
+        backward(&factor, &mut step);
+        Direction {
+            shift: mat_vec(&whitened, &step),
+            decrement: dot(&gradient, &step),
+            gradient: dot(&gradient, &gradient).sqrt(),
+            quadratic: dot(u, u),
+            cross: dot(u, &step),
+            square: dot(&step, &step),
+            step,
+        }
+    });
+    let root = rows.roots(&at.z);
+    factor_precision(&whitened, &root, &mut scaled, &mut factor);
+    let mut mode = mat_vec(group.factor, &at.point);
+    axpy(1.0, group.mean, &mut mode);
+    Fit {
+        mode,
+        log_evidence: at.objective - 0.5 * log_det(&factor, k),
+        gradient: at.gradient,
+        iterations: at.iterations,
+        converged: at.converged,
+        root,
+        space: Space::Primal { factor },
+    }
+}
+
+/// `X L`, `(n, k)`.
+pub(super) fn whiten(x: &[f64], group: Group<'_>, n: usize) -> Vec<f64> {
+    let k = group.mean.len();
+    let mut whitened = vec![0.0; n * k];
+    mat_mul(x, group.factor, &mut whitened, n, k, k, 0.0);
+    whitened
+}
+
+/// Cholesky factor of `I + Y' R^2 Y` into `factor`; `scaled` is room for `R Y`.
+pub(super) fn factor_precision(y: &[f64], root: &[f64], scaled: &mut [f64], factor: &mut [f64]) {
+    let n = root.len();
+    let k = y.len() / n.max(1);
+    let rows = scaled.chunks_exact_mut(k).zip(y.chunks_exact(k));
+    for ((out, row), r) in rows.zip(root) {
+        out.iter_mut().zip(row).for_each(|(o, v)| *o = r * v);
+    }
+    gram(scaled, factor, n, k, 1.0, 0.0);
+    (0..k).for_each(|i| factor[i * k + i] += 1.0);
+    cholesky(factor, k, Some(1.0));
+}
+
+/// `L H^{-1} L'` from the factor of the whitened precision `H`; positive semi-definite as computed.
+pub(super) fn unwhiten(factor: &[f64], group: Group<'_>) -> Vec<f64> {
+    let k = group.mean.len();
+    let mut half = transpose(group.factor, k, k);
+    forward_rows(factor, &mut half, k, k);
+    let mut covariance = vec![0.0; k * k];
+    gram(&half, &mut covariance, k, k, 1.0, 0.0);
+    symmetrise(&mut covariance, k);
+    covariance
+}
+
+impl Fit {
+    /// Laplace covariance `(k, k)`, symmetric to the bit.
+    pub(super) fn covariance(&self, person: Person<'_>, group: Group<'_>) -> Vec<f64> {
+        let (n, k) = (self.root.len(), group.mean.len());
+        match &self.space {
+            Space::Prior => group.covariance.to_vec(),
+            Space::Primal { factor } => unwhiten(factor, group),
+            Space::Dual { peak, .. } if *peak > DUAL_PEAK => {
+                let whitened = whiten(person.x, group, n);
+                let (mut scaled, mut factor) = (vec![0.0; n * k], vec![0.0; k * k]);
+                factor_precision(&whitened, &self.root, &mut scaled, &mut factor);
+                unwhiten(&factor, group)
+            }
+            Space::Dual { factor, xs, .. } => {
+                let mut half = scale_rows(xs, &self.root, k);
+                forward_rows(factor, &mut half, n, k);
+                let mut covariance = group.covariance.to_vec();
+                gram(&half, &mut covariance, n, k, -1.0, 1.0);
+                symmetrise(&mut covariance, k);
+                covariance
+            }
+        }
+    }
+
+    /// Rows `U` `(n, k)` with `covariance = S - S U' U S`, if the fit is dual and that is accurate.
+    pub(super) fn reduction(&self, person: Person<'_>) -> Option<Vec<f64>> {
+        let Space::Dual { factor, peak, .. } = &self.space else { return None };
+        if *peak > DUAL_PEAK {
+            return None;
+        }
+        let k = self.mode.len();
+        let mut rows = scale_rows(person.x, &self.root, k);
+        forward_rows(factor, &mut rows, self.root.len(), k);
+        Some(rows)
+    }
+}
+
+fn scale_rows(x: &[f64], root: &[f64], k: usize) -> Vec<f64> {
+    let mut out = x.to_vec();
+    for (row, r) in out.chunks_exact_mut(k).zip(root) {
+        row.iter_mut().for_each(|v| *v *= r);
+    }
+    out
+}

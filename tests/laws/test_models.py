@@ -1,0 +1,214 @@
+"""Every family keeps the laws of the protocol; a new row of the table is tested by being there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.conftest import small_world
+
+from gustibus.errors import ConfigError, DimensionError, InputError, NotFiniteError
+from gustibus.models import MODELS, PreferenceModel
+from gustibus.models.base import TrainingSet
+
+VARIANTS = {
+    "bt": {},
+    "bt-deep": {"hidden": 1},
+    "hierarchical": {"ridges": [10.0], "equalise": [0.5], "rounds": 3},
+    "hierarchical-features": {"basis": "features"},
+    "hierarchical-groups": {"basis": "features", "groups": 2},
+    "pal": {"prototypes": 3, "epochs": 3},
+    "pal-dirichlet": {"prototypes": 3, "epochs": 3, "population": "dirichlet"},
+    "pal-one": {"prototypes": 1, "epochs": 2},
+    "pal-dist": {"prototypes": 2, "epochs": 2, "form": "dist", "loss": "hinge"},
+    "pal-normalised": {"prototypes": 2, "epochs": 2, "form": "dist_normalization", "layers": 1},
+    "pal-angle": {"prototypes": 2, "epochs": 2, "form": "angle", "point": "f(Pw)", "layers": 2},
+    "pal-norm": {"prototypes": 2, "epochs": 2, "form": "norm", "layers": 1, "batch_norm": True},
+    "pal-dist-logistic": {"prototypes": 2, "epochs": 2, "form": "dist_logistic"},
+    "pal-unit-points": {"prototypes": 2, "epochs": 2, "point": "|f(P)|w", "layers": 1},
+    "pal-projected-points": {"prototypes": 2, "epochs": 2, "point": "f(P)w", "layers": 1},
+    "pal-bilinear": {"prototypes": 2, "epochs": 2, "form": "bilinear"},
+    "pal-b": {"variant": "b", "prototypes": 2, "epochs": 2, "layers": 1},
+    "pal-b-bilinear": {"variant": "b", "prototypes": 2, "epochs": 2, "form": "bilinear"},
+    "pal-gumbel": {"prototypes": 2, "epochs": 2, "mixing": "gumbel"},
+    "pal-partition": {
+        "prototypes": 2,
+        "epochs": 2,
+        "mixing": "partition",
+        "population": "dirichlet",
+    },
+    "pal-published": {"prototypes": 2, "recipe": "published", "bound": 1.0},
+}
+_FITTED: dict[str, PreferenceModel] = {}
+
+
+@pytest.fixture(params=VARIANTS)
+def model(request: pytest.FixtureRequest, world: TrainingSet, valid_world: TrainingSet):
+    name = request.param
+    if name not in _FITTED:
+        family = MODELS[name.split("-")[0]].run
+        _FITTED[name] = family.fit(world, valid_world, seed=0, **VARIANTS[name]).model
+    return _FITTED[name]
+
+
+def some(model: PreferenceModel, n: int, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    items = rng.standard_normal((n, model.item_dim)).astype(np.float32)
+    prompts = rng.standard_normal((n, model.prompt_dim)).astype(np.float32)
+    return model.represent(items, prompts if model.prompt_dim else None)
+
+
+def people(model: PreferenceModel, shape: tuple[int, ...], seed: int = 0):
+    rng = np.random.default_rng(seed)
+    raw = rng.random((*shape, model.user_dim)) + 0.1
+    return raw / raw.sum(-1, keepdims=True) if model.user_dim else raw
+
+
+def test_margin_is_antisymmetric(model):
+    a, b, user = some(model, 9, 1), some(model, 9, 2), people(model, (9,))
+    np.testing.assert_allclose(model.margin(user, a, b), -model.margin(user, b, a), atol=1e-6)
+
+
+def test_margin_is_the_difference_of_utilities(model):
+    reps, user = some(model, 5), people(model, ())
+    value = model.utility(user, reps)
+    pairs = model.margin(np.repeat(user[None], 4, 0), reps[:4], reps[1:])
+    np.testing.assert_allclose(pairs, value[:4] - value[1:], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_a_batch_of_people_equals_a_loop(model, shape):
+    users, reps = people(model, shape), some(model, 4)
+    together = model.utility(users, reps)
+    assert together.shape == (*shape, 4)
+    for index in np.ndindex(*shape):
+        np.testing.assert_allclose(together[index], model.utility(users[index], reps), atol=1e-9)
+
+
+def test_permuting_items_permutes_utilities(model):
+    reps, user = some(model, 7), people(model, ())
+    order = np.random.default_rng(0).permutation(7)
+    permuted = model.utility(user, reps[order])
+    np.testing.assert_allclose(permuted, model.utility(user, reps)[order], atol=1e-9)
+
+
+def test_linearize_is_the_value_and_its_slope(model):
+    reps, user = some(model, 6), people(model, ())
+    value, slope = model.linearize(user, reps)
+    np.testing.assert_allclose(value, model.utility(user, reps), atol=1e-6)
+    for k in range(model.user_dim):
+        step = np.eye(model.user_dim)[k] * 1e-3
+        moved = (model.utility(user + step, reps) - model.utility(user - step, reps)) / 2e-3
+        np.testing.assert_allclose(moved, slope[:, k], rtol=1e-3, atol=1e-4)
+
+
+def test_saving_and_loading_gives_an_equal_model(model):
+    again = type(model).load(*model.save())
+    user = people(model, (3,))
+    np.testing.assert_array_equal(
+        model.utility(user, some(model, 5)), again.utility(user, some(again, 5))
+    )
+    assert again.answering == model.answering
+
+
+def test_no_answers_place_a_person_exactly_at_the_population(model):
+    reps = some(model, 0) if model.representation_dim else np.zeros((0, 1), np.float32)
+    placed = model.place(reps, reps, np.zeros(0))[0]
+    np.testing.assert_array_equal(placed.mean, model.prior.mean)
+    assert placed.comparisons == 0
+
+
+def test_adding_a_person_changes_nobody_else(model):
+    a, b = some(model, 8, 1), some(model, 8, 2)
+    target = np.array([1, 0, 1, 1, 0, 0.5, 1, 0])
+    alone = model.place(a[:5], b[:5], target[:5], starts=np.array([0, 2, 5]))
+    joined = model.place(a, b, target, starts=np.array([0, 2, 5, 8]))
+    np.testing.assert_array_equal(alone.mean, joined.mean[:2])
+
+
+def test_swapping_sides_and_flipping_targets_places_a_person_alike(model):
+    a, b = some(model, 6, 1), some(model, 6, 2)
+    target = np.array([1.0, 0, 1, 0.5, 0, 1])
+    one, other = model.place(a, b, target)[0], model.place(b, a, 1 - target)[0]
+    np.testing.assert_allclose(one.mean, other.mean, atol=1e-7)
+
+
+def test_a_wrong_dimension_and_nan_are_named(model):
+    wrong = np.zeros((2, model.item_dim + 1), np.float32)
+    prompts = np.zeros((2, model.prompt_dim), np.float32) if model.prompt_dim else None
+    with pytest.raises(DimensionError, match=rf"items: expected shape \(n, {model.item_dim}\)"):
+        model.represent(wrong, prompts)
+    bad = np.zeros((2, model.item_dim), np.float32)
+    bad[1, 0] = np.nan
+    with pytest.raises(NotFiniteError, match="row 1"):
+        model.represent(bad, prompts)
+
+
+@pytest.mark.parametrize("name", ["hierarchical", "pal"])
+def test_opposite_people_are_told_apart(name, valid_world):
+    world = small_world(0, people=60)
+    options = {"prototypes": 4, "epochs": 30} if name == "pal" else {"basis": "features"}
+    model = MODELS[name].run.fit(world, valid_world, seed=0, **options).model
+    reps = model.represent(world.item_features)
+    order = np.argsort(world.user, kind="stable")
+    starts = np.arange(0, len(order) + 1, 30)
+    placed = model.place(
+        reps[world.a[order]], reps[world.b[order]], world.target[order].astype(float), starts=starts
+    )
+    fresh = small_world(0, people=60)  # the same people and items
+    margin = model.margin(placed.mean[fresh.user], reps[fresh.a], reps[fresh.b])
+    swapped = np.roll(placed.mean, 1, axis=0)  # the next person is of the other kind
+    other = model.margin(swapped[fresh.user], reps[fresh.a], reps[fresh.b])
+    own = ((margin > 0) == (fresh.target > 0.5)).mean()
+    assert own > 0.75
+    assert own - ((other > 0) == (fresh.target > 0.5)).mean() > 0.15
+
+
+@pytest.mark.parametrize("name", ["hierarchical", "pal"])
+def test_an_unknown_option_lists_the_known_ones(name, world):
+    with pytest.raises(ConfigError, match=r"no option 'protoypes'; known: \["):
+        MODELS[name].run.fit(world, None, seed=0, protoypes=3)
+
+
+@pytest.mark.parametrize("name", ["bt", "hierarchical", "pal"])
+def test_an_empty_training_set_is_refused(name):
+    nobody = small_world(0, people=1, rows=1)
+    empty = TrainingSet(
+        user=nobody.user[:0], prompt=nobody.prompt[:0], a=nobody.a[:0], b=nobody.b[:0],
+        target=nobody.target[:0], weight=nobody.weight[:0], item_features=nobody.item_features,
+        prompt_features=None, people=0,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="train: expected at least one comparison"):
+        MODELS[name].run.fit(empty, None, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"form": "cosine"}, "form"),
+        ({"variant": "b", "form": "dist"}, "variant 'b'"),
+        ({"population": "gaussian", "form": "dist"}, "population"),
+        ({"loss": "exponential"}, "loss"),
+        ({"residual": True, "width": 3, "layers": 1}, "residual"),
+    ],
+)
+def test_pal_refuses_options_that_do_not_go_together(world, options, message):
+    with pytest.raises((ConfigError, InputError), match=message):
+        MODELS["pal"].run.fit(world, None, seed=0, epochs=1, **options)
+
+
+@pytest.mark.parametrize("name", ["hierarchical", "pal"])
+def test_an_interrupted_fit_goes_on_to_the_same_model(name, world, valid_world, tmp_path):
+    options = {"prototypes": 2, "epochs": 4, "patience": 9} if name == "pal" else {
+        "basis": "learned", "equalise": [0.5, 1.0], "ridges": [10.0], "rounds": 2}  # fmt: skip
+    family = MODELS[name].run
+    straight = family.fit(world, valid_world, seed=3, **options).model
+
+    def stop(stage: str, done: int, total: int, figure: float) -> None:
+        if done == total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        family.fit(world, valid_world, seed=3, progress=stop, checkpoint=tmp_path, **options)
+    resumed = family.fit(world, valid_world, seed=3, checkpoint=tmp_path, **options).model
+    user, reps = people(straight, (4,)), some(straight, 5)
+    np.testing.assert_allclose(straight.utility(user, reps), resumed.utility(user, reps), rtol=1e-4)
