@@ -40,6 +40,22 @@ pub enum Error {
         /// Which group of the mixture.
         group: usize,
     },
+    /// A name is in no table.
+    UnknownName {
+        /// The kind of table, as in `rule`.
+        kind: &'static str,
+        /// The name that came.
+        name: String,
+        /// The names that there are.
+        known: Vec<&'static str>,
+    },
+    /// Constraints that nothing can satisfy.
+    Infeasible {
+        /// Which constraint, with its numbers.
+        what: String,
+    },
+    /// The caller gave up, as by pressing Ctrl-C.
+    Interrupted,
 }
 
 impl Error {
@@ -77,6 +93,11 @@ impl fmt::Display for Error {
                     "{name}: expected symmetric positive definite matrices, group {group} is not"
                 )
             }
+            Self::UnknownName { kind, name, known } => {
+                write!(f, "no {kind} {name:?}; known: {}", known.join(", "))
+            }
+            Self::Infeasible { what } => f.write_str(what),
+            Self::Interrupted => f.write_str("interrupted"),
         }
     }
 }

@@ -1,5 +1,11 @@
 //! Functions of `gustibus_core::posterior`.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::too_many_arguments,
+    reason = "arguments of Python functions arrive by value, in one flat call"
+)]
+
 use gustibus_core::posterior as core;
 use gustibus_core::{Error, Result};
 use numpy::PyReadonlyArrayDyn;
@@ -7,15 +13,11 @@ use pyo3::prelude::*;
 
 use crate::arrays::{Input, Owned, copy, copy_starts, give};
 use crate::errors::to_python;
+use crate::running::detached;
 
 type Starts<'py> = PyReadonlyArrayDyn<'py, i64>;
 type Four<'py> = (Input<'py>, Input<'py>, Input<'py>, Input<'py>);
 type Three<'py> = (Input<'py>, Input<'py>, Input<'py>);
-
-/// Runs a computation without the interpreter lock and maps its error.
-fn detached<T: Send>(py: Python<'_>, f: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
-    py.detach(f).map_err(|error| to_python(&error))
-}
 
 /// Owned rows of many people.
 struct Evidence {
@@ -90,13 +92,13 @@ impl Mixture {
 
 /// Laplace posteriors of many people.
 #[pyfunction]
-#[pyo3(signature = (rows, starts, prior, lapse, tie, max_iter, tolerance, covariance, threads))]
-#[expect(clippy::too_many_arguments, reason = "one flat call over the boundary")]
+#[pyo3(signature = (rows, starts, prior, method, lapse, tie, max_iter, tolerance, covariance, threads))]
 pub(crate) fn place<'py>(
     py: Python<'py>,
     rows: Four<'py>,
     starts: Starts<'py>,
     prior: Three<'py>,
+    method: &str,
     lapse: f64,
     tie: f64,
     max_iter: usize,
@@ -105,7 +107,8 @@ pub(crate) fn place<'py>(
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (evidence, mixture) = (Evidence::copy(&rows, &starts)?, Mixture::copy(&prior)?);
-    let options = core::PlaceOptions { max_iter, tolerance, covariance, threads };
+    let method = parse_method(method)?;
+    let options = core::PlaceOptions { method, max_iter, tolerance, covariance, threads };
     let dims = (mixture.weights.values.len(), mixture.dim());
     let placed = detached(py, move || {
         let answering = core::Answering::new(lapse, tie)?;
@@ -117,7 +120,6 @@ pub(crate) fn place<'py>(
 /// Laplace posteriors of many people in the logits of weights on a simplex.
 #[pyfunction]
 #[pyo3(signature = (rows, starts, prior, lapse, tie, max_iter, tolerance, covariance, threads))]
-#[expect(clippy::too_many_arguments, reason = "one flat call over the boundary")]
 pub(crate) fn place_simplex<'py>(
     py: Python<'py>,
     rows: Four<'py>,
@@ -131,7 +133,8 @@ pub(crate) fn place_simplex<'py>(
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (evidence, mixture) = (Evidence::copy(&rows, &starts)?, Mixture::copy(&prior)?);
-    let options = core::PlaceOptions { max_iter, tolerance, covariance, threads };
+    let method = core::Method::Laplace;
+    let options = core::PlaceOptions { method, max_iter, tolerance, covariance, threads };
     let dims = (mixture.weights.values.len(), mixture.dim());
     let placed = detached(py, move || {
         let answering = core::Answering::new(lapse, tie)?;
@@ -166,7 +169,6 @@ fn give_placement(
 /// Posterior weights of candidate user vectors.
 #[pyfunction]
 #[pyo3(signature = (margins, target, weight, starts, log_weights, lapse, tie, threads))]
-#[expect(clippy::too_many_arguments, reason = "one flat call over the boundary")]
 pub(crate) fn place_particles<'py>(
     py: Python<'py>,
     margins: Input<'py>,
@@ -201,15 +203,15 @@ pub(crate) fn place_particles<'py>(
 /// Rounds of expectation maximisation; signals are checked and `progress` is called in between.
 #[pyfunction]
 #[pyo3(signature = (
-    rows, starts, prior, structure, fit_mean, shrinkage, floor, cap, rounds, tolerance, lapse, tie,
+    rows, starts, prior, method, structure, fit_mean, shrinkage, floor, cap, rounds, tolerance, lapse, tie,
     max_iter, threads, progress,
 ))]
-#[expect(clippy::too_many_arguments, reason = "one flat call over the boundary")]
 pub(crate) fn fit_population<'py>(
     py: Python<'py>,
     rows: Four<'py>,
     starts: Starts<'py>,
     prior: Three<'py>,
+    method: &str,
     structure: &str,
     fit_mean: bool,
     shrinkage: (f64, f64),
@@ -225,7 +227,9 @@ pub(crate) fn fit_population<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let (evidence, mixture) = (Evidence::copy(&rows, &starts)?, Mixture::copy(&prior)?);
     let structure = parse_structure(structure)?;
-    let place = core::PlaceOptions { max_iter, tolerance: 1e-9, covariance: false, threads };
+    let method = parse_method(method)?;
+    let place =
+        core::PlaceOptions { method, max_iter, tolerance: 1e-9, covariance: false, threads };
     let (scale, strength) = shrinkage;
     let options =
         core::PopulationOptions { structure, fit_mean, scale, strength, floor, cap, place };
@@ -264,6 +268,14 @@ pub(crate) fn fit_population<'py>(
         converged,
     );
     Ok(out.into_pyobject(py)?.into_any())
+}
+
+fn parse_method(name: &str) -> PyResult<core::Method> {
+    match name {
+        "laplace" => Ok(core::Method::Laplace),
+        "variational" => Ok(core::Method::Variational),
+        other => Err(to_python(&Error::range("method", "laplace or variational", other))),
+    }
 }
 
 fn parse_structure(name: &str) -> PyResult<core::Structure> {
@@ -312,7 +324,6 @@ pub(crate) fn predict<'py>(
 /// Value of every question of a pool.
 #[pyfunction]
 #[pyo3(signature = (rule, delta, offset, base, belief, lapse, tie, threads))]
-#[expect(clippy::too_many_arguments, reason = "one flat call over the boundary")]
 pub(crate) fn acquire<'py>(
     py: Python<'py>,
     rule: &str,

@@ -2,9 +2,9 @@
 
 use super::likelihood::Answering;
 use super::linalg::{dot, mat_mul, mat_vec};
-use super::parallel;
 use super::quadrature::{Quadrature, Table, normal_cdf, normal_pdf, plogp};
 use super::views::{check_mixture, check_within};
+use crate::parallel;
 use crate::{Error, Result};
 
 /// How pairs are valued; larger is better.
@@ -253,7 +253,9 @@ pub fn acquire_batch(
         free[index] = false;
         picked.push(index);
         let direction = &pool.delta[index * k..(index + 1) * k];
-        groups.iter_mut().for_each(|g| g.observe(index, direction, pool.delta));
+        for group in &mut groups {
+            group.observe(index, direction, pool.delta);
+        }
     }
     Ok(picked)
 }

@@ -1,6 +1,6 @@
 //! Eigenvalues and vectors of a symmetric matrix, and clipping of its spectrum.
 
-use super::linalg::{axpy, cholesky, dot, gram};
+use super::linalg::{axpy, cholesky, dot, gram, scale, symmetrise};
 
 /// Sweeps per eigenvalue before the iteration is left as it is; three are usual.
 const SWEEPS: usize = 60;
@@ -30,11 +30,11 @@ pub(super) fn clip_spectrum(matrix: &mut [f64], n: usize, floor: f64, cap: f64) 
     }
     let (values, mut vectors) = eigen(matrix, n);
     for (row, value) in vectors.chunks_exact_mut(n).zip(&values) {
-        let scale = value.clamp(floor, cap).sqrt();
-        row.iter_mut().for_each(|x| *x *= scale);
+        let root = value.clamp(floor, cap).sqrt();
+        scale(root, row);
     }
     gram(&vectors, matrix, n, n, 1.0, 0.0);
-    super::linalg::symmetrise(matrix, n);
+    symmetrise(matrix, n);
 }
 
 /// `Q' A Q = T`: the diagonal, the subdiagonal (last entry zero) and `Q'`.
@@ -46,16 +46,16 @@ fn tridiagonalise(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     let mut total = vec![0.0; n];
     for k in 0..n.saturating_sub(1) {
         let mut v: Vec<f64> = a[k * n + k + 1..(k + 1) * n].to_vec();
-        let scale = v.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+        let largest = v.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
         let rest = v[1..].iter().fold(0.0_f64, |m, x| m.max(x.abs()));
         if rest == 0.0 {
             off[k] = v[0];
             continue;
         }
-        v.iter_mut().for_each(|x| *x /= scale);
+        scale(1.0 / largest, &mut v);
         let norm = dot(&v, &v).sqrt();
         let target = if v[0] > 0.0 { -norm } else { norm };
-        off[k] = target * scale;
+        off[k] = target * largest;
         v[0] -= target;
         let beta = 2.0 / dot(&v, &v);
         let (m, from) = (v.len(), k + 1);

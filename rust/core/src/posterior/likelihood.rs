@@ -76,11 +76,17 @@ impl Answering {
         total
     }
 
-    /// First and second derivative of the log-likelihood in `z`.
+    /// First derivative and curvature of the log-likelihood in `z`.
     pub(super) fn slope(&self, z: f64, target: f64) -> Slope {
+        let (score, curvature) = self.derivatives(z, target);
+        Slope { score, curvature: curvature.max(0.0) }
+    }
+
+    /// First derivative and minus the second, which lapses can make negative.
+    pub(super) fn derivatives(&self, z: f64, target: f64) -> (f64, f64) {
         if self.is_tie(target) {
             let (near, far) = (logistic(self.tie - z), logistic(self.tie + z));
-            return Slope { score: near - far, curvature: near * (1.0 - near) + far * (1.0 - far) };
+            return (near - far, near * (1.0 - near) + far * (1.0 - far));
         }
         let (mut score, mut curvature) = (0.0, 0.0);
         if target > 0.0 {
@@ -93,7 +99,7 @@ impl Answering {
             score -= (1.0 - target) * first;
             curvature -= (1.0 - target) * second;
         }
-        Slope { score, curvature: curvature.max(0.0) }
+        (score, curvature)
     }
 
     /// Fisher information of one answer about `z`: `sum over outcomes of P'^2 / P`.

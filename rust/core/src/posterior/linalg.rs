@@ -4,7 +4,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 /// Inner product, in eight partial sums so that it vectorises.
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
@@ -17,14 +17,21 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// `y += a x`.
-pub(super) fn axpy(a: f64, x: &[f64], y: &mut [f64]) {
+pub(crate) fn axpy(a: f64, x: &[f64], y: &mut [f64]) {
     for (target, value) in y.iter_mut().zip(x) {
         *target += a * value;
     }
 }
 
+/// `y *= a`.
+pub(super) fn scale(a: f64, y: &mut [f64]) {
+    for value in y {
+        *value *= a;
+    }
+}
+
 /// `(n, k) (k,) -> (n,)`.
-pub(super) fn mat_vec(a: &[f64], x: &[f64]) -> Vec<f64> {
+pub(crate) fn mat_vec(a: &[f64], x: &[f64]) -> Vec<f64> {
     if x.is_empty() {
         return Vec::new();
     }
@@ -41,7 +48,7 @@ pub(super) fn mat_t_vec(a: &[f64], x: &[f64], k: usize) -> Vec<f64> {
 }
 
 /// `c = beta c + a b`, `(n, m) (m, k) -> (n, k)`.
-pub(super) fn mat_mul(
+pub(crate) fn mat_mul(
     a: &[f64],
     b: &[f64],
     c: &mut [f64],
@@ -54,7 +61,7 @@ pub(super) fn mat_mul(
 }
 
 /// `c = beta c + a b'`, `(n, m) (k, m) -> (n, k)`.
-pub(super) fn mat_mul_t(
+pub(crate) fn mat_mul_t(
     a: &[f64],
     b: &[f64],
     c: &mut [f64],
@@ -66,10 +73,10 @@ pub(super) fn mat_mul_t(
     general_mat_mul(1.0, &view(a, n, m), &view(b, k, m).t(), beta, &mut view_mut(c, n, k));
 }
 
-/// `c = beta c + scale a' a`, `(n, k) -> (k, k)`.
-pub(super) fn gram(a: &[f64], c: &mut [f64], n: usize, k: usize, scale: f64, beta: f64) {
+/// `c = beta c + factor a' a`, `(n, k) -> (k, k)`.
+pub(crate) fn gram(a: &[f64], c: &mut [f64], n: usize, k: usize, factor: f64, beta: f64) {
     let rows = view(a, n, k);
-    general_mat_mul(scale, &rows.t(), &rows, beta, &mut view_mut(c, k, k));
+    general_mat_mul(factor, &rows.t(), &rows, beta, &mut view_mut(c, k, k));
 }
 
 fn view(a: &[f64], n: usize, k: usize) -> ArrayView2<'_, f64> {
@@ -88,7 +95,7 @@ const PANEL: usize = 64;
 /// With `floor`, pivots below it are raised to it: when `a = I + (positive semi-definite)` every
 /// exact pivot is at least one, so `floor = 1` undoes rounding and never fails. Without it, a pivot
 /// that is not above zero gives `false`.
-pub(super) fn cholesky(a: &mut [f64], n: usize, floor: Option<f64>) -> bool {
+pub(crate) fn cholesky(a: &mut [f64], n: usize, floor: Option<f64>) -> bool {
     let mut panel = Vec::new();
     let mut product = Vec::new();
     for start in (0..n).step_by(PANEL) {
@@ -100,7 +107,7 @@ pub(super) fn cholesky(a: &mut [f64], n: usize, floor: Option<f64>) -> bool {
             let (above, row) = a.split_at_mut(i * n);
             let row = &mut row[..n];
             for j in start..end.min(i) {
-                let other = &above[j * n..j * n + j + 1];
+                let other = &above[(j * n)..=(j * n + j)];
                 let sum = dot(&row[start..j], &other[start..j]);
                 row[j] = (row[j] - sum) / other[j];
             }
@@ -141,8 +148,34 @@ fn subtract_panel(
     }
 }
 
+/// Lower Cholesky factor of `I + Y' Y` by plane rotations, row by row of `Y` `(n, k)`.
+///
+/// Slower than [`cholesky`] of the product but works on square roots: exact to rounding even when
+/// `Y' Y` exceeds the identity by more than the sixteen digits of a product.
+///
+/// Source: Golub and Van Loan 2013, section 6.5.2 (updating a QR factorisation).
+pub(super) fn rotate_in(y: &[f64], l: &mut [f64], k: usize) {
+    l.fill(0.0);
+    (0..k).for_each(|i| l[i * k + i] = 1.0);
+    for row in y.chunks_exact(k) {
+        let mut x = row.to_vec();
+        for j in 0..k {
+            if x[j] == 0.0 {
+                continue;
+            }
+            let r = l[j * k + j].hypot(x[j]);
+            let (c, s) = (l[j * k + j] / r, x[j] / r);
+            for i in j..k {
+                let old = l[i * k + j];
+                l[i * k + j] = c * old + s * x[i];
+                x[i] = c * x[i] - s * old;
+            }
+        }
+    }
+}
+
 /// `L^{-1} b` in place.
-pub(super) fn forward(l: &[f64], b: &mut [f64]) {
+pub(crate) fn forward(l: &[f64], b: &mut [f64]) {
     let n = b.len();
     for i in 0..n {
         let row = &l[i * n..=i * n + i];
@@ -151,7 +184,7 @@ pub(super) fn forward(l: &[f64], b: &mut [f64]) {
 }
 
 /// `L^{-T} b` in place.
-pub(super) fn backward(l: &[f64], b: &mut [f64]) {
+pub(crate) fn backward(l: &[f64], b: &mut [f64]) {
     let n = b.len();
     for i in (0..n).rev() {
         let row = &l[i * n..=i * n + i];
@@ -162,7 +195,7 @@ pub(super) fn backward(l: &[f64], b: &mut [f64]) {
 }
 
 /// `L^{-1} B` in place for `B` `(n, k)`.
-pub(super) fn forward_rows(l: &[f64], b: &mut [f64], n: usize, k: usize) {
+pub(crate) fn forward_rows(l: &[f64], b: &mut [f64], n: usize, k: usize) {
     for i in 0..n {
         let (above, row) = b.split_at_mut(i * k);
         let row = &mut row[..k];
@@ -170,7 +203,7 @@ pub(super) fn forward_rows(l: &[f64], b: &mut [f64], n: usize, k: usize) {
             axpy(-l[i * n + j], &above[j * k..(j + 1) * k], row);
         }
         let inverse = 1.0 / l[i * n + i];
-        row.iter_mut().for_each(|x| *x *= inverse);
+        scale(inverse, row);
     }
 }
 
@@ -191,7 +224,7 @@ pub(super) fn transpose(a: &[f64], n: usize, k: usize) -> Vec<f64> {
 }
 
 /// Makes the matrix symmetric to the bit, by averaging with its transpose.
-pub(super) fn symmetrise(a: &mut [f64], n: usize) {
+pub(crate) fn symmetrise(a: &mut [f64], n: usize) {
     for i in 0..n {
         for j in 0..i {
             let mean = 0.5 * (a[i * n + j] + a[j * n + i]);
@@ -240,6 +273,21 @@ mod tests {
         assert!(cholesky(&mut a, 2, Some(1.0)));
         let mut duplicated = vec![1.0 + 1e20; 4];
         assert!(cholesky(&mut duplicated, 2, Some(1.0)));
+    }
+
+    #[test]
+    fn rotations_agree_with_cholesky() {
+        let (n, k) = (4, 3);
+        let y = sample(n, k);
+        let mut product = vec![0.0; k * k];
+        gram(&y, &mut product, n, k, 1.0, 0.0);
+        (0..k).for_each(|i| product[i * k + i] += 1.0);
+        assert!(cholesky(&mut product, k, None));
+        let mut rotated = vec![0.0; k * k];
+        rotate_in(&y, &mut rotated, k);
+        for (p, q) in product.iter().zip(&rotated) {
+            assert!((p - q).abs() < 1e-13);
+        }
     }
 
     #[test]

@@ -5,21 +5,23 @@
 //! answer arises from `z`, [`Prior`] where people are before they answer.
 
 mod acquire;
+mod covariance;
 mod eigen;
 mod likelihood;
-mod linalg;
+pub(crate) mod linalg;
 mod newton;
-mod parallel;
 mod particles;
 mod place;
 mod population;
 mod predict;
 mod quadrature;
 mod simplex;
+mod variational;
 mod views;
 
 pub use acquire::{Belief, Pool, Rule, acquire, acquire_batch};
 pub use likelihood::Answering;
+pub use newton::Method;
 pub use particles::{ParticleFit, place_particles};
 pub use place::{PlaceOptions, Placement, place};
 pub use population::{PopulationOptions, Round, Structure, population_round};

@@ -4,12 +4,23 @@
 //! negative, so that every step ascends; the covariance and the evidence use the Fisher information,
 //! which is never negative. The two agree when there are no lapses and no ties.
 
+use super::covariance::{ROTATE_PEAK, factor_precision, whiten};
 use super::likelihood::Answering;
 use super::linalg::{
-    axpy, backward, cholesky, dot, forward, forward_rows, gram, log_det, mat_mul, mat_mul_t,
-    mat_t_vec, mat_vec, symmetrise, transpose,
+    axpy, backward, cholesky, dot, forward, log_det, mat_mul, mat_mul_t, mat_t_vec, mat_vec,
+    symmetrise,
 };
+use super::variational::refine;
 use super::views::{Group, Person};
+
+/// Which Gaussian stands for the posterior of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// At the mode, with the curvature there.
+    Laplace,
+    /// The one nearest in relative entropy; several times slower.
+    Variational,
+}
 
 /// When to stop.
 #[derive(Debug, Clone, Copy)]
@@ -31,13 +42,13 @@ pub(super) struct Fit {
     pub(super) iterations: usize,
     pub(super) converged: bool,
     /// Square root of the Fisher weight of every row at the mode, `(n,)`.
-    root: Vec<f64>,
-    space: Space,
+    pub(super) root: Vec<f64>,
+    pub(super) space: Space,
 }
 
 /// The factored posterior precision.
 #[derive(Debug, Clone)]
-enum Space {
+pub(super) enum Space {
     /// No rows: the posterior is the prior.
     Prior,
     /// Rows: the factor of `I + R X S X' R`, `(n, n)`, `R` the diagonal of `root`, and `X S`.
@@ -48,8 +59,22 @@ enum Space {
 
 /// Halvings of a step before giving up.
 const HALVINGS: usize = 50;
-/// Row weight times prior variance above which `S - V'V` would lose more than half its digits.
-const DUAL_PEAK: f64 = 1e7;
+
+/// Mean, evidence and factored precision, by the method asked for.
+pub(super) fn fit_by(
+    method: Method,
+    person: Person<'_>,
+    group: Group<'_>,
+    answering: Answering,
+    stop: Stop,
+    xs: Option<Vec<f64>>,
+) -> Fit {
+    let fitted = fit(person, group, answering, stop, xs);
+    match method {
+        Method::Laplace => fitted,
+        Method::Variational => refine(Margins { person, answering }, group, stop, fitted),
+    }
+}
 
 /// Mode, evidence and factored precision by damped Newton from the prior mean.
 ///
@@ -57,7 +82,7 @@ const DUAL_PEAK: f64 = 1e7;
 ///
 /// Source: Rasmussen and Williams 2006, algorithm 3.1, with a prior mean, row weights and a line
 /// search; the same iteration in the whitened user space when rows outnumber dimensions.
-pub(super) fn fit(
+fn fit(
     person: Person<'_>,
     group: Group<'_>,
     answering: Answering,
@@ -85,6 +110,13 @@ pub(super) fn fit(
             mat_mul(person.x, group.covariance, &mut xs, n, k, k, 0.0);
             xs
         });
+        let prior_variances = xs.chunks_exact(k).zip(person.x.chunks_exact(k));
+        let peak = prior_variances
+            .zip(person.weight)
+            .fold(0.0_f64, |most, ((image, row), weight)| most.max(weight * dot(image, row)));
+        if peak > ROTATE_PEAK {
+            return fit_primal(rows, group, stop, &z);
+        }
         fit_dual(rows, group, stop, xs, &z)
     } else {
         fit_primal(rows, group, stop, &z)
@@ -260,7 +292,7 @@ fn fit_dual(rows: Margins<'_>, group: Group<'_>, stop: Stop, xs: Vec<f64>, z0: &
 }
 
 /// `I + R K R`.
-fn scale_kernel(kernel: &[f64], root: &[f64], out: &mut [f64]) {
+pub(super) fn scale_kernel(kernel: &[f64], root: &[f64], out: &mut [f64]) {
     let n = root.len();
     for (i, (row, source)) in out.chunks_exact_mut(n).zip(kernel.chunks_exact(n)).enumerate() {
         for ((target, value), r) in row.iter_mut().zip(source).zip(root) {
@@ -307,81 +339,4 @@ fn fit_primal(rows: Margins<'_>, group: Group<'_>, stop: Stop, z0: &[f64]) -> Fi
         root,
         space: Space::Primal { factor },
     }
-}
-
-/// `X L`, `(n, k)`.
-pub(super) fn whiten(x: &[f64], group: Group<'_>, n: usize) -> Vec<f64> {
-    let k = group.mean.len();
-    let mut whitened = vec![0.0; n * k];
-    mat_mul(x, group.factor, &mut whitened, n, k, k, 0.0);
-    whitened
-}
-
-/// Cholesky factor of `I + Y' R^2 Y` into `factor`; `scaled` is room for `R Y`.
-pub(super) fn factor_precision(y: &[f64], root: &[f64], scaled: &mut [f64], factor: &mut [f64]) {
-    let n = root.len();
-    let k = y.len() / n.max(1);
-    let rows = scaled.chunks_exact_mut(k).zip(y.chunks_exact(k));
-    for ((out, row), r) in rows.zip(root) {
-        out.iter_mut().zip(row).for_each(|(o, v)| *o = r * v);
-    }
-    gram(scaled, factor, n, k, 1.0, 0.0);
-    (0..k).for_each(|i| factor[i * k + i] += 1.0);
-    cholesky(factor, k, Some(1.0));
-}
-
-/// `L H^{-1} L'` from the factor of the whitened precision `H`; positive semi-definite as computed.
-pub(super) fn unwhiten(factor: &[f64], group: Group<'_>) -> Vec<f64> {
-    let k = group.mean.len();
-    let mut half = transpose(group.factor, k, k);
-    forward_rows(factor, &mut half, k, k);
-    let mut covariance = vec![0.0; k * k];
-    gram(&half, &mut covariance, k, k, 1.0, 0.0);
-    symmetrise(&mut covariance, k);
-    covariance
-}
-
-impl Fit {
-    /// Laplace covariance `(k, k)`, symmetric to the bit.
-    pub(super) fn covariance(&self, person: Person<'_>, group: Group<'_>) -> Vec<f64> {
-        let (n, k) = (self.root.len(), group.mean.len());
-        match &self.space {
-            Space::Prior => group.covariance.to_vec(),
-            Space::Primal { factor } => unwhiten(factor, group),
-            Space::Dual { peak, .. } if *peak > DUAL_PEAK => {
-                let whitened = whiten(person.x, group, n);
-                let (mut scaled, mut factor) = (vec![0.0; n * k], vec![0.0; k * k]);
-                factor_precision(&whitened, &self.root, &mut scaled, &mut factor);
-                unwhiten(&factor, group)
-            }
-            Space::Dual { factor, xs, .. } => {
-                let mut half = scale_rows(xs, &self.root, k);
-                forward_rows(factor, &mut half, n, k);
-                let mut covariance = group.covariance.to_vec();
-                gram(&half, &mut covariance, n, k, -1.0, 1.0);
-                symmetrise(&mut covariance, k);
-                covariance
-            }
-        }
-    }
-
-    /// Rows `U` `(n, k)` with `covariance = S - S U' U S`, if the fit is dual and that is accurate.
-    pub(super) fn reduction(&self, person: Person<'_>) -> Option<Vec<f64>> {
-        let Space::Dual { factor, peak, .. } = &self.space else { return None };
-        if *peak > DUAL_PEAK {
-            return None;
-        }
-        let k = self.mode.len();
-        let mut rows = scale_rows(person.x, &self.root, k);
-        forward_rows(factor, &mut rows, self.root.len(), k);
-        Some(rows)
-    }
-}
-
-fn scale_rows(x: &[f64], root: &[f64], k: usize) -> Vec<f64> {
-    let mut out = x.to_vec();
-    for (row, r) in out.chunks_exact_mut(k).zip(root) {
-        row.iter_mut().for_each(|v| *v *= r);
-    }
-    out
 }

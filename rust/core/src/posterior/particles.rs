@@ -1,9 +1,9 @@
 //! Posterior weights of candidate user vectors, for margins of any shape.
 
 use super::likelihood::Answering;
-use super::parallel;
 use super::place::softmax;
 use super::views::{Labels, check_within};
+use crate::parallel;
 use crate::{Error, Result};
 
 /// Posterior over candidates of many people.

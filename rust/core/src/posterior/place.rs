@@ -1,14 +1,17 @@
 //! Placing a batch of people under a mixture prior.
 
 use super::likelihood::Answering;
-use super::newton::{Fit, Stop, fit};
-use super::parallel;
+use super::linalg::scale;
+use super::newton::{Fit, Method, Stop, fit_by};
 use super::views::{Person, Prior, Rows};
+use crate::parallel;
 use crate::{Error, Result};
 
 /// Knobs of the solver and of the batch.
 #[derive(Debug, Clone, Copy)]
 pub struct PlaceOptions {
+    /// Which Gaussian to fit; `place_simplex` knows Laplace only.
+    pub method: Method,
     /// Most Newton steps per person and group.
     pub max_iter: usize,
     /// Stops when the remaining step is this many posterior standard deviations long.
@@ -74,15 +77,14 @@ pub fn place(
 ) -> Result<Placement> {
     let stop = options.stop()?;
     check_dim(rows, prior)?;
-    let people = rows.labels.people();
-    let parts = parallel::map(people.div_ceil(CHUNK), options.threads, |chunk| {
-        let mut part = Placement::default();
-        for index in chunk * CHUNK..((chunk + 1) * CHUNK).min(people) {
-            place_one(rows.person(index), prior, answering, stop, options.covariance, &mut part);
+    let mut out = Placement::new(rows.labels.people(), prior, options.covariance);
+    parallel::each(out.slots(prior), options.threads, |slots| {
+        for mut slot in slots {
+            let person = rows.person(slot.person);
+            place_one(person, prior, answering, (options.method, stop), &mut slot);
         }
-        part
     });
-    Ok(join(parts))
+    Ok(out)
 }
 
 pub(super) fn check_dim(rows: Rows<'_>, prior: &Prior) -> Result<()> {
@@ -97,63 +99,115 @@ fn place_one(
     person: Person<'_>,
     prior: &Prior,
     answering: Answering,
-    stop: Stop,
-    covariance: bool,
-    out: &mut Placement,
+    (method, stop): (Method, Stop),
+    out: &mut Slot<'_>,
 ) {
-    let fits: Vec<Fit> =
-        (0..prior.groups()).map(|g| fit(person, prior.group(g), answering, stop, None)).collect();
-    out.log_evidence.push(responsibilities(&fits, person, prior, &mut out.weights));
+    let fits: Vec<Fit> = (0..prior.groups())
+        .map(|g| fit_by(method, person, prior.group(g), answering, stop, None))
+        .collect();
+    let k = prior.dim;
+    *out.log_evidence = responsibilities(&fits, person, prior, out.weights);
     for (g, fit) in fits.iter().enumerate() {
-        out.modes.extend_from_slice(&fit.mode);
-        if covariance {
-            out.covariances.extend(fit.covariance(person, prior.group(g)));
+        out.modes[g * k..(g + 1) * k].copy_from_slice(&fit.mode);
+        if !out.covariances.is_empty() {
+            let covariance = &mut out.covariances[g * k * k..(g + 1) * k * k];
+            fit.covariance(person, prior.group(g), covariance);
         }
     }
-    out.gradients.push(fits.iter().fold(0.0, |m, f| m.max(f.gradient)));
-    out.iterations.push(fits.iter().map(|f| f.iterations).max().unwrap_or(0));
-    out.converged.push(fits.iter().all(|f| f.converged));
+    *out.gradient = fits.iter().fold(0.0, |m, f| m.max(f.gradient));
+    *out.iterations = fits.iter().map(|f| f.iterations).max().unwrap_or(0);
+    *out.converged = fits.iter().all(|f| f.converged);
 }
 
-/// Appends the posterior weight of every group and gives the log evidence of the mixture.
+/// One person's part of a [`Placement`].
+pub(super) struct Slot<'a> {
+    pub(super) person: usize,
+    pub(super) weights: &'a mut [f64],
+    pub(super) modes: &'a mut [f64],
+    /// Empty when not wanted.
+    pub(super) covariances: &'a mut [f64],
+    pub(super) log_evidence: &'a mut f64,
+    pub(super) gradient: &'a mut f64,
+    pub(super) iterations: &'a mut usize,
+    pub(super) converged: &'a mut bool,
+}
+
+impl Placement {
+    /// Zeros of the right shapes, which the threads that fill them touch first.
+    pub(super) fn new(people: usize, prior: &Prior, covariance: bool) -> Self {
+        let (g, k) = (prior.groups(), prior.dim);
+        Self {
+            weights: vec![0.0; people * g],
+            modes: vec![0.0; people * g * k],
+            covariances: vec![0.0; if covariance { people * g * k * k } else { 0 }],
+            log_evidence: vec![0.0; people],
+            gradients: vec![0.0; people],
+            iterations: vec![0; people],
+            converged: vec![false; people],
+        }
+    }
+
+    /// Everybody's part, in chunks.
+    pub(super) fn slots(&mut self, prior: &Prior) -> Vec<Vec<Slot<'_>>> {
+        let (g, k) = (prior.groups(), prior.dim);
+        let mut weights = self.weights.chunks_exact_mut(g);
+        let mut modes = self.modes.chunks_exact_mut(g * k);
+        let mut covariances = self.covariances.chunks_exact_mut(g * k * k);
+        let mut log_evidence = self.log_evidence.iter_mut();
+        let mut gradients = self.gradients.iter_mut();
+        let mut iterations = self.iterations.iter_mut();
+        let mut converged = self.converged.iter_mut();
+        let mut chunks = Vec::new();
+        let mut person = 0;
+        loop {
+            let chunk: Vec<Slot<'_>> = (0..CHUNK)
+                .map_while(|_| {
+                    let slot = Slot {
+                        person,
+                        weights: weights.next()?,
+                        modes: modes.next()?,
+                        covariances: covariances.next().unwrap_or_default(),
+                        log_evidence: log_evidence.next()?,
+                        gradient: gradients.next()?,
+                        iterations: iterations.next()?,
+                        converged: converged.next()?,
+                    };
+                    person += 1;
+                    Some(slot)
+                })
+                .collect();
+            if chunk.is_empty() {
+                return chunks;
+            }
+            chunks.push(chunk);
+        }
+    }
+}
+
+/// Fills in the posterior weight of every group and gives the log evidence of the mixture.
 pub(super) fn responsibilities(
     fits: &[Fit],
     person: Person<'_>,
     prior: &Prior,
-    weights: &mut Vec<f64>,
+    weights: &mut [f64],
 ) -> f64 {
     if person.target.is_empty() {
-        weights.extend_from_slice(&prior.weights);
+        weights.copy_from_slice(&prior.weights);
         return 0.0;
     }
-    let from = weights.len();
-    weights.extend(fits.iter().zip(&prior.weights).map(|(f, w)| w.ln() + f.log_evidence));
-    softmax(&mut weights[from..])
+    for (out, (fit, weight)) in weights.iter_mut().zip(fits.iter().zip(&prior.weights)) {
+        *out = weight.ln() + fit.log_evidence;
+    }
+    softmax(weights)
 }
 
 /// Softmax in place; gives the log of the sum of exponentials. At least one entry is finite.
 pub(super) fn softmax(logits: &mut [f64]) -> f64 {
     let top = logits.iter().fold(f64::NEG_INFINITY, |m, x| m.max(*x));
-    logits.iter_mut().for_each(|x| *x = (*x - top).exp());
+    for x in logits.iter_mut() {
+        *x = (*x - top).exp();
+    }
     let total: f64 = logits.iter().sum();
-    logits.iter_mut().for_each(|x| *x /= total);
+    scale(1.0 / total, logits);
     top + total.ln()
-}
-
-/// Concatenates in order.
-pub(super) fn join(mut parts: Vec<Placement>) -> Placement {
-    if parts.len() == 1 {
-        return parts.pop().unwrap_or_default();
-    }
-    let mut all = Placement::default();
-    for part in parts {
-        all.weights.extend(part.weights);
-        all.modes.extend(part.modes);
-        all.covariances.extend(part.covariances);
-        all.log_evidence.extend(part.log_evidence);
-        all.gradients.extend(part.gradients);
-        all.iterations.extend(part.iterations);
-        all.converged.extend(part.converged);
-    }
-    all
 }

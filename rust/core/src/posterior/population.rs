@@ -2,11 +2,11 @@
 
 use super::eigen::clip_spectrum;
 use super::likelihood::Answering;
-use super::linalg::{axpy, gram, mat_mul, symmetrise};
-use super::newton::{Fit, Stop, fit};
-use super::parallel;
+use super::linalg::{axpy, gram, mat_mul, scale, symmetrise};
+use super::newton::{Fit, Method, Stop, fit_by};
 use super::place::{PlaceOptions, check_dim, responsibilities};
 use super::views::{Prior, Rows};
+use crate::parallel;
 use crate::{Error, Result};
 
 /// What a covariance of the population may look like.
@@ -86,9 +86,17 @@ pub fn population_round(
         let count = WAVE.min(chunks - wave);
         let parts = parallel::map(count, options.place.threads, |offset| {
             let from = (wave + offset) * CHUNK;
-            expect(rows, from..(from + CHUNK).min(people), prior, answering, stop)
+            expect(
+                rows,
+                from..(from + CHUNK).min(people),
+                prior,
+                answering,
+                (options.place.method, stop),
+            )
         });
-        parts.into_iter().for_each(|part| total.add(part));
+        for part in parts {
+            total.add(part);
+        }
     }
     let next = maximise(&total, prior, options, people)?;
     Ok(Round { prior: next, log_evidence: total.log_evidence, responsibilities: total.shares })
@@ -150,10 +158,10 @@ impl Sums {
     }
 }
 
-/// `sum += scale matrix`, where an empty matrix is zero.
-fn add_matrix(sum: &mut Vec<f64>, scale: f64, matrix: &[f64]) {
+/// `sum += share matrix`, where an empty matrix is zero.
+fn add_matrix(sum: &mut Vec<f64>, share: f64, matrix: &[f64]) {
     sum.resize(sum.len().max(matrix.len()), 0.0);
-    axpy(scale, matrix, sum);
+    axpy(share, matrix, sum);
 }
 
 /// Places a chunk of people and sums what the M step needs.
@@ -162,34 +170,36 @@ fn expect(
     people: std::ops::Range<usize>,
     prior: &Prior,
     answering: Answering,
-    stop: Stop,
+    (method, stop): (Method, Stop),
 ) -> Sums {
     let (k, groups) = (rows.dim, prior.groups());
     let starts = &rows.labels.starts[people.start..=people.end];
     let products = chunk_products(rows, starts, prior);
     let mut sums = Sums::new(groups, k);
     let mut stacked = vec![Vec::new(); groups];
+    let mut covariance = vec![0.0; k * k];
     for index in people {
         let person = rows.person(index);
         let fits: Vec<Fit> = (0..groups)
             .map(|g| {
                 let from = (rows.labels.starts[index] - starts[0]) * k;
                 let xs = products.get(g).map(|xs| xs[from..from + person.x.len()].to_vec());
-                fit(person, prior.group(g), answering, stop, xs)
+                fit_by(method, person, prior.group(g), answering, stop, xs)
             })
             .collect();
         let from = sums.shares.len();
-        sums.log_evidence += responsibilities(&fits, person, prior, &mut sums.shares);
+        sums.shares.resize(from + groups, 0.0);
+        sums.log_evidence += responsibilities(&fits, person, prior, &mut sums.shares[from..]);
         for (g, fit) in fits.iter().enumerate() {
             let share = sums.shares[from + g];
             sums.modes.extend_from_slice(&fit.mode);
             if let Some(mut reduction) = fit.reduction(person) {
                 let root = share.sqrt();
-                reduction.iter_mut().for_each(|x| *x *= root);
+                scale(root, &mut reduction);
                 stacked[g].extend(reduction);
                 sums.dual[g] += share;
             } else {
-                let covariance = fit.covariance(person, prior.group(g));
+                fit.covariance(person, prior.group(g), &mut covariance);
                 add_matrix(&mut sums.covariances[g], share, &covariance);
             }
         }
@@ -254,7 +264,7 @@ fn maximise(
         gram(&scatter, covariance, people, k, 1.0, 1.0);
         (0..k).for_each(|i| covariance[i * k + i] += options.strength * options.scale);
         let inverse = 1.0 / (mass + options.strength);
-        covariance.iter_mut().for_each(|x| *x *= inverse);
+        scale(inverse, covariance);
         symmetrise(covariance, k);
         give_structure(covariance, k, options.structure);
         clip_spectrum(covariance, k, options.floor, options.cap);
@@ -269,7 +279,7 @@ fn maximise(
 fn add_posteriors(sums: &Sums, g: usize, covariance: &mut [f64]) {
     let k = sums.dim;
     let old = covariance.to_vec();
-    covariance.iter_mut().for_each(|x| *x *= sums.dual[g]);
+    scale(sums.dual[g], covariance);
     if !sums.reductions[g].is_empty() {
         let (mut half, mut full) = (vec![0.0; k * k], vec![0.0; k * k]);
         mat_mul(&sums.reductions[g], &old, &mut half, k, k, k, 0.0);

@@ -1,14 +1,14 @@
 //! Placing people whose user vector lies on a simplex, in the logits of the weights.
 
+use super::covariance::{factor_precision, unwhiten, whiten};
 use super::likelihood::Answering;
 use super::linalg::{axpy, backward, dot, forward, log_det, mat_t_vec, mat_vec};
-use super::newton::{Margins, Stop, factor_precision, is_better, is_negligible, unwhiten, whiten};
-use super::parallel;
-use super::place::{PlaceOptions, Placement, check_dim, join, softmax};
+use super::newton::{Margins, Stop, is_better, is_negligible};
+use super::place::{PlaceOptions, Placement, Slot, check_dim, softmax};
 use super::views::{Group, Person, Prior, Rows};
+use crate::parallel;
 use crate::{Error, Result};
 
-const CHUNK: usize = 16;
 const HALVINGS: usize = 50;
 
 /// Laplace posterior of the logits `l` of weights `w = softmax(l)`, with `z = c + delta . w`.
@@ -30,36 +30,25 @@ pub fn place_simplex(
     if prior.groups() != 1 {
         return Err(Error::range("weights", "one group", prior.groups()));
     }
-    let people = rows.labels.people();
-    let parts = parallel::map(people.div_ceil(CHUNK), options.threads, |chunk| {
-        let mut part = Placement::default();
-        for index in chunk * CHUNK..((chunk + 1) * CHUNK).min(people) {
-            let rows = Margins { person: rows.person(index), answering };
-            place_one(rows, prior.group(0), stop, options.covariance, &mut part);
+    let mut out = Placement::new(rows.labels.people(), prior, options.covariance);
+    parallel::each(out.slots(prior), options.threads, |slots| {
+        for mut slot in slots {
+            let rows = Margins { person: rows.person(slot.person), answering };
+            place_one(rows, prior.group(0), stop, &mut slot);
         }
-        part
     });
-    Ok(join(parts))
+    Ok(out)
 }
 
-fn place_one(
-    rows: Margins<'_>,
-    group: Group<'_>,
-    stop: Stop,
-    covariance: bool,
-    out: &mut Placement,
-) {
-    out.weights.push(1.0);
+fn place_one(rows: Margins<'_>, group: Group<'_>, stop: Stop, out: &mut Slot<'_>) {
+    out.weights.fill(1.0);
     let (n, k) = (rows.person.target.len(), group.mean.len());
     if n == 0 {
-        out.modes.extend_from_slice(group.mean);
-        if covariance {
-            out.covariances.extend_from_slice(group.covariance);
+        out.modes.copy_from_slice(group.mean);
+        if !out.covariances.is_empty() {
+            out.covariances.copy_from_slice(group.covariance);
         }
-        out.log_evidence.push(0.0);
-        out.gradients.push(0.0);
-        out.iterations.push(0);
-        out.converged.push(true);
+        *out.converged = true;
         return;
     }
     let mut u = vec![0.0; k];
@@ -92,14 +81,14 @@ fn place_one(
         };
         (u, at) = (next_u, next);
     };
-    out.log_evidence.push(at.objective - 0.5 * log_det(&factor, k));
-    out.modes.extend_from_slice(&at.logits);
-    if covariance {
-        out.covariances.extend(unwhiten(&factor, group));
+    *out.log_evidence = at.objective - 0.5 * log_det(&factor, k);
+    out.modes.copy_from_slice(&at.logits);
+    if !out.covariances.is_empty() {
+        unwhiten(&factor, group, out.covariances);
     }
-    out.gradients.push(norm);
-    out.iterations.push(iterations);
-    out.converged.push(converged);
+    *out.gradient = norm;
+    *out.iterations = iterations;
+    *out.converged = converged;
 }
 
 /// Logits, weights and margins at one whitened point.

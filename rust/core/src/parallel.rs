@@ -7,7 +7,7 @@ use rayon::prelude::*;
 ///
 /// `threads` of `None` uses the pool of the process; another number a pool of its own, whose start
 /// costs about 50 microseconds. When no pool can be started, the calling thread does the work.
-pub(super) fn map<T: Send>(
+pub(crate) fn map<T: Send>(
     count: usize,
     threads: Option<usize>,
     f: impl Fn(usize) -> T + Sync + Send,
@@ -20,6 +20,18 @@ pub(super) fn map<T: Send>(
         None => run(),
         Some(Ok(pool)) => pool.install(run),
         Some(Err(_)) => (0..count).map(&f).collect(),
+    }
+}
+
+/// Calls `f` with every item; items own the disjoint parts of an output that they fill.
+pub(crate) fn each<T: Send>(items: Vec<T>, threads: Option<usize>, f: impl Fn(T) + Sync + Send) {
+    if items.len() <= 1 || threads == Some(1) {
+        return items.into_iter().for_each(f);
+    }
+    match threads.map(|n| ThreadPoolBuilder::new().num_threads(n).build()) {
+        None => items.into_par_iter().for_each(f),
+        Some(Ok(pool)) => pool.install(|| items.into_par_iter().for_each(f)),
+        Some(Err(_)) => items.into_iter().for_each(f),
     }
 }
 

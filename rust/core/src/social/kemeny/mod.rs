@@ -1,0 +1,288 @@
+//! Orders that disagree least with the ballots.
+
+mod footrule;
+mod local;
+mod search;
+mod subset;
+
+use super::condorcet::borda;
+use super::covering::smith;
+use super::options::Options;
+use super::outcome::{Fact, Outcome};
+use super::rules::{Rule, Run};
+use super::support::Support;
+use crate::rng::Stream;
+use crate::{Error, Result, Stop};
+use subset::{Cost, Table};
+
+/// Components up to this size are solved by dynamic programming unless asked otherwise.
+const SUBSETS: usize = 22;
+/// The most items for which all optimal orders are listed.
+const LISTED: usize = 12;
+
+/// Up to this size, disjoint cycles of three improve the lower bound of a search.
+const CYCLES: usize = 300;
+
+const OPTIONS: &[&str] = &["method", "all_optimal", "kicks", "starts", "nodes", "seed", "split"];
+
+/// The rules of this file.
+pub(crate) const RULES: &[Rule] = &[
+    Rule {
+        name: "kemeny",
+        source: "Kemeny 1959; Young and Levenglick 1978",
+        laws: &[
+            "anonymous",
+            "neutral",
+            "homogeneous",
+            "condorcet",
+            "condorcet_loser",
+            "smith",
+            "reversal",
+            "reinforcing_order",
+        ],
+        options: OPTIONS,
+        run: Run::Support(kemeny),
+    },
+    Rule {
+        name: "slater",
+        source: "Slater 1961: the least number of majorities reversed",
+        laws: &["anonymous", "neutral", "homogeneous", "condorcet", "condorcet_loser", "smith"],
+        options: OPTIONS,
+        run: Run::Support(|support, options, stop| {
+            let (m, margins) = (support.items(), support.margins());
+            let wins = margins.iter().map(|x| f64::from(u8::from(*x > 0.0))).collect();
+            kemeny(&Support::new(wins, m)?, options, stop)
+        }),
+    },
+    footrule::RULE,
+];
+
+/// How to solve components.
+struct Plan {
+    method: &'static str,
+    list: bool,
+    kicks: Option<usize>,
+    starts: usize,
+    nodes: usize,
+    seed: u64,
+    threads: Option<usize>,
+}
+
+impl Plan {
+    fn new(options: &Options) -> Result<Self> {
+        let kicks = options.count("kicks", usize::MAX, 0, 1 << 40)?;
+        Ok(Self {
+            method: options.choice("method", &["auto", "subsets", "branch", "local"])?,
+            list: options.flag("all_optimal", false)?,
+            kicks: Some(kicks).filter(|kicks| *kicks != usize::MAX),
+            starts: options.count("starts", 4, 1, 1 << 20)?,
+            nodes: options.count("nodes", 2_000_000, 0, 1 << 50)?,
+            seed: options.seed()?,
+            threads: options.threads,
+        })
+    }
+}
+
+/// One solved component.
+struct Part {
+    order: Vec<usize>,
+    winners: Vec<usize>,
+    all: Vec<Vec<usize>>,
+    /// A lower bound on the cost beyond the least that pairs alone allow.
+    bound: f64,
+    excess: f64,
+    proven: bool,
+}
+
+fn kemeny(support: &Support, options: &Options, stop: Stop<'_>) -> Result<Outcome> {
+    let m = support.items();
+    let plan = Plan::new(options)?;
+    let split = options.flag("split", true)?;
+    let margins = support.margins();
+    let layers = if split { smith(&margins, m) } else { vec![0; m] };
+    let count = layers.iter().max().map_or(0, |last| last + 1);
+    let mut components: Vec<Vec<usize>> = vec![Vec::new(); count];
+    layers.iter().enumerate().for_each(|(item, layer)| components[*layer].push(item));
+    if plan.list {
+        if let Some(large) = components.iter().map(Vec::len).find(|q| *q > LISTED) {
+            let got = format!("{large} that have to be ordered together");
+            return Err(Error::range("all_optimal", "at most 12 items in a cycle", got));
+        }
+    }
+    let parts: Vec<Part> = components
+        .iter()
+        .map(|items| match items.len() {
+            q if q == m => solve(support, &plan, stop),
+            _ => solve(&support.restrict(items), &plan, stop),
+        })
+        .collect::<Result<_>>()?;
+    // The lesser side of a pair is half of its weight less half of its margin.
+    let weight: f64 = support.values().iter().sum();
+    let least = (weight - margins.iter().map(|x| x.abs()).sum::<f64>() / 2.0) / 2.0;
+    let order: Vec<usize> = components
+        .iter()
+        .zip(&parts)
+        .flat_map(|(items, part)| part.order.iter().map(|i| items[*i]))
+        .collect();
+    let value = least + parts.iter().map(|part| part.excess).sum::<f64>();
+    let bound = least + parts.iter().map(|part| part.bound).sum::<f64>();
+    let proven = parts.iter().all(|part| part.proven);
+    let mut outcome = Outcome::ordered(&order);
+    outcome.winners = parts[0].winners.iter().map(|i| components[0][*i]).collect();
+    let bound = if proven { value } else { bound.min(value) };
+    let gap = if value > bound { value / bound - 1.0 } else { 0.0 };
+    outcome = outcome
+        .with("value", Fact::Number(value))
+        .with("lower_bound", Fact::Number(bound))
+        .with("gap", Fact::Number(gap))
+        .with("optimal", Fact::Flag(proven));
+    if plan.list {
+        outcome = outcome.with("orders", Fact::Lists(products(&components, &parts)?));
+    }
+    Ok(outcome)
+}
+
+/// Every way to follow one order of each component by one of the next.
+fn products(components: &[Vec<usize>], parts: &[Part]) -> Result<Vec<Vec<usize>>> {
+    let count: f64 = parts.iter().map(|part| part.all.len() as f64).product();
+    if count > 1e6 {
+        let what = format!("all_optimal: there are {count} optimal orders, more than a million");
+        return Err(Error::Infeasible { what });
+    }
+    let mut orders = vec![Vec::new()];
+    for (items, part) in components.iter().zip(parts) {
+        let more = |prefix: &Vec<usize>| {
+            let named = |order: &Vec<usize>| {
+                prefix.iter().copied().chain(order.iter().map(|i| items[*i])).collect()
+            };
+            part.all.iter().map(named).collect::<Vec<Vec<usize>>>()
+        };
+        orders = orders.iter().flat_map(more).collect();
+    }
+    Ok(orders)
+}
+
+fn solve(support: &Support, plan: &Plan, stop: Stop<'_>) -> Result<Part> {
+    let (q, method) = (support.items(), plan.method);
+    if q == 1 {
+        let one = vec![0];
+        let all = vec![one.clone()];
+        return Ok(Part {
+            order: one.clone(),
+            winners: one,
+            all,
+            bound: 0.0,
+            excess: 0.0,
+            proven: true,
+        });
+    }
+    match method {
+        "subsets" if q > 24 => {
+            Err(Error::range("method", "subsets for at most 24 items in a cycle", q))
+        }
+        "branch" if q > 64 => {
+            Err(Error::range("method", "branch for at most 64 items in a cycle", q))
+        }
+        "auto" | "subsets" if q <= SUBSETS || method == "subsets" || plan.list => {
+            subsets(support, plan.list, plan.threads, stop)
+        }
+        "local" => searched(support, plan, false, stop),
+        _ => searched(support, plan, q <= 64, stop),
+    }
+}
+
+fn subsets(support: &Support, list: bool, threads: Option<usize>, stop: Stop<'_>) -> Result<Part> {
+    let (q, margins) = (support.items(), support.margins());
+    // Only the cost beyond the lesser side of each pair matters.
+    let beyond: Vec<f64> = margins.iter().map(|x| (-x).max(0.0)).collect();
+    let most: f64 = beyond.iter().sum();
+    if support.is_exact() && most < f64::from(u32::MAX / 8) {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "small integers"
+        )]
+        let costs = beyond.iter().map(|x| *x as u32).collect();
+        let table = Table::<u32>::new(costs, q, threads, stop)?;
+        return Ok(read(&table, &margins, list, |a, b| a == b));
+    }
+    let table = Table::<f64>::new(beyond, q, threads, stop)?;
+    let tolerance = tolerance(support);
+    Ok(read(&table, &margins, list, |a, b| (a - b).abs() <= tolerance))
+}
+
+fn read<T: Cost>(
+    table: &Table<T>,
+    margins: &[f64],
+    list: bool,
+    same: impl Fn(T, T) -> bool,
+) -> Part {
+    let (winners, order) = table.order(&same);
+    let all = if list { table.orders(1_000_000, &same) } else { Vec::new() };
+    let excess = local::excess(margins, order.len(), &order);
+    Part { order, winners, all, bound: excess, excess, proven: true }
+}
+
+fn tolerance(support: &Support) -> f64 {
+    if support.is_exact() { 0.0 } else { 1e-12 * support.total() * support.items() as f64 }
+}
+
+fn searched(support: &Support, plan: &Plan, exact: bool, stop: Stop<'_>) -> Result<Part> {
+    let (q, margins) = (support.items(), support.margins());
+    let (tolerance, seed) = (tolerance(support), plan.seed);
+    let kicks = plan.kicks.unwrap_or(if q <= 64 { 200 } else { 20 });
+    let starts = starts(support, &margins, plan.starts, seed);
+    let effort = local::Effort { kicks, seed, threads: plan.threads, tolerance };
+    let (mut excess, mut order) = local::search(&margins, q, &starts, effort, stop)?;
+    let bound = if q <= CYCLES { search::cycle_bound(&margins, q) } else { 0.0 };
+    let mut proven = excess <= bound + tolerance;
+    if exact && !proven {
+        let incumbent = (excess, order);
+        let best = search::branch(&margins, q, incumbent, tolerance, plan.nodes, stop)?;
+        (excess, order, proven) = (best.excess, best.order, best.proven);
+    }
+    let winners = order[..1].to_vec();
+    Ok(Part { order, winners, all: Vec::new(), bound: bound.min(excess), excess, proven })
+}
+
+/// Orders to start from: Borda, Copeland, then random ones sorted around pivots.
+fn starts(support: &Support, margins: &[f64], count: usize, seed: u64) -> Vec<Vec<usize>> {
+    let q = support.items();
+    let by = |scores: &[f64]| {
+        let mut order: Vec<usize> = (0..q).collect();
+        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        order
+    };
+    let wins: Vec<f64> = margins
+        .chunks_exact(q)
+        .map(|row| row.iter().map(|x| if *x == 0.0 { 0.0 } else { x.signum() }).sum())
+        .collect();
+    let mut out = vec![by(&borda(support)), by(&wins)];
+    for i in 2..count {
+        let mut stream = Stream::new(seed, (1 << 32) + i as u64);
+        let mut order: Vec<usize> = (0..q).collect();
+        stream.shuffle(&mut order);
+        out.push(kwik_sort(margins, q, order));
+    }
+    out.truncate(count);
+    out
+}
+
+/// Puts what beats the first item before it and the rest behind, and goes on with both sides.
+///
+/// Source: Ailon, Charikar and Newman 2008, section 3.
+fn kwik_sort(margins: &[f64], m: usize, items: Vec<usize>) -> Vec<usize> {
+    let mut out = Vec::with_capacity(items.len());
+    let mut pending = vec![items];
+    while let Some(items) = pending.pop() {
+        let Some((pivot, rest)) = items.split_first() else { continue };
+        if rest.is_empty() {
+            out.push(*pivot);
+            continue;
+        }
+        let (before, after): (Vec<usize>, Vec<usize>) =
+            rest.iter().partition(|x| margins[*x * m + pivot] > 0.0);
+        pending.extend([after, vec![*pivot], before]);
+    }
+    out
+}

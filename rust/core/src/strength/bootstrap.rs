@@ -1,0 +1,341 @@
+//! The bootstrap on cells: resampled counts, fits that start at the fit of all data.
+
+use super::bradley_terry::Duels;
+use super::cells::{Cell, Cells, Table, Value, with_cells};
+use super::connect::components;
+use super::covariance::{Fitted, pseudo_inverse};
+use super::newton::{Tolerance, largest, maximise};
+use super::resample::Multinomial;
+use super::within;
+use crate::posterior::linalg::dot;
+use crate::rng::Stream;
+use crate::{Result, Stop, parallel};
+
+/// Up to this many items the inverse of the full data's curvature is the step of every replicate.
+const DENSE: usize = 1500;
+/// Gradient of a replicate's fit, relative as in a fit: for ten thousand rows per item a hundredth of a
+/// standard error per item.
+const TOLERANCE: Tolerance = Tolerance { gradient: 1e-5, iterations: 50 };
+/// Steps with the full data's curvature before that of the replicate is used.
+const CHORDS: usize = 30;
+/// Replicates that one task computes.
+const BATCH: usize = 8;
+
+/// Log strengths of every replicate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bootstrap {
+    /// `(b, m)`; NaN where the replicate says nothing finite about an item.
+    pub replicates: Vec<f64>,
+    /// For every item, in how many replicates.
+    pub degenerate: Vec<i64>,
+}
+
+/// Log strengths of `count` resampled data sets; replicate `b` reads the stream `(seed, b)`.
+///
+/// Rows are resampled with replacement, which on cells is a multinomial draw; rows of unequal weights in
+/// one cell count with their mean. Without a prior, items that never win or never lose in a replicate are
+/// taken out of it, as are those outside its largest connected component, and a replicate is moved so
+/// that the others keep their mean.
+///
+/// # Errors
+/// [`crate::Error::Shape`] or [`crate::Error::NotFinite`] for a fit that is none of these cells',
+/// [`crate::Error::Interrupted`].
+///
+/// Source: Efron 1979.
+pub fn bootstrap(
+    table: &Table,
+    fitted: Fitted<'_>,
+    count: usize,
+    (seed, threads): (u64, Option<usize>),
+    stop: Stop<'_>,
+) -> Result<Bootstrap> {
+    fitted.check(table.items())?;
+    within(threads, |threads| {
+        with_cells!(table, cells => {
+            let of = fitted.component;
+            let apart = of.iter().any(|c| *c != 0);
+            let kept = apart.then(|| cells.filtered(|i, j| of[i] == of[j]));
+            Resampling::new(kept.as_ref().unwrap_or(cells), fitted)?.run(count, (seed, threads), stop)
+        })
+    })
+}
+
+/// A pair of items and where its three counts are.
+#[derive(Clone, Copy)]
+struct Pair {
+    low: u32,
+    high: u32,
+    /// Category of wins of the lower item, of its losses and of ties; [`NONE`] for nothing.
+    categories: [u32; 3],
+}
+
+const NONE: u32 = u32::MAX;
+
+struct Resampling<'a> {
+    fitted: Fitted<'a>,
+    pairs: Vec<Pair>,
+    /// Weight of a row of every category.
+    weights: Vec<f64>,
+    multinomial: Multinomial,
+    /// Inverse curvature at the fit, for few items.
+    inverse: Option<Vec<f64>>,
+    most: f64,
+}
+
+/// Wins of the lower item, of the higher, per pair of a replicate; ties are shared.
+type Duel = [f64; 2];
+
+impl<'a> Resampling<'a> {
+    fn new<T: Value>(cells: &Cells<T>, fitted: Fitted<'a>) -> Result<Self> {
+        let (mut pairs, mut weights, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        for i in 0..cells.items() {
+            for k in cells.starts[i]..cells.starts[i + 1] {
+                let cell = &cells.cells[k];
+                if cell.other() < i {
+                    continue;
+                }
+                let sums = [cell.wins.get(), cell.losses.get(), cells.tie(k)];
+                let mut categories = [NONE; 3];
+                for ((category, sum), count) in
+                    categories.iter_mut().zip(sums).zip(cells.spread(k).rows)
+                {
+                    if count > 0.0 {
+                        *category = u32::try_from(rows.len()).unwrap_or(NONE);
+                        weights.push(sum / count);
+                        #[allow(
+                            clippy::cast_possible_truncation,
+                            clippy::cast_sign_loss,
+                            reason = "a count"
+                        )]
+                        rows.push(count.round() as u64);
+                    }
+                }
+                pairs.push(Pair {
+                    low: u32::try_from(i).unwrap_or(NONE),
+                    high: cell.other,
+                    categories,
+                });
+            }
+        }
+        let duels = Duels::new(cells, fitted.tie, fitted.prior, fitted.component, None);
+        let small = cells.items() <= DENSE;
+        let inverse = if small { Some(pseudo_inverse(&duels, fitted.theta)?) } else { None };
+        let most = duels.games.iter().copied().fold(0.0, f64::max);
+        Ok(Self { fitted, pairs, weights, multinomial: Multinomial::new(&rows), inverse, most })
+    }
+
+    fn run(
+        &self,
+        count: usize,
+        (seed, threads): (u64, Option<usize>),
+        stop: Stop<'_>,
+    ) -> Result<Bootstrap> {
+        let m = self.fitted.theta.len();
+        let batches = parallel::map(count.div_ceil(BATCH), threads, |batch| {
+            let mut memory = Memory::default();
+            let mut out = Vec::with_capacity(BATCH * m);
+            for b in batch * BATCH..((batch + 1) * BATCH).min(count) {
+                stop.check()?;
+                out.extend(self.replicate(Stream::new(seed, b as u64), &mut memory, stop)?);
+            }
+            Ok(out)
+        });
+        let mut replicates = Vec::with_capacity(count * m);
+        for batch in batches {
+            replicates.extend(batch?);
+        }
+        let mut degenerate = vec![0; m];
+        for row in replicates.chunks_exact(m.max(1)) {
+            for (count, value) in degenerate.iter_mut().zip(row) {
+                *count += i64::from(value.is_nan());
+            }
+        }
+        Ok(Bootstrap { replicates, degenerate })
+    }
+
+    fn replicate(
+        &self,
+        mut stream: Stream,
+        memory: &mut Memory,
+        stop: Stop<'_>,
+    ) -> Result<Vec<f64>> {
+        self.multinomial.draw(&mut stream, &mut memory.counts);
+        memory.duels.clear();
+        for pair in &self.pairs {
+            let [w, l, t] = &pair.categories;
+            let half = self.fitted.tie * self.weight(*t, &memory.counts);
+            let sums = [self.weight(*w, &memory.counts), self.weight(*l, &memory.counts)];
+            memory.duels.push([sums[0] + half, sums[1] + half]);
+        }
+        let mut alive = vec![true; self.fitted.theta.len()];
+        if self.fitted.prior.none() {
+            self.prune(&mut memory.duels, &mut alive);
+        }
+        let whole = alive.iter().all(|a| *a);
+        let mut theta = match whole.then(|| self.chords(memory)).flatten() {
+            Some(theta) => theta,
+            None => self.refit(&memory.duels, &mut alive, stop)?,
+        };
+        if self.fitted.prior.none() {
+            self.align(&mut theta, &alive);
+        }
+        for (t, alive) in theta.iter_mut().zip(&alive) {
+            *t = if *alive { *t } else { f64::NAN };
+        }
+        Ok(theta)
+    }
+
+    /// Weight of the rows drawn in a category.
+    #[inline]
+    fn weight(&self, category: u32, counts: &[u32]) -> f64 {
+        let at = category as usize;
+        counts.get(at).map_or(0.0, |n| f64::from(*n) * self.weights[at])
+    }
+
+    /// Takes out items that never won or never lost, again and again.
+    fn prune(&self, duels: &mut [Duel], alive: &mut [bool]) {
+        let mut sums = vec![[0.0; 2]; alive.len()];
+        for (pair, [w, l]) in self.pairs.iter().zip(duels.iter()) {
+            let (i, j) = (pair.low as usize, pair.high as usize);
+            sums[i] = [sums[i][0] + w, sums[i][1] + l];
+            sums[j] = [sums[j][0] + l, sums[j][1] + w];
+        }
+        let alone = |i: usize| {
+            self.fitted.component.iter().filter(|c| **c == self.fitted.component[i]).count() == 1
+        };
+        loop {
+            let dead: Vec<usize> = (0..alive.len())
+                .filter(|i| alive[*i] && (sums[*i][0] == 0.0 || sums[*i][1] == 0.0) && !alone(*i))
+                .collect();
+            if dead.is_empty() {
+                return;
+            }
+            for i in &dead {
+                alive[*i] = false;
+            }
+            for (pair, duel) in self.pairs.iter().zip(duels.iter_mut()) {
+                let (i, j) = (pair.low as usize, pair.high as usize);
+                if duel[0] + duel[1] > 0.0 && !(alive[i] && alive[j]) {
+                    let [w, l] = std::mem::take(duel);
+                    sums[i] = [sums[i][0] - w, sums[i][1] - l];
+                    sums[j] = [sums[j][0] - l, sums[j][1] - w];
+                }
+            }
+            // subtraction may leave dust where weights are real
+            sums.iter_mut().flatten().for_each(|s| *s = if *s < 1e-9 { 0.0 } else { *s });
+        }
+    }
+
+    /// Steps with the inverse curvature of all data; `None` when they do not get there.
+    fn chords(&self, memory: &mut Memory) -> Option<Vec<f64>> {
+        let inverse = self.inverse.as_ref()?;
+        let m = self.fitted.theta.len();
+        let goal = TOLERANCE.gradient * self.most;
+        let mut theta = self.fitted.theta.to_vec();
+        let mut before = f64::INFINITY;
+        for _ in 0..CHORDS {
+            self.gradient(&theta, memory);
+            let norm = largest(&memory.gradient);
+            if norm <= goal {
+                return Some(theta);
+            }
+            if norm.is_nan() || norm >= 0.7 * before {
+                return None;
+            }
+            before = norm;
+            for (t, row) in theta.iter_mut().zip(inverse.chunks_exact(m)) {
+                *t += dot(row, &memory.gradient);
+            }
+        }
+        None
+    }
+
+    fn gradient(&self, theta: &[f64], memory: &mut Memory) {
+        memory.strengths.clear();
+        memory.strengths.extend(theta.iter().map(|t| t.clamp(-300.0, 300.0).exp()));
+        memory.gradient.clear();
+        memory.gradient.extend(theta.iter().map(|t| self.fitted.prior.slope(*t).0));
+        for (pair, [w, l]) in self.pairs.iter().zip(&memory.duels) {
+            let (i, j) = (pair.low as usize, pair.high as usize);
+            let (a, b) = (memory.strengths[i], memory.strengths[j]);
+            let surprise = (w * b - l * a) / (a + b);
+            memory.gradient[i] += surprise;
+            memory.gradient[j] -= surprise;
+        }
+    }
+
+    /// A full fit, within the largest connected component of those alive.
+    fn refit(&self, duels: &[Duel], alive: &mut [bool], stop: Stop<'_>) -> Result<Vec<f64>> {
+        let mut cells = self.cells(duels);
+        let mut component = self.fitted.component.to_vec();
+        if self.fitted.prior.none() {
+            let found = components(&cells);
+            let mut sizes = vec![0_usize; found.count];
+            found.of.iter().zip(&*alive).for_each(|(c, a)| sizes[*c as usize] += usize::from(*a));
+            // within every component of the full data, the largest part stays
+            let mut best = vec![None::<u32>; component.len()];
+            for (part, full) in found.of.iter().zip(&component) {
+                let best = &mut best[*full as usize];
+                if best.is_none_or(|b| sizes[*part as usize] > sizes[b as usize]) {
+                    *best = Some(*part);
+                }
+            }
+            for (i, alive) in alive.iter_mut().enumerate() {
+                *alive &= best[component[i] as usize] == Some(found.of[i]);
+            }
+            cells = cells.filtered(|i, j| alive[i] && alive[j] && found.of[i] == found.of[j]);
+            component.clone_from(&found.of);
+        }
+        let duels = Duels::new(&cells, 0.0, self.fitted.prior, &component, Some(1));
+        Ok(maximise(&&duels, self.fitted.theta.to_vec(), TOLERANCE, stop)?.at)
+    }
+
+    /// Cells of a replicate.
+    fn cells(&self, duels: &[Duel]) -> Cells<f64> {
+        let m = self.fitted.theta.len();
+        let mut starts = vec![0; m + 1];
+        let live = || self.pairs.iter().zip(duels).filter(|(_, d)| d[0] + d[1] > 0.0);
+        for (pair, _) in live() {
+            starts[pair.low as usize + 1] += 1;
+            starts[pair.high as usize + 1] += 1;
+        }
+        (0..m).for_each(|i| starts[i + 1] += starts[i]);
+        let mut next = starts.clone();
+        let mut cells = vec![Cell::default(); starts[m]];
+        // smaller items first, as pairs are ordered by their lower item
+        for (pair, [w, l]) in live() {
+            let at = &mut next[pair.high as usize];
+            cells[*at] = Cell { other: pair.low, wins: *l, losses: *w };
+            *at += 1;
+        }
+        for (pair, [w, l]) in live() {
+            let at = &mut next[pair.low as usize];
+            cells[*at] = Cell { other: pair.high, wins: *w, losses: *l };
+            *at += 1;
+        }
+        Cells { starts, cells, ties: vec![], spread: vec![] }
+    }
+
+    /// Moves a replicate so that, within every component, those alive keep their mean.
+    fn align(&self, theta: &mut [f64], alive: &[bool]) {
+        let component = self.fitted.component;
+        let mut sums = vec![(0.0, 0.0); component.len()];
+        for i in (0..theta.len()).filter(|i| alive[*i]) {
+            let sum = &mut sums[component[i] as usize];
+            *sum = (sum.0 + theta[i] - self.fitted.theta[i], sum.1 + 1.0);
+        }
+        for (t, c) in theta.iter_mut().zip(component) {
+            let (sum, size) = sums[*c as usize];
+            *t -= if size > 0.0 { sum / size } else { 0.0 };
+        }
+    }
+}
+
+/// Memory that replicates share.
+#[derive(Default)]
+struct Memory {
+    counts: Vec<u32>,
+    duels: Vec<Duel>,
+    strengths: Vec<f64>,
+    gradient: Vec<f64>,
+}

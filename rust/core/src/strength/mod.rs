@@ -1,0 +1,53 @@
+//! Strengths of items from who beat whom: Bradley-Terry and its relatives, Plackett-Luce, Elo, chains.
+//!
+//! Rows of comparisons are summed per pair once ([`reduce`]); everything that has a likelihood works on
+//! these cells. Log strengths are called `theta`, strengths `pi = exp(theta)`.
+
+mod balanced;
+mod bootstrap;
+mod bradley_terry;
+mod cells;
+mod chains;
+mod choices;
+mod connect;
+mod covariance;
+mod covariates;
+mod fit;
+mod ids;
+mod incomplete;
+mod merge;
+mod newton;
+mod plackett_luce;
+mod prior;
+mod rankings;
+mod reduce;
+mod resample;
+mod scores;
+mod sweeps;
+mod ties;
+
+pub use balanced::fit_totals;
+pub use bootstrap::{Bootstrap, bootstrap};
+pub use cells::{Cell, Cells, Spread, Table, Value};
+pub use chains::{Chain, stationary};
+pub use connect::{Components, components};
+pub use covariance::{Covariance, DENSE, Fitted, Trust, covariance};
+pub use covariates::{Covariates, fit_covariates};
+pub use fit::{Disconnected, Fit, Method, Options, REGULARISE, fit};
+pub use ids::{Ids, MAX_ITEMS};
+pub use newton::Tolerance;
+pub use plackett_luce::fit_rankings;
+pub use prior::Prior;
+pub use rankings::Rankings;
+pub use reduce::{A, B, Rows, SKIP, TIE, reduce};
+pub use scores::{EloOptions, SCORES, ScoreOptions, ScoreRule, Scores, elo, score};
+pub use ties::{MODELS, TieModel, fit_ties};
+
+/// Runs `f` in a pool of so many threads and tells it what to ask of `parallel` inside.
+fn within<T: Send>(threads: Option<usize>, f: impl FnOnce(Option<usize>) -> T + Send) -> T {
+    let Some(count) = threads.filter(|count| *count > 1) else { return f(threads) };
+    match rayon::ThreadPoolBuilder::new().num_threads(count).build() {
+        Ok(pool) => pool.install(|| f(None)),
+        Err(_) => f(Some(1)),
+    }
+}
