@@ -82,6 +82,8 @@ class Coder:
         return self._codes.setdefault(value, len(self._codes))
 
     def _problem(self, row: int, column: str | None, value: Any) -> Exception:
+        if isinstance(value, int | np.integer) and not isinstance(value, bool):
+            value = str(value)
         known = self._closed and isinstance(value, str) and value.strip()
         expected = f"an id of the {self._kind} table" if known else "a non-empty string"
         if self._empty:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gustibus.data.comparisons import Comparisons, Identical
 from gustibus.data.dataset import Dataset
-from gustibus.data.files import SUFFIXES, Table, read_table
+from gustibus.data.files import SUFFIXES, Column, Table, read_table
 from gustibus.data.layouts import NAMES, read_items, renamed, require, take_column
 from gustibus.data.writing import write_table, write_whole
 from gustibus.errors import DimensionError, InputError, NotFoundError
@@ -212,11 +212,16 @@ def _item_new(items: Table) -> np.ndarray[Any, Any] | None:
 
 def _facts(table: Table, but: Collection[str]) -> dict[str, np.ndarray[Any, Any]]:
     """The columns that are not named in `but`, as arrays."""
-    return {
-        name: c if isinstance(c, np.ndarray) else np.fromiter(c, dtype=object, count=len(c))
-        for name, c in table.columns.items()
-        if name not in but
-    }
+    return {name: _array(c) for name, c in table.columns.items() if name not in but}
+
+
+def _array(column: Column) -> np.ndarray[Any, Any]:
+    """Numbers as numbers, anything else as objects."""
+    if isinstance(column, np.ndarray):
+        return column
+    if all(isinstance(value, int | float) for value in column):
+        return np.asarray(column)
+    return np.fromiter(column, dtype=object, count=len(column))
 
 
 def _user_table(
@@ -244,6 +249,10 @@ def _with_ties(
     asked = np.array([q in prompts for q in prompt])
     met = np.array([str(user) in known for user in ties.columns["user"]])
     kept = np.flatnonzero(asked & met)
+    tally = {**c.tally, "ties_read": len(ties)}
+    tally |= {"tie_without_prompt": int((~asked).sum()), "tie_without_person": int((~met).sum())}
+    if not len(kept):
+        return replace(c, tally=tally), more
     columns = {n: take_column(ties.columns[n], kept) for n in ("user", "item_a", "item_b")}
     columns |= {"prompt": take_column(prompt, kept), "target": np.full(len(kept), 0.5)}
     if c.split is not None:
@@ -251,8 +260,7 @@ def _with_ties(
     texts = dict(zip(c.item_ids, c.item_texts, strict=True))
     table = Table(columns, ties.origin.take(kept))
     read = read_items(table, "drop", item_texts=texts, user_ids=c.user_ids, prompts=c.prompts)
-    tally = {**c.tally, "tie": c.tally["tie"] + len(read), "ties_read": len(ties)}
-    tally |= {"tie_without_prompt": int((~asked).sum()), "tie_without_person": int((~met).sum())}
+    tally["tie"] += len(read)
     whole = replace(Comparisons.concat([c, read]), tally=tally)
     return whole, {n: np.concatenate([v, _absent(v, len(read))]) for n, v in more.items()}
 

@@ -32,7 +32,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "chosen": ("chosen",),
     "rejected": ("rejected",),
     "target": ("target",),
-    "outcome": ("outcome", "winner"),
+    "outcome": ("outcome",),
+    "winner": ("winner",),
     "label": ("label",),
     "weight": ("weight",),
     "event": ("event", "event_id"),
@@ -132,7 +133,7 @@ def detect(table: Table) -> str:
 
 
 def _lacks(table: Table, layout: Layout) -> list[tuple[str, ...]]:
-    return [g for g in layout.needs if not any(n in table.columns for n in _accepted(g))]
+    return [group for group in layout.needs if not any(name in table.columns for name in group)]
 
 
 def _accepted(group: Sequence[str]) -> tuple[str, ...]:
@@ -225,8 +226,21 @@ def _read_texts(table: Table, identical: Identical) -> Comparisons:
     return _of_texts(table, (prompts, a, b, target, met), ("response_a", "response_b"), identical)
 
 
+def _read_arena(table: Table, identical: Identical) -> Comparisons:
+    """Like `gustibus` with a column `winner`; texts need no prompt."""
+    require(table, ("user", "winner"))
+    origin = table.origin
+    columns = {n: c for n, c in table.columns.items() if n not in ("target", "label", "winner")}
+    columns["outcome"] = table.columns["winner"]
+    names = {**origin.columns, "outcome": origin.columns.get("winner", "winner")}
+    table = Table(columns, replace(origin, columns=names))
+    if "item_a" in columns and "item_b" in columns:
+        return read_items(table, identical)
+    return _read_texts(table, identical)
+
+
 LAYOUTS.add("arena", source="LMSYS chatbot arena logs")(
-    Layout((("response_a",), ("response_b",), ("outcome",)), _read_texts)
+    Layout((("item_a", "response_a"), ("item_b", "response_b"), ("winner",)), _read_arena)
 )
 
 

@@ -136,7 +136,8 @@ def persona_world(
 
     The first `groups` interests have a group each, and people belong to them in turn. A statement
     about the own interest is answered as somebody with that interest would, any other the opposite
-    way, without noise. No model without people is right more often than `max(1, groups - 1) / groups`.
+    way, without noise. A model without people is right in at most `max(1, groups - 1) / groups` of
+    the answers.
 
     A comparison asks whether one statement fits: its two items are agreeing, whose features are
     those of the statement (TF-IDF of one- and two-word terms, reduced to `features` dimensions of
@@ -144,7 +145,7 @@ def persona_world(
 
     Args:
         groups: 1 to 6.
-        seen: People with `answers` in `train`, `judged` in `test` and `answers` in `test_new_items`.
+        seen: People with `answers` in `train` and in `test_new_items` and `judged` in `test`.
         new: People with `answers` in `support`, `judged` in `query` and as many as `answers` in
             `query` on held-out statements.
         answers: Of one person, for each of these purposes.
@@ -229,8 +230,8 @@ def _without_repeats(who: I64, on_new: Bool, new: I64, old: I64, rng: np.random.
 def reduced_tfidf(texts: Sequence[str], dim: int) -> F32:
     """Features of texts from their words alone.
 
-    Counts of one- and two-word terms in hashed buckets, times `log((1 + n) / (1 + df)) + 1`, rows of
-    unit length, projected on the first `dim` right singular vectors and scaled to unit variance.
+    Counts of one- and two-word terms in hashed buckets, times `log((1 + n) / (1 + df)) + 1`, rows
+    of unit length, projected on the first `dim` right singular vectors and scaled to unit variance.
 
     Args:
         texts: `n` of them.
@@ -259,7 +260,17 @@ def _top_directions(rows: F32, dim: int) -> F32:
     """`(columns, dim)` leading right singular vectors, by randomised subspace iteration."""
     probe = np.random.default_rng(0).normal(size=(rows.shape[1], dim + 20)).astype(np.float32)
     for _ in range(4):
-        probe = np.linalg.qr(rows.T @ (rows @ probe))[0]
-    turn = np.linalg.svd(rows @ probe, full_matrices=False)[2]
-    directions: F32 = probe @ turn[:dim].T
+        probe = _orthonormal(rows.T @ (rows @ probe))
+    reached = (rows @ probe).astype(np.float64)
+    turn = np.linalg.eigh(reached.T @ reached)[1][:, ::-1]
+    directions: F32 = probe @ turn[:, :dim].astype(np.float32)
     return directions
+
+
+def _orthonormal(columns: F32) -> F32:
+    """An orthonormal basis of the columns; through their small Gram matrix, which is fast."""
+    wide = columns.astype(np.float64)
+    values, vectors = np.linalg.eigh(wide.T @ wide)
+    scale = np.sqrt(np.maximum(values, values[-1] * 1e-14))
+    basis: F32 = (wide @ (vectors / scale)).astype(np.float32)
+    return basis

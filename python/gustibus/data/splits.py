@@ -177,7 +177,7 @@ def given_split(
     `query` rows between two held-out items become `query_new_items`; those between a held-out item
     and another are dropped and counted as `mixed`. Held out are the items of `item_new`; where that
     is not known, those that occur in no `train`, `val`, `test` or `support` row. The people set
-    aside are `valid_people`: their `train` rows are `valid_support`, their `test` rows `valid_query`.
+    aside are `valid_people`: their `train` rows are `valid_support`, `test` rows `valid_query`.
 
     Args:
         dataset: With a `split` column; rows whose split is "" are in no part.

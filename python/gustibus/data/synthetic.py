@@ -1,6 +1,6 @@
 """Worlds whose people are known: for tests, examples and benchmarks.
 
-Each returns a `Dataset` with a split and the `Truth` behind it; `demo_world` also names some people.
+Each returns a `Dataset` with a split and the `Truth` behind it; `demo_world` names some people.
 """
 
 from gustibus.data.demo import NAMED, DemoWorld, NamedPerson, demo_world

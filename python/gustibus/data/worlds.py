@@ -191,9 +191,9 @@ def linear_mixture_world(
 
     Base rewards are standard normal vectors, mixtures are Dirichlet, responses are standard normal.
     A comparison is between two random responses to a random prompt, without noise; nobody meets the
-    same pair twice. A saturated world adds a strong reward that all share and compares the best with
-    the worst response to a prompt: there a model without people is right on almost every pair, so a
-    benchmark must reject it.
+    same pair twice. A saturated world adds a strong reward that all share and compares the best
+    with the worst response to a prompt: there a model without people is right on almost every pair,
+    so a benchmark must reject it.
 
     Args:
         seen: People with `train` and `test` answers.

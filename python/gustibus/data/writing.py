@@ -60,10 +60,13 @@ def write_whole(path: Path, fill: Callable[[BinaryIO], None]) -> None:
 
 def _parquet(columns: Mapping[str, np.ndarray[Any, Any]], file: BinaryIO) -> None:
     pa = require_pyarrow()
-    arrays = {
-        name: pa.array(column, type=pa.string() if column.dtype == object else None)
-        for name, column in columns.items()
-    }
+    arrays = {}
+    for name, column in columns.items():
+        try:
+            arrays[name] = pa.array(column.tolist() if column.dtype == object else column)
+        except pa.ArrowException as error:
+            message = f"column {name!r}: expected values of one type: {error}"
+            raise InputError(message, where=name) from None
     pa.parquet.write_table(pa.table(arrays), file)
 
 
