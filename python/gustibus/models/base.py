@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class TrainingSet:
         item_features: `(m, d)` float32.
         prompt_features: `(q, dp)` float32, or None when the data has no prompt embeddings.
         people: number of people; codes without rows are people without data.
+        own: number of the last columns of `item_features` that are known items' own coordinates.
         is_support: `(n,)` rows that place a validation person, the others judge the placing; None
             lets the reader halve each person's rows.
     """
@@ -59,6 +60,7 @@ class TrainingSet:
     prompt_features: F32 | None
     people: int
     is_support: Bool | None = None
+    own: int = 0
 
     def __len__(self) -> int:
         return len(self.user)
@@ -88,7 +90,13 @@ class Fitted(tuple["PreferenceModel", dict[str, Any]]):
 class PreferenceModel(Protocol):
     """A fitted model: immutable, numpy alone, safe to share between threads."""
 
-    family: ClassVar[str]
+    @property
+    def family(self) -> str:
+        """Row of `MODELS`."""
+
+    @property
+    def transitive(self) -> bool:
+        """Whether every margin is a difference of two utilities, so that no taste runs in a circle."""
 
     @property
     def item_dim(self) -> int:
@@ -118,13 +126,22 @@ class PreferenceModel(Protocol):
         """`(n, d)` item features, `(n, dp)` prompt features -> `(n, r)`; no person involved."""
 
     def utility(self, users: F64, representations: F32) -> F64:
-        """`(*b, u)` user vectors, `(n, r)` -> `(*b, n)` rewards in log-odds."""
+        """`(*b, u)` user vectors, `(n, r)` -> `(*b, n)` rewards in log-odds.
+
+        Where tastes can run in a circle: the mean margin over a panel saved with the model.
+        """
 
     def margin(self, users: F64, a: F32, b: F32) -> F64:
         """`(*b, u)`, `(*b, r)`, `(*b, r)` -> `(*b)`; above 0 prefers a; antisymmetric."""
 
     def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
         """`(u,)`, `(n, r)` -> utility `(n,)` and its gradient in the user vector `(n, u)`."""
+
+    def contrast(self, user: F64, a: F32, b: F32) -> tuple[F64, F64]:
+        """`(u,)`, `(n, r)` twice -> margin `(n,)` and its gradient in the user vector `(n, u)`."""
+
+    def cyclic_share(self, user: F64, representations: F32) -> float:
+        """Share in `[0, 1]` of a person's squared margins among `(n, r)` that no ranking explains."""
 
     def place(
         self,
@@ -151,11 +168,7 @@ class PreferenceModel(Protocol):
         """
 
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """JSON parameters and named arrays that `load` turns into an equal model."""
-
-    @classmethod
-    def load(cls, params: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
-        """Inverse of `save`."""
+        """JSON parameters and named arrays that `load_model` turns into an equal model."""
 
 
 class Family(Protocol):
@@ -207,47 +220,95 @@ def check_features(name: str, value: Any, dim: int) -> F32:
     return array
 
 
-# Families linear in the user vector keep representations as [offset, phi]: the reward everybody
-# shares, then the basis. These four functions are the whole personal part of such a family.
+class Transitive:
+    """What follows for a family whose margin is a difference of two utilities."""
+
+    transitive: ClassVar[bool] = True
+
+    def contrast(self, user: F64, a: F32, b: F32) -> tuple[F64, F64]:
+        """Differences of utilities and of their gradients."""
+        value_a, slope_a = self.linearize(user, a)
+        value_b, slope_b = self.linearize(user, b)
+        return value_a - value_b, slope_a - slope_b
+
+    def cyclic_share(self, user: F64, representations: F32) -> float:
+        """Nothing runs in a circle."""
+        del user, representations
+        return 0.0
+
+    def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
+        """Of the family."""
+        raise NotImplementedError
 
 
-def linear_utility(users: F64, representations: F32) -> F64:
-    """`offset + phi . w`: `(*b, u)`, `(n, 1 + u)` -> `(*b, n)`."""
-    rep = np.asarray(representations, np.float64)
-    return np.asarray(np.asarray(users, np.float64) @ rep[:, 1:].T + rep[:, 0])  # (*b, n)
+class LinearInUser(Transitive):
+    """The personal part of a family whose reward is linear in the user vector.
+
+    Such a family keeps representations as `[offset, phi]`: the reward that everybody shares, then
+    the basis; the reward is `offset + phi . w`.
+    """
+
+    if TYPE_CHECKING:
+
+        @property
+        def prior(self) -> Any:
+            """`GaussianPrior` of w."""
+
+        @property
+        def answering(self) -> Answering:
+            """Lapse rate and tie threshold."""
+
+    def utility(self, users: F64, representations: F32) -> F64:
+        """`(*b, u)`, `(n, 1 + u)` -> `(*b, n)`."""
+        rep = np.asarray(representations, np.float64)
+        return np.asarray(np.asarray(users, np.float64) @ rep[:, 1:].T + rep[:, 0])  # (*b, n)
+
+    def margin(self, users: F64, a: F32, b: F32) -> F64:
+        """`(*b, u)`, `(*b, 1 + u)`, `(*b, 1 + u)` -> `(*b)`."""
+        diff = np.asarray(a, np.float64) - np.asarray(b, np.float64)  # (*b, 1 + u)
+        return np.asarray(diff[..., 0] + (diff[..., 1:] * users).sum(-1))
+
+    def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
+        """Utility and gradient; the gradient is the basis itself."""
+        phi = np.asarray(representations[:, 1:], np.float64)
+        return phi @ user + representations[:, 0], phi
+
+    def place(
+        self,
+        a: F32,
+        b: F32,
+        target: F64,
+        *,
+        weight: F64 | None = None,
+        starts: I64 | None = None,
+        covariance: bool = True,
+    ) -> Posteriors:
+        """Damped Newton and Laplace in the compiled engine, batched over people."""
+        diff = np.asarray(a, np.float64) - np.asarray(b, np.float64)  # (s, 1 + u)
+        return place_lines(
+            self.prior, self.answering, diff[:, 1:], diff[:, 0], target,
+            weight=weight, starts=starts, covariance=covariance,
+        )  # fmt: skip
 
 
-def linear_margin(users: F64, a: F32, b: F32) -> F64:
-    """`(*b, u)`, `(*b, 1 + u)`, `(*b, 1 + u)` -> `(*b)`."""
-    diff = np.asarray(a, np.float64) - np.asarray(b, np.float64)  # (*b, 1 + u)
-    return np.asarray(diff[..., 0] + (diff[..., 1:] * users).sum(-1))
-
-
-def linear_linearize(user: F64, representations: F32) -> tuple[F64, F64]:
-    """Utility and gradient; the gradient is the basis itself."""
-    phi = np.asarray(representations[:, 1:], np.float64)
-    return phi @ user + representations[:, 0], phi
-
-
-def linear_place(
+def place_lines(
     prior: GaussianPrior,
     answering: Answering,
-    a: F32,
-    b: F32,
+    delta: F64,
+    offset: F64,
     target: F64,
     *,
     weight: F64 | None,
     starts: I64 | None,
     covariance: bool,
 ) -> Posteriors:
-    """Damped Newton and Laplace in the compiled engine, batched over people."""
-    diff = np.asarray(a, np.float64) - np.asarray(b, np.float64)  # (s, 1 + u)
-    rows = len(diff)
+    """Posteriors from answers whose margins are `offset (s,) + delta (s, u) . w`."""
+    rows = len(offset)
     if prior.dim == 0:
-        return _place_nobody(diff[:, 0], target, answering, weight=weight, starts=starts)
+        return _place_nobody(offset, target, answering, weight=weight, starts=starts)
     evidence = Evidence(
-        delta=np.ascontiguousarray(diff[:, 1:]),
-        offset=np.ascontiguousarray(diff[:, 0]),
+        delta=np.ascontiguousarray(delta),
+        offset=np.ascontiguousarray(offset),
         target=np.asarray(target, np.float64),
         weight=np.ones(rows) if weight is None else np.asarray(weight, np.float64),
         starts=np.array([0, rows], np.int64) if starts is None else np.asarray(starts, np.int64),

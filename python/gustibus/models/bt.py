@@ -13,23 +13,20 @@ import numpy as np
 from gustibus.models.base import (
     MODELS,
     Fitted,
+    LinearInUser,
     PreferenceModel,
     Progress,
     TrainingSet,
     check_features,
-    linear_linearize,
-    linear_margin,
-    linear_place,
-    linear_utility,
 )
 from gustibus.models.network import Network
-from gustibus.posterior import Answering, GaussianPrior, Posteriors
-from gustibus.types import F32, F64, I64
+from gustibus.posterior import Answering, GaussianPrior
+from gustibus.types import F32
 
 
 @MODELS.add("bt", source="Bradley & Terry 1952", laws=("antisymmetric", "transitive"))
 @dataclass(frozen=True)
-class BradleyTerry:
+class BradleyTerry(LinearInUser):
     """`r(x) = network(x)`, the same for everybody; the user vector is empty."""
 
     network: Network
@@ -57,34 +54,6 @@ class BradleyTerry:
         del prompts
         x = check_features("items", items, self.item_dim) - self.center
         return np.asarray(self.network(x), np.float32)
-
-    def utility(self, users: F64, representations: F32) -> F64:
-        """`(*b, 0)`, `(n, 1)` -> `(*b, n)`."""
-        return linear_utility(users, representations)
-
-    def margin(self, users: F64, a: F32, b: F32) -> F64:
-        """Difference of two rewards."""
-        return linear_margin(users, a, b)
-
-    def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
-        """The reward, and a gradient in no dimension."""
-        return linear_linearize(user, representations)
-
-    def place(
-        self,
-        a: F32,
-        b: F32,
-        target: F64,
-        *,
-        weight: F64 | None = None,
-        starts: I64 | None = None,
-        covariance: bool = True,
-    ) -> Posteriors:
-        """The empty posterior for everybody, with the evidence of their answers."""
-        return linear_place(
-            self.prior, self.answering, a, b, target,
-            weight=weight, starts=starts, covariance=covariance,
-        )  # fmt: skip
 
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """JSON parameters and arrays."""

@@ -12,11 +12,14 @@ from torch.nn.functional import softplus
 
 from gustibus.errors import InputError
 from gustibus.models.base import Progress, TrainingSet
+from gustibus.models.bt import BradleyTerry
 from gustibus.models.network import Network
 from gustibus.models.torch_network import Projector, pick_device
+from gustibus.models.validation import everybody, held_out_loss, hold_out
+from gustibus.posterior import Answering
 from gustibus.types import F32
 
-RIDGES = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
+RIDGES = (30_000.0, 10_000.0, 3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 """Candidates, from strong to weak; a ridge r weighs like r comparisons of typical length."""
 
 
@@ -52,7 +55,7 @@ def fit_reward(
     hidden: int,
     ridge: float | None,
 ) -> tuple[Network, F32, dict[str, Any]]:
-    """`(network, center, report)`; the ridge is the one with the least loss on `valid`."""
+    """`(network, center, report)`; `valid` chooses the ridge, then everybody counts."""
     if len(train) == 0:
         message = "train: expected at least one comparison, got none"
         raise InputError(message, where="train")
@@ -82,7 +85,15 @@ def fit_reward(
             best = (held, state, strength)
     assert best is not None, "there is at least one candidate"
     module.load_state_dict(best[1])
-    report = {"ridge": best[2], "history": history, "seconds": time.perf_counter() - started}
+    held_out: float | None = None
+    if valid is not None and judged is not None:
+        chosen = BradleyTerry(_rescale(module.export(), scale), center, Answering(lapse=0.0))
+        held_out = held_out_loss(chosen, valid, hold_out(valid))
+        _minimise(module, _Rows(everybody(train, valid), center, scale, where), best[2])
+    report = {
+        "ridge": best[2], "history": history, "held_out_loss": held_out,
+        "seconds": time.perf_counter() - started,
+    }  # fmt: skip
     return _rescale(module.export(), scale), center, report
 
 

@@ -21,21 +21,18 @@ import numpy as np
 from gustibus.models.base import (
     MODELS,
     Fitted,
+    LinearInUser,
     Progress,
     TrainingSet,
     check_features,
-    linear_linearize,
-    linear_margin,
-    linear_place,
-    linear_utility,
 )
-from gustibus.posterior import Answering, GaussianPrior, Posteriors
-from gustibus.types import F32, F64, I64
+from gustibus.posterior import Answering, GaussianPrior
+from gustibus.types import F32
 
 
 @MODELS.add("hierarchical", source="pal.md 10", laws=("antisymmetric", "transitive"))
 @dataclass(frozen=True)
-class Hierarchical:
+class Hierarchical(LinearInUser):
     """Linear reward with a personal vector in a learned basis; representation `[offset, phi]`."""
 
     center: F32
@@ -70,34 +67,6 @@ class Hierarchical:
         del prompts
         x = check_features("items", items, self.item_dim) - self.center
         return np.column_stack([x @ self.population, x @ self.basis])
-
-    def utility(self, users: F64, representations: F32) -> F64:
-        """`(*b, k)`, `(n, 1 + k)` -> `(*b, n)`."""
-        return linear_utility(users, representations)
-
-    def margin(self, users: F64, a: F32, b: F32) -> F64:
-        """`(*b, k)`, `(*b, 1 + k)`, `(*b, 1 + k)` -> `(*b)`."""
-        return linear_margin(users, a, b)
-
-    def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
-        """Utility and the basis."""
-        return linear_linearize(user, representations)
-
-    def place(
-        self,
-        a: F32,
-        b: F32,
-        target: F64,
-        *,
-        weight: F64 | None = None,
-        starts: I64 | None = None,
-        covariance: bool = True,
-    ) -> Posteriors:
-        """Newton and Laplace."""
-        return linear_place(
-            self.prior, self.answering, a, b, target,
-            weight=weight, starts=starts, covariance=covariance,
-        )  # fmt: skip
 
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """JSON parameters and arrays."""

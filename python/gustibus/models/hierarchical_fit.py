@@ -1,36 +1,48 @@
-"""The fit of hierarchical Bayes: exact EM on given features, or EM that also learns the basis.
+"""The fit of hierarchical Bayes: candidates judged on held-out people, the best one on everybody.
 
-With many features and few answers a person, `S` of pal.md 10 has far more numbers than the data can
-tell, and EM creeps. The learned basis has rank k: `w_u = theta + V z_u` with `z_u ~ N(0, I)`. The
-E step is the posterior engine's; the M step maximises the expected log likelihood under those
-posteriors less a ridge, in features of partly equalised variance. A ridge on V prunes directions
-that carry nothing (the maximum a posteriori form of automatic relevance determination). Strength
-of the ridge and of the equalisation are chosen on held-out people.
+With many features and few answers a person, the covariance of pal.md 10 has far more numbers than
+the data can tell, and EM creeps; `hierarchical_learn` has the way out. How strong the ridge is and
+how far variances are equalised is chosen on held-out people, and the choice is fitted once more on
+all of them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.functional import softplus
 
 from gustibus.errors import ConfigError, InputError
 from gustibus.models.base import Fitted, Progress, TrainingSet
 from gustibus.models.hierarchical import Hierarchical
+from gustibus.models.hierarchical_learn import (
+    Objective,
+    Population,
+    exact,
+    finish,
+    learn,
+    population_reward,
+)
+from gustibus.models.hierarchical_start import Frame
 from gustibus.models.torch_network import Checkpoint, pick_device
-from gustibus.models.validation import held_out_loss, hold_out
-from gustibus.posterior import Answering, Evidence, GaussianPrior, Posteriors, fit_population, place
-from gustibus.types import F32, F64
+from gustibus.models.validation import (
+    everybody,
+    folds,
+    held_out_loss,
+    held_out_losses,
+    hold_out,
+    simplest,
+)
+from gustibus.posterior import Answering
+from gustibus.types import F64
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 _LAPSES = (0.0, 0.02, 0.05, 0.1)
+_FEW_PEOPLE, _FOLDS = 1500, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +51,19 @@ class HierarchicalOptions:
 
     Attributes:
         basis: `learned`, `features` (the model of pal.md 10 as written, for features that are few
-        or
-            already good), or `auto`: whichever is better on held-out people, `features` being tried
-            up to 64 dimensions.
+            or already good), or `auto`: whichever is better on held-out people, `features` being
+            tried up to 64 dimensions.
         rank: personal directions at most.
         max_features: principal components kept of the item features.
         equalise: exponents of the variance of a component by which it is divided, 0 (as it is) to 1
             (whitened); each is tried.
-        ridges: strengths of the ridge on V; each is tried, from strong to weak.
+        ridges: strengths of the ridge on V; each is tried, from weak to strong.
+        residuals: standard deviations of a person's reward beside V, along the plain features; each
+            is tried, as is 0.
         ridge_population: strengths of the ridge on theta; each is tried.
         rounds: EM rounds.
         groups: Gaussians in the population prior.
+        folds: times that other people are held out to choose; 0 is 3 below 1,500 people, else 1.
         lapse: share of answers at random in `[0, 0.5)`; None chooses on held-out people.
     """
 
@@ -57,10 +71,12 @@ class HierarchicalOptions:
     rank: int = 16
     max_features: int = 384
     equalise: tuple[float, ...] = (0.5, 0.8, 1.0)
-    ridges: tuple[float, ...] = (300.0, 100.0, 30.0, 10.0)
+    ridges: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0, 1000.0)
+    residuals: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
     ridge_population: tuple[float, ...] = (100.0, 30.0, 10.0, 3.0)
     rounds: int = 10
     groups: int = 1
+    folds: int = 0
     lapse: float | None = None
 
 
@@ -75,7 +91,7 @@ def hierarchical_options(given: Mapping[str, Any]) -> HierarchicalOptions:
         if name not in known:
             message = f"hierarchical has no option {name!r}; known: {sorted(known)}"
             raise ConfigError(message, where=name)
-    lists = ("equalise", "ridges", "ridge_population")
+    lists = ("equalise", "ridges", "residuals", "ridge_population")
     tidy: dict[str, Any] = {
         k: tuple(map(float, np.atleast_1d(v))) if k in lists else v for k, v in given.items()
     }
@@ -83,157 +99,67 @@ def hierarchical_options(given: Mapping[str, Any]) -> HierarchicalOptions:
     if options.basis not in ("auto", "learned", "features"):
         message = f"basis: expected auto, learned or features, got {options.basis!r}"
         raise ConfigError(message, where="basis")
-    if min(options.rank, options.max_features, options.rounds, options.groups) < 1:
+    if (
+        min(options.rank, options.max_features, options.rounds, options.groups) < 1
+        or options.folds < 0
+    ):
         message = "rank, max_features, rounds and groups must be at least 1"
         raise ConfigError(message, where="rank")
     return options
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """Item features in the coordinates of the fit: `x = (item - center) @ turn`."""
+class _Candidate(NamedTuple):
+    """One setting of the basis."""
 
-    center: F32
-    turn: F64
-    items: F64
-
-    @classmethod
-    def of(cls, train: TrainingSet, exponent: float, most: int) -> _Frame:
-        used = np.unique(np.concatenate([train.a, train.b]))
-        center = train.item_features[used].mean(0, dtype=np.float64)
-        x = train.item_features.astype(np.float64) - center
-        _, spread, axes = np.linalg.svd(x[used], full_matrices=False)
-        # float16 embeddings carry relative noise of 1e-3: directions below it are rounding.
-        keep = min(most, max(1, int((spread > 1e-3 * max(spread[0], 1e-300)).sum())))
-        variance = np.maximum(spread[:keep] ** 2 / len(used), 1e-300)
-        turn = axes[:keep].T * variance ** (-exponent / 2)  # (d, q)
-        coordinates = x @ turn
-        apart = ((coordinates[train.a] - coordinates[train.b]) ** 2).sum(1).mean()
-        scale = float(np.sqrt(apart)) or 1.0
-        return cls(center.astype(np.float32), turn / scale, coordinates / scale)
+    basis: str
+    equalise: float
+    ridge: float
 
 
-class _Objective:
-    """Expected log loss of a shared reward and a basis, as a function of both."""
+class _Fitted(NamedTuple):
+    """A candidate's population, and the ridge on theta that it was fitted with."""
 
-    def __init__(self, train: TrainingSet, frame: _Frame, device: torch.device) -> None:
-        self.items = torch.as_tensor(frame.items, dtype=torch.float32, device=device)
-        self.a = torch.as_tensor(train.a, device=device).long()
-        self.b = torch.as_tensor(train.b, device=device).long()
-        self.target = torch.as_tensor(train.target, device=device)
-        self.weight = torch.as_tensor(train.weight, device=device)
-        self.user = torch.as_tensor(train.user, device=device).long()
-        self.nodes = torch.as_tensor(_NODES, dtype=torch.float32, device=device)
-        self.probability = torch.as_tensor(
-            _WEIGHTS / _WEIGHTS.sum(), dtype=torch.float32, device=device
-        )
-        self.device = device
-
-    def minimise(
-        self, theta: Tensor, basis: Tensor, ridges: tuple[float, float],
-        posterior: tuple[Tensor, Tensor] | None, steps: int,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """L-BFGS steps on `theta (q,)`, and on `basis (q, k)` where posteriors are given."""
-        theta = theta.detach().clone().requires_grad_()
-        basis = basis.detach().clone().requires_grad_(posterior is not None)
-        free = [theta] if posterior is None else [theta, basis]
-        optimizer = torch.optim.LBFGS(free, max_iter=steps, line_search_fn="strong_wolfe")
-
-        def closure() -> Tensor:
-            optimizer.zero_grad()
-            loss = self._loss(theta, basis, posterior)
-            loss = loss + 0.5 * ridges[0] * theta.square().sum()
-            if posterior is not None:
-                loss = loss + 0.5 * ridges[1] * basis.square().sum()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-            return loss
-
-        optimizer.step(closure)  # type: ignore[arg-type]  # a closure may return a tensor
-        return theta.detach(), basis.detach()
-
-    def _loss(
-        self, theta: Tensor, basis: Tensor, posterior: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
-        offset = self.items @ theta  # (m,)
-        margin = offset[self.a] - offset[self.b]  # (n,)
-        if posterior is None:
-            each = softplus(margin) - self.target * margin
-            return (each * self.weight).sum()
-        means, roots = posterior  # (p, k), (p, k, k)
-        phi = self.items @ basis  # (m, k)
-        delta = phi[self.a] - phi[self.b]  # (n, k)
-        margin = margin + (delta * means[self.user]).sum(-1)
-        spread = torch.einsum("nk,nkl->nl", delta, roots[self.user]).square().sum(-1)
-        z = margin[:, None] + (spread + 1e-12).sqrt()[:, None] * self.nodes  # (n, nodes)
-        each = (softplus(z) - self.target[:, None] * z) @ self.probability
-        return (each * self.weight).sum()
+    candidate: _Candidate
+    population: Population
+    pull: float
 
 
-def _evidence(train: TrainingSet, frame: _Frame, theta: F64, basis: F64) -> Evidence:
-    offset, phi = frame.items @ theta, frame.items @ basis
-    return Evidence.build(
-        phi[train.a] - phi[train.b], train.target.astype(np.float64),
-        offset=offset[train.a] - offset[train.b], weight=train.weight.astype(np.float64),
-        person=train.user.astype(np.int64), people=train.people,
-    )  # fmt: skip
+class _Fitter:
+    """Fits candidates to one training set."""
 
+    def __init__(
+        self, train: TrainingSet, options: HierarchicalOptions, device: torch.device
+    ) -> None:
+        self.train, self.options, self.device = train, options, device
 
-def _second_moment(posteriors: Posteriors) -> F64:
-    """Mean of `E[z z^T]` over people: the M step of a zero-mean covariance."""
-    mean = posteriors.mean  # (p, k)
-    return np.asarray(mean.T @ mean + posteriors.covariance.sum(0)) / max(len(mean), 1)
+    def fit(
+        self, basis: str, equalise: float, ridges: tuple[float, ...], pulls: tuple[float, ...],
+        valid: TrainingSet | None = None,
+    ) -> Iterator[_Fitted]:  # fmt: skip
+        """Models of a path of ridges on V, from weak to strong.
 
-
-def _learn(
-    objective: _Objective, train: TrainingSet, frame: _Frame, theta: Tensor,
-    ridges: tuple[float, float], options: HierarchicalOptions,
-) -> tuple[F64, F64]:  # fmt: skip
-    """EM over people's z, theta and V; returns theta `(q,)` and V `(q, k)` with z ~ N(0, I)."""
-    basis = _spectral_start(train, frame, theta.double().cpu().numpy(), options.rank)
-    standard = GaussianPrior.standard(basis.shape[1])
-    wide = theta.double().cpu().numpy()
-    for _ in range(options.rounds):
-        placed = place(_evidence(train, frame, wide, basis), standard, answering=Answering(0.0))
-        root = np.linalg.cholesky(_second_moment(placed) + 1e-9 * np.eye(basis.shape[1]))
-        inverse = np.linalg.inv(root)
-        means = placed.mean @ inverse.T
-        covariances = inverse @ placed.covariance @ inverse.T
-        jitter = 1e-9 * np.eye(basis.shape[1])
-        posterior = tuple(
-            torch.as_tensor(x, dtype=torch.float32, device=objective.device)
-            for x in (means, np.linalg.cholesky(covariances + jitter))
-        )
-        start = torch.as_tensor(basis @ root, dtype=torch.float32, device=objective.device)
-        theta, learned = objective.minimise(theta, start, ridges, (posterior[0], posterior[1]), 8)
-        basis, wide = learned.double().cpu().numpy(), theta.double().cpu().numpy()
-    return wide, basis
-
-
-def _spectral_start(train: TrainingSet, frame: _Frame, theta: F64, rank: int) -> F64:
-    """Directions in which people's score vectors vary more than chance: `(q, k)`.
-
-    With `g_u` the gradient of a person's log likelihood at the population, `Cov(g_u) = F S F + F`
-    for
-    Fisher information F a person; the leading eigenvectors of the excess start the search.
-    """
-    margin = (frame.items @ theta)[train.a] - (frame.items @ theta)[train.b]
-    p = 1 / (1 + np.exp(-np.clip(margin, -500, 500)))
-    q = frame.items.shape[1]
-    scores, information = np.zeros((train.people, q)), np.zeros((q, q))
-    for start in range(0, len(train), 50_000):
-        rows = slice(start, start + 50_000)
-        delta = frame.items[train.a[rows]] - frame.items[train.b[rows]]
-        pull = train.weight[rows] * (train.target[rows] - p[rows])
-        np.add.at(scores, train.user[rows], delta * pull[:, None])
-        information += (delta * (train.weight[rows] * p[rows] * (1 - p[rows]))[:, None]).T @ delta
-    information /= max(train.people, 1)
-    excess = scores.T @ scores / max(train.people, 1) - information
-    values, vectors = np.linalg.eigh(excess)
-    rank = min(rank, q)
-    top, direction = values[-rank:][::-1], vectors[:, -rank:][:, ::-1]
-    fisher = np.einsum("qk,qr,rk->k", direction, information, direction)
-    length = np.sqrt(np.maximum(top, 1e-6)) / np.maximum(fisher, 1e-6)
-    return np.asarray(direction * np.clip(length, 0.05, 3.0))
+        Args:
+            basis: `learned` or `features`.
+            equalise: exponent of the coordinates.
+            ridges: on V.
+            pulls: ridges on theta; of several, the one that serves `valid` best.
+            valid: people who choose.
+        """
+        o = self.options
+        frame = Frame.of(self.train, equalise, o.max_features)
+        if basis == "features":
+            population = exact(self.train, frame, groups=o.groups, rounds=o.rounds)
+            yield _Fitted(_Candidate(basis, equalise, 0.0), population, pulls[0])
+            return
+        objective = Objective(self.train, frame, self.device)
+        theta, pull = population_reward(objective, frame, pulls, valid)
+        path = learn(
+            objective, self.train, frame, theta,
+            pull=pull, ridges=ridges, rank=o.rank, rounds=o.rounds,
+        )  # fmt: skip
+        for ridge, wide, learned in path:
+            population = finish(frame, wide, learned, self.train, groups=o.groups)
+            yield _Fitted(_Candidate(basis, equalise, ridge), population, pull)
 
 
 def fit_hierarchical(
@@ -246,7 +172,7 @@ def fit_hierarchical(
     progress: Progress | None,
     checkpoint: Path | None,
 ) -> Fitted:
-    """Fit every candidate and keep the one with the least loss on held-out people.
+    """Choose on held-out people, then fit the choice on everybody.
 
     Raises:
         InputError: there are no comparisons.
@@ -256,185 +182,134 @@ def fit_hierarchical(
         raise InputError(message, where="train")
     started = time.perf_counter()
     torch.manual_seed(seed)
-    split = None if valid is None or len(valid) == 0 else hold_out(valid)
-    keeper = Checkpoint(
-        checkpoint, key={"family": "hierarchical", "rows": len(train), **asdict(options)}
-    )
-    candidates = _candidates(train, options, judged=split is not None)
-    done, best = _resume(keeper)
     where = pick_device(device)
-    frames: dict[float, tuple[_Frame, _Objective]] = {}
-    for number, (kind, exponent, ridge, pull) in enumerate(candidates):
-        if number < len(done):
-            continue
-        if exponent not in frames:
-            frame = _Frame.of(train, exponent, options.max_features)
-            frames = {exponent: (frame, _Objective(train, frame, where))}
-        frame, objective = frames[exponent]
-        ridge_population = pull or _population_ridge(
-            objective, frame, valid, split, options, done, exponent
-        )
-        if kind == "features":
-            model = _exact(train, frame, options)
-        else:
-            start = torch.zeros(frame.items.shape[1], device=where)
-            theta, _ = objective.minimise(
-                start, torch.zeros(0, 0), (ridge_population, 0.0), None, 100
-            )
-            model = _finish(
-                frame, *_learn(objective, train, frame, theta, (ridge_population, ridge), options),
-                train, options,
-            )  # fmt: skip
-        loss = float("nan")
-        if split is not None:
-            assert valid is not None, "a split of validation people comes with them"
-            loss = held_out_loss(model, valid, split)
-        done.append(
-            {"basis": kind, "equalise": exponent, "ridge": ridge,
-             "ridge_population": ridge_population, "valid_loss": loss,
-             "directions": float(model.user_dim)}
-        )  # fmt: skip
-        if best is None or loss < min(d["valid_loss"] for d in done[:-1]):
-            best = model
-        keeper.save(number + 1, _tensors(best), {"done": done})
-        if progress is not None:
-            progress("hierarchical", number + 1, len(candidates), loss)
-    assert best is not None, "there is at least one candidate"
-    model = _with_lapse(best, valid, split, options)
-    chosen = min(done, key=lambda d: d["valid_loss"]) if split is not None else done[0]
+    judged = valid if valid is not None and len(valid) else None
+    if judged is None:  # nothing to choose with: the middle of every range
+        ranges = (options.equalise, options.ridges, options.ridge_population)
+        equalise, ridge, pull = (r[len(r) // 2] for r in ranges)
+        basis = "features" if options.basis == "features" else "learned"
+        residual, held = 0.0, None
+        history: list[dict[str, Any]] = []
+        final = train
+    else:
+        chooser = _Chooser(train, judged, options, seed, where, progress, checkpoint)
+        (basis, equalise, ridge), residual, pull, held = chooser.choose()
+        history = chooser.done
+        final = everybody(train, judged)
+    path = tuple(r for r in options.ridges if r < ridge)
+    *_, chosen = _Fitter(final, options, where).fit(basis, equalise, (*path, ridge), (pull,))
+    model = _with_lapse(chosen.population.export(residual), judged, options)
     report = {
-        "options": asdict(options), "history": done, "chosen": chosen,
-        "lapse": model.answering.lapse, "seconds": time.perf_counter() - started,
+        "options": asdict(options), "history": history,
+        "chosen": {**chosen.candidate._asdict(), "residual": residual, "ridge_population": pull},
+        "narrowed": {"basis": "learned", "equalise": [equalise or 0.5]},
+        "held_out_loss": held, "lapse": model.answering.lapse,
+        "seconds": time.perf_counter() - started,
     }  # fmt: skip
     return Fitted(model, report)
 
 
-def _candidates(
-    train: TrainingSet, options: HierarchicalOptions, *, judged: bool
-) -> list[tuple[str, float, float, float | None]]:
-    dim = train.item_features.shape[1]
-    found: list[tuple[str, float, float, float | None]] = []
-    if options.basis == "features" or (options.basis == "auto" and dim <= 64):
-        found.append(("features", 0.0, 0.0, 1.0))
-    if options.basis == "features":
-        return found
-    if not judged:  # nothing to choose with: the middle of the range
-        pull = options.ridge_population[len(options.ridge_population) // 2]
-        middle = options.equalise[len(options.equalise) // 2]
-        return [("learned", middle, options.ridges[len(options.ridges) // 2], pull)]
-    return found + [("learned", e, r, None) for e in options.equalise for r in options.ridges]
+class _Chooser:
+    """Judges candidates on people who were held out; an interrupted search goes on where it was."""
 
+    def __init__(
+        self, train: TrainingSet, valid: TrainingSet, options: HierarchicalOptions, seed: int,
+        device: torch.device, progress: Progress | None, checkpoint: Path | None,
+    ) -> None:  # fmt: skip
+        self.train, self.valid, self.options = train, valid, options
+        self.seed, self.device, self.progress = seed, device, progress
+        key = {
+            "family": "hierarchical",
+            "seed": seed,
+            "rows": len(train),
+            "items": train.item_features.shape,
+            **asdict(options),
+        }
+        self._keeper = Checkpoint(checkpoint, key=key)
+        found = self._keeper.load()
+        self.done: list[dict[str, Any]] = found[2]["done"] if found else []
+        self._losses = [t.numpy() for _, t in sorted(found[1].items())] if found else []
 
-def _population_ridge(
-    objective: _Objective, frame: _Frame, valid: TrainingSet | None, split: Any,
-    options: HierarchicalOptions, done: list[dict[str, Any]], exponent: float,
-) -> float:  # fmt: skip
-    """The ridge on theta that serves held-out people best without personal answers."""
-    for record in done:
-        if record["basis"] == "learned" and record["equalise"] == exponent:
-            return float(record["ridge_population"])
-    assert valid is not None, "candidates without a ridge come with validation people"
-    losses = {}
-    theta = torch.zeros(frame.items.shape[1], device=objective.device)
-    for ridge in options.ridge_population:
-        theta, _ = objective.minimise(theta, torch.zeros(0, 0), (ridge, 0.0), None, 100)
-        margin = frame.items @ theta.double().cpu().numpy()
-        z = margin[valid.a] - margin[valid.b]
-        losses[ridge] = float(((np.logaddexp(0, z) - valid.target * z) * valid.weight).mean())
-    del split
-    return min(losses, key=lambda r: losses[r])
+    def choose(self) -> tuple[_Candidate, float, float, float | None]:
+        """The strongest ridge that is as good as the best, its residual, its ridge on theta, its loss.
 
+        The loss is the mean over held-out people.
+        """
+        paths, o = self._paths(), self.options
+        few = self.train.people + self.valid.people < _FEW_PEOPLE
+        count = o.folds or (_FOLDS if few else 1)
+        size = sum(len(ridges) for _, _, ridges in paths)
+        known, position = len(self.done), 0
+        for number, (fitting, holding) in enumerate(
+            folds(self.train, self.valid, count, seed=self.seed)
+        ):
+            fitter, split = _Fitter(fitting, o, self.device), hold_out(holding)
+            for basis, equalise, ridges in paths:
+                position += len(ridges)
+                if position <= known:
+                    continue
+                for fitted in fitter.fit(basis, equalise, ridges, o.ridge_population, holding):
+                    losses = np.column_stack([
+                        held_out_losses(fitted.population.export(residual), holding, split)
+                        for residual in self._residuals(basis)
+                    ])  # fmt: skip
+                    self._note(number, fitted, losses, count * size)
+                self._save()
+        return self._best(size)
 
-def _exact(train: TrainingSet, frame: _Frame, options: HierarchicalOptions) -> Hierarchical:
-    """pal.md 10 as written: full mean and covariance by EM, in all coordinates."""
-    q = frame.items.shape[1]
-    delta = frame.items * np.sqrt(
-        q
-    )  # unit variance a coordinate, the scale that 0.1 I is meant for
-    evidence = Evidence.build(
-        delta[train.a] - delta[train.b], train.target.astype(np.float64),
-        weight=train.weight.astype(np.float64), person=train.user.astype(np.int64),
-        people=train.people,
-    )  # fmt: skip
-    population = fit_population(
-        evidence, initial=_spread(GaussianPrior.standard(q, 0.1), options.groups),
-        rounds=max(options.rounds, 25), answering=Answering(0.0),
-    )  # fmt: skip
-    return _export(frame, np.zeros(q), np.eye(q) * np.sqrt(q), population.prior)
+    def _paths(self) -> list[tuple[str, float, tuple[float, ...]]]:
+        o, dim = self.options, self.train.item_features.shape[1]
+        learned = [("learned", e, tuple(sorted(o.ridges))) for e in o.equalise]
+        as_given: list[tuple[str, float, tuple[float, ...]]] = [("features", 0.0, (0.0,))]
+        if o.basis == "features":
+            return as_given
+        return learned + (as_given if o.basis == "auto" and dim <= 64 else [])
 
+    def _residuals(self, basis: str) -> tuple[float, ...]:
+        """The first is always 0, the model of V alone."""
+        more = [r for r in self.options.residuals if r > 0]
+        return (0.0, *(more if basis == "learned" else [0.0] * len(more)))
 
-def _finish(
-    frame: _Frame, theta: F64, basis: F64, train: TrainingSet, options: HierarchicalOptions
-) -> Hierarchical:
-    """Estimate the population of z in the learned basis and export."""
-    start = _spread(GaussianPrior.standard(basis.shape[1]), options.groups)
-    population = fit_population(
-        _evidence(train, frame, theta, basis), initial=start, rounds=5, answering=Answering(0.0)
-    )
-    return _export(frame, theta, basis, population.prior)
+    def _note(self, fold: int, fitted: _Fitted, losses: F64, total: int) -> None:
+        held = losses[np.isfinite(losses).all(axis=1)]
+        means = held.mean(axis=0) if len(held) else np.full(losses.shape[1], np.nan)
+        self.done.append({
+            **fitted.candidate._asdict(), "ridge_population": fitted.pull, "fold": fold,
+            "valid_loss": means.tolist(),
+        })  # fmt: skip
+        self._losses.append(losses)
+        if self.progress is not None:
+            self.progress("hierarchical", len(self.done), total, float(means[0]))
 
+    def _save(self) -> None:
+        tensors = {f"{i:05}": torch.from_numpy(losses) for i, losses in enumerate(self._losses)}
+        self._keeper.save(len(self.done), tensors, {"done": self.done})
 
-def _spread(prior: GaussianPrior, groups: int) -> GaussianPrior:
-    """A mixture of `groups` around one Gaussian, apart enough for EM to tell them."""
-    if groups == 1:
-        return prior
-    noise = np.random.default_rng(0).standard_normal((groups, prior.dim))
-    root = np.linalg.cholesky(prior.covariance)
-    return GaussianPrior(
-        np.full(groups, 1 / groups), prior.mean + noise @ root.T,
-        np.repeat(prior.covariance[None], groups, axis=0),
-    )  # fmt: skip
-
-
-def _export(frame: _Frame, theta: F64, basis: F64, prior: GaussianPrior) -> Hierarchical:
-    """Turn to a basis in which the population is standard normal and directions are sorted.
-
-    The mean moves into the shared reward. Directions are the principal axes of the personal part of
-    the margin; those after 99.9 % of its variance are dropped.
-    """
-    mean, covariance = prior.mean, prior.covariance
-    values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0))  # (k, k): w = mean + root z
-    phi = frame.items @ basis @ root
-    _, spread, axes = np.linalg.svd(phi - phi.mean(0), full_matrices=False)
-    share = np.cumsum(spread**2) / max(float((spread**2).sum()), 1e-300)
-    keep = int(np.searchsorted(share, 0.999)) + 1 if spread[0] > 1e-9 else 1
-    turn = root @ axes[:keep].T  # (k, kept)
-    inverse = axes[:keep] @ ((vectors / np.sqrt(np.maximum(values, 1e-12))).T)
-    if len(prior.weights) == 1:
-        standard = GaussianPrior.standard(keep)
-    else:
-        standard = GaussianPrior(
-            prior.weights, (prior.means - mean) @ inverse.T,
-            inverse @ prior.covariances @ inverse.T + 1e-9 * np.eye(keep),
-        )  # fmt: skip
-    return Hierarchical(
-        frame.center,
-        (frame.turn @ (theta + basis @ mean)).astype(np.float32),
-        (frame.turn @ basis @ turn).astype(np.float32),
-        standard,
-        Answering(lapse=0.0),
-    )
+    def _best(self, size: int) -> tuple[_Candidate, float, float, float | None]:
+        """By the one-standard-error rule over ridges without residual; then simply the best."""
+        names = [_Candidate(d["basis"], d["equalise"], d["ridge"]) for d in self.done[:size]]
+        columns = [np.concatenate(self._losses[j::size]) for j in range(size)]
+        losses = np.stack(columns, axis=1)  # (people of all folds, candidates, residuals)
+        order = sorted(range(size), key=lambda j: -names[j].ridge)
+        ridge = names[order[simplest(losses[:, order, 0])]].ridge
+        judged = losses[np.isfinite(losses).all(axis=(1, 2))]
+        means = judged.mean(axis=0) if len(judged) else np.zeros(losses.shape[1:])
+        among = [j for j in order if names[j].ridge == ridge]
+        place, column = np.unravel_index(int(means[among].argmin()), means[among].shape)
+        best = among[int(place)]
+        pulls = [d["ridge_population"] for d in self.done[best::size]]
+        residual = self._residuals(names[best].basis)[int(column)]
+        held = float(means[best, int(column)]) if len(judged) else None
+        return names[best], residual, float(np.median(pulls)), held
 
 
 def _with_lapse(
-    model: Hierarchical, valid: TrainingSet | None, split: Any, options: HierarchicalOptions
+    model: Hierarchical, valid: TrainingSet | None, options: HierarchicalOptions
 ) -> Hierarchical:
     if options.lapse is not None:
         return replace(model, answering=Answering(lapse=options.lapse))
-    if split is None or valid is None:
+    if valid is None:
         return model
+    split = hold_out(valid)
     tried = [replace(model, answering=Answering(lapse=lapse)) for lapse in _LAPSES]
     return min(tried, key=lambda m: held_out_loss(m, valid, split))
-
-
-def _tensors(model: Hierarchical) -> dict[str, Tensor]:
-    return {k: torch.as_tensor(np.ascontiguousarray(v)) for k, v in model.save()[1].items()}
-
-
-def _resume(keeper: Checkpoint) -> tuple[list[dict[str, Any]], Hierarchical | None]:
-    found = keeper.load()
-    if found is None:
-        return [], None
-    arrays = {k: v.numpy() for k, v in found[1].items()}
-    return found[2]["done"], Hierarchical.load({"lapse": 0.0, "tie": 0.0}, arrays)

@@ -21,13 +21,10 @@ from gustibus.errors import InputError
 from gustibus.models.base import (
     MODELS,
     Fitted,
+    LinearInUser,
     Progress,
     TrainingSet,
     check_features,
-    linear_linearize,
-    linear_margin,
-    linear_place,
-    linear_utility,
 )
 from gustibus.models.network import Network
 from gustibus.posterior import (
@@ -91,7 +88,7 @@ class PalShape:
     "pal", source="Chen et al. 2024, arXiv 2406.08469", laws=("antisymmetric", "transitive")
 )
 @dataclass(frozen=True)
-class Pal:
+class Pal(LinearInUser):
     """A fitted PAL model; the user vector is w, the weights over the K prototypes.
 
     Linear members keep representations as [offset, phi]; the others keep the projected item (A) or
@@ -108,11 +105,15 @@ class Pal:
     scale: float
     """s of the angle forms, and the factor that turns any form's reward into log-odds."""
     center: F32
-    """`(d,)` subtracted from item features before f."""
+    """`(d,)` subtracted from item features."""
+    turn: F32 | None
+    """`(d, q)` applied to centred features before f, or None."""
     prior_: Prior
     answering: Answering
 
     family: ClassVar[str] = "pal"
+    most_known: ClassVar[int] = 256
+    """Known items with coordinates of their own: the projector is as wide as it is high."""
 
     @property
     def item_dim(self) -> int:
@@ -138,7 +139,7 @@ class Pal:
         if self.shape.variant == "b":
             return k + k * k
         if self.shape.form == "norm" or not self.projector.weights:
-            return self.item_dim
+            return self.item_dim if self.turn is None else self.turn.shape[1]
         return self.projector.weights[-1].shape[1]
 
     @property
@@ -169,6 +170,8 @@ class Pal:
             InputError: variant B without prompts, or shapes that do not fit.
         """
         x = check_features("items", items, self.item_dim) - self.center
+        if self.turn is not None:
+            x = x @ self.turn
         if self.shape.variant == "a":
             return self._represent_fixed(x)
         if prompts is None:
@@ -211,13 +214,13 @@ class Pal:
         """`(*b, K)`, `(n, r)` -> `(*b, n)` rewards in log-odds."""
         users = np.asarray(users, np.float64)
         if self.shape.is_linear:
-            return linear_utility(users, representations)
+            return super().utility(users, representations)
         return self._reward(users[..., None, :], np.asarray(representations, np.float64))
 
     def margin(self, users: F64, a: F32, b: F32) -> F64:
         """`(*b, K)`, `(*b, r)`, `(*b, r)` -> `(*b)`."""
         if self.shape.is_linear:
-            return linear_margin(users, a, b)
+            return super().margin(users, a, b)
         users = np.asarray(users, np.float64)
         wide_a, wide_b = np.asarray(a, np.float64), np.asarray(b, np.float64)
         return self._reward(users, wide_a) - self._reward(users, wide_b)
@@ -247,7 +250,7 @@ class Pal:
     def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
         """`(K,)`, `(n, r)` -> utility `(n,)`, gradient `(n, K)`, by differences if need be."""
         if self.shape.is_linear:
-            return linear_linearize(user, representations)
+            return super().linearize(user, representations)
         step = 1e-4
         moves = np.concatenate([np.eye(self.user_dim), -np.eye(self.user_dim)]) * step
         around = self.utility(user + moves, representations)  # (2 K, n)
@@ -267,10 +270,7 @@ class Pal:
         """Posterior over w: exact on candidate weights, or Newton when the prior is Gaussian."""
         target = np.asarray(target, np.float64)
         if isinstance(self.prior_, GaussianPrior):
-            return linear_place(
-                self.prior_, self.answering, a, b, target,
-                weight=weight, starts=starts, covariance=covariance,
-            )  # fmt: skip
+            return super().place(a, b, target, weight=weight, starts=starts, covariance=covariance)
         rows = len(target)
         evidence = Evidence(
             delta=np.zeros((rows, 0)),
@@ -311,6 +311,8 @@ class Pal:
             arrays |= extra
         arrays |= {"prototypes": self.prototypes, "center": self.center}
         arrays |= prior_arrays(self.prior_)
+        if self.turn is not None:
+            arrays["turn"] = self.turn
         params = {"shape": asdict(self.shape), "f": f, "g": prompt_params, "scale": self.scale}
         return params | {"lapse": self.answering.lapse, "tie": self.answering.tie}, arrays
 
@@ -326,6 +328,7 @@ class Pal:
             prototypes=arrays["prototypes"],
             scale=params["scale"],
             center=arrays["center"],
+            turn=arrays.get("turn"),
             prior_=load_prior(arrays),
             answering=Answering(params["lapse"], params["tie"]),
         )
@@ -342,8 +345,9 @@ class Pal:
         checkpoint: Path | None = None,
         **options: Any,
     ) -> Fitted:
-        """Learn f, the prototypes and the population; options are those of `pal_fit.PalOptions`."""
-        from gustibus.models.pal_fit import fit_pal, pal_options
+        """Learn f, the prototypes and the population; options are those of `PalOptions`."""
+        from gustibus.models.pal_fit import fit_pal
+        from gustibus.models.pal_options import pal_options
 
         return fit_pal(
             train, valid, options=pal_options(options),

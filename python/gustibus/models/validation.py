@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gustibus.models.base import PreferenceModel, TrainingSet
 from gustibus.posterior import Posteriors, predict
-from gustibus.types import F32, F64, I64
+from gustibus.types import F32, F64, I64, Bool
 
 
 class HeldOut(NamedTuple):
@@ -22,19 +25,57 @@ class HeldOut(NamedTuple):
 
 
 def hold_out(data: TrainingSet, *, most: int = 20) -> HeldOut:
-    """At most `most` support rows a person: those marked, or the first half of the rows."""
-    judged = np.zeros(len(data), bool) if data.is_support is None else ~data.is_support
-    order = np.lexsort((judged, data.user))  # people in order, their support first
-    counts = np.bincount(data.user, minlength=data.people)
-    marked = counts // 2
-    if data.is_support is not None:
-        marked = np.bincount(data.user[data.is_support], minlength=data.people)
-    position = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    person = np.repeat(np.arange(data.people), counts)
-    taken = np.minimum(marked, most)
-    is_support, is_query = position < taken[person], position >= marked[person]
-    starts = np.concatenate([[0], np.cumsum(taken)]).astype(np.int64)
-    return HeldOut(order[is_support], starts, order[is_query], person[is_query])
+    """At most `most` support rows a person: those marked, else half of what `apart` leaves."""
+    support, query = apart(data) if data.is_support is None else (data.is_support, ~data.is_support)
+    order = np.argsort(data.user, kind="stable")
+    rows = order[support[order]]
+    counts = np.bincount(data.user[rows], minlength=data.people)
+    position = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = np.concatenate([[0], np.cumsum(np.minimum(counts, most))]).astype(np.int64)
+    judged = order[query[order]]
+    return HeldOut(rows[position < most], starts, judged, data.user[judged].astype(np.int64))
+
+
+def apart(data: TrainingSet) -> tuple[Bool, Bool]:
+    """Each person's rows in two parts that share no item, `(n,)` each; rows across are in neither.
+
+    Rows that share items give each other's answers away by transitivity, so that a half of the rows
+    at random would favour whatever memorises.
+    """
+    side = np.zeros(len(data), np.int8)
+    order = np.argsort(data.user, kind="stable")
+    edges = np.searchsorted(data.user[order], np.arange(data.people + 1))
+    rng = np.random.default_rng(0)
+    for start, stop in pairwise(edges):
+        rows = order[start:stop]
+        side[rows] = _sides(data.a[rows].tolist(), data.b[rows].tolist(), rng)
+    return side == 1, side == 2
+
+
+def _sides(a: list[int], b: list[int], rng: np.random.Generator) -> list[int]:
+    """1 or 2 for each row of one person, 0 for a row whose items lie on both sides."""
+    root = {item: item for item in (*a, *b)}
+
+    def find(item: int) -> int:
+        while root[item] != item:
+            root[item] = root[root[item]]
+            item = root[item]
+        return item
+
+    for x, y in zip(a, b, strict=True):
+        root[find(x)] = find(y)
+    rows = Counter(find(x) for x in a)
+    weight, where = [0, 0], dict[int, int]()
+    for group, size in rows.most_common():
+        items = [item for item in root if find(item) == group]
+        if 2 * size > len(a) and len(items) > 3:  # one web of rows: cut it
+            half = rng.permutation(len(items)) < len(items) // 2
+            where |= {item: int(first) for item, first in zip(items, half, strict=True)}
+        else:
+            lighter = int(weight[1] < weight[0])
+            weight[lighter] += size
+            where |= dict.fromkeys(items, lighter)
+    return [1 + where[x] if where[x] == where[y] else 0 for x, y in zip(a, b, strict=True)]
 
 
 def representations(model: PreferenceModel, data: TrainingSet, rows: I64) -> tuple[F32, F32]:
@@ -58,26 +99,22 @@ def predictive(
     for start, stop in pairwise(edges):
         who = posteriors[int(person[start])]
         rows = slice(start, stop)
-        value_a, slope_a = model.linearize(who.mean, a[rows])
-        value_b, slope_b = model.linearize(who.mean, b[rows])
-        slope = slope_a - slope_b  # (s, u)
-        margin[rows] = value_a - value_b
+        margin[rows], slope = model.contrast(who.mean, a[rows], b[rows])  # (s, u)
         variance[rows] = np.einsum("su,uv,sv->s", slope, who.covariance, slope)
     return margin, predict(margin, np.maximum(variance, 0), answering=model.answering)
 
 
-def held_out_loss(model: PreferenceModel, valid: TrainingSet, split: HeldOut) -> float:
-    """Mean log loss on the query answers of validation people placed by their support answers.
+def held_out_losses(model: PreferenceModel, valid: TrainingSet, split: HeldOut) -> F64:
+    """Mean log loss of each validation person's query answers, `(p,)`; NaN for those without any.
 
-    Half of it is the loss without any support, so that the population part counts too.
+    Half of it with the person placed by their support answers, half without any support, so that
+    the population part counts too.
     """
-    if len(split.query) == 0:
-        return float("nan")
     support_a, support_b = representations(model, valid, split.support)
     query_a, query_b = representations(model, valid, split.query)
     target = valid.target[split.query].astype(np.float64)
     weight = valid.weight[split.query].astype(np.float64)
-    losses = []
+    total = np.zeros(len(target))
     for starts, rows in (
         (split.support_starts, slice(None)),
         (np.zeros(valid.people + 1, np.int64), slice(0, 0)),
@@ -89,6 +126,72 @@ def held_out_loss(model: PreferenceModel, valid: TrainingSet, split: HeldOut) ->
         )  # fmt: skip
         _, p = predictive(model, placed, split.query_person, query_a, query_b)
         p = np.clip(p, 1e-9, 1 - 1e-9)
-        loss = -(target * np.log(p) + (1 - target) * np.log1p(-p))
-        losses.append(float((loss * weight).sum() / weight.sum()))
-    return sum(losses) / 2
+        total -= (target * np.log(p) + (1 - target) * np.log1p(-p)) / 2
+    count, who = valid.people, split.query_person
+    with np.errstate(invalid="ignore"):
+        return np.asarray(
+            np.bincount(who, total * weight, count) / np.bincount(who, weight, count), np.float64
+        )
+
+
+def held_out_loss(model: PreferenceModel, valid: TrainingSet, split: HeldOut) -> float:
+    """Mean of `held_out_losses` over people; NaN where nobody is judged."""
+    losses = held_out_losses(model, valid, split)
+    judged = losses[np.isfinite(losses)]
+    return float(judged.mean()) if len(judged) else float("nan")
+
+
+def simplest(losses: F64) -> int:
+    """Column of the simplest candidate that is as good as the best one, as far as people can tell.
+
+    Args:
+        losses: `(p, c)` of people under candidates, from the simplest to the most complex.
+
+    Returns:
+        The first column whose mean excess over the best column is within one standard error of the
+        paired differences.
+
+    Source: Hastie, Tibshirani and Friedman 2009, section 7.10, the one-standard-error rule.
+    """
+    judged = losses[np.isfinite(losses).all(axis=1)]
+    if len(judged) == 0:
+        return 0
+    excess = judged - judged[:, [int(judged.mean(axis=0).argmin())]]
+    error = excess.std(axis=0) / np.sqrt(len(judged))
+    return int(np.flatnonzero(excess.mean(axis=0) <= error)[0])
+
+
+def everybody(train: TrainingSet, valid: TrainingSet) -> TrainingSet:
+    """Training and validation people together: what chosen settings are fitted on at the end."""
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(train, name), getattr(valid, name)])
+        for name in ("prompt", "a", "b", "target", "weight")
+    }
+    user = np.concatenate([train.user, valid.user + train.people])
+    people = train.people + valid.people
+    return replace(train, user=user, **columns, people=people, is_support=None)
+
+
+def folds(
+    train: TrainingSet, valid: TrainingSet, count: int, *, seed: int
+) -> Iterator[tuple[TrainingSet, TrainingSet]]:
+    """The given pair, then pairs in which other people are held out, as many as in `valid`."""
+    yield train, valid
+    both = everybody(train, valid)
+    order = np.random.default_rng(seed).permutation(train.people)
+    for number in range(1, count):
+        held = order[(number - 1) * valid.people : number * valid.people]
+        if len(held) == 0 or len(held) == train.people:
+            return
+        yield part(both, np.setdiff1d(np.arange(both.people), held)), part(both, held)
+
+
+def part(data: TrainingSet, people: I64) -> TrainingSet:
+    """The rows of some people, coded from zero."""
+    code = np.full(data.people, -1, np.int32)
+    code[people] = np.arange(len(people), dtype=np.int32)
+    rows = np.flatnonzero(code[data.user] >= 0)
+    columns: dict[str, Any] = {
+        n: getattr(data, n)[rows] for n in ("prompt", "a", "b", "target", "weight")
+    }
+    return replace(data, user=code[data.user[rows]], **columns, people=len(people), is_support=None)

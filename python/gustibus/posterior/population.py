@@ -25,7 +25,7 @@ class Population:
 
     prior: GaussianPrior
     log_evidence: tuple[float, ...]
-    """Summed Laplace log evidence at the start of every round."""
+    """Summed log evidence at the start of every round."""
     responsibilities: F64  # (p, g), in the last round
     converged: bool
 
@@ -34,6 +34,7 @@ def fit_population(
     evidence: Evidence,
     *,
     groups: int = 1,
+    method: str = "laplace",
     structure: str = "full",
     initial: GaussianPrior | None = None,
     fit_mean: bool = True,
@@ -47,11 +48,13 @@ def fit_population(
     threads: int | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Population:
-    """Mixture prior by expectation maximisation with Laplace posteriors.
+    """Mixture prior by expectation maximisation with Gaussian posteriors.
 
     Args:
         evidence: Rows of the population.
         groups: Number of Gaussians; ignored when `initial` is given.
+        method: Posterior of a person, as in `place`. The variational one gives a lower bound of the
+            evidence and a prior with less bias.
         structure: `full`, `diagonal` or `isotropic` covariances.
         initial: Where to start, as when resuming. By default mean 0 and covariance 0.1 for one
             group; for more, modes under the fitted single group, clustered.
@@ -66,9 +69,10 @@ def fit_population(
         threads: Number of threads; every core by default.
         progress: Called with the number of every finished round and its log evidence.
 
-    Source: Dempster, Laird and Rubin 1977, with the Laplace approximation as E step.
+    Source: Dempster, Laird and Rubin 1977, with an approximate E step.
     """
     settings: dict[str, Any] = {
+        "method": method,
         "structure": structure, "fit_mean": fit_mean, "shrinkage": shrinkage, "floor": floor,
         "cap": cap, "lapse": answering.lapse, "tie": answering.tie, "max_iter": 50,
         "threads": threads,

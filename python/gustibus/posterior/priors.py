@@ -91,7 +91,7 @@ class ParticlePrior:
             alpha: `(u,)`, above 0.
             draws: Number of points besides the corners.
             seed: Seed of the draws; unused for two prototypes.
-            proposal: Concentration drawn from, above 0.
+            proposal: Concentration drawn from, lowered to `alpha` where that is smaller.
         """
         alpha = floats("alpha", alpha)
         if alpha.ndim != 1 or alpha.size == 0 or not np.all((alpha > 0) & np.isfinite(alpha)):

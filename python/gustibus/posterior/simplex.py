@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 CORNER = 0.01
 """Distance from a corner of the simplex within which a particle stands for the corner."""
+ATTEMPTS = 100
+"""Batches drawn before fewer points are accepted; only the corners matter then."""
 
 
 def beta_cells(alpha: F64, count: int = 100) -> tuple[F64, F64]:
@@ -52,13 +54,16 @@ def simplex_sample(alpha: F64, draws: int, seed: int, proposal: float) -> tuple[
     inside *= min(1.0, 1 / inside.sum())
     outside = max(1 - inside.sum(), 1e-300)
     rng = np.random.default_rng(seed)
+    concentration = np.minimum(alpha, proposal)  # above alpha the weights would have no variance
     kept = np.empty((0, alpha.size))
-    while len(kept) < draws:
-        batch = rng.dirichlet(np.full(alpha.size, proposal), draws)
-        kept = np.concatenate([kept, batch[batch.max(1) < 1 - CORNER]])
-    kept = kept[:draws]
-    log_ratio = np.log(np.maximum(kept, 1e-300)) @ (alpha - proposal)
-    log_ratio += np.log(outside) - np.logaddexp.reduce(log_ratio) if draws else 0.0
+    for _ in range(ATTEMPTS):
+        batch = rng.dirichlet(concentration, max(draws, 1000))
+        kept = np.concatenate([kept, batch[batch.max(1) < 1 - CORNER]])[:draws]
+        if len(kept) == draws:
+            break
+    log_ratio = np.log(np.maximum(kept, 1e-300)) @ (alpha - concentration)
+    if len(kept):
+        log_ratio += np.log(outside) - np.logaddexp.reduce(log_ratio)
     with np.errstate(divide="ignore"):
         log_inside = np.log(inside)
     return np.concatenate([np.eye(alpha.size), kept]), np.concatenate([log_inside, log_ratio])

@@ -1,0 +1,99 @@
+"""Options of the fit of a general preference model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from gustibus.errors import ConfigError
+from gustibus.models.gpm_gate import GATES
+
+HEADS, LOSSES = ("hrc", "gpm"), ("soft", "hard", "margin", "regression")
+
+
+@dataclass(frozen=True, slots=True)
+class GpmOptions:
+    """Options of the fit.
+
+    Attributes:
+        head: `hrc`, a scalar and blocks that start near zero, or `gpm`, blocks alone.
+        blocks: k, pairs of coordinates; embeddings have twice as many.
+        bias: constant coordinates of the blocks, without which they cannot hold a ranking of centred
+            features; None has them where the head is `gpm` or there is a gate.
+        gate: form of the gate, see `Gate`, or `auto`: on held-out people, none or `softmax`.
+        unit_norm: scale the coordinates of an item to length 1.
+        temperature: divides the skew score; None is 1, or learned where `unit_norm`.
+        loss: `soft` cross-entropy with the targets as they are; `hard` with targets rounded, ties
+            left; `margin`, hard with the preferred side short of `least` log-odds; `regression`,
+            squared error to log-odds of the target, at most `least` in size.
+        least: of the losses `margin` and `regression`.
+        personal: a transitive part and sizes of blocks for each person; False is one model for all.
+        transitive: options of the `hierarchical` family, which learns the transitive part where
+            `personal`; without, the scalar is learned with the blocks.
+        optional: leave the blocks out where held-out people do as well without.
+        ridges: strengths, in comparisons, of the ridge on what is learned here; each is tried.
+        steps: of stochastic gradients, for every candidate.
+        batch: comparisons in a step.
+        lr: learning rate at the start; it falls to 0 along a cosine.
+        panel: training items against which a utility is measured.
+    """
+
+    head: str = "hrc"
+    blocks: int = 2
+    bias: bool | None = None
+    gate: str = "auto"
+    unit_norm: bool = False
+    temperature: float | None = None
+    loss: str = "soft"
+    least: float = 1.0
+    personal: bool = True
+    transitive: Mapping[str, Any] = field(default_factory=dict)
+    optional: bool = True
+    ridges: tuple[float, ...] = (3000.0, 300.0, 30.0, 3.0)
+    steps: int = 400
+    batch: int = 512
+    lr: float = 1e-2
+    panel: int = 64
+
+    def has_bias(self, gate: str) -> bool:
+        """Whether the blocks have constant coordinates under a form of the gate."""
+        return self.bias if self.bias is not None else self.head == "gpm" or gate != "none"
+
+
+def gpm_options(given: Mapping[str, Any]) -> GpmOptions:
+    """Options from keywords.
+
+    Raises:
+        ConfigError: an unknown keyword or a value out of range.
+    """
+    known = [f.name for f in fields(GpmOptions)]
+    for name in given:
+        if name not in known:
+            message = f"gpm has no option {name!r}; known: {sorted(known)}"
+            raise ConfigError(message, where=name)
+    options = GpmOptions(**given)
+    ridges = options.ridges if isinstance(options.ridges, (list, tuple)) else (options.ridges,)
+    options = replace(options, ridges=tuple(sorted(map(float, ridges), reverse=True)))
+    for name, allowed in (("head", HEADS), ("gate", ("auto", *GATES)), ("loss", LOSSES)):
+        if getattr(options, name) not in allowed:
+            message = f"{name}: expected one of {allowed}, got {getattr(options, name)!r}"
+            raise ConfigError(message, where=name)
+    for name in ("blocks", "steps", "batch", "panel"):
+        if getattr(options, name) < 1:
+            message = f"{name}: expected at least 1, got {getattr(options, name)}"
+            raise ConfigError(message, where=name)
+    for name, value in (
+        ("temperature", options.temperature), ("lr", options.lr), ("least", options.least),
+    ):  # fmt: skip
+        if value is not None and not 0 < value < float("inf"):
+            message = f"{name}: expected a number above 0, got {value}"
+            raise ConfigError(message, where=name)
+    if not options.ridges or options.ridges[-1] < 0:
+        message = f"ridges: expected numbers at or above 0, got {options.ridges}"
+        raise ConfigError(message, where="ridges")
+    if options.unit_norm and options.temperature is not None and options.temperature >= 1:
+        # scores of unit vectors reach 1 at most: probabilities would end at 0.73
+        message = f"temperature: expected below 1 with unit_norm, got {options.temperature}"
+        raise ConfigError(message, where="temperature")
+    return options

@@ -1,0 +1,274 @@
+"""EM that also learns the basis in which people differ, and the turn to a standard population.
+
+The learned basis has rank k: `w_u = theta + V z_u` with `z_u ~ N(0, I)`. The E step is the
+posterior engine's; the M step maximises the expected log likelihood under those posteriors less a
+ridge, in features of partly equalised variance. A ridge on V prunes directions that carry nothing:
+the maximum a posteriori form of automatic relevance determination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from gustibus.models.base import TrainingSet
+from gustibus.models.hierarchical import Hierarchical
+from gustibus.models.hierarchical_start import Frame, spectral_start
+from gustibus.posterior import Answering, Evidence, GaussianPrior, Posteriors, fit_population, place
+from gustibus.types import F64
+
+_BLOCK = 8
+"""Rows of one person that are worked on together."""
+_WARM_ROUNDS = 4
+_MOST_DIRECTIONS = 64
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
+
+
+class Objective:
+    """Expected log loss of a shared reward and a basis, as a function of both.
+
+    Rows lie in blocks of one person each, so that a block needs that person's posterior only once;
+    the places left over weigh nothing.
+    """
+
+    def __init__(self, train: TrainingSet, frame: Frame, device: torch.device) -> None:
+        counts = np.bincount(train.user, minlength=train.people)
+        blocks = -(-counts // _BLOCK)
+        order = np.argsort(train.user, kind="stable")
+        position = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+        slot = np.repeat(np.cumsum(blocks) - blocks, counts) * _BLOCK + position
+
+        def laid_out(values: np.ndarray, kind: type) -> Tensor:
+            out: np.ndarray = np.zeros(int(blocks.sum()) * _BLOCK, kind)
+            out[slot] = values[order]
+            return torch.as_tensor(out, device=device)
+
+        self.items = torch.as_tensor(frame.items, dtype=torch.float32, device=device)
+        self.a, self.b = laid_out(train.a, np.int64), laid_out(train.b, np.int64)
+        self.target = laid_out(train.target, np.float32)
+        self.weight = laid_out(train.weight, np.float32)
+        self.owner = torch.as_tensor(np.repeat(np.arange(train.people), blocks), device=device)
+        self.nodes = torch.as_tensor(_NODES, dtype=torch.float32, device=device)
+        share = _WEIGHTS / _WEIGHTS.sum()
+        self.probability = torch.as_tensor(share, dtype=torch.float32, device=device)
+        self.device = device
+
+    def minimise(
+        self, theta: Tensor, basis: Tensor, ridges: tuple[float, float],
+        posterior: tuple[Tensor, Tensor] | None, steps: int,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """L-BFGS steps on `theta (q,)`, and on `basis (q, k)` where posteriors are given."""
+        theta = theta.detach().clone().requires_grad_()
+        basis = basis.detach().clone().requires_grad_(posterior is not None)
+        free = [theta] if posterior is None else [theta, basis]
+        optimizer = torch.optim.LBFGS(free, max_iter=steps, line_search_fn="strong_wolfe")
+        if posterior is not None:
+            posterior = (posterior[0][self.owner][:, None], posterior[1][self.owner])
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            loss = self._loss(theta, basis, posterior)
+            loss = loss + 0.5 * ridges[0] * theta.square().sum()
+            if posterior is not None:
+                loss = loss + 0.5 * ridges[1] * basis.square().sum()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+            return loss
+
+        optimizer.step(closure)  # type: ignore[arg-type]  # a closure may return a tensor
+        return theta.detach(), basis.detach()
+
+    def _loss(
+        self, theta: Tensor, basis: Tensor, posterior: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        offset = self.items @ theta  # (m,)
+        margin = offset[self.a] - offset[self.b]  # (n,)
+        if posterior is None:
+            each = softplus(margin) - self.target * margin
+            return (each * self.weight).sum()
+        means, roots = posterior  # (blocks, 1, k), (blocks, k, k)
+        phi = self.items @ basis  # (m, k)
+        delta = (phi[self.a] - phi[self.b]).view(len(means), _BLOCK, -1)
+        margin = margin + (delta * means).sum(-1).flatten()
+        spread = torch.bmm(delta, roots).square().sum(-1).flatten()
+        z = margin[:, None] + (spread + 1e-12).sqrt()[:, None] * self.nodes  # (n, nodes)
+        each = (softplus(z) - self.target[:, None] * z) @ self.probability
+        return (each * self.weight).sum()
+
+
+def population_reward(
+    objective: Objective, frame: Frame, pulls: Sequence[float], valid: TrainingSet | None
+) -> tuple[Tensor, float]:
+    """The shared reward without personal parts, and the ridge that serves held-out people best."""
+    theta = torch.zeros(frame.items.shape[1], device=objective.device)
+    found: list[tuple[float, float, Tensor]] = []
+    for pull in sorted(pulls, reverse=True):
+        theta, _ = objective.minimise(theta, torch.zeros(0, 0), (pull, 0.0), None, 100)
+        loss = 0.0
+        if valid is not None:
+            reward = frame.items @ theta.double().cpu().numpy()
+            z = reward[valid.a] - reward[valid.b]
+            loss = float(((np.logaddexp(0, z) - valid.target * z) * valid.weight).mean())
+        found.append((loss, pull, theta))
+    _, pull, theta = min(found, key=lambda row: row[0])
+    return theta, pull
+
+
+def evidence_of(train: TrainingSet, frame: Frame, theta: F64, basis: F64) -> Evidence:
+    """Everybody's answers as rows in the basis, the shared reward as the offset."""
+    offset, phi = frame.items @ theta, frame.items @ basis
+    return Evidence.build(
+        phi[train.a] - phi[train.b], train.target.astype(np.float64),
+        offset=offset[train.a] - offset[train.b], weight=train.weight.astype(np.float64),
+        person=train.user.astype(np.int64), people=train.people,
+    )  # fmt: skip
+
+
+def _second_moment(posteriors: Posteriors) -> F64:
+    """Mean of `E[z z^T]` over people: the M step of a zero-mean covariance."""
+    mean = posteriors.mean  # (p, k)
+    return np.asarray(mean.T @ mean + posteriors.covariance.sum(0)) / max(len(mean), 1)
+
+
+def learn(
+    objective: Objective, train: TrainingSet, frame: Frame, theta: Tensor, *,
+    pull: float, ridges: Sequence[float], rank: int, rounds: int,
+) -> Iterator[tuple[float, F64, F64]]:  # fmt: skip
+    """EM over people's z, theta and V, from the weakest ridge on V to the strongest.
+
+    Each ridge starts where the one before ended: a stronger one prunes further.
+
+    Yields:
+        The ridge, theta `(q,)` and V `(q, k)` with `z ~ N(0, I)`.
+    """
+    wide = theta.double().cpu().numpy()
+    basis = spectral_start(train, frame, wide, rank)
+    for number, ridge in enumerate(sorted(ridges)):
+        for _ in range(rounds if number == 0 else min(_WARM_ROUNDS, rounds)):
+            posterior, root = _standardised(objective, train, frame, wide, basis)
+            start = torch.as_tensor(basis @ root, dtype=torch.float32, device=objective.device)
+            theta, learned = objective.minimise(theta, start, (pull, ridge), posterior, 8)
+            basis, wide = learned.double().cpu().numpy(), theta.double().cpu().numpy()
+        yield ridge, wide, basis
+
+
+def _standardised(
+    objective: Objective, train: TrainingSet, frame: Frame, theta: F64, basis: F64
+) -> tuple[tuple[Tensor, Tensor], F64]:
+    """The E step in units in which z has second moment I, and the square root that undoes them."""
+    standard = GaussianPrior.standard(basis.shape[1])
+    placed = place(evidence_of(train, frame, theta, basis), standard, answering=Answering(0.0))
+    jitter = 1e-9 * np.eye(basis.shape[1])
+    root: F64 = np.asarray(np.linalg.cholesky(_second_moment(placed) + jitter), np.float64)
+    inverse = np.linalg.inv(root)
+    covariances = inverse @ placed.covariance @ inverse.T
+    means, roots = (
+        torch.as_tensor(x, dtype=torch.float32, device=objective.device)
+        for x in (placed.mean @ inverse.T, np.linalg.cholesky(covariances + jitter))
+    )
+    return (means, roots), root
+
+
+@dataclass(frozen=True)
+class Population:
+    """`w_u = theta + V z_u` with the distribution of z, in the coordinates of a frame."""
+
+    frame: Frame
+    theta: F64
+    """`(q,)`."""
+    basis: F64
+    """`(q, k)`."""
+    prior: GaussianPrior
+    """Of z."""
+
+    def export(self, residual: float = 0.0) -> Hierarchical:
+        """The served model.
+
+        Args:
+            residual: standard deviation of what people's rewards have beside V, along the features
+                as they were before they were equalised: people also like what resembles what they
+                liked. 1 is a margin of typical size.
+        """
+        if residual == 0.0:
+            return _export(self.frame, self.theta, self.basis, self.prior)
+        more = (residual * self.frame.plain)[:, :_MOST_DIRECTIONS]
+        k, r = self.basis.shape[1], more.shape[1]
+        groups = len(self.prior.weights)
+        means = np.concatenate([self.prior.means, np.zeros((groups, r))], axis=1)
+        covariances = np.zeros((groups, k + r, k + r))
+        covariances[:, :k, :k], covariances[:, k:, k:] = self.prior.covariances, np.eye(r)
+        prior = GaussianPrior(self.prior.weights, means, covariances)
+        return _export(self.frame, self.theta, np.concatenate([self.basis, more], axis=1), prior)
+
+
+def exact(train: TrainingSet, frame: Frame, *, groups: int, rounds: int) -> Population:
+    """pal.md 10 as written: full mean and covariance by EM, in all coordinates."""
+    q = frame.items.shape[1]
+    delta = frame.items * np.sqrt(q)  # unit variance a coordinate: the scale of a prior of 0.1 I
+    evidence = Evidence.build(
+        delta[train.a] - delta[train.b], train.target.astype(np.float64),
+        weight=train.weight.astype(np.float64), person=train.user.astype(np.int64),
+        people=train.people,
+    )  # fmt: skip
+    population = fit_population(
+        evidence, initial=_spread(GaussianPrior.standard(q, 0.1**0.5), groups),
+        rounds=max(rounds, 25), tolerance=1e-7, answering=Answering(0.0),
+    )  # fmt: skip
+    return Population(frame, np.zeros(q), np.eye(q) * np.sqrt(q), population.prior)
+
+
+def finish(frame: Frame, theta: F64, basis: F64, train: TrainingSet, *, groups: int) -> Population:
+    """Estimate the population of z in the learned basis."""
+    start = _spread(GaussianPrior.standard(basis.shape[1]), groups)
+    population = fit_population(
+        evidence_of(train, frame, theta, basis), initial=start, rounds=5, answering=Answering(0.0)
+    )
+    return Population(frame, theta, basis, population.prior)
+
+
+def _spread(prior: GaussianPrior, groups: int) -> GaussianPrior:
+    """A mixture of `groups` around one Gaussian, apart enough for EM to tell them."""
+    if groups == 1:
+        return prior
+    noise = np.random.default_rng(0).standard_normal((groups, prior.dim))
+    root = np.linalg.cholesky(prior.covariance)
+    return GaussianPrior(
+        np.full(groups, 1 / groups), prior.mean + noise @ root.T,
+        np.repeat(prior.covariance[None], groups, axis=0),
+    )  # fmt: skip
+
+
+def _export(frame: Frame, theta: F64, basis: F64, prior: GaussianPrior) -> Hierarchical:
+    """Turn to a basis in which the population is standard normal and directions are sorted.
+
+    The mean moves into the shared reward. Directions are the principal axes of the personal part of
+    the margin; those after 99.9 % of its variance, or after the 64th, are dropped.
+    """
+    mean, covariance = prior.mean, prior.covariance
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0))  # (k, k): w = mean + root z
+    phi = frame.items @ basis @ root
+    _, spread, axes = np.linalg.svd(phi - phi.mean(0), full_matrices=False)
+    share = np.cumsum(spread**2) / max(float((spread**2).sum()), 1e-300)
+    keep = int(np.searchsorted(share, 0.999)) + 1 if spread[0] > 1e-9 else 1
+    keep = min(keep, _MOST_DIRECTIONS)
+    turn = root @ axes[:keep].T  # (k, kept)
+    inverse = axes[:keep] @ ((vectors / np.sqrt(np.maximum(values, 1e-12))).T)
+    if len(prior.weights) == 1:
+        standard = GaussianPrior.standard(keep)
+    else:
+        standard = GaussianPrior(
+            prior.weights, (prior.means - mean) @ inverse.T,
+            inverse @ prior.covariances @ inverse.T + 1e-9 * np.eye(keep),
+        )  # fmt: skip
+    return Hierarchical(
+        frame.center,
+        (frame.turn @ (theta + basis @ mean)).astype(np.float32),
+        (frame.turn @ basis @ turn).astype(np.float32),
+        standard,
+        Answering(lapse=0.0),
+    )

@@ -1,0 +1,303 @@
+"""A model over features and known items: any family, given a coordinate of its own for each of them.
+
+Where the same items are judged by many people, features alone lose to plain factors of items and
+people; for new items it is the other way round. A family that is fitted on features and on known
+items' own coordinates scores a known item by both, and a new one by its features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gustibus.errors import ConfigError, InputError
+from gustibus.models.base import (
+    MODELS,
+    Fitted,
+    LinearInUser,
+    PreferenceModel,
+    Progress,
+    TrainingSet,
+    check_features,
+)
+from gustibus.models.known import KnownItems
+from gustibus.models.validation import everybody
+from gustibus.posterior import Answering, Evidence, GaussianPrior, Posteriors, Prior, place
+from gustibus.types import F32, F64, I64
+
+
+class ItemAnswers(NamedTuple):
+    """Answers about items, by people whose user vectors are known."""
+
+    item: I64
+    """`(n,)` which item, a row of the features that come with them."""
+    other: F32
+    """`(n, r)` representations of what it was compared with."""
+    user: F64
+    """`(n, u)` user vectors of those who answered."""
+    target: F64
+    """`(n,)` in `[0, 1]`, 1 where the item was preferred."""
+
+
+KNOWN_ITEMS = ("auto", "never", "always")
+_SHARE, _LEAST, _MOST, _NUMBERS = 3.0, 8, 4096, 50_000_000
+"""Share of own coordinates; answers that make an item known; known items and numbers at most."""
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """A fitted model behind the own coordinates of the items that it knows."""
+
+    inner: PreferenceModel
+    known: KnownItems
+    shifts: F32
+    """`(k, r)` what answers after the fit add to the representations of known items."""
+
+    @classmethod
+    def of(cls, inner: PreferenceModel, known: KnownItems) -> Hybrid:
+        """A model as it was fitted."""
+        return cls(inner, known, np.zeros((len(known), inner.representation_dim), np.float32))
+
+    @property
+    def family(self) -> str:
+        """Of the model inside."""
+        return self.inner.family
+
+    @property
+    def transitive(self) -> bool:
+        """Of the model inside."""
+        return self.inner.transitive
+
+    @property
+    def item_dim(self) -> int:
+        """Length of an item's feature vector, without its own coordinate."""
+        return self.known.dim
+
+    @property
+    def prompt_dim(self) -> int:
+        """Of the model inside."""
+        return self.inner.prompt_dim
+
+    @property
+    def representation_dim(self) -> int:
+        """Of the model inside."""
+        return self.inner.representation_dim
+
+    @property
+    def user_dim(self) -> int:
+        """Of the model inside."""
+        return self.inner.user_dim
+
+    @property
+    def prior(self) -> Prior:
+        """Of the model inside."""
+        return self.inner.prior
+
+    @property
+    def answering(self) -> Answering:
+        """Of the model inside."""
+        return self.inner.answering
+
+    def represent(self, items: F32, prompts: F32 | None = None) -> F32:
+        """`(n, d)` -> `(n, r)`; items whose features are those of a known item are known."""
+        x = check_features("items", items, self.item_dim)
+        out = self.inner.represent(self.known.augment(x), prompts)
+        if self.shifts.any():
+            found = self.known.find(x)
+            out = out + np.where(found[:, None] >= 0, self.shifts[found], np.float32(0))
+        return out
+
+    def utility(self, users: F64, representations: F32) -> F64:
+        """Of the model inside."""
+        return self.inner.utility(users, representations)
+
+    def margin(self, users: F64, a: F32, b: F32) -> F64:
+        """Of the model inside."""
+        return self.inner.margin(users, a, b)
+
+    def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
+        """Of the model inside."""
+        return self.inner.linearize(user, representations)
+
+    def contrast(self, user: F64, a: F32, b: F32) -> tuple[F64, F64]:
+        """Of the model inside."""
+        return self.inner.contrast(user, a, b)
+
+    def cyclic_share(self, user: F64, representations: F32) -> float:
+        """Of the model inside."""
+        return self.inner.cyclic_share(user, representations)
+
+    def place(
+        self,
+        a: F32,
+        b: F32,
+        target: F64,
+        *,
+        weight: F64 | None = None,
+        starts: I64 | None = None,
+        covariance: bool = True,
+    ) -> Posteriors:
+        """Of the model inside."""
+        return self.inner.place(a, b, target, weight=weight, starts=starts, covariance=covariance)
+
+    def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Those of the model inside, and `known`."""
+        params, arrays = self.inner.save()
+        known, more = self.known.save()
+        more["shifts"] = self.shifts
+        return {"known": known, "inner": params}, arrays | {
+            f"known.{name}": value for name, value in more.items()
+        }
+
+    def with_answers(self, items: F32, answers: ItemAnswers, prompts: F32 | None = None) -> Hybrid:
+        """The same model with what answers say of some items, known or new; nothing is retrained.
+
+        What an item has beside its features is placed as a person is: by the posterior engine,
+        under the distribution over the known items. All answers about an item count: give old and
+        new.
+
+        Args:
+            items: `(m, d)` features.
+            answers: about them.
+            prompts: `(m, dp)` for a family that reads prompts.
+
+        Raises:
+            InputError: the family's reward is not linear in representation and user, or a shape is
+                wrong.
+        """
+        if not isinstance(self.inner, LinearInUser) or self.representation_dim != 1 + self.user_dim:
+            message = f"answers: items of {self.family!r} are not learned one by one; train again"
+            raise InputError(message, where="answers")
+        x = check_features("items", items, self.item_dim)
+        known = self.known.with_more(x)
+        plain = np.zeros((len(x), self.known.dim + self.known.columns), np.float32)
+        plain[:, : self.known.dim] = x
+        base = self.inner.represent(plain, prompts)  # by features alone
+        fitted = self.inner.represent(self.known.augment(x), prompts)
+        shifts = np.zeros((len(known), self.representation_dim), np.float32)
+        shifts[: len(self.known)] = self.shifts
+        shifts[known.find(x)] = base + self._place_items(base, answers) - fitted
+        return replace(self, known=known, shifts=shifts)
+
+    def _place_items(self, base: F32, answers: ItemAnswers) -> F32:
+        """`(m, r)` posterior means of what items have beside their features."""
+        order = np.argsort(answers.item, kind="stable")
+        who = np.column_stack([np.ones(len(order)), np.asarray(answers.user)[order]])  # (n, 1 + u)
+        apart = base[answers.item[order]].astype(np.float64) - answers.other[order]
+        counts = np.bincount(answers.item, minlength=len(base))
+        evidence = Evidence(
+            delta=who, offset=(apart * who).sum(1),
+            target=np.asarray(answers.target, np.float64)[order], weight=np.ones(len(order)),
+            starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        )  # fmt: skip
+        prior = GaussianPrior.single(np.zeros(who.shape[1]), np.diag(self.spread))
+        placed = place(evidence, prior, answering=self.answering, covariance=False)
+        return placed.mean.astype(np.float32)
+
+    @cached_property
+    def spread(self) -> F64:
+        """`(r,)` variance, over the known items, of what they have beside their features."""
+        columns = self.known.columns
+        own = np.zeros((columns + 1, self.known.dim + columns), np.float32)
+        own[:columns, self.known.dim :] = self.known.weight * np.eye(columns)
+        rep = self.inner.represent(own).astype(np.float64)
+        return np.asarray(np.maximum(((rep[:-1] - rep[-1]) ** 2).mean(0), 1e-6))
+
+
+def load_model(
+    family: str, params: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> PreferenceModel:
+    """A model of a family from what `save` gave, with known items or without.
+
+    Raises:
+        UnknownNameError: there is no such family.
+    """
+    load = MODELS[family].run.load
+    if "known" not in params:
+        plain: PreferenceModel = load(params, arrays)
+        return plain
+    own = {n.removeprefix("known."): v for n, v in arrays.items() if n.startswith("known.")}
+    rest = {n: v for n, v in arrays.items() if not n.startswith("known.")}
+    shifts = own.pop("shifts")
+    return Hybrid(load(params["inner"], rest), KnownItems.load(params["known"], own), shifts)
+
+
+def fit_model(
+    family: str,
+    train: TrainingSet,
+    valid: TrainingSet | None,
+    *,
+    seed: int,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
+    known_items: str = "auto",
+    **options: Any,
+) -> Fitted:
+    """Fit a family on features, and with known items where that serves held-out people better.
+
+    Args:
+        family: a name of `MODELS`.
+        train: comparisons of the seen people.
+        valid: comparisons of other people, which choose; None leaves known items out.
+        seed: of the fit.
+        device: `auto`, `cpu` or `cuda`.
+        progress: called with the stage and how far it is.
+        checkpoint: folder for the state of an interrupted fit.
+        known_items: `auto`, `never`, or `always`, which takes them without asking.
+        **options: of the family.
+
+    Raises:
+        ConfigError: `known_items` or an option is wrong.
+        UnknownNameError: there is no such family.
+    """
+    if known_items not in KNOWN_ITEMS:
+        message = f"known_items: expected one of {KNOWN_ITEMS}, got {known_items!r}"
+        raise ConfigError(message, where="known_items")
+    fit = MODELS[family].run.fit
+    known = None
+    judged = valid is not None and options.get("recipe") != "published"
+    if known_items == "always" or (known_items == "auto" and judged):
+        most = getattr(MODELS[family].run, "most_known", _MOST)
+        known = _known(train if valid is None else everybody(train, valid), most)
+    found: list[Fitted] = []
+    if known is None or known_items == "auto":
+        found.append(fit(
+            train, valid, seed=seed, device=device, progress=progress, checkpoint=checkpoint,
+            **options,
+        ))  # fmt: skip
+    if known is not None:
+        beside = None if checkpoint is None else checkpoint / "known"
+        both = (_with_own(train, known), None if valid is None else _with_own(valid, known))
+        inner = fit(
+            *both, seed=seed, device=device, progress=progress, checkpoint=beside, **options
+        )
+        found.append(Fitted(Hybrid.of(inner.model, known), inner.report))
+    losses = [each.report["held_out_loss"] for each in found]
+    best = found[-1]
+    if len(found) == 2 and not (losses[1] or np.inf) < (losses[0] or np.inf):
+        best = found[0]
+    report = best.report | {
+        "known_items": len(known) if known is not None and isinstance(best.model, Hybrid) else 0,
+        "held_out_losses": dict(zip(("features", "known items")[-len(found):], losses, strict=True)),
+    }  # fmt: skip
+    return Fitted(best.model, report)
+
+
+def _known(data: TrainingSet, most: int) -> KnownItems | None:
+    """The items that enough answers are about; None where hardly any are."""
+    m, d = data.item_features.shape
+    most = min(most, max(_NUMBERS // max(m, 1) - d, 0))
+    if len(data) == 0 or most < 2:
+        return None
+    known = KnownItems.of(data, share=_SHARE, least=_LEAST, most=most)
+    return known if len(known) > 1 else None
+
+
+def _with_own(data: TrainingSet, known: KnownItems) -> TrainingSet:
+    return replace(data, item_features=known.augment(data.item_features), own=known.columns)

@@ -1,0 +1,131 @@
+"""Options of the fit of a preference orchestrator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from gustibus.errors import ConfigError
+from gustibus.types import F64
+
+REWARDS = ("auto", "columns", "ratings", "experts")
+OBJECTIVES = ("likelihood", "target", "margin")
+GATES = ("auto", "constant", "prompt", "armorm")
+
+
+@dataclass(frozen=True, slots=True)
+class ProOptions:
+    """Options of the fit; `gate = "armorm"` sets those marked (a) as that rival has them.
+
+    Attributes:
+        rewards: where they come from: `columns` of the item features; `ratings`, heads fitted to
+            them by ridge; `experts`, linear heads learned with the adapter; `auto` takes the first
+            for which something is given.
+        columns: numbers of the columns.
+        ratings: `(m, k)` of the items, one row a row of the item features; NaN where not rated.
+        experts: how many to learn.
+        objective: `likelihood` of the comparisons; `target`, divergence from a softmax of what the
+            preferred response scores, as published; `margin`, the same of the difference of both.
+        temperature: of these softmaxes.
+        gate: `constant` weights, weights from the `prompt`, or `armorm`, another network for them;
+            `auto` is the first or the second, whichever does better on held-out people.
+        width: hidden units of a layer (a: 1024).
+        layers: hidden layers (a: 3).
+        dropout: share of hidden units dropped (a: 0.2).
+        softness: divides the logits (a: 10).
+        scale: c at the start, in log-odds for a standard deviation; it is learned (a: 1).
+        rho: weight of the divergence of the weights from their mean, against collapse (a: 0).
+        personal: multipliers of each person; False is one model for all.
+        user_prior: precision of the multipliers around 1 while the shared part is learned.
+        ridges: strengths, in comparisons, of the ridge on adapter and experts; each is tried (a: 0).
+        steps: of stochastic gradients, for every candidate (a: 2000).
+        batch: comparisons in a step (a: 1024).
+        lr: learning rate at the start; None is 1e-2 for experts, else 3e-3 (a: 1e-3).
+    """
+
+    rewards: str = "auto"
+    columns: tuple[int, ...] = ()
+    ratings: F64 | None = None
+    experts: int = 8
+    objective: str = "likelihood"
+    temperature: float = 0.1
+    gate: str = "auto"
+    width: int = 64
+    layers: int = 1
+    dropout: float = 0.0
+    softness: float = 1.0
+    scale: float = 3.0
+    rho: float = 0.01
+    personal: bool = True
+    user_prior: float = 1.0
+    ridges: tuple[float, ...] = (300.0, 30.0, 3.0)
+    steps: int = 400
+    batch: int = 512
+    lr: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For the report: of ratings, only whether there are any."""
+        found = asdict(replace(self, ratings=None))
+        return found | {"ratings": self.ratings is not None}
+
+
+_ARMORM: dict[str, Any] = {
+    "width": 1024, "layers": 3, "dropout": 0.2, "softness": 10.0, "scale": 1.0, "rho": 0.0,
+    "ridges": (0.0,), "steps": 2000, "batch": 1024, "lr": 1e-3,
+}  # fmt: skip
+
+
+def pro_options(given: Mapping[str, Any]) -> ProOptions:
+    """Options from keywords: defaults, then those of the gate, then what is given.
+
+    Raises:
+        ConfigError: an unknown keyword, a value out of range, or values that do not go together.
+    """
+    known = [f.name for f in fields(ProOptions)]
+    for name in given:
+        if name not in known:
+            message = f"pro has no option {name!r}; known: {sorted(known)}"
+            raise ConfigError(message, where=name)
+    options = ProOptions(**{**(_ARMORM if given.get("gate") == "armorm" else {}), **given})
+    ridges = tuple(sorted(map(float, np.atleast_1d(options.ridges)), reverse=True))
+    options = replace(options, ridges=ridges, columns=tuple(map(int, options.columns)))
+    for name, allowed in (("rewards", REWARDS), ("objective", OBJECTIVES), ("gate", GATES)):
+        if getattr(options, name) not in allowed:
+            message = f"{name}: expected one of {allowed}, got {getattr(options, name)!r}"
+            raise ConfigError(message, where=name)
+    for name in ("experts", "width", "steps", "batch"):
+        if getattr(options, name) < 1:
+            message = f"{name}: expected at least 1, got {getattr(options, name)}"
+            raise ConfigError(message, where=name)
+    for name in ("temperature", "softness", "scale", "user_prior"):
+        if not getattr(options, name) > 0:
+            message = f"{name}: expected a number above 0, got {getattr(options, name)}"
+            raise ConfigError(message, where=name)
+    if options.layers < 0 or not 0 <= options.dropout < 1 or options.rho < 0:
+        message = "layers and rho must be at least 0, and dropout in [0, 1)"
+        raise ConfigError(message, where="layers")
+    if not ridges or ridges[-1] < 0:
+        message = f"ridges: expected numbers at or above 0, got {ridges}"
+        raise ConfigError(message, where="ridges")
+    return _with_source(options)
+
+
+def _with_source(options: ProOptions) -> ProOptions:
+    """The source of the rewards by name."""
+    source = options.rewards
+    if source == "auto":
+        rated = "experts" if options.ratings is None else "ratings"
+        source = "columns" if options.columns else rated
+    if source == "columns" and not options.columns:
+        message = "columns: expected numbers of columns of the item features, got none"
+        raise ConfigError(message, where="columns")
+    if source == "ratings" and options.ratings is None:
+        message = "ratings: expected an array of ratings of the items, got none"
+        raise ConfigError(message, where="ratings")
+    if source == "experts" and options.objective != "likelihood":
+        message = f"objective: experts are learned by 'likelihood', got {options.objective!r}"
+        raise ConfigError(message, where="objective")
+    return replace(options, rewards=source)

@@ -1,0 +1,134 @@
+"""A run: which data, which encoder, which model; from a TOML file, from flags, or from code."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from gustibus.errors import ConfigError
+from gustibus.models import MODELS
+
+_TABLES: dict[str, tuple[str, ...]] = {
+    "": ("seed", "device", "output"),
+    "data": ("path", "layout", "columns", "split", "valid_people", "new_users", "new_prompts"),
+    "encoder": ("name",),
+    "model": ("name",),
+    "onboarding": ("questions",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """Everything that decides the result of a run.
+
+    Attributes:
+        data: file or folder of comparisons.
+        output: folder of the artifact.
+        layout: of a file; `auto` looks at its columns.
+        columns: the file's names for the columns, such as `{"chosen": "good"}`.
+        split: `given` uses the folder's own parts, `four_cells` holds people and prompts (or items)
+            out, `all` fits on every row but those of the validation people; `auto` is `given` where
+            the data has parts, else `four_cells`.
+        valid_people: share of people who choose settings and checkpoints.
+        new_users: share of people held out by `four_cells`.
+        new_prompts: share of prompts or items held out by `four_cells`.
+        encoder: name; `auto` takes ready-made embeddings where the data has them, else `static`.
+        encoder_options: of that encoder.
+        model: family.
+        model_options: of that family.
+        questions: size of the onboarding pool saved with the model; 0 saves none.
+        seed: of splits, starts and orders.
+        device: `auto`, `cpu` or `cuda`.
+    """
+
+    data: str
+    output: str
+    layout: str = "auto"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    split: str = "auto"
+    valid_people: float = 0.1
+    new_users: float = 0.2
+    new_prompts: float = 0.15
+    encoder: str = "auto"
+    encoder_options: Mapping[str, Any] = field(default_factory=dict)
+    model: str = "hierarchical"
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    questions: int = 500
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused before any work starts."""
+        MODELS[self.model]
+        if self.split not in ("auto", "given", "four_cells", "all"):
+            message = f"split: expected auto, given, four_cells or all, got {self.split!r}"
+            raise ConfigError(message, where="data.split")
+        for name in ("valid_people", "new_users", "new_prompts"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                message = f"{name}: expected a share in [0, 1), got {value}"
+                raise ConfigError(message, where=f"data.{name}")
+        if not 0 <= self.questions <= 20_000:
+            message = f"questions: expected 0 to 20000, got {self.questions}"
+            raise ConfigError(message, where="onboarding.questions")
+
+    @classmethod
+    def read(cls, path: str | Path, **overrides: Any) -> RunConfig:
+        """A run file; `overrides` (flags) win over it.
+
+        Raises:
+            ConfigError: the file is missing, not TOML, or has an unknown key; known ones are
+            listed.
+        """
+        try:
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            message = f"{path}: cannot be read ({error.strerror})"
+            raise ConfigError(message, where=str(path)) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            message = f"{path}: not a TOML file ({error})"
+            raise ConfigError(message, where=str(path)) from None
+        return cls(**{**_flat(table, str(path)), **overrides})
+
+    def as_json(self) -> dict[str, Any]:
+        """The resolved configuration, as it is saved with the model."""
+        return asdict(self)
+
+
+def _flat(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Fields of `RunConfig` from the tables of a run file."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if key in _TABLES[""]:
+            found[key] = value
+        elif key in _TABLES and isinstance(value, Mapping):
+            found |= _section(key, value, where)
+        else:
+            raise _unknown(key, [*_TABLES[""], *(f"[{t}]" for t in _TABLES if t)], where)
+    for name, place in (("data", "[data] path"), ("output", "output")):
+        if name not in found:
+            message = f"{where}: {place} is missing"
+            raise ConfigError(message, where=place)
+    return found
+
+
+def _section(table: str, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    known = _TABLES[table]
+    if table in ("encoder", "model"):  # what is not the name is an option of the entry
+        options = {k: v for k, v in values.items() if k != "name"}
+        named = {table: values["name"]} if "name" in values else {}
+        return named | {f"{table}_options": options}
+    for key in values:
+        if key not in known:
+            raise _unknown(f"{table}.{key}", [f"{table}.{k}" for k in known], where)
+    return {("data" if (table, k) == ("data", "path") else k): v for k, v in values.items()}
+
+
+def _unknown(key: str, known: list[str], where: str) -> ConfigError:
+    close = get_close_matches(key, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {known}"
+    return ConfigError(f"{where}: unknown key {key!r}; {hint}", where=key)

@@ -1,0 +1,198 @@
+"""One run from data to artifact: read, encode, split, fit, place, save."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gustibus.artifact import Artifact, People
+from gustibus.data import Dataset, Split, four_cells, given_split, read
+from gustibus.encoders import Encoder, load_encoder
+from gustibus.errors import InputError
+from gustibus.models.base import PreferenceModel, Progress
+from gustibus.models.hybrid import fit_model
+from gustibus.models.validation import representations
+from gustibus.onboarding import Pairs, QuestionPool, build_pool
+from gustibus.training.config import RunConfig
+from gustibus.training.sets import people_rows, training_set, valid_set
+from gustibus.types import F32, I64
+
+_REFERENCE = 512
+
+
+def train(config: RunConfig, *, progress: Progress | None = None, resume: bool = True) -> Artifact:
+    """Train and save; an interrupted run of the same configuration goes on where it was.
+
+    Args:
+        config: the run.
+        progress: called with the stage, how much of it is done, and a figure.
+        resume: False starts over even where a checkpoint lies.
+
+    Returns:
+        The saved artifact, its digest set.
+
+    Raises:
+        InputError: the data is wrong; the message names file, row and column.
+        ConfigError: the run is wrong.
+    """
+    dataset, encoder = load_data(config)
+    split = make_split(dataset, config)
+    fitting, _ = training_set(dataset, split["train"])
+    checkpoint = Path(f"{config.output}.checkpoint")
+    if not resume:
+        _clear(checkpoint)
+    model, report = fit_model(
+        config.model, fitting, valid_set(dataset, split), seed=config.seed, device=config.device,
+        progress=progress, checkpoint=checkpoint, **config.model_options,
+    )  # fmt: skip
+    placing = np.concatenate([split[n] for n in ("train", "val", "valid_people") if n in split])
+    artifact = Artifact(
+        model=model,
+        card=card(config, dataset, split, encoder, report),
+        people=place_people(model, dataset, placing),
+        reference=reference(model, dataset, split["train"], config.seed),
+        pool=_pool(model, dataset, split["train"], config),
+    ).save(config.output)
+    _clear(checkpoint)
+    return artifact
+
+
+def load_data(config: RunConfig) -> tuple[Dataset, Encoder | None]:
+    """The data with features, and the encoder that made them (None for ready-made embeddings)."""
+    dataset = read(config.data, layout=config.layout, columns=config.columns or None)
+    if config.encoder == "auto" and dataset.item_features is not None:
+        return dataset, None
+    name = "static" if config.encoder == "auto" else config.encoder
+    encoder = load_encoder(name, **config.encoder_options)
+    c = dataset.comparisons
+    items = encoder.encode(list(c.item_texts), progress=True)
+    prompts = encoder.encode(list(c.prompts), progress=True)
+    return replace(dataset, item_features=items, prompt_features=prompts), encoder
+
+
+def make_split(dataset: Dataset, config: RunConfig) -> Split:
+    """The parts of the data, as `RunConfig.split` says; never one that leaks."""
+    kind = config.split
+    if kind == "auto":
+        kind = "given" if dataset.comparisons.split is not None else "four_cells"
+    if kind == "given":
+        return given_split(
+            dataset, valid_people=config.valid_people, seed=config.seed, repeats="drop"
+        )
+    if kind == "four_cells":
+        return four_cells(
+            dataset.comparisons, new_users=config.new_users, new_prompts=config.new_prompts,
+            valid_people=config.valid_people, seed=config.seed,
+        )  # fmt: skip
+    c = dataset.comparisons
+    people = np.random.default_rng(config.seed).permutation(len(c.user_ids))
+    valid = np.isin(c.user, people[: int(config.valid_people * len(people))])
+    parts = {"train": np.flatnonzero(~valid), "valid_people": np.flatnonzero(valid)}
+    return Split({name: rows for name, rows in parts.items() if len(rows)}, "item")
+
+
+def place_people(model: PreferenceModel, dataset: Dataset, rows: I64) -> People:
+    """Posteriors of everybody who answered in `rows`."""
+    view, people, starts = people_rows(dataset, rows)
+    a, b = representations(model, view, np.arange(len(view)))
+    placed = model.place(
+        a, b, view.target.astype(np.float64), weight=view.weight.astype(np.float64), starts=starts
+    )
+    return People(
+        tuple(dataset.comparisons.user_ids[p] for p in people),
+        placed.mean.astype(np.float32),
+        placed.covariance.astype(np.float32),
+        np.diff(starts).astype(np.int32),
+    )
+
+
+def reference(model: PreferenceModel, dataset: Dataset, rows: I64, seed: int) -> F32:
+    """Representations `(k, r)` of a fixed sample of training responses, for normalised scores."""
+    c = dataset.comparisons
+    chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:_REFERENCE])
+    assert dataset.item_features is not None, "training data has features"
+    prompts = None
+    if model.prompt_dim and dataset.prompt_features is not None:
+        prompts = dataset.prompt_features[c.prompt[chosen]]
+    return model.represent(dataset.item_features[c.a[chosen]], prompts)
+
+
+def _pool(
+    model: PreferenceModel, dataset: Dataset, rows: I64, config: RunConfig
+) -> QuestionPool | None:
+    """Questions from the pairs that people were shown; none for a model without a personal part."""
+    if config.questions == 0 or model.user_dim == 0:
+        return None
+    c = dataset.comparisons
+    assert dataset.item_features is not None, "training data has features"
+    shown = np.random.default_rng(config.seed).permutation(rows)[: 10 * config.questions]
+    pairs = Pairs(c.prompt[shown], c.a[shown], c.b[shown])
+    try:
+        return build_pool(
+            model, dataset.item_features, pairs, texts=c.item_texts, prompts=c.prompts,
+            prompt_features=dataset.prompt_features if model.prompt_dim else None,
+            size=config.questions, seed=config.seed,
+        )  # fmt: skip
+    except InputError:  # every pair is too long or too unequal to be asked of a person
+        return None
+
+
+def card(
+    config: RunConfig,
+    dataset: Dataset,
+    split: Split,
+    encoder: Encoder | None,
+    report: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The JSON record of what was done."""
+    from gustibus import __version__
+
+    c = dataset.comparisons
+    used = split["train"]
+    spec = None
+    if encoder is not None:
+        spec = {"name": encoder.name, "options": dict(encoder.options),
+                "fingerprint": encoder.fingerprint, "dim": encoder.dim}  # fmt: skip
+    return {
+        "name": Path(config.output).name,
+        "family": config.model,
+        "version": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "encoder": spec,
+        "data": {
+            "name": dataset.name,
+            "digest": data_digest(dataset),
+            "people": len(np.unique(c.user[used])),
+            "comparisons": len(used),
+            "items": len(np.unique(np.concatenate([c.a[used], c.b[used]]))),
+            "prompts": len(np.unique(c.prompt[used])),
+            "ties": int((c.target[used] == 0.5).sum()),
+        },
+        "split": {name: len(rows) for name, rows in split.items()},
+        "run": config.as_json(),
+        "fit": dict(report),
+        "metrics": {},
+    }
+
+
+def data_digest(dataset: Dataset) -> str:
+    """Identity of the comparisons that went in, independent of file format."""
+    c = dataset.comparisons
+    state = hashlib.blake2b(digest_size=16)
+    for column in (c.user, c.prompt, c.a, c.b, c.target, c.weight):
+        state.update(np.ascontiguousarray(column).tobytes())
+    for names in (c.user_ids, c.item_ids, c.prompts):
+        state.update("\0".join(names).encode("utf-8", "surrogatepass"))
+    return state.hexdigest()
+
+
+def _clear(checkpoint: Path) -> None:
+    if checkpoint.is_dir():
+        shutil.rmtree(checkpoint)

@@ -1,0 +1,70 @@
+"""Views of a data set for fitting and for placing people: codes from zero, features beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gustibus.data import Dataset, Split
+from gustibus.errors import InputError
+from gustibus.models.base import TrainingSet
+from gustibus.types import F32, I64, Bool
+
+
+def training_set(
+    dataset: Dataset, rows: I64, *, is_support: Bool | None = None
+) -> tuple[TrainingSet, I64]:
+    """Rows of a data set with people coded from zero.
+
+    Args:
+        dataset: with item features; prompt features are passed on when there are any.
+        rows: `(n,)` rows of its comparisons.
+        is_support: `(n,)`, see `TrainingSet`.
+
+    Returns:
+        The set, and `(p,)` the data set's code of each of its people.
+
+    Raises:
+        InputError: the data set has no item features.
+    """
+    if dataset.item_features is None:
+        message = "dataset: has texts but no item features; encode them first"
+        raise InputError(message, where="dataset")
+    c = dataset.comparisons
+    people, user = np.unique(c.user[rows], return_inverse=True)
+    prompts: F32 | None = dataset.prompt_features
+    return (
+        TrainingSet(
+            user=user.astype(np.int32),
+            prompt=c.prompt[rows],
+            a=c.a[rows],
+            b=c.b[rows],
+            target=c.target[rows],
+            weight=c.weight[rows],
+            item_features=dataset.item_features,
+            prompt_features=prompts,
+            people=len(people),
+            is_support=is_support,
+        ),
+        people.astype(np.int64),
+    )
+
+
+def valid_set(dataset: Dataset, split: Split) -> TrainingSet | None:
+    """The validation people of a split, None when it has none."""
+    rows = split.get("valid_people")
+    if rows is None or len(rows) == 0:
+        return None
+    if "valid_support" not in split:
+        return training_set(dataset, rows)[0]
+    support, query = split["valid_support"], split["valid_query"]
+    both = np.concatenate([support, query])
+    marks = np.arange(len(both)) < len(support)
+    return training_set(dataset, both, is_support=marks)[0]
+
+
+def people_rows(dataset: Dataset, rows: I64) -> tuple[TrainingSet, I64, I64]:
+    """Rows sorted by person: the set, each person's code, and `(p + 1,)` where their rows begin."""
+    ordered = rows[np.argsort(dataset.comparisons.user[rows], kind="stable")]
+    view, people = training_set(dataset, ordered)
+    counts = np.bincount(view.user, minlength=view.people)
+    return view, people, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
