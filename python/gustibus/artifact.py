@@ -1,0 +1,282 @@
+"""A model on disk: safetensors and JSON in one folder, verified by digest, written whole or not.
+
+Layout: `model.safetensors` (arrays of the model and of the reference set), `people.safetensors`
+with
+`people.json` (posteriors of the training people), `pool.safetensors` with `pool.json` (questions
+for
+onboarding, optional), `card.json`, `README.md` (the card for people), `MANIFEST.json` (SHA-256 of
+every other file). The digest of the artifact is the SHA-256 of the manifest's file table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gustibus.errors import ArtifactError, InputError, MissingExtraError
+from gustibus.models.base import PreferenceModel
+from gustibus.models.hybrid import load_model
+from gustibus.onboarding import QuestionPool
+from gustibus.posterior import Posterior
+from gustibus.types import F32, I32
+
+FORMAT = 1
+_ALLOWED = (".safetensors", ".json", ".md", ".png")
+
+
+@dataclass(frozen=True)
+class People:
+    """Posteriors of people as arrays.
+
+    Attributes:
+        ids: names, all different.
+        means: `(p, u)`.
+        covariances: `(p, u, u)`, or `(0, u, u)` when they were not kept.
+        counts: `(p,)` comparisons that each posterior rests on.
+    """
+
+    ids: tuple[str, ...]
+    means: F32
+    covariances: F32
+    counts: I32
+
+    @classmethod
+    def empty(cls, user_dim: int) -> People:
+        """Nobody."""
+        u = user_dim
+        return cls((), np.zeros((0, u), np.float32), np.zeros((0, u, u), np.float32),
+                   np.zeros(0, np.int32))  # fmt: skip
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Row of each person."""
+        return {name: row for row, name in enumerate(self.ids)}
+
+    def find(self, user: str) -> Posterior | None:
+        """The posterior of one person, None when unknown."""
+        row = self.rows.get(user)
+        if row is None:
+            return None
+        u = self.means.shape[1]
+        covariance = self.covariances[row] if len(self.covariances) else np.zeros((u, u))
+        return Posterior(
+            weights=np.ones(1),
+            means=self.means[row].astype(np.float64)[None],
+            covariances=covariance.astype(np.float64)[None],
+            log_evidence=0.0,
+            iterations=0,
+            converged=True,
+            comparisons=int(self.counts[row]),
+        )
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A fitted model with all that serving and onboarding need.
+
+    Attributes:
+        model: the fitted model.
+        card: JSON record: family, encoder, data, run, metrics, created, version.
+        people: posteriors of the training people.
+        reference: `(k, r)` representations of a fixed set of responses, for normalised scores.
+        pool: questions for onboarding, or None.
+        digest: identity of the saved folder; empty before it is saved.
+    """
+
+    model: PreferenceModel
+    card: Mapping[str, Any]
+    people: People
+    reference: F32
+    pool: QuestionPool | None = None
+    digest: str = field(default="")
+
+    def save(self, folder: str | Path) -> Artifact:
+        """Write the folder and return the artifact with its digest.
+
+        The folder appears at once, complete, or not at all; a folder that exists is replaced only
+        when it is an artifact or empty.
+
+        Raises:
+            InputError: `folder` exists and holds something else.
+        """
+        target = Path(folder)
+        if target.exists() and any(target.iterdir()) and not (target / "MANIFEST.json").exists():
+            message = f"folder: {target} exists and is not an artifact; refusing to replace it"
+            raise InputError(message, where="folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            self._write(scratch)
+            manifest = _manifest(scratch)
+            _write_json(scratch / "MANIFEST.json", manifest)
+            _replace(scratch, target)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        return Artifact(
+            self.model, self.card, self.people, self.reference, self.pool, manifest["digest"]
+        )
+
+    def _write(self, folder: Path) -> None:
+        params, arrays = self.model.save()
+        _write_json(folder / "card.json", {**self.card, "format": FORMAT, "params": params})
+        tensors = {f"model.{name}": np.ascontiguousarray(v) for name, v in arrays.items()}
+        _write_tensors(folder / "model.safetensors", {**tensors, "reference": self.reference})
+        people = {k: getattr(self.people, k) for k in ("means", "covariances", "counts")}
+        _write_tensors(folder / "people.safetensors", people)
+        _write_json(folder / "people.json", list(self.people.ids))
+        if self.pool is not None:
+            pool_params, pool_arrays = self.pool.save()
+            _write_json(folder / "pool.json", pool_params)
+            _write_tensors(folder / "pool.safetensors", pool_arrays)
+        (folder / "README.md").write_text(_card_text(self.card), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Artifact:
+        """Read and verify a folder.
+
+        Raises:
+            ArtifactError: a file is missing, altered, half-written, of a newer format or of a kind
+                that could run code.
+        """
+        root = Path(folder)
+        digest = verify(root)
+        card = json.loads((root / "card.json").read_text(encoding="utf-8"))
+        if card.get("format", 0) > FORMAT:
+            message = f"{root}: format {card['format']} is newer than this version knows ({FORMAT})"
+            raise ArtifactError(message, where=str(root))
+        tensors = _read_tensors(root / "model.safetensors")
+        reference = tensors.pop("reference")
+        arrays = {name.removeprefix("model."): value for name, value in tensors.items()}
+        params = card.pop("params")
+        model = load_model(card["family"], params, arrays)
+        people = _read_tensors(root / "people.safetensors")
+        ids = json.loads((root / "people.json").read_text(encoding="utf-8"))
+        pool = None
+        if (root / "pool.json").exists():
+            pool = QuestionPool.load(
+                json.loads((root / "pool.json").read_text(encoding="utf-8")),
+                _read_tensors(root / "pool.safetensors"),
+            )
+        return cls(model, card, People(tuple(ids), **people), reference, pool, digest)
+
+
+def verify(folder: Path) -> str:
+    """Check every file of an artifact against its manifest and return the digest.
+
+    Raises:
+        ArtifactError: names the file and what is wrong with it.
+    """
+    manifest_path = folder / "MANIFEST.json"
+    if not manifest_path.is_file():
+        message = (
+            f"{folder}: no MANIFEST.json: not an artifact, or one that was not written to the end"
+        )
+        raise ArtifactError(message, where=str(folder))
+    try:
+        files: dict[str, str] = json.loads(manifest_path.read_text(encoding="utf-8"))["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"{manifest_path}: not a manifest ({error})"
+        raise ArtifactError(message, where=str(manifest_path)) from None
+    found = {p.name for p in folder.iterdir()} - {"MANIFEST.json"}
+    for name in sorted(found - files.keys()):
+        message = f"{folder / name}: not listed in the manifest"
+        raise ArtifactError(message, where=name)
+    for name, expected in sorted(files.items()):
+        path = folder / name
+        if name not in found or path.is_symlink() or path.suffix not in _ALLOWED:
+            message = f"{path}: missing, a link, or of a kind that is not allowed"
+            raise ArtifactError(message, where=name)
+        actual = _sha256(path)
+        if actual != expected:
+            message = f"{path}: altered or half-written: {actual[:12]}… is not {expected[:12]}…"
+            raise ArtifactError(message, where=name)
+    return _digest(files)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    files = {p.name: _sha256(p) for p in sorted(folder.iterdir())}
+    return {"files": files, "digest": _digest(files)}
+
+
+def _digest(files: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _replace(scratch: Path, target: Path) -> None:
+    """Move a finished folder into place; an older artifact there is removed after the move."""
+    for path in scratch.iterdir():
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+    old = None
+    if target.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+        old.rmdir()
+        target.rename(old)
+    scratch.chmod(0o755)
+    scratch.rename(target)
+    if old is not None:
+        shutil.rmtree(old)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _write_tensors(path: Path, arrays: Mapping[str, Any]) -> None:
+    save_file = _safetensors().save_file
+    save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, str(path))
+
+
+def _read_tensors(path: Path) -> dict[str, Any]:
+    try:
+        return dict(_safetensors().load_file(str(path)))
+    except Exception as error:  # safetensors raises its own error type, which is not exported
+        message = f"{path}: not readable as safetensors ({error})"
+        raise ArtifactError(message, where=path.name) from None
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise MissingExtraError.of("safetensors", "serve") from None
+    return safetensors.numpy
+
+
+def _card_text(card: Mapping[str, Any]) -> str:
+    """The model card as Markdown, for people and for model hubs."""
+    data = card.get("data", {})
+    encoder = card.get("encoder") or {"name": "ready-made embeddings"}
+    lines = [
+        "---", "library_name: gustibus", "tags: [preference-learning, personalisation]", "---", "",
+        f"# {card.get('name', 'gustibus model')}", "",
+        f"Family `{card.get('family')}`, encoder `{encoder['name']}`, "
+        f"written by gustibus {card.get('version')} on {card.get('created')}.", "",
+        "## Intended use", "",
+        "Scores responses for a named person, or for the population when the person is unknown. "
+        "Scores are log-odds: a difference of 1 between two responses means odds of 2.7 to 1.", "",
+        "## Data", "", "| | |", "| --- | --- |",
+        *[f"| {key} | {value} |" for key, value in data.items()], "",
+        "## Figures", "", "| | |", "| --- | --- |",
+        *[f"| {k} | {v:.4g} |" for k, v in card.get("metrics", {}).items()], "",
+        "## Limits", "",
+        "A reward is evidence about one person's taste under the data above, not about truth or "
+        "safety. People unlike those in the data are placed by the population prior first.", "",
+    ]  # fmt: skip
+    return "\n".join(lines)

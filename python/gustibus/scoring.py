@@ -1,0 +1,213 @@
+"""Numbers for one person: scores, order, best of n, comparison, each with its uncertainty.
+
+Everything here is arithmetic on `(value, gradient)` as `PreferenceModel.linearize` gives them, so
+no
+family is a special case. Standard errors are of the person's posterior alone: they say how well the
+person is known, not how noisy an answer is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gustibus.artifact import Artifact
+from gustibus.encoders import Encoder, load_encoder
+from gustibus.errors import ConfigError, InputError, NotFoundError
+from gustibus.models.base import PreferenceModel
+from gustibus.posterior import Answering, Posterior, predict
+from gustibus.types import F32, F64, I64
+
+Normalization = Literal["none", "user", "population"]
+
+
+def rank(scores: F64) -> I64:
+    """Indices from best to worst, `(n,)`; equal scores keep the lower index first.
+
+    Example:
+        >>> rank(np.array([0.2, 1.5, 1.5, -1.0])).tolist()
+        [1, 2, 0, 3]
+    """
+    return np.argsort(-scores, kind="stable")
+
+
+def stderr(covariance: F64, gradient: F64) -> F64:
+    """Posterior standard deviation of each score: `(u, u)`, `(n, u)` -> `(n,)`."""
+    variance = np.einsum("nu,uv,nv->n", gradient, covariance, gradient)
+    return np.sqrt(np.maximum(variance, 0.0))
+
+
+def draw(mean: F64, covariance: F64, *, draws: int, seed: int) -> F64:
+    """`(draws, u)` user vectors from `N(mean, covariance)`; a singular covariance is fine."""
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))  # (u, u)
+    noise = np.random.default_rng(seed).standard_normal((draws, len(mean)))
+    return np.asarray(mean + noise @ root.T)
+
+
+@dataclass(frozen=True, slots=True)
+class BestOf:
+    """The best of n candidates and how sure that is."""
+
+    index: int
+    """Position of the best candidate in the request."""
+    score: float
+    """Its reward under the person's mean, in log-odds."""
+    p_best: float
+    """Share of posterior draws in which it is the best, in `[0, 1]`."""
+    runner_up: int | None
+    """Position of the second best; None when there is one candidate."""
+    expected_regret: float
+    """Mean over draws of (best reward in the draw - its reward), in log-odds, at or above 0."""
+
+
+def best_of_n(
+    mean: F64, covariance: F64, value: F64, gradient: F64, *, draws: int = 256, seed: int = 0
+) -> BestOf:
+    """Best candidate under the posterior mean, with `p_best` and regret from posterior draws.
+
+    Args:
+        mean: `(u,)` posterior mean of the person.
+        covariance: `(u, u)`.
+        value: `(n,)` utilities at the mean.
+        gradient: `(n, u)` their gradients in the user vector.
+        draws: posterior draws.
+        seed: of the draws; equal input and seed give equal numbers.
+
+    Raises:
+        InputError: there is no candidate.
+    """
+    if len(value) == 0:
+        message = "candidates: expected at least one, got none"
+        raise InputError(message, where="candidates")
+    order = rank(value)
+    best = int(order[0])
+    moved = draw(np.zeros_like(mean), covariance, draws=draws, seed=seed) @ gradient.T  # (draws, n)
+    sampled = value + moved
+    top = sampled.max(axis=1)
+    return BestOf(
+        index=best,
+        score=float(value[best]),
+        p_best=float((sampled.argmax(axis=1) == best).mean()),
+        runner_up=int(order[1]) if len(order) > 1 else None,
+        expected_regret=float((top - sampled[:, best]).mean()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a person is expected to compare two candidates."""
+
+    p_a: float
+    """Probability that a is preferred, averaged over the posterior, lapses included."""
+    stderr: float
+    """Posterior standard deviation of the margin, in log-odds."""
+    margin: float
+    """Reward of a less reward of b at the posterior mean, in log-odds."""
+
+
+def compare(covariance: F64, margin: float, direction: F64, *, answering: Answering) -> Comparison:
+    """Compare a with b from the margin and its gradient `(u,)` under a covariance `(u, u)`."""
+    variance = max(float(direction @ covariance @ direction), 0.0)
+    p_a = predict(np.array([margin]), np.array([variance]), answering=answering)
+    return Comparison(float(p_a[0]), variance**0.5, float(margin))
+
+
+def normalize(scores: F64, kind: Normalization, reference: F64 | None) -> F64:
+    """Scores on a comparable scale.
+
+    Args:
+        scores: `(n,)` raw rewards.
+        kind: `none` leaves them; `user` and `population` subtract the mean and divide by the
+            standard deviation of `reference`.
+        reference: `(k,)` rewards of the fixed reference set under this person (`user`) or under the
+            population (`population`).
+
+    Raises:
+        InputError: the model carries no reference set.
+    """
+    if kind == "none":
+        return scores
+    if reference is None or len(reference) < 2:
+        message = f"normalize: {kind!r} needs a model with a reference set, this one has none"
+        raise InputError(message, where="normalize")
+    return (scores - reference.mean()) / max(float(reference.std()), 1e-12)
+
+
+class Scorer:
+    """A loaded model with its encoder: texts in, one person's numbers out.
+
+    Example:
+        scorer = gustibus.load("runs/demo")
+        scorer.score("How do I boil an egg?", ["Briefly.", "At length."], user="ada")
+    """
+
+    def __init__(self, artifact: Artifact, *, encoder: Encoder | None = None) -> None:
+        self.artifact = artifact
+        self.model: PreferenceModel = artifact.model
+        self._encoder = encoder
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that the model was trained with, loaded on first use."""
+        if self._encoder is None:
+            spec = self.artifact.card.get("encoder")
+            if not spec:
+                message = (
+                    "this model was trained on ready-made embeddings and has no text encoder; "
+                    "pass embeddings, or Scorer(artifact, encoder=...)"
+                )
+                raise ConfigError(message, where="encoder")
+            encoder = load_encoder(spec["name"], **spec["options"])
+            if encoder.fingerprint != spec["fingerprint"]:
+                message = (
+                    f"encoder {spec['name']!r}: fingerprint {encoder.fingerprint[:12]} is not "
+                    f"the model's {spec['fingerprint'][:12]}; its scores would mean something else"
+                )
+                raise ConfigError(message, where="encoder")
+            self._encoder = encoder
+        return self._encoder
+
+    def posterior(self, user: str | None, *, on_unknown_user: str = "population") -> Posterior:
+        """What is known of a training person; the population for None or an unknown one.
+
+        Raises:
+            NotFoundError: the person is unknown and `on_unknown_user` is `error`.
+        """
+        found = None if user is None else self.artifact.people.find(user)
+        if found is None:
+            if user is not None and on_unknown_user == "error":
+                message = f"user: {user!r} is not among the people of this model"
+                raise NotFoundError(message, where="user")
+            return Posterior.from_prior(self.model.prior)
+        return found
+
+    def represent(self, prompt: str, responses: Sequence[str]) -> F32:
+        """Representations `(n, r)` of texts."""
+        items = self.encoder.encode(list(responses))
+        prompts = None
+        if self.model.prompt_dim:
+            prompts = np.repeat(self.encoder.encode([prompt]), len(responses), axis=0)
+        return self.model.represent(items, prompts)
+
+    def place(self, answers: Sequence[tuple[str, str, str, float]]) -> Posterior:
+        """Posterior of a new person from `(prompt, a, b, target)` answers, target 1 for a."""
+        if not answers:
+            return Posterior.from_prior(self.model.prior)
+        a = np.concatenate([self.represent(p, [x]) for p, x, _, _ in answers])
+        b = np.concatenate([self.represent(p, [y]) for p, _, y, _ in answers])
+        return self.model.place(a, b, np.array([t for *_, t in answers], np.float64))[0]
+
+    def score(
+        self,
+        prompt: str,
+        candidates: Sequence[str],
+        *,
+        user: str | Posterior | None = None,
+    ) -> F64:
+        """Rewards `(n,)` of candidate texts for a person (an id, or a posterior from `place`)."""
+        person = user if isinstance(user, Posterior) else self.posterior(user)
+        return self.model.utility(person.mean, self.represent(prompt, candidates))
