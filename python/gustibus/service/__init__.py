@@ -1,0 +1,1 @@
+"""The HTTP service: scores, comparisons, onboarding and people over one route table."""

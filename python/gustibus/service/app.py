@@ -1,0 +1,81 @@
+"""The application: the route table, and what happens when a process starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from gustibus.service.gate import Gate
+from gustibus.service.listener import listen
+from gustibus.service.loading import follow, load
+from gustibus.service.routes import (
+    comparisons,
+    items,
+    matching,
+    onboarding,
+    operations,
+    pairs,
+    ranking,
+    rerank,
+    scoring,
+    users,
+)
+from gustibus.service.routing import OPEN, Table
+from gustibus.service.settings import Settings
+from gustibus.service.state import State
+
+TABLE = Table(
+    [
+        *scoring.ROUTES,
+        *rerank.ROUTES,
+        *users.ROUTES,
+        *pairs.ROUTES,
+        *items.ROUTES,
+        *comparisons.ROUTES,
+        *onboarding.ROUTES,
+        *ranking.ROUTES,
+        *matching.ROUTES,
+        *operations.ROUTES,
+    ]
+)
+"""Every operation."""
+
+
+def create_app(settings: Settings) -> Gate:
+    """The ASGI application; the store and the model are opened when the server starts it."""
+    state = State(settings)
+    tasks: list[asyncio.Task[None]] = []
+    listeners: list[asyncio.Server] = []
+
+    async def start() -> None:
+        state.loop = asyncio.get_running_loop()
+        load(state)
+        work = (follow(state), state.refits.run(), state.encoding.run())
+        tasks.extend(asyncio.create_task(each) for each in work)
+        if settings.metrics_port:
+            listeners.append(await listen(state))
+        state.ready = True
+
+    async def stop() -> None:
+        state.ready = False
+        for server in listeners:
+            server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if hasattr(state, "threads"):
+            state.threads.close()
+        if state.serving is not None:
+            state.serving.close()
+        if hasattr(state, "store"):
+            state.store.close()
+        state.journal.event("stopped")
+
+    return Gate(state, _table(settings), start=start, stop=stop)
+
+
+def _table(settings: Settings) -> Table:
+    """The routes as these settings want them: the document is open where they say so."""
+    if not settings.docs:
+        return TABLE
+    return Table([replace(r, scope=OPEN) if r.path == "/openapi.json" else r for r in TABLE.routes])

@@ -1,0 +1,120 @@
+"""One request as handlers see it, and what they answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
+
+from gustibus.service.decoding import read_json, read_query
+from gustibus.service.ids import CLIENT_ID
+from gustibus.service.problems import Problem, invalid
+
+if TYPE_CHECKING:
+    from gustibus.service.keys import Caller
+    from gustibus.service.routing import Route
+    from gustibus.service.state import State
+
+T = TypeVar("T")
+JSON = b"application/json"
+encode = msgspec.json.Encoder().encode
+
+_LONG = 32 << 10  # bytes of JSON that take about a millisecond
+
+
+class Reply(NamedTuple):
+    """Status, body and what else goes into the head."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def ok(value: Any, status: int = 200, **headers: str) -> Reply:
+    """A JSON reply; keywords become headers, `_` as `-`."""
+    extra = tuple((k.replace("_", "-").encode(), v.encode("latin-1")) for k, v in headers.items())
+    return Reply(status, encode(value), JSON, extra)
+
+
+class Call:
+    """One request.
+
+    Attributes:
+        state: what the process holds.
+        route: the row of the table.
+        params: path parameters, checked against the pattern.
+        query_string: raw.
+        body: unpacked bytes.
+        content_type: without parameters, lower case.
+        caller: who asks; None on open routes.
+        request_id: of the reply and the log.
+        idempotency_key: as sent, None without.
+        units: work done for the key's rate and the log; handlers add to it.
+        model: name for the log.
+        user: person for the log, hashed there.
+    """
+
+    __slots__ = (
+        "body", "caller", "content_type", "idempotency_key", "model", "params", "query_string",
+        "request_id", "route", "state", "units", "user",
+    )  # fmt: skip
+
+    def __init__(self, state: State, route: Route, params: dict[str, str]) -> None:
+        self.state = state
+        self.route = route
+        self.params = params
+        self.query_string = b""
+        self.body = b""
+        self.content_type = b""
+        self.caller: Caller | None = None
+        self.request_id = ""
+        self.idempotency_key: str | None = None
+        self.units = 0
+        self.model = ""
+        self.user = ""
+
+    def read(self, kind: type[T]) -> T:
+        """The body as a type."""
+        return read_json(self.body, kind, strict=self.route.strict)
+
+    async def read_aside(self, kind: type[T]) -> T:
+        """The same for bodies that may be long, which are read off the event loop."""
+        if len(self.body) < _LONG:
+            return self.read(kind)
+        return await self.state.threads.compute(lambda: self.read(kind))
+
+    def read_optional(self, kind: type[T]) -> T:
+        """The body as a type, its defaults when there is none."""
+        return self.read(kind) if self.body else kind()
+
+    def query(self, kind: type[T]) -> T:
+        """The query string as a type."""
+        return read_query(self.query_string, kind)
+
+    def param(self, name: str) -> str:
+        """A path parameter, an id of a client.
+
+        Raises:
+            Problem: 422 when it does not have the form of an id.
+        """
+        value = self.params[name]
+        if CLIENT_ID.fullmatch(value) is None:
+            detail = "expected 1 to 128 letters, digits or any of . _ : @ -"
+            raise invalid(f"path:{name}", detail)
+        return value
+
+    def may(self, scope: str) -> bool:
+        """Whether the caller has a scope."""
+        return self.caller is not None and scope in self.caller.scopes
+
+    def need(self, scope: str) -> None:
+        """Insist on a scope beyond the route's own.
+
+        Raises:
+            Problem: 401 without a key, 403 without the scope.
+        """
+        if self.caller is None:
+            raise Problem("unauthenticated", "This needs a key")
+        if not self.may(scope):
+            raise Problem("forbidden", f"This needs the scope {scope!r}, which the key lacks")

@@ -1,0 +1,298 @@
+"""Candidates as text, ids, base64 or binary embeddings, turned into representations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import numpy as np
+import pybase64
+from msgspec import Meta, Struct
+
+from gustibus.errors import NotFiniteError
+from gustibus.service.ids import CLIENT_ID, PlainId
+from gustibus.service.problems import Problem, invalid
+from gustibus.types import F32
+
+if TYPE_CHECKING:
+    from gustibus.service.call import Call
+    from gustibus.service.serving import Serving
+    from gustibus.service.state import State
+
+MAX_TEXTS = 256
+MAX_BASE64 = 512
+MAX_ARRAYS = 16
+MAX_IDS = 4096
+MAX_ROWS = 16_384
+MAX_TEXT = 32 << 10
+"""Most bytes of one text."""
+MAX_DIM = 8192
+
+Dtype = Literal["f32", "f16"]
+DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2")}
+
+
+class TextPart(Struct, forbid_unknown_fields=True):
+    """A part of a message."""
+
+    text: str
+    type: Literal["text"] = "text"
+
+
+class Message(Struct, forbid_unknown_fields=True):
+    """A chat message."""
+
+    role: Annotated[str, Meta(min_length=1, max_length=64)]
+    content: str | list[TextPart]
+
+
+class Embedding(Struct, forbid_unknown_fields=True):
+    """An embedding as base64 of little-endian numbers."""
+
+    b64: str
+    dtype: Dtype = "f32"
+
+
+class Candidate(Struct, forbid_unknown_fields=True):
+    """Exactly one of text, messages, id and embedding; an array of numbers is for debugging."""
+
+    text: str | None = None
+    messages: Annotated[list[Message], Meta(min_length=1, max_length=256)] | None = None
+    id: PlainId | None = None
+    embedding: Embedding | list[float] | None = None
+
+
+Prompt = str | Annotated[list[Message], Meta(min_length=1, max_length=256)]
+AnyCandidate = str | Candidate
+
+
+@dataclass(slots=True)
+class Represented:
+    """Candidates as the model sees them, and what that took."""
+
+    vectors: F32
+    """`(n, r)`."""
+    cached: int = 0
+    tokens: int = 0
+    units: int = 0
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """Positions of candidates by kind."""
+
+    ids: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    texts: list[int] = field(default_factory=list)
+    strings: list[str] = field(default_factory=list)
+    embeddings: list[int] = field(default_factory=list)
+    features: list[F32] = field(default_factory=list)
+    base64: int = 0
+    arrays: int = 0
+
+
+def text_of(value: str | Sequence[Message], pointer: str) -> str:
+    """A prompt or response as the text that is encoded: one message is its content.
+
+    Raises:
+        Problem: 413 when it is too long.
+    """
+    if isinstance(value, str):
+        text = value
+    elif len(value) == 1:
+        text = _content(value[0])
+    else:
+        text = "\n\n".join(f"{m.role}: {_content(m)}" for m in value)
+    if len(text) > MAX_TEXT or len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT:
+        detail = f"{pointer}: the text is longer than {MAX_TEXT} bytes"
+        raise Problem("too_much_text", detail, errors=[(pointer, detail)])
+    return text
+
+
+def _content(message: Message) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    return "".join(part.text for part in message.content)
+
+
+def model_of(state: State, name: str) -> Serving:
+    """The model that a request means.
+
+    Raises:
+        Problem: 404 for another name, 503 when no model is loaded.
+    """
+    serving = state.serving
+    if serving is None:
+        raise Problem("not_ready", "No model is loaded", retry_after=30)
+    if name != "default" and not serving.answers_to(name):
+        detail = (
+            f"/model: there is no model {name[:128]!r}; there is {serving.label}, also as 'default'"
+        )
+        raise Problem("not_found", detail, errors=[("/model", detail)])
+    return serving
+
+
+async def represent(
+    call: Call,
+    serving: Serving,
+    prompt: Prompt | None,
+    candidates: Sequence[AnyCandidate],
+    *,
+    pointer: str = "/candidates",
+    names: Sequence[str] | None = None,
+) -> Represented:
+    """Candidates of any kind, mixed, as representations in their order.
+
+    Args:
+        call: the request.
+        serving: the model.
+        prompt: what the candidates answer.
+        candidates: in the order of the reply.
+        pointer: where they are in the body.
+        names: of their places; numbers from 0 by default.
+
+    Raises:
+        Problem: 403, 404, 409, 413, 415 or 422 with a pointer to the candidate.
+    """
+    said = "" if prompt is None else text_of(prompt, "/prompt")
+    at = _Places(pointer, names)
+    kinds = _sort(call, serving, candidates, at)
+    _limit("text", len(kinds.texts), MAX_TEXTS)
+    _limit("base64", kinds.base64, MAX_BASE64)
+    _limit("float array", kinds.arrays, MAX_ARRAYS)
+    _limit("id", len(kinds.ids), MAX_IDS)
+    n = len(candidates)
+    out = np.empty((n, serving.model.representation_dim), np.float32)
+    result = Represented(out, units=len(kinds.ids) + len(kinds.embeddings))
+    counts = call.state.meter.candidates
+    if kinds.ids:
+        out[kinds.ids] = call.state.items.vectors[kinds.rows]
+        counts["id"] += len(kinds.ids)
+    if kinds.embeddings:
+        features = np.stack(kinds.features)
+        where = [f"{at[i]}/embedding" for i in kinds.embeddings]
+        out[kinds.embeddings] = await from_features(serving, said, features, where)
+        counts["embedding"] += len(kinds.embeddings)
+    if kinds.texts:
+        vectors, result.cached, result.tokens = await serving.represent(said, kinds.strings)
+        out[kinds.texts] = vectors
+        counts["text"] += len(kinds.texts)
+        missed = len(kinds.texts) - result.cached
+        result.units += len(kinds.texts) + (missed and -(-result.tokens // 32))
+    return result
+
+
+class _Places:
+    """Pointers to candidates by number."""
+
+    def __init__(self, pointer: str, names: Sequence[str] | None) -> None:
+        self._pointer = pointer
+        self._names = names
+
+    def __getitem__(self, place: int) -> str:
+        return f"{self._pointer}/{place if self._names is None else self._names[place]}"
+
+
+def _sort(
+    call: Call, serving: Serving, candidates: Sequence[AnyCandidate], places: _Places
+) -> _Sorted:
+    kinds = _Sorted()
+    rows = call.state.items.rows
+    for place, candidate in enumerate(candidates):
+        at = places[place]
+        if isinstance(candidate, str):
+            kinds.texts.append(place)
+            kinds.strings.append(text_of(candidate, at))
+            continue
+        _one_of(candidate, at)
+        if candidate.id is not None:
+            row = rows.get(candidate.id)
+            if row is None:
+                no_item(call.state, candidate.id, f"{at}/id")
+            kinds.ids.append(place)
+            kinds.rows.append(row)
+        elif candidate.text is not None:
+            kinds.texts.append(place)
+            kinds.strings.append(text_of(candidate.text, f"{at}/text"))
+        elif candidate.messages is not None:
+            kinds.texts.append(place)
+            kinds.strings.append(text_of(candidate.messages, f"{at}/messages"))
+        elif candidate.embedding is not None:
+            call.need("score:raw")
+            kinds.base64 += isinstance(candidate.embedding, Embedding)
+            kinds.arrays += not isinstance(candidate.embedding, Embedding)
+            kinds.embeddings.append(place)
+            dim = serving.model.item_dim
+            kinds.features.append(vector_of(candidate.embedding, dim, f"{at}/embedding"))
+    return kinds
+
+
+def _one_of(candidate: Candidate, at: str) -> None:
+    given = (candidate.text, candidate.messages, candidate.id, candidate.embedding)
+    if sum(value is not None for value in given) != 1:
+        raise invalid(at, "expected exactly one of text, messages, id and embedding")
+
+
+def no_item(state: State, item: str, pointer: str) -> NoReturn:
+    """Say why an item cannot be scored.
+
+    Raises:
+        Problem: 422 for a name of the wrong form, 409 when its vector is still to come, else 404.
+    """
+    if CLIENT_ID.fullmatch(item) is None:
+        raise invalid(pointer, "expected 1 to 128 letters, digits or any of . _ : @ -")
+    if item in state.items.pending:
+        detail = f"{pointer}: the item {item!r} has no vector yet; try again"
+        raise Problem("item_pending", detail, errors=[(pointer, detail)])
+    detail = f"{pointer}: there is no item {item!r}"
+    raise Problem("not_found", detail, errors=[(pointer, detail)])
+
+
+def vector_of(embedding: Embedding | list[float], dim: int, pointer: str) -> F32:
+    """One embedding as float32 `(dim,)`.
+
+    Raises:
+        Problem: 422 for broken base64 or another dimension; numbers are checked later, all at once.
+    """
+    if isinstance(embedding, list):
+        with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused then
+            vector = np.asarray(embedding, np.float32)
+    else:
+        kind = DTYPES[embedding.dtype]
+        try:
+            data = pybase64.b64decode(embedding.b64, validate=True)
+        except ValueError:
+            raise invalid(f"{pointer}/b64", "not base64") from None
+        if len(data) % kind.itemsize:
+            detail = f"{len(data)} bytes are no whole number of {embedding.dtype}"
+            raise invalid(pointer, detail, code="dimension_mismatch")
+        vector = np.frombuffer(data, kind).astype(np.float32, copy=False)
+    if len(vector) != dim:
+        detail = f"dimension {len(vector)}, the model expects {dim}"
+        raise invalid(pointer, detail, code="dimension_mismatch")
+    return vector
+
+
+async def from_features(
+    serving: Serving, prompt: str, features: F32, pointers: Sequence[str]
+) -> F32:
+    """Representations `(n, r)` of embeddings `(n, d)`.
+
+    Raises:
+        Problem: 422 when a number is NaN or infinite.
+    """
+    prompts = None
+    if serving.model.prompt_dim:
+        prompts = np.repeat(await serving.encode_prompt(prompt), len(features), axis=0)
+    try:
+        return serving.model.represent(features, prompts)
+    except NotFiniteError:
+        row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
+        raise invalid(pointers[row], "holds NaN or infinity", code="not_finite") from None
+
+
+def _limit(kind: str, count: int, most: int) -> None:
+    if count > most:
+        detail = f"/candidates: {count} {kind} candidates, at most {most} are allowed"
+        raise Problem("too_many_candidates", detail, errors=[("/candidates", detail)])

@@ -1,0 +1,66 @@
+"""Many embeddings at once, each with an answer of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gustibus.service.candidates import Embedding, vector_of
+from gustibus.service.problems import Problem, invalid
+from gustibus.types import F32
+
+if TYPE_CHECKING:
+    from gustibus.service.call import Call
+    from gustibus.service.serving import Serving
+
+_FEW = 32  # embeddings that are decoded on the event loop
+
+
+class Wanted(NamedTuple):
+    """An embedding to be represented."""
+
+    embedding: Embedding | list[float]
+    prompt: str
+    pointer: str
+
+
+async def embed(call: Call, serving: Serving, wanted: Sequence[Wanted]) -> list[F32 | Problem]:
+    """Representations `(r,)` of embeddings, or what is wrong with them, in their order.
+
+    Raises:
+        Problem: 403 when the key may not send embeddings.
+    """
+    if not wanted:
+        return []
+    call.need("score:raw")
+
+    def decode() -> list[F32 | Problem]:
+        return [_decoded(one, serving.model.item_dim) for one in wanted]
+
+    few = len(wanted) <= _FEW
+    found = decode() if few else await call.state.threads.compute(decode)
+    reads_prompt = serving.model.prompt_dim > 0
+    groups: dict[str, list[int]] = {}
+    for place, one in enumerate(found):
+        if not isinstance(one, Problem):
+            groups.setdefault(wanted[place].prompt if reads_prompt else "", []).append(place)
+    for prompt, places in groups.items():
+        items = np.stack([np.asarray(found[place], np.float32) for place in places])
+        prompts = None
+        if reads_prompt:
+            prompts = np.repeat(await serving.encode_prompt(prompt), len(items), axis=0)
+        for place, vector in zip(places, serving.model.represent(items, prompts), strict=True):
+            found[place] = vector
+    return found
+
+
+def _decoded(one: Wanted, dim: int) -> F32 | Problem:
+    try:
+        vector = vector_of(one.embedding, dim, one.pointer)
+    except Problem as problem:
+        return problem
+    if not np.isfinite(vector).all():
+        return invalid(one.pointer, "holds NaN or infinity", code="not_finite")
+    return vector

@@ -1,0 +1,260 @@
+"""The application: one ASGI class through which every request goes.
+
+Routing, keys, scopes, limits, ids, metrics, the log line and every error body are here and nowhere
+else. It is written for speed: a stack of helper middlewares costs ten times as much CPU a request.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from gustibus.errors import GustibusError
+from gustibus.service.call import JSON, Call, Reply
+from gustibus.service.decoding import inflate
+from gustibus.service.ids import ulid
+from gustibus.service.problems import MEDIA_TYPE, Problem, from_error
+from gustibus.service.routing import ANY, OPEN, Table
+
+if TYPE_CHECKING:
+    from gustibus.service.state import State
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = dict[bytes, bytes]
+
+MAX_HEADERS = 16 << 10
+MAX_URL = 4 << 10
+OCTETS = b"application/octet-stream"
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{1,64}")
+_IDEMPOTENCY_KEY = re.compile(rb"[\x20-\x7e]{1,255}")
+_PROBLEM = MEDIA_TYPE.encode()
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_NO_STORE = (b"cache-control", b"no-store")
+_CLOSE = (b"connection", b"close")
+
+log = logging.getLogger("gustibus.service")
+
+
+class Gone(Exception):  # noqa: N818 - not an error
+    """The client has left."""
+
+
+class Gate:
+    """ASGI application over a route table."""
+
+    def __init__(
+        self, state: State, table: Table, *, start: Callable[[], Awaitable[None]],
+        stop: Callable[[], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        self.state = state
+        self.table = table
+        self._start = start
+        self._stop = stop
+        settings = state.settings
+        self._limits = {"scoring": settings.scoring_body, "other": settings.other_body}
+        self._binary = settings.binary_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or take part in start and stop."""
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
+            return
+        started = perf_counter()
+        meter = self.state.meter
+        meter.in_flight += 1
+        path = scope["path"]
+        call: Call | None = None
+        template = "unknown"
+        request_id = ""
+        try:
+            headers = {}
+            size = 0
+            for name, value in scope["headers"]:
+                size += len(name) + len(value)
+                headers[name] = value
+            given = headers.get(b"x-request-id")
+            if given is None:
+                request_id = ulid()
+            elif _REQUEST_ID.fullmatch(given):
+                request_id = given.decode()
+            else:
+                request_id = ulid()
+                detail = "X-Request-Id: expected 1 to 64 letters, digits or '-'"
+                raise Problem("bad_header", detail)
+            if size > MAX_HEADERS:
+                raise Problem("bad_header", f"The headers are longer than {MAX_HEADERS} bytes")
+            if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL:
+                raise Problem("bad_header", f"The address is longer than {MAX_URL} bytes")
+            found = self.table.find(scope["method"], path)
+            if found is None:
+                raise self._no_route(scope["method"], path, headers)
+            route, params = found
+            template = route.path
+            call = Call(self.state, route, params)
+            call.request_id = request_id
+            self._admit(call, headers)
+            call.query_string = scope["query_string"]
+            if route.query is None and call.query_string:
+                raise Problem("invalid_field", "query: this operation takes no parameters")
+            if route.request is not None:
+                await self._read_body(call, headers, receive)
+            reply = await route.run(call)
+        except Gone:
+            meter.in_flight -= 1
+            return
+        except Exception as error:
+            reply = self._problem(error, path, request_id)
+        seconds = perf_counter() - started
+        head = [
+            (b"content-type", reply.content_type),
+            (b"content-length", b"%d" % len(reply.body)),
+            (b"x-request-id", request_id.encode()),
+            (b"server-timing", b"total;dur=%.3f" % (seconds * 1e3)),
+            _NOSNIFF,
+            _NO_STORE,
+            *reply.headers,
+        ]
+        meter.in_flight -= 1
+        meter.count(template, scope["method"], reply.status, seconds)
+        self.state.journal.add(scope["method"], template, reply.status, seconds, request_id, call)
+        await send({"type": "http.response.start", "status": reply.status, "headers": head})
+        body = b"" if scope["method"] == "HEAD" else reply.body
+        await send({"type": "http.response.body", "body": body})
+
+    def _admit(self, call: Call, headers: Headers) -> None:
+        """Key, scope and rate: refuse unless the table allows it.
+
+        Raises:
+            Problem: 401, 403, 429, or 503 while the service is not ready.
+        """
+        route = call.route
+        header = headers.get(b"authorization")
+        if route.scope == OPEN:
+            if header is not None:
+                call.caller = self.state.keys.find(header)
+            return
+        if not self.state.ready:
+            raise Problem("not_ready", "The service is starting or stopping")
+        if header is None:
+            raise Problem("unauthenticated", "Send the header Authorization: Bearer <key>")
+        caller = self.state.keys.find(header)
+        if caller is None and route.session:
+            caller = self.state.sessions.find(header, call.params.get("session", ""))
+        if caller is None:
+            self.state.meter.reject("auth")
+            raise Problem("unauthenticated", "The key is unknown, wrong, expired or revoked")
+        call.caller = caller
+        if route.scope != ANY and route.scope not in caller.scopes:
+            raise Problem("forbidden", f"This needs the scope {route.scope!r}, which the key lacks")
+        if route.body == "scoring":
+            wait = caller.overdraft()
+            if wait > 0.0:
+                self.state.meter.reject("rate")
+                detail = "The key has used up its units; wait as Retry-After says"
+                raise Problem("rate_limited", detail, retry_after=wait)
+        if route.idempotent:
+            given = headers.get(b"idempotency-key")
+            if given is not None:
+                if _IDEMPOTENCY_KEY.fullmatch(given) is None:
+                    detail = "Idempotency-Key: expected 1 to 255 printable characters"
+                    raise Problem("bad_header", detail)
+                call.idempotency_key = given.decode()
+
+    async def _read_body(self, call: Call, headers: Headers, receive: Receive) -> None:
+        route = call.route
+        limit = self._limits[route.body]
+        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if kind == OCTETS and route.binary:
+            limit = self._binary
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > limit:
+            raise _too_large(limit)
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if message.get("more_body", False):
+            body = await _rest(body, limit, receive)
+        elif message["type"] == "http.disconnect":
+            raise Gone
+        if len(body) > limit:
+            raise _too_large(limit)
+        call.content_type = kind
+        if not body and route.optional:
+            return
+        if kind != JSON and not (kind == OCTETS and route.binary):
+            known = "application/json" + (" or application/octet-stream" if route.binary else "")
+            detail = f"Content-Type: expected {known}, got {kind.decode('latin-1')!r}"
+            raise Problem("unsupported_media_type", detail)
+        encoding = headers.get(b"content-encoding")
+        if encoding is not None:
+            body = inflate(body, encoding.decode("latin-1").strip().lower(), most=limit)
+        call.body = body
+
+    def _no_route(self, method: str, path: str, headers: Headers) -> Problem:
+        known = self.table.methods(path)
+        if not known:
+            return Problem("not_found", f"There is nothing at {path[:200]!r}")
+        del headers
+        allow = ", ".join(known)
+        detail = f"{method} is not possible here; possible: {allow}"
+        return Problem("method_not_allowed", detail, headers=[(b"allow", allow.encode())])
+
+    def _problem(self, error: Exception, path: str, request_id: str) -> Reply:
+        if isinstance(error, GustibusError):
+            problem = from_error(error)
+        elif isinstance(error, Problem):
+            problem = error
+        else:
+            problem = self.state.translate(error)
+        if problem.code == "internal":
+            log.error("request %s failed", request_id, exc_info=error)
+        body = problem.body(instance=path, request_id=request_id)
+        extra = (*problem.headers, _CLOSE) if problem.kind.status == 413 else problem.headers
+        return Reply(problem.kind.status, body, _PROBLEM, tuple(extra))
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self._start()
+                except Exception as error:
+                    expected = isinstance(error, GustibusError)
+                    log.error("start failed: %s", error, exc_info=None if expected else error)
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+async def _rest(first: bytes, limit: int, receive: Receive) -> bytes:
+    """A body that came in several pieces; reading ends as soon as it is too long."""
+    parts, size = [first], len(first)
+    while True:
+        if size > limit:
+            raise _too_large(limit)
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        part = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem("body_too_large", f"The body is longer than {limit} bytes")

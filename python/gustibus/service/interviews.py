@@ -1,0 +1,319 @@
+"""Onboarding sessions over the store: any process can take the next answer, none asks twice.
+
+Every answer is one transaction that holds the answer, the next question and, at the end, the
+comparisons that come out. What is to be asked is worked out before it; should another request have
+changed the session meanwhile, it is worked out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from gustibus.onboarding import (
+    Progress,
+    QuestionPool,
+    Rows,
+    Session,
+    Settings,
+    Step,
+    Stopping,
+    advance,
+    confidence,
+    place_person,
+)
+from gustibus.onboarding.confidence import Stop
+from gustibus.onboarding.turns import Answer, Question, Reason, Turn
+from gustibus.service.fitting import with_before
+from gustibus.service.problems import Problem
+from gustibus.store import (
+    Connection,
+    NewComparison,
+    QuestionRow,
+    SessionRow,
+    Side,
+    add_comparisons,
+    add_question,
+    close_session,
+    create_session,
+    evidence,
+    get_questions,
+    get_session,
+    lock_session,
+    set_answer,
+)
+
+if TYPE_CHECKING:
+    from gustibus.models.base import PreferenceModel
+    from gustibus.posterior import Posterior
+    from gustibus.service.serving import Serving
+    from gustibus.service.state import State
+
+T = TypeVar("T")
+
+LIFETIME = timedelta(days=7)
+"""How long a session can be taken up again."""
+_TRIES = 5  # times an answer is worked out again because another request was faster
+
+
+@dataclass(frozen=True, slots=True)
+class Interview:
+    """A session as it is in the store, and what the person had answered before it."""
+
+    row: SessionRow
+    session: Session
+    waiting: Question | None
+    """The question that was asked and has no answer."""
+    earlier: Rows | None
+    """Without the answers of the session while it is open, with them when it is closed."""
+
+    @property
+    def seen(self) -> tuple[Any, ...]:
+        """What must not change while the next step is worked out."""
+        return self.row.state, self.session.turns, self.waiting
+
+
+def pool_of(serving: Serving) -> QuestionPool:
+    """The questions of a model.
+
+    Raises:
+        Problem: 409 when it has none.
+    """
+    pool = serving.artifact.pool
+    if pool is None:
+        raise Problem("conflict", f"The model {serving.label} was trained without questions")
+    return pool
+
+
+def read_interview(conn: Connection, session: str, digest: str, *, whole: bool = True) -> Interview:
+    """A session from the store.
+
+    Args:
+        conn: a transaction.
+        session: id.
+        digest: of the model in service.
+        whole: False leaves out what the person had answered before.
+
+    Raises:
+        Problem: 404 when there is none, 410 when it is over or of another model.
+    """
+    row = get_session(conn, session=session)
+    if row is None:
+        raise Problem("not_found", f"There is no session {session!r}")
+    if row.model != digest:
+        raise Problem("session_expired", "The model has changed since; begin another session")
+    if row.state == "open" and row.expires_at <= datetime.now(UTC):
+        raise Problem("session_expired", "The session is more than 7 days old; begin another")
+    turns = _turns(row, get_questions(conn, session=session))
+    return Interview(row, *turns, earlier_answers(conn, row.user, digest) if whole else None)
+
+
+def _turns(row: SessionRow, asked: list[QuestionRow]) -> tuple[Session, Question | None]:
+    turns = []
+    waiting = None
+    for q in asked:
+        question = Question(q.seq, q.row, q.swapped, cast("Reason", q.reason))
+        if q.answer is None:
+            waiting = question
+        else:
+            turns.append(Turn(question, cast("Answer", q.answer), q.ms))
+    return Session(_settings(row.settings), tuple(turns)), waiting
+
+
+def _settings(kept: dict[str, Any]) -> Settings:
+    stopping = Stopping(kept["min_questions"], kept["max_questions"])
+    return Settings(kept["seed"], kept["strategy"], stopping)
+
+
+def earlier_answers(conn: Connection, user: str, digest: str) -> Rows | None:
+    """What a person has answered outside of open sessions."""
+    rows = evidence(conn, user=user, model=digest)
+    return Rows(rows.a, rows.b, rows.target) if len(rows.target) else None
+
+
+def informed(state: State, serving: Serving, user: str) -> PreferenceModel:
+    """The model, with what its training said of a person as the prior."""
+    before = state.trained(user)
+    return serving.model if before is None else with_before(serving.model, before)
+
+
+async def step_of(state: State, serving: Serving, now: Interview) -> Step:
+    """What follows from a session, and how well the person is known."""
+    pool, exposure = pool_of(serving), state.exposure
+    model = informed(state, serving, now.row.user)
+
+    def work() -> Step:
+        if now.row.state == "open":
+            return advance(model, pool, now.session, exposure=exposure, earlier=now.earlier)
+        posterior = posterior_of(model, pool, now)
+        progress = Progress(
+            answered=len(now.session.turns),
+            expected_remaining=0,
+            max=now.session.settings.stopping.max_questions,
+            confidence=confidence(model, posterior, pool),
+        )
+        return Step(None, cast("Stop", now.row.stop), progress, posterior)
+
+    return await state.threads.compute(work)
+
+
+def posterior_of(model: PreferenceModel, pool: QuestionPool, now: Interview) -> Posterior:
+    """Where everything that the person has answered puts them."""
+    turns = now.session.turns if now.row.state == "open" else ()
+    return place_person(model, pool, turns, earlier=now.earlier)
+
+
+async def begin(
+    state: State, serving: Serving, *, user: str, settings: dict[str, Any]
+) -> tuple[Step, Callable[[Connection], SessionRow]]:
+    """The first step of a session, and the transaction that writes it."""
+    earlier = await state.threads.read(lambda conn: earlier_answers(conn, user, serving.digest))
+    pool, exposure = pool_of(serving), state.exposure
+    model, session = informed(state, serving, user), Session(_settings(settings))
+    step = await state.threads.compute(
+        lambda: advance(model, pool, session, exposure=exposure, earlier=earlier)
+    )
+
+    def write(conn: Connection) -> SessionRow:
+        row = create_session(
+            conn, user=user, model=serving.digest, settings=settings, lifetime=LIFETIME
+        )
+        _go_on(conn, state, serving, row, session, step)
+        found = get_session(conn, session=row.id)
+        assert found is not None, "the transaction has just written it"
+        return found
+
+    return step, write
+
+
+async def answer(
+    state: State, serving: Serving, session: str, *, seq: int, said: Answer, ms: int | None,
+    pair: str | None,
+) -> tuple[Interview, Step]:  # fmt: skip
+    """Take an answer, or another answer to an earlier question, and ask the next question.
+
+    Args:
+        state: of the process.
+        serving: the model.
+        session: id.
+        seq: number of the question.
+        said: the answer.
+        ms: how long it took.
+        pair: name of the pair that was shown, None when the client does not say.
+
+    Raises:
+        Problem: 404, 409 or 410.
+    """
+    for _ in range(_TRIES):
+        now = await state.threads.read(lambda conn: read_interview(conn, session, serving.digest))
+        question = _asked(now, seq)
+        shown = pool_of(serving).ids[question.row]
+        if pair is not None and pair != shown:
+            raise Problem("conflict", f"Question {seq} shows the pair {shown!r}, not {pair!r}")
+        given = now.session.turns[seq] if seq < len(now.session.turns) else None
+        if given is not None and given.answer == said:  # sent again: the reply was lost
+            return now, await step_of(state, serving, now)
+        if now.row.state != "open":
+            raise Problem("conflict", "The session is closed; its answers stay as they are")
+        after = replace(now, session=now.session.answered(question, said, ms=ms))
+        step = await step_of(state, serving, after)
+        if given is not None:  # the question that waits is asked all the same
+            step = replace(step, question=now.waiting, stop=None)
+        if await state.threads.write(_taking(state, serving, now, after, seq, step)):
+            if step.question is not None:
+                return replace(after, waiting=step.question), step
+            return await _written(state, serving, session), step
+    raise Problem("conflict", "Other requests keep changing this session; try again")
+
+
+def _asked(now: Interview, seq: int) -> Question:
+    """A question of a session by number."""
+    if seq < len(now.session.turns):
+        return now.session.turns[seq].question
+    if now.waiting is None or seq != now.waiting.seq:
+        raise Problem("not_found", f"Question {seq} has not been asked in this session")
+    return now.waiting
+
+
+def _taking(
+    state: State, serving: Serving, before: Interview, after: Interview, seq: int, step: Step
+) -> Callable[[Connection], bool]:
+    """The transaction of an answer; False when the session is no longer what it was."""
+    turn = after.session.turns[seq]
+
+    def write(conn: Connection) -> bool:
+        lock_session(conn, session=before.row.id)
+        now = read_interview(conn, before.row.id, serving.digest, whole=False)
+        if now.seen != before.seen:
+            return False
+        set_answer(conn, session=before.row.id, seq=seq, answer=turn.answer, ms=turn.ms)
+        if step.question is None or step.question != before.waiting:
+            _go_on(conn, state, serving, before.row, after.session, step)
+        return True
+
+    return write
+
+
+def _go_on(
+    conn: Connection, state: State, serving: Serving, row: SessionRow, session: Session, step: Step
+) -> None:
+    """Keep the next question, or close the session with what came out of it."""
+    if step.question is None:
+        _close(conn, state, serving, row, session, step.stop or "exhausted")
+        return
+    q = step.question
+    add_question(conn, session=row.id, seq=q.seq, row=q.row, swapped=q.swapped, reason=q.reason)
+
+
+def _close(
+    conn: Connection, state: State, serving: Serving, row: SessionRow, session: Session, stop: str
+) -> None:
+    close_session(conn, session=row.id, stop=stop)
+    add_comparisons(
+        conn, rows=[_comparison(serving, row, turn) for turn in session.turns],
+        model=serving.digest, store_text=state.settings.store_text,
+    )  # fmt: skip
+
+
+def _comparison(serving: Serving, row: SessionRow, turn: Turn) -> NewComparison:
+    """An answer of a session as a comparison."""
+    pool, at = pool_of(serving), turn.question.row
+    outcome: str = turn.answer
+    if outcome in {"left", "right"}:
+        outcome = "a" if turn.target == 1.0 else "b"
+    return NewComparison(
+        user=row.user,
+        a=Side(None, pool.texts_a[at] or None, pool.a[at]),
+        b=Side(None, pool.texts_b[at] or None, pool.b[at]),
+        outcome=outcome,
+        client_id=f"{row.id}:{turn.question.seq}",
+        prompt=pool.prompts[at] or None,
+        source="onboarding",
+    )
+
+
+async def finish(state: State, serving: Serving, session: str) -> tuple[Interview, Step]:
+    """Close a session because the person stops."""
+
+    def write(conn: Connection) -> None:
+        lock_session(conn, session=session)
+        now = read_interview(conn, session, serving.digest, whole=False)
+        if now.row.state == "open":
+            _close(conn, state, serving, now.row, now.session, "person")
+
+    await state.threads.write(write)
+    now = await _written(state, serving, session)
+    return now, await step_of(state, serving, now)
+
+
+async def _written(state: State, serving: Serving, session: str) -> Interview:
+    """A session after a write; the profile of somebody whose session has ended is fitted first."""
+    now = await state.threads.read(lambda conn: read_interview(conn, session, serving.digest))
+    if now.row.state != "open":
+        await state.refits.wait([now.row.user], _PATIENCE)
+    return now
+
+
+_PATIENCE = 5.0  # seconds for a fit before a reply

@@ -1,0 +1,116 @@
+"""Keys in memory: who may do what, and how much of it a second."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from hashlib import sha256
+from time import monotonic
+
+from gustibus.store import KeyRow
+
+_SECRET = 43  # characters of a secret at the end of a key
+
+
+class Caller:
+    """Somebody with a live key.
+
+    Args:
+        name: id of the key, for the log.
+        scopes: what it allows.
+        digest: SHA-256 of the secret.
+        expires: seconds since the epoch, None for never.
+        rate: units a second, 0 for no limit.
+        burst: units that may be saved up.
+    """
+
+    __slots__ = ("_at", "_burst", "_left", "_rate", "digest", "expires", "id", "scopes")
+
+    def __init__(
+        self, name: str, scopes: Iterable[str], *, digest: bytes = b"",
+        expires: float | None = None, rate: float = 0.0, burst: float = 1.0,
+    ) -> None:  # fmt: skip
+        self.id = name
+        self.scopes = frozenset(scopes)
+        self.digest = digest
+        self.expires = expires
+        self._rate = rate
+        self._burst = burst
+        self._left = burst
+        self._at = monotonic()
+
+    def overdraft(self) -> float:
+        """Seconds until the key may do more work; 0 when it may now."""
+        if self._rate == 0.0:
+            return 0.0
+        now = monotonic()
+        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+        self._at = now
+        return 0.0 if self._left > 0.0 else -self._left / self._rate + 0.001
+
+    def charge(self, units: int) -> None:
+        """Take units; a request may overdraw, the next one waits."""
+        if self._rate:
+            self._left -= units
+
+    def inherit(self, old: Caller) -> None:
+        """Keep the balance of the same key as it was loaded before."""
+        self._left, self._at = min(old._left, self._burst), old._at
+
+
+class KeyTable:
+    """Live keys by id.
+
+    Args:
+        rate: units a second for each key, 0 for no limit.
+        burst: units that a key may save up.
+    """
+
+    def __init__(self, *, rate: float, burst: float) -> None:
+        self._callers: dict[bytes, Caller] = {}
+        self._rate = rate
+        self._burst = burst
+
+    def __len__(self) -> int:
+        return len(self._callers)
+
+    def load(self, rows: Iterable[KeyRow]) -> None:
+        """Replace every key; those revoked are left out."""
+        old, fresh = self._callers, {}
+        for row in rows:
+            if row.revoked_at is not None:
+                continue
+            expires = None if row.expires_at is None else _seconds(row.expires_at)
+            caller = Caller(
+                row.id, row.scopes, digest=row.secret_sha256, expires=expires,
+                rate=self._rate, burst=self._burst,
+            )  # fmt: skip
+            before = old.get(row.id.encode())
+            if before is not None:
+                caller.inherit(before)
+            fresh[row.id.encode()] = caller
+        self._callers = fresh
+
+    def find(self, header: bytes) -> Caller | None:
+        """Who sent this `Authorization` header, None when nobody is known to have.
+
+        The key is found by its id; the secret is compared as a digest and in constant time.
+        """
+        scheme, _, key = header.partition(b" ")
+        if scheme.lower() != b"bearer" or len(key) <= _SECRET + 1:
+            return None
+        head, secret = key[: -_SECRET - 1], key[-_SECRET:]
+        caller = self._callers.get(head[head.find(b"_", 9) + 1 :])
+        if caller is None or not hmac.compare_digest(sha256(secret).digest(), caller.digest):
+            return None
+        if caller.expires is not None and caller.expires <= time.time():
+            return None
+        return caller
+
+
+def _seconds(moment: datetime) -> float:
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp()

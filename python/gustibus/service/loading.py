@@ -1,0 +1,227 @@
+"""What a process reads when it starts, and what it reads again when others have written."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gustibus.artifact import Artifact
+from gustibus.errors import GustibusError
+from gustibus.onboarding import Exposure
+from gustibus.service.serving import Serving
+from gustibus.service.settings import new_secret
+from gustibus.service.threads import Threads
+from gustibus.store import (
+    Connection,
+    KeyRow,
+    ProfileRow,
+    Store,
+    deleted_among,
+    existing_items,
+    exposure,
+    find_vectors,
+    get_profile,
+    iter_profiles,
+    iter_vectors,
+    list_keys,
+    position,
+    purge_changes,
+    purge_replies,
+    setting,
+    since,
+    training_forgotten,
+    unready_items,
+    user_versions,
+    versions_of,
+)
+
+if TYPE_CHECKING:
+    from gustibus.service.state import State
+    from gustibus.types import F32
+
+_MOST = 500  # names read at once
+_EXPOSURE = 10.0  # seconds that counts of shown questions stay as they are
+_PURGE = 3600.0  # seconds between removals of what nobody needs any more
+
+log = logging.getLogger("gustibus.service")
+
+
+def load(state: State) -> None:
+    """Open the store and the model, and fill every table; runs once, before anything is served.
+
+    Raises:
+        ConfigError: the store's schema is not this version's.
+        ArtifactError: the model is damaged.
+    """
+    settings = state.settings
+    store = Store(settings.database, readers=settings.readers + 1, writers=settings.writers)
+    store.check_schema()
+    state.store = store
+    writers = 1 if store.dialect == "sqlite" else settings.writers
+    state.threads = Threads(
+        store, readers=settings.readers, writers=writers, waiting=settings.queue
+    )
+    if not settings.secret:
+        with store.write() as conn:
+            state.secure(setting(conn, name="secret", default=new_secret))
+    if settings.model:
+        artifact = Artifact.load(settings.model)
+        state.serve(
+            Serving(artifact, name=settings.model_name, texts=settings.texts, meter=state.meter)
+        )
+    with store.read() as conn:
+        state.sequence = position(conn)  # first: what is written from now on is read again
+        state.keys.load(list_keys(conn))
+        _load_people(state, conn)
+        _load_items(state, conn)
+        state.exposure = shown(state, conn)
+
+
+def _load_people(state: State, conn: Connection) -> None:
+    """People of the training first, then those of the store, whose profiles win."""
+    versions = user_versions(conn)
+    if state.serving is not None:
+        trained = state.serving.artifact.people
+        state.forgotten = training_forgotten(conn, users=trained.ids)
+        gone = state.forgotten | deleted_among(conn, users=trained.ids)
+        kept = [row for row, user in enumerate(trained.ids) if user not in gone]
+        names = [trained.ids[row] for row in kept]
+        means = trained.means[kept].astype(np.float64)
+        known = [versions.pop(user, 0) for user in names]
+        state.people.load(names, means, trained.counts[kept].tolist(), known)
+    for user, version in versions.items():
+        state.people.put(user, None, count=0, version=version)
+    for row in iter_profiles(conn, model=state.digest):
+        _put(state, row)
+
+
+def _put(state: State, row: ProfileRow) -> None:
+    mean = None if row.count == 0 else row.mean
+    state.people.put(row.user, mean, count=row.count, version=row.version)
+
+
+def _load_items(state: State, conn: Connection) -> None:
+    for item, vector in iter_vectors(conn, model=state.digest):
+        state.items.put(item, vector)
+    for item in unready_items(conn, model=state.digest):
+        state.items.wait(item)
+
+
+def shown(state: State, conn: Connection) -> Exposure | None:
+    """How often each question of the model's pool was shown."""
+    serving = state.serving
+    if serving is None or serving.artifact.pool is None:
+        return None
+    counts = np.zeros(len(serving.artifact.pool), np.int64)
+    found, people = exposure(conn, model=serving.digest)
+    for row, count in found.items():
+        if row < len(counts):
+            counts[row] = count
+    return Exposure(counts, people)
+
+
+async def follow(state: State) -> None:
+    """Read again what other processes write, and clear up, until cancelled."""
+    loop = asyncio.get_running_loop()
+    counted, purged = loop.time(), loop.time() - _PURGE
+    while True:
+        await asyncio.sleep(state.settings.refresh)
+        try:
+            await catch_up(state)
+            if loop.time() > counted + _EXPOSURE:
+                counted = loop.time()
+                state.exposure = await state.threads.read(lambda conn: shown(state, conn))
+            if loop.time() > purged + _PURGE:
+                purged = loop.time()
+                await state.threads.write(_purge)
+        except GustibusError as error:
+            log.warning("what others wrote could not be read: %s", error)
+        except Exception as error:  # the task must not end while the process serves
+            log.error("what others wrote could not be read", exc_info=error)
+
+
+def _purge(conn: Connection) -> None:
+    purge_replies(conn)
+    purge_changes(conn)
+
+
+class News(NamedTuple):
+    """What the store holds now of people and items that somebody changed."""
+
+    versions: dict[str, int]
+    """Of the profiles of people that exist."""
+    gone: set[str]
+    """People who were deleted."""
+    forgotten: set[str]
+    """People who were deleted once."""
+    profiles: dict[str, ProfileRow]
+    vectors: dict[str, F32]
+    items: set[str]
+    """Items that exist, with a vector or without."""
+
+
+async def catch_up(state: State) -> None:
+    """Apply what was written since the last time."""
+    state.touched.clear()  # what this process changes from now on is newer than what is read
+    cursor, changes = await state.threads.read(lambda conn: since(conn, state.sequence))
+    if any(change.kind == "key" for change in changes):
+        keys: list[KeyRow] = await state.threads.read(list_keys)
+        state.keys.load(keys)
+    users = [change.name for change in changes if change.kind == "user"]
+    items = [change.name for change in changes if change.kind == "item"]
+    for start in range(0, max(len(users), len(items)), _MOST):
+        end = start + _MOST
+        await _read_again(state, users[start:end], items[start:end])
+    state.sequence = cursor
+
+
+async def _read_again(state: State, users: list[str], items: list[str]) -> None:
+    have = {user: found.version for user in users if (found := state.people.find(user))}
+    news = await state.threads.read(lambda conn: _news(conn, users, items, have, state.digest))
+    state.forgotten |= news.forgotten
+    for user in users:
+        if ("user", user) in state.touched:
+            continue
+        if user in news.gone:
+            state.people.drop(user)
+            state.spreads.drop(user)
+        elif user in news.profiles:
+            _put(state, news.profiles[user])
+        elif user in news.versions and have.get(user) != news.versions[user]:
+            trained = state.trained(user)
+            mean = None if trained is None else trained.mean
+            count = 0 if trained is None else trained.comparisons
+            state.people.put(user, mean, count=count, version=news.versions[user])
+    for item in items:
+        if ("item", item) in state.touched:
+            continue
+        if item in news.vectors:
+            state.items.put(item, news.vectors[item])
+        elif item in news.items:
+            state.items.wait(item)
+            state.encoding.wake()
+        else:
+            state.items.drop(item)
+
+
+def _news(
+    conn: Connection, users: Sequence[str], items: Sequence[str], have: dict[str, int], model: str
+) -> News:
+    """Read people whose version is another than the one in memory, and items."""
+    versions = versions_of(conn, users=users)
+    gone = deleted_among(conn, users=[user for user in users if user not in versions])
+    profiles = {}
+    for user, version in versions.items():
+        if have.get(user) != version:
+            row = get_profile(conn, user=user, model=model)
+            if row is not None:
+                profiles[user] = row
+    return News(
+        versions, gone, training_forgotten(conn, users=users), profiles,
+        find_vectors(conn, found=items, model=model),
+        existing_items(conn, items=items),
+    )  # fmt: skip

@@ -1,0 +1,149 @@
+"""Counters of one process, kept in plain arrays and shown through prometheus-client on demand."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from gustibus.service.state import State
+
+BOUNDS = [0.00025 * 2.0**i for i in range(17)]
+"""Upper edges of latency in seconds: 0.25 ms to 16 s."""
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class Meter:
+    """How often each route answered what, and how fast."""
+
+    def __init__(self) -> None:
+        self._requests: dict[tuple[str, str, int], int] = {}
+        self._buckets: dict[tuple[str, str], list[int]] = {}
+        self._seconds: dict[tuple[str, str], float] = {}
+        self.in_flight = 0
+        self.candidates: dict[str, int] = {"id": 0, "embedding": 0, "text": 0}
+        self.rejected: dict[str, int] = {}
+        self.comparisons: dict[str, int] = {}
+        self.onboarding: dict[str, int] = {}
+        self.refits = 0
+        self.refit_seconds = 0.0
+        self.refit_failures = 0
+        self.encoded_hits = 0
+        self.encoded_misses = 0
+
+    def count(self, route: str, method: str, status: int, seconds: float) -> None:
+        """One reply."""
+        key = (route, method, status // 100)
+        self._requests[key] = self._requests.get(key, 0) + 1
+        where = (route, method)
+        buckets = self._buckets.get(where)
+        if buckets is None:
+            buckets = self._buckets[where] = [0] * (len(BOUNDS) + 1)
+            self._seconds[where] = 0.0
+        buckets[bisect_left(BOUNDS, seconds)] += 1
+        self._seconds[where] += seconds
+
+    def reject(self, reason: str) -> None:
+        """One request that was turned away."""
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+
+    def families(self) -> Iterator[Metric]:
+        """What there is to show."""
+        requests = CounterMetricFamily(
+            "gustibus_http_requests", "Replies.", labels=["route", "method", "status"]
+        )
+        for (route, method, hundred), n in self._requests.items():
+            requests.add_metric([route, method, f"{hundred}xx"], n)
+        yield requests
+        duration = HistogramMetricFamily(
+            "gustibus_http_request_duration_seconds", "Time in this process.",
+            labels=["route", "method"],
+        )  # fmt: skip
+        for where, counts in self._buckets.items():
+            duration.add_metric(list(where), _cumulated(counts), self._seconds[where])
+        yield duration
+        yield GaugeMetricFamily(
+            "gustibus_http_requests_in_flight", "Being answered.", value=self.in_flight
+        )
+        yield _counter("score_candidates", "Scored.", "source", self.candidates)
+        yield _counter("rejected", "Turned away.", "reason", self.rejected)
+        yield _counter("comparisons", "Received.", "outcome", self.comparisons)
+        yield _counter("onboarding_sessions", "By what happened.", "outcome", self.onboarding)
+        yield CounterMetricFamily("gustibus_profile_refits", "Fits.", value=self.refits)
+        yield CounterMetricFamily(
+            "gustibus_profile_refit_failures", "Fits that failed.", value=self.refit_failures
+        )
+        yield CounterMetricFamily(
+            "gustibus_profile_refit_seconds", "Time in fits.", value=self.refit_seconds
+        )
+        yield CounterMetricFamily(
+            "gustibus_vector_cache_hits", "Texts found encoded.", value=self.encoded_hits
+        )
+        yield CounterMetricFamily(
+            "gustibus_vector_cache_misses", "Texts to encode.", value=self.encoded_misses
+        )
+
+
+class _Shown(Collector):
+    """Reads a state when somebody asks."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        """Families of the meter and sizes of the tables."""
+        state = self._state
+        yield from state.meter.families()
+        sizes = GaugeMetricFamily("gustibus_rows_in_memory", "Rows.", labels=["table"])
+        sizes.add_metric(["people"], len(state.people))
+        sizes.add_metric(["items"], len(state.items))
+        sizes.add_metric(["keys"], len(state.keys))
+        yield sizes
+        yield GaugeMetricFamily(
+            "gustibus_refits_waiting", "People to fit again.", value=state.refits.waiting
+        )
+        if state.serving is not None:
+            info = GaugeMetricFamily("gustibus_model_info", "1.", labels=["model", "digest"])
+            info.add_metric([state.serving.name, state.serving.digest[:12]], 1)
+            yield info
+
+
+def registry_of(state: State) -> CollectorRegistry:
+    """A registry that shows one process."""
+    registry = CollectorRegistry()
+    registry.register(_Shown(state))
+    ProcessCollector(namespace="gustibus", registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def exposition(registry: CollectorRegistry) -> bytes:
+    """Prometheus text."""
+    return generate_latest(registry)
+
+
+def _counter(name: str, text: str, label: str, values: dict[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(f"gustibus_{name}", text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _cumulated(counts: list[int]) -> list[tuple[str, float]]:
+    total, rows = 0, []
+    for bound, count in zip([*BOUNDS, float("inf")], counts, strict=True):
+        total += count
+        rows.append(("+Inf" if bound == float("inf") else f"{bound:g}", float(total)))
+    return rows

@@ -1,0 +1,63 @@
+"""Idempotency: the reply of a write is kept in the same transaction as its effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from gustibus.errors import ConflictError
+from gustibus.service.call import JSON, Reply
+from gustibus.service.problems import Problem
+from gustibus.store import Connection, find_reply, keep_reply
+
+if TYPE_CHECKING:
+    from gustibus.service.call import Call
+
+_REPLAYED = ((b"idempotency-replayed", b"true"),)
+
+
+async def once(
+    call: Call, effect: Callable[[Connection], Reply], *, users: Iterable[str] = ()
+) -> Reply:
+    """Run a write; under an `Idempotency-Key` only the first time, then its reply is given again.
+
+    Args:
+        call: the request.
+        effect: a whole transaction but for the commit, and the reply to it.
+        users: whom the reply names, so that deleting them removes it.
+
+    Raises:
+        Problem: 422 when the key came with another request before.
+    """
+    key = call.idempotency_key
+    if key is None:
+        return await call.state.threads.write(effect)
+    try:
+        return await call.state.threads.write(lambda conn: _under(conn, call, key, effect, users))
+    except ConflictError:  # another request under the same key was faster: its reply is there now
+        return await call.state.threads.write(lambda conn: _under(conn, call, key, effect, users))
+
+
+def _under(
+    conn: Connection, call: Call, key: str, effect: Callable[[Connection], Reply],
+    users: Iterable[str],
+) -> Reply:  # fmt: skip
+    caller = "" if call.caller is None else call.caller.id
+    route = f"{call.route.method} {call.route.path}"
+    said = sha256(b"\0".join([repr(call.params).encode(), call.query_string, call.body])).digest()
+    known = find_reply(conn, caller=caller, key=key, route=route, body_sha256=said)
+    if known is not None:
+        if not known.matches:
+            detail = "Idempotency-Key: this key was used with another request before"
+            raise Problem("idempotency_mismatch", detail)
+        return Reply(known.status, known.body, JSON, _REPLAYED)
+    reply = effect(conn)
+    kept = keep_reply(
+        conn, caller=caller, key=key, route=route, body_sha256=said, status=reply.status,
+        reply=reply.body, users=users,
+    )  # fmt: skip
+    if not kept:
+        message = "another request under the same key was faster"
+        raise ConflictError(message)
+    return reply

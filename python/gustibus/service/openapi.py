@@ -1,0 +1,193 @@
+"""The OpenAPI 3.1 document of the route table; `python -m gustibus.service.openapi` prints it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from typing import Any
+
+import msgspec
+
+from gustibus.service.ids import PATTERN
+from gustibus.service.problems import CODES, MEDIA_TYPE, ProblemBody
+from gustibus.service.routing import ANY, OPEN, SCOPES, Route, Table
+
+API_VERSION = "1"
+_REF = "#/components/schemas/{name}"
+_TAGS = {
+    "Scoring": "Numbers for one person.",
+    "People": "People, what is known of them, and their rights.",
+    "Items": "Responses that are scored by name.",
+    "Comparisons": "What people preferred.",
+    "Onboarding": "Placing a new person with a few questions.",
+    "Groups": "Orders, committees and fair rankings for many people.",
+    "Matching": "Arrivals matched to items with limited room, one by one.",
+    "Operations": "What is served, and how it is doing.",
+}
+_INTRO = """Personalised reward models over HTTP.
+
+Every error is `application/problem+json` (RFC 9457) with a stable `code`. Unknown fields of
+requests are refused; unknown fields of replies must be ignored. Scores are log-odds; probabilities
+are named as such. Send ids, then binary, then base64; arrays of numbers are for debugging."""
+
+
+def document() -> dict[str, Any]:
+    """The document as JSON values."""
+    from gustibus.service.app import TABLE
+
+    schemas = _Schemas(TABLE)
+    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    for route in TABLE:
+        paths[route.path][route.method.lower()] = _operation(route, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "gustibus", "version": API_VERSION, "description": _INTRO,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
+        "paths": dict(paths),
+        "components": {
+            "schemas": schemas.components,
+            "parameters": {"RequestId": _REQUEST_ID, "IdempotencyKey": _IDEMPOTENCY_KEY},
+            "headers": {"RetryAfter": _RETRY_AFTER, "RequestId": _REQUEST_ID_HEADER},
+            "securitySchemes": {
+                "key": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "A key; scopes: "
+                    + "; ".join(f"`{name}`: {text}" for name, text in SCOPES.items()),
+                },
+                "session": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "The token of one onboarding session, good for 30 minutes.",
+                },
+            },
+        },
+    }  # fmt: skip
+
+
+_REQUEST_ID = {
+    "name": "X-Request-Id", "in": "header", "required": False,
+    "description": "Comes back with the reply and is in the log; made where it is missing.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$"},
+}  # fmt: skip
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key", "in": "header", "required": False,
+    "description": "The same key and body give the stored reply for 24 hours.",
+    "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
+}  # fmt: skip
+_RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
+_REQUEST_ID_HEADER = {"description": "Finds the log line.", "schema": {"type": "string"}}
+
+
+class _Schemas:
+    """Schemas of every type of the table, each once."""
+
+    def __init__(self, table: Table) -> None:
+        kinds: list[Any] = [ProblemBody]
+        for route in table:
+            kinds += [
+                kind for kind in (route.request, route.response) if kind and kind not in kinds
+                and not isinstance(kind, str)
+            ]  # fmt: skip
+        found, self.components = msgspec.json.schema_components(kinds, ref_template=_REF)
+        self._of = list(zip(kinds, found, strict=True))
+
+    def of(self, kind: Any) -> dict[str, Any]:
+        """Reference to a type's schema."""
+        return next(schema for known, schema in self._of if known is kind)
+
+
+def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.operation,
+        "summary": route.summary,
+        "tags": [route.tag],
+        "parameters": [*_parameters(route), {"$ref": "#/components/parameters/RequestId"}],
+        "responses": _responses(route, schemas),
+        "security": _security(route),
+    }
+    if route.scope not in {OPEN, ANY}:
+        operation["description"] = f"Needs the scope `{route.scope}`."
+    if route.idempotent:
+        operation["parameters"].append({"$ref": "#/components/parameters/IdempotencyKey"})
+    if route.request is not None:
+        content: dict[str, Any] = {"application/json": {"schema": schemas.of(route.request)}}
+        if route.example is not None:
+            content["application/json"]["example"] = route.example
+        if route.binary:
+            content["application/octet-stream"] = {
+                "schema": {"type": "string", "contentMediaType": "application/octet-stream"}
+            }
+        operation["requestBody"] = {"required": not route.optional, "content": content}
+    return operation
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    if route.scope == OPEN:
+        return []
+    return [{"key": []}, {"session": []}] if route.session else [{"key": []}]
+
+
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name, "in": "path", "required": True,
+            "schema": {"type": "string", "pattern": PATTERN},
+        }
+        for name in route.parameters
+    ]  # fmt: skip
+    if route.query is None:
+        return rows
+    (_,), components = msgspec.json.schema_components([route.query], ref_template=_REF)
+    schema = components[route.query.__name__]
+    required = schema.get("required", [])
+    for name, kind in schema["properties"].items():
+        shown = _not_null(kind)
+        rows.append({"name": name, "in": "query", "required": name in required, "schema": shown})
+    return rows
+
+
+def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A query parameter is left out, never null."""
+    choices = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    if len(choices) == 1:
+        return dict(choices[0])
+    rest = {name: value for name, value in schema.items() if value is not None}
+    if isinstance(rest.get("enum"), list):
+        rest["enum"] = [value for value in rest["enum"] if value is not None]
+    return rest
+
+
+def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    shared = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+    responses: dict[str, Any] = {}
+    for status in (route.status, *route.also):
+        reply: dict[str, Any] = {"description": "Done.", "headers": dict(shared)}
+        if isinstance(route.response, str):
+            reply["content"] = {route.response: {"schema": {"type": "string"}}}
+        elif route.response is not None:
+            reply["content"] = {"application/json": {"schema": schemas.of(route.response)}}
+        responses[str(status)] = reply
+    codes: dict[int, list[str]] = defaultdict(list)
+    for code in sorted(route.codes):
+        codes[CODES[code].status].append(code)
+    problem = {MEDIA_TYPE: {"schema": schemas.of(ProblemBody)}}
+    for status, names in sorted(codes.items()):
+        headers = dict(shared)
+        if status in {429, 503}:
+            headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
+        text = "; ".join(f"`{name}`: {CODES[name].title}" for name in names)
+        responses[str(status)] = {"description": text, "headers": headers, "content": problem}
+    return responses
+
+
+def text() -> str:
+    """The document as it is committed."""
+    return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())

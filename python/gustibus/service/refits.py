@@ -1,0 +1,285 @@
+"""People whose answers have changed, fitted again in the background; requests are joined."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gustibus.errors import GustibusError, OverloadedError
+from gustibus.service.fitting import Answers, Fit, fit_person
+from gustibus.store import (
+    TARGET,
+    ComparisonRow,
+    Connection,
+    evidence,
+    find_vectors,
+    put_profile,
+    set_sides,
+    stale_users,
+    versions_of,
+)
+
+if TYPE_CHECKING:
+    from gustibus.service.serving import Serving
+    from gustibus.service.state import State
+    from gustibus.types import F32
+
+_BATCH = 64  # people fitted together, written in one transaction
+_TEXTS = 64  # texts encoded at once, so that requests get their turn in between
+_SWEEP = 300.0  # seconds between looks for people whose fit was lost
+_SWEPT = 1000  # people found by one look
+_BACK_OFF = 1.0  # seconds after the store could not be used
+
+log = logging.getLogger("gustibus.service")
+
+
+class Known(NamedTuple):
+    """What a fit starts from."""
+
+    version: int
+    """Of the profile when the answers were read."""
+    answers: Answers
+    missing: tuple[ComparisonRow, ...]
+    """Answers whose texts have no vectors under this model yet."""
+    last: str
+    """Id of the last answer."""
+
+
+class Made(NamedTuple):
+    """What comes out."""
+
+    fit: Fit
+    last: str
+    sides: dict[str, tuple[F32, F32]]
+    """Vectors that had to be made."""
+
+
+class Refits:
+    """The queue of people to fit, and the task that works it off.
+
+    Args:
+        state: whose people they are.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._queue: dict[str, list[asyncio.Future[int]]] = {}
+        self._running: dict[str, list[asyncio.Future[int]]] = {}
+        self._wake = asyncio.Event()
+        self._swept = False
+
+    @property
+    def waiting(self) -> int:
+        """People whose fit is still to come."""
+        return len(self._queue.keys() | self._running.keys())
+
+    def add(self, users: Iterable[str]) -> None:
+        """Fit people again, soon."""
+        if self._state.serving is None:
+            return
+        for user in users:
+            self._queue.setdefault(user, [])
+        if self._queue:
+            self._wake.set()
+
+    async def wait(self, users: Sequence[str], seconds: float) -> dict[str, int] | None:
+        """Fit people now and return their profile versions; None when that takes too long.
+
+        Only a fit that begins after this call counts.
+        """
+        if self._state.serving is None:
+            return None
+        loop = asyncio.get_running_loop()
+        self.add(users)
+        futures = [loop.create_future() for _ in users]
+        for user, future in zip(users, futures, strict=True):
+            self._queue[user].append(future)
+        done, _ = await asyncio.wait(futures, timeout=seconds)
+        if len(done) < len(futures):
+            return None
+        versions = {user: future.result() for user, future in zip(users, futures, strict=True)}
+        return {user: version for user, version in versions.items() if version}
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        next_sweep = 0.0
+        while True:
+            if not self._queue and perf_counter() >= next_sweep:
+                more = await self._sweep()
+                next_sweep = perf_counter() + (_BACK_OFF if more else _SWEEP)
+            if not self._queue:
+                self._wake.clear()
+                try:
+                    await asyncio.wait_for(
+                        self._wake.wait(), max(next_sweep - perf_counter(), 0.01)
+                    )
+                except TimeoutError:
+                    continue
+            self._running = {user: self._queue.pop(user) for user in list(self._queue)[:_BATCH]}
+            try:
+                await self._fit_all(list(self._running))
+            except OverloadedError as error:
+                log.warning("fits wait: %s", error)
+                self._put_back()
+                await asyncio.sleep(_BACK_OFF)
+            finally:
+                self._finish({})
+
+    async def _sweep(self) -> bool:
+        """Find people whose fit was lost with another process; whether there may be more."""
+        state = self._state
+        try:
+            found = await state.threads.read(
+                lambda conn: stale_users(conn, model=state.digest, limit=_SWEPT)
+            )
+        except GustibusError as error:
+            log.warning("the look for people to fit failed: %s", error)
+            return False
+        self.add(found)
+        return len(found) == _SWEPT
+
+    async def _fit_all(self, users: list[str]) -> None:
+        """A batch; when it fails, each of its people alone, so that one stops no other."""
+        try:
+            await self._fit(users)
+        except OverloadedError:
+            raise
+        except Exception as error:  # a fit that fails must not end the task
+            if len(users) > 1:
+                for user in users:
+                    await self._fit_all([user])
+                return
+            self._state.meter.refit_failures += 1
+            log.error("a fit failed", exc_info=error)
+
+    async def _fit(self, users: list[str]) -> None:
+        state, serving = self._state, self._state.serving
+        assert serving is not None, "without a model nobody is queued"
+        started = perf_counter()
+        known = await state.threads.read(lambda conn: _read(conn, users, serving.digest))
+        made = await state.threads.background(
+            lambda: {user: self._place(serving, user, one) for user, one in known.items()}
+        )
+        versions = await state.threads.write(lambda conn: _write(conn, made, serving.digest))
+        for user, version in versions.items():
+            if version == 0:  # deleted meanwhile
+                continue
+            fit = made[user].fit
+            mean = None if fit.count == 0 else fit.mean
+            state.set_person(user, mean, count=fit.count, version=version)
+            state.spreads.put(user, (version, fit.covariance))
+            if version != known[user].version + 1:  # another process wrote in between
+                self.add([user])
+            state.meter.refit_failures += made[user].last != known[user].last
+        state.meter.refits += len(made)
+        state.meter.refit_seconds += perf_counter() - started
+        self._finish(dict.fromkeys(users, 0) | versions)
+
+    def _place(self, serving: Serving, user: str, known: Known) -> Made:
+        """One person's fit, in a thread."""
+        sides, whole = self._represent(serving, known.missing)
+        answers = known.answers
+        if sides:
+            told = [row for row in known.missing if row.id in sides]
+            answers = _joined(answers, told, sides)
+        fit = fit_person(serving.model, answers, self._state.trained(user))
+        return Made(fit, known.last if whole else "", sides)
+
+    def _represent(
+        self, serving: Serving, missing: Sequence[ComparisonRow]
+    ) -> tuple[dict[str, tuple[F32, F32]], bool]:
+        """Vectors of answers that have none, and whether all could be made that ever can be."""
+        if not missing:
+            return {}, True
+        try:
+            return _represented(self._state, serving, missing), True
+        except Exception as error:
+            log.warning("texts of answers could not be encoded: %s", error)
+            return {}, False
+
+    def _put_back(self) -> None:
+        for user, futures in self._running.items():
+            self._queue.setdefault(user, []).extend(futures)
+        self._running = {}
+
+    def _finish(self, versions: dict[str, int]) -> None:
+        """Tell those who wait for the batch; without versions, that their fit failed."""
+        for user in list(versions or self._running):
+            for future in self._running.pop(user, []):
+                if not future.done():
+                    future.set_result(versions.get(user, 0))
+
+
+def _read(conn: Connection, users: list[str], model: str) -> dict[str, Known]:
+    """What is known of people now; versions first, so that a later change is noticed."""
+    versions = versions_of(conn, users=users)
+    found = {}
+    for user in users:
+        if user in versions:
+            rows = evidence(conn, user=user, model=model)
+            answers = Answers(rows.a, rows.b, rows.target, np.ones(len(rows.target)))
+            found[user] = Known(versions[user], answers, rows.missing, rows.last)
+    return found
+
+
+def _write(conn: Connection, made: dict[str, Made], model: str) -> dict[str, int]:
+    sides = {name: pair for one in made.values() for name, pair in one.sides.items()}
+    if sides:
+        set_sides(conn, found=sides, model=model)
+    return {
+        user: put_profile(
+            conn, user=user, model=model, mean=one.fit.mean, covariance=one.fit.covariance,
+            count=one.fit.count, fitted_through=one.last,
+        )
+        for user, one in sorted(made.items())  # one order for all processes: no deadlock
+    }  # fmt: skip
+
+
+def _represented(
+    state: State, serving: Serving, missing: Sequence[ComparisonRow]
+) -> dict[str, tuple[F32, F32]]:
+    """Vectors of both sides of answers: of items by name, of texts through the encoder."""
+    names = {item for row in missing for item in (row.a_item, row.b_item) if item is not None}
+    with state.store.read() as conn:
+        vectors = find_vectors(conn, found=sorted(names), model=serving.digest)
+    texts: dict[str, dict[str, F32 | None]] = {}  # by prompt
+    if serving.has_encoder:
+        for row in missing:
+            for text in (row.a_text, row.b_text):
+                if text is not None:
+                    texts.setdefault(row.prompt or "", {})[text] = None
+    made: dict[tuple[str, str], F32] = {}
+    for prompt, wanted in texts.items():
+        each = list(wanted)
+        for start in range(0, len(each), _TEXTS):
+            part = each[start : start + _TEXTS]
+            found = serving.represent_now(prompt, part)
+            made |= {(prompt, text): vector for text, vector in zip(part, found, strict=True)}
+    sides = {}
+    for row in missing:
+        prompt = row.prompt or ""
+        a = vectors.get(row.a_item or "", made.get((prompt, row.a_text or "")))
+        b = vectors.get(row.b_item or "", made.get((prompt, row.b_text or "")))
+        if a is not None and b is not None:
+            sides[row.id] = (a, b)
+    return sides
+
+
+def _joined(
+    answers: Answers, told: Sequence[ComparisonRow], sides: dict[str, tuple[F32, F32]]
+) -> Answers:
+    """Answers with those whose vectors have just been made."""
+    a = np.stack([sides[row.id][0] for row in told])
+    b = np.stack([sides[row.id][1] for row in told])
+    target = np.array([TARGET[row.outcome] for row in told], np.float64)
+    if len(answers.target) == 0:
+        return Answers(a, b, target, np.ones(len(told)))
+    return Answers(
+        np.concatenate([answers.a, a]), np.concatenate([answers.b, b]),
+        np.concatenate([answers.target, target]), np.ones(len(answers.target) + len(told)),
+    )  # fmt: skip

@@ -1,0 +1,434 @@
+"""Comparisons: what people preferred, written once however often it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from gustibus.service.call import Call, Reply, encode, ok
+from gustibus.service.candidates import AnyCandidate, Candidate, Prompt, no_item, text_of
+from gustibus.service.cursors import After, Limit, page_of
+from gustibus.service.decoding import refuse_unstorable
+from gustibus.service.features import Wanted, embed
+from gustibus.service.ids import Id
+from gustibus.service.once import once
+from gustibus.service.problems import FieldError, Problem, invalid
+from gustibus.service.routing import STORE, Route
+from gustibus.service.serving import Serving
+from gustibus.store import (
+    ComparisonRow,
+    Connection,
+    NewComparison,
+    Side,
+    add_comparisons,
+    delete_comparison,
+    deleted_users,
+    ensure_users,
+    list_comparisons,
+    mark_stale,
+)
+
+MAX_COMPARISONS = 1000
+MAX_WAITED = 50
+"""Most people who are fitted before a reply."""
+_PATIENCE = 10.0  # seconds for that
+
+Outcome = Literal["a", "b", "tie", "both_bad", "skip"]
+
+
+class NewAnswer(Struct, forbid_unknown_fields=True):
+    """One answer of one person."""
+
+    user: Id
+    a: AnyCandidate
+    b: AnyCandidate
+    outcome: Outcome
+    id: Id | None = None
+    """Chosen by the client; the same id is kept once."""
+    prompt: Prompt | None = None
+    strength: Annotated[float, Meta(gt=0, le=100)] | None = None
+    """How clear the preference was; kept with the answer."""
+    at: Annotated[datetime, Meta(tz=True)] | None = None
+    source: Annotated[str, Meta(max_length=64)] | None = None
+    score_id: Id | None = None
+    """Of the reply that the answer is about."""
+
+
+class PostComparisons(Struct, forbid_unknown_fields=True):
+    """Answers of one or many people."""
+
+    comparisons: Annotated[list[NewAnswer], Meta(min_length=1, max_length=MAX_COMPARISONS)]
+
+
+class WaitQuery(Struct, forbid_unknown_fields=True):
+    """`wait=profile` fits the people touched, at most 50, before the reply."""
+
+    wait: Literal["profile"] | None = None
+
+
+class RowProblem(Struct):
+    """Why one answer was not taken."""
+
+    code: str
+    status: int
+    detail: str
+    errors: list[FieldError]
+
+
+class Rejected(Struct):
+    """An answer that was not taken."""
+
+    index: int
+    problem: RowProblem
+
+
+class ComparisonsReply(Struct, omit_defaults=True):
+    """What became of the answers."""
+
+    accepted: int
+    duplicates: int
+    """Answers that were here before, word for word."""
+    rejected: list[Rejected]
+    ids: list[str | None]
+    """Names of the answers in the order of the request; null for those rejected."""
+    profiles: Literal["queued", "ready"]
+    profile_versions: dict[str, int] | None = None
+    """Of the people fitted before the reply."""
+
+
+class Sided(Struct, omit_defaults=True):
+    """One side of a comparison as it was given; empty for an embedding."""
+
+    id: str | None = None
+    text: str | None = None
+
+
+class Comparison(Struct):
+    """A comparison as it is kept."""
+
+    id: str
+    object: Literal["comparison"]
+    client_id: str | None
+    user: str
+    prompt: str | None
+    a: Sided
+    b: Sided
+    outcome: Outcome
+    strength: float | None
+    at: datetime | None
+    source: str | None
+    score_id: str | None
+    created_at: datetime
+
+
+class Comparisons(Struct):
+    """A page of comparisons, the oldest first."""
+
+    object: Literal["list"]
+    data: list[Comparison]
+    has_more: bool
+    next: str | None
+
+
+class ListQuery(Struct, forbid_unknown_fields=True):
+    """Whose comparisons, and which part of the list."""
+
+    user: Id | None = None
+    limit: Limit = 100
+    after: After | None = None
+
+
+class ComparisonDeleted(Struct):
+    """A comparison that is no more; its person is fitted again."""
+
+    id: str
+    object: Literal["comparison"]
+    deleted: Literal[True]
+    user: str
+
+
+async def post(call: Call) -> Reply:
+    """Take answers."""
+    query = call.query(WaitQuery)
+    body = await call.read_aside(PostComparisons)
+    users = sorted({row.user for row in body.comparisons})
+    if query.wait and len(users) > MAX_WAITED:
+        detail = f"{len(users)} people, at most {MAX_WAITED} can be fitted before the reply"
+        raise invalid("query:wait", detail)
+    state = call.state
+    sides = await _sides(call, body.comparisons)
+    taken: set[str] = set()
+
+    def work(conn: Connection) -> Reply:
+        reply, people = _write(conn, call, body.comparisons, sides)
+        taken.update(people)
+        return Reply(201, encode(reply))
+
+    reply = await once(call, work, users=users)
+    for user in taken:
+        if user not in state.people:
+            state.set_person(user, None, count=0, version=0)
+    if taken:
+        _count(call, body.comparisons, taken)
+    if not query.wait or not taken:
+        state.refits.add(taken)
+        return reply
+    versions = await state.refits.wait(sorted(taken), _PATIENCE)
+    if versions is None:
+        return reply
+    told = _decode(reply.body)
+    told.profiles, told.profile_versions = "ready", versions
+    return reply._replace(body=encode(told))
+
+
+def _decode(body: bytes) -> ComparisonsReply:
+    import msgspec
+
+    return msgspec.json.decode(body, type=ComparisonsReply)
+
+
+def _count(call: Call, rows: Sequence[NewAnswer], taken: set[str]) -> None:
+    counts = call.state.meter.comparisons
+    for row in rows:
+        if row.user in taken:
+            counts[row.outcome] = counts.get(row.outcome, 0) + 1
+
+
+@dataclass(slots=True)
+class _Pair:
+    """Both sides of an answer while they are looked up."""
+
+    a: Side
+    b: Side
+    prompt: str | None
+
+
+async def _sides(call: Call, rows: Sequence[NewAnswer]) -> list[_Pair | Problem]:
+    """What was compared, with the vectors that need no encoding, or what is wrong."""
+    found: list[_Pair | Problem] = []
+    wanted: list[tuple[int, str, Wanted]] = []
+    for place, row in enumerate(rows):
+        at = f"/comparisons/{place}"
+        try:
+            found.append(_looked_up(call, row, at, place, wanted))
+        except Problem as problem:
+            found.append(problem)
+    serving = call.state.serving
+    if wanted and serving is None:
+        raise Problem("not_ready", "No model is loaded", retry_after=30)
+    if wanted and serving is not None:
+        made = await embed(call, serving, [one for _, _, one in wanted])
+        for (place, name, _), vector in zip(wanted, made, strict=True):
+            pair = found[place]
+            if isinstance(vector, Problem):
+                found[place] = vector
+            elif isinstance(pair, _Pair):
+                setattr(pair, name, Side(None, None, vector))
+    if serving is not None:
+        await _encode_now(call, serving, found)
+    return found
+
+
+def _looked_up(
+    call: Call, row: NewAnswer, at: str, place: int, wanted: list[tuple[int, str, Wanted]]
+) -> _Pair:
+    prompt = None if row.prompt is None else _storable(row.prompt, f"{at}/prompt")
+    if row.source is not None:
+        refuse_unstorable(row.source, f"{at}/source")
+    if row.at is not None and not 1900 <= row.at.year <= 2200:
+        raise invalid(f"{at}/at", "expected a year from 1900 to 2200")
+    pair = _Pair(_NOTHING, _NOTHING, prompt)
+    for name, candidate in (("a", row.a), ("b", row.b)):
+        if isinstance(candidate, Candidate) and candidate.embedding is not None:
+            _one_of(candidate, f"{at}/{name}")
+            one = Wanted(candidate.embedding, prompt or "", f"{at}/{name}/embedding")
+            wanted.append((place, name, one))
+        else:
+            setattr(pair, name, _side(call, candidate, f"{at}/{name}"))
+    return pair
+
+
+_NOTHING = Side(None, None, None)
+
+
+def _side(call: Call, candidate: AnyCandidate, at: str) -> Side:
+    """A side that is an item or a text."""
+    state = call.state
+    if isinstance(candidate, Candidate):
+        _one_of(candidate, at)
+        if candidate.id is not None:
+            row = state.items.rows.get(candidate.id)
+            if row is not None:
+                return Side(candidate.id, None, state.items.vectors[row].copy())
+            if candidate.id not in state.items.pending:
+                no_item(state, candidate.id, f"{at}/id")
+            return Side(candidate.id, None, None)
+        said = candidate.text if candidate.text is not None else candidate.messages
+        assert said is not None, "one of the four is given"
+        candidate_text: Prompt = said
+    else:
+        candidate_text = candidate
+    if state.serving is not None and not state.serving.has_encoder:
+        raise invalid(at, "the model has no text encoder; send ids or embeddings")
+    return Side(None, _storable(candidate_text, at), None)
+
+
+def _one_of(candidate: Candidate, at: str) -> None:
+    given = (candidate.text, candidate.messages, candidate.id, candidate.embedding)
+    if sum(value is not None for value in given) != 1:
+        raise invalid(at, "expected exactly one of text, messages, id and embedding")
+
+
+def _storable(value: Prompt, pointer: str) -> str:
+    text = text_of(value, pointer)
+    refuse_unstorable(text, pointer)
+    return text
+
+
+async def _encode_now(call: Call, serving: Serving, found: list[_Pair | Problem]) -> None:
+    """Encode texts that cannot wait: beside an embedding, or where no texts are kept."""
+    keep = call.state.settings.store_text
+    for place, pair in enumerate(found):
+        if isinstance(pair, Problem):
+            continue
+        raw = any(s.item is None and s.text is None for s in (pair.a, pair.b))
+        if keep and not raw:
+            continue
+        for name in ("a", "b"):
+            side: Side = getattr(pair, name)
+            if side.text is not None:
+                vectors, _, _ = await serving.represent(pair.prompt or "", [side.text])
+                setattr(pair, name, side._replace(vector=vectors[0]))
+            elif side.item is not None and side.vector is None:
+                detail = f"/comparisons/{place}/{name}: the item has no vector yet; try again"
+                found[place] = Problem("item_pending", detail)
+
+
+def _write(
+    conn: Connection, call: Call, rows: Sequence[NewAnswer], sides: Sequence[_Pair | Problem]
+) -> tuple[ComparisonsReply, list[str]]:
+    """Keep the answers that can be kept, and say what became of each.
+
+    Raises:
+        Problem: not one answer could be taken.
+    """
+    state = call.state
+    gone = deleted_users(conn, users={row.user for row in rows})
+    refused: dict[int, Problem] = {}
+    fresh: dict[int, NewComparison] = {}
+    for place, (row, pair) in enumerate(zip(rows, sides, strict=True)):
+        if isinstance(pair, Problem):
+            refused[place] = pair
+        elif row.user in gone:
+            pointer = f"/comparisons/{place}/user"
+            detail = f"{pointer}: {row.user!r} was deleted"
+            refused[place] = Problem("user_deleted", detail, errors=[(pointer, detail)])
+        else:
+            fresh[place] = NewComparison(
+                row.user, pair.a, pair.b, row.outcome, row.id, pair.prompt, row.strength, row.at,
+                row.source, row.score_id,
+            )  # fmt: skip
+    ensure_users(conn, users=sorted({row.user for row in fresh.values()}))
+    added = add_comparisons(
+        conn, rows=list(fresh.values()), model=state.digest, store_text=state.settings.store_text
+    )
+    ids: list[str | None] = [None] * len(rows)
+    people, duplicates = set(), 0
+    for place, one in zip(fresh, added, strict=True):
+        if one.conflict:
+            pointer = f"/comparisons/{place}/id"
+            detail = f"{pointer}: {rows[place].id!r} was another comparison before"
+            refused[place] = Problem("conflict", detail, errors=[(pointer, detail)])
+            continue
+        ids[place] = one.id
+        duplicates += one.duplicate
+        people.add(rows[place].user)
+    if len(refused) == len(rows):
+        raise _none_taken([refused[place] for place in range(len(rows))])
+    rejected = [Rejected(place, _row_problem(refused[place])) for place in sorted(refused)]
+    accepted = len(rows) - len(refused) - duplicates
+    return ComparisonsReply(accepted, duplicates, rejected, ids, "queued"), sorted(people)
+
+
+def _none_taken(problems: Sequence[Problem]) -> Problem:
+    """One problem for a request of which nothing was taken: that of the first answer."""
+    errors = [error for problem in problems for error in problem.errors]
+    return Problem(problems[0].code, problems[0].detail, errors=errors)
+
+
+def _row_problem(problem: Problem) -> RowProblem:
+    errors = [FieldError(pointer, detail) for pointer, detail in problem.errors]
+    return RowProblem(problem.code, problem.kind.status, problem.detail, errors)
+
+
+async def list_all(call: Call) -> Reply:
+    """A page of comparisons."""
+    query, state = call.query(ListQuery), call.state
+    kind = f"comparisons {query.user or ''}"
+    after = state.cursors.open(kind, query.after)
+    rows, more = page_of(
+        await state.threads.read(
+            lambda conn: list_comparisons(conn, user=query.user, after=after, limit=query.limit + 1)
+        ),
+        query.limit,
+    )
+    following = state.cursors.seal(kind, rows[-1].id) if more else None
+    return ok(Comparisons("list", [_show(row) for row in rows], more, following))
+
+
+def _show(row: ComparisonRow) -> Comparison:
+    outcome: Outcome = row.outcome  # type: ignore[assignment]  # only these are written
+    return Comparison(
+        row.id, "comparison", row.client_id, row.user, row.prompt, Sided(row.a_item, row.a_text),
+        Sided(row.b_item, row.b_text), outcome, row.strength, row.at, row.source, row.score_id,
+        row.created_at,
+    )  # fmt: skip
+
+
+async def delete(call: Call) -> Reply:
+    """Remove a comparison and fit its person again."""
+    name, state = call.param("comparison"), call.state
+
+    def work(conn: Connection) -> str:
+        user = delete_comparison(conn, comparison=name)
+        if user is None:
+            raise Problem("not_found", f"There is no comparison {name!r}")
+        mark_stale(conn, user=user)
+        return user
+
+    user = await state.threads.write(work)
+    call.user = user
+    state.refits.add([user])
+    return ok(ComparisonDeleted(name, "comparison", True, user))  # noqa: FBT003 - positional record
+
+
+ROUTES = (
+    Route(
+        "POST", "/v1/comparisons", "post_comparisons", "ingest", post, "Comparisons",
+        "Take answers of one or many people.",
+        request=PostComparisons, query=WaitQuery, response=ComparisonsReply, status=201,
+        problems=(
+            "not_found", "conflict", "item_pending", "user_deleted", "too_much_text",
+            "dimension_mismatch", "not_finite", "not_ready", "encoder_unavailable", *STORE,
+        ),
+        idempotent=True,
+        example={"comparisons": [{
+            "id": "c-1", "user": "u-831", "a": {"id": "resp-19"}, "b": {"id": "resp-20"},
+            "outcome": "a",
+        }]},
+    ),
+    Route(
+        "GET", "/v1/comparisons", "list_comparisons", "users:read", list_all, "Comparisons",
+        "Comparisons of one person or of all, the oldest first.",
+        query=ListQuery, response=Comparisons, problems=STORE,
+    ),
+    Route(
+        "DELETE", "/v1/comparisons/{comparison}", "delete_comparison", "ingest", delete,
+        "Comparisons", "Remove a comparison and fit its person again.",
+        response=ComparisonDeleted, problems=("not_found", *STORE),
+    ),
+)  # fmt: skip

@@ -1,0 +1,357 @@
+"""Onboarding: placing a new person with a few questions."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from gustibus.onboarding import QUESTIONS, Step, explain
+from gustibus.onboarding.explain import Direction as Known
+from gustibus.onboarding.explain import Explanation
+from gustibus.onboarding.turns import Answer, Question
+from gustibus.service.call import Call, Reply, encode, ok
+from gustibus.service.candidates import model_of
+from gustibus.service.ids import Id
+from gustibus.service.interviews import (
+    Interview,
+    answer,
+    begin,
+    finish,
+    informed,
+    pool_of,
+    posterior_of,
+    read_interview,
+    step_of,
+)
+from gustibus.service.once import once
+from gustibus.service.problems import invalid
+from gustibus.service.routes.scoring import ModelName
+from gustibus.service.routing import STORE, Route
+from gustibus.service.serving import Serving
+from gustibus.service.state import State, refuse_deleted
+from gustibus.store import Connection, SessionRow, ensure_users
+
+MAX_QUESTIONS = 100
+
+Count = Annotated[int, Meta(ge=0, le=MAX_QUESTIONS)]
+
+
+class CreateSession(Struct, forbid_unknown_fields=True):
+    """Whom to ask, and how much."""
+
+    user: Id
+    model: ModelName = "default"
+    min_questions: Count = 2
+    max_questions: Annotated[int, Meta(ge=1, le=MAX_QUESTIONS)] = 12
+    pool: Literal["default"] = "default"
+    strategy: Annotated[str, Meta(max_length=64, examples=["d_opt"])] = "d_opt"
+    seed: Annotated[int, Meta(ge=0, le=(1 << 31) - 1)] | None = None
+    """Of the session's draws; another one for every session where it is left out."""
+
+
+class Side(Struct):
+    """One side of a question."""
+
+    text: str
+
+
+class Asked(Struct):
+    """A pair as it is shown."""
+
+    id: str
+    """Of the pair."""
+    seq: int
+    """Number in the session; answers are put under it."""
+    prompt: str
+    left: Side
+    right: Side
+    reason: Literal["info", "random", "repeat"]
+
+
+class ProgressShown(Struct):
+    """Where a session stands."""
+
+    answered: int
+    expected_remaining: int
+    max: int
+    confidence: float
+    """Expected accuracy on pairs not asked, 0.5 to 1."""
+
+
+class SessionReply(Struct, omit_defaults=True):
+    """A session with the question that waits for an answer, if it is open."""
+
+    id: str
+    object: Literal["onboarding.session"]
+    user: str
+    model: str
+    state: Literal["open", "finished"]
+    stop: str | None
+    question: Asked | None
+    progress: ProgressShown
+    created_at: datetime
+    expires_at: datetime
+    profile_version: int | None = None
+    """Of the profile that came out of it."""
+    token: str | None = None
+    """Lets a page run this session and nothing else; told once."""
+    token_expires_at: int | None = None
+    """Seconds since the epoch."""
+    after: dict[str, Asked | None] | None = None
+    """What would be asked after each answer, as `prefetch` wants it."""
+
+
+class NextQuery(Struct, forbid_unknown_fields=True):
+    """`prefetch=2` adds what would be asked after either side."""
+
+    prefetch: Annotated[int, Meta(ge=0, le=2)] = 0
+
+
+class PutAnswer(Struct, forbid_unknown_fields=True):
+    """What the person said."""
+
+    answer: Literal["left", "right", "tie", "both_bad", "skip"]
+    ms: Annotated[int, Meta(ge=0, le=86_400_000)] | None = None
+    """Milliseconds that it took."""
+    id: Annotated[str, Meta(max_length=400)] | None = None
+    """Of the pair that was shown; another one than was asked is refused."""
+
+
+class ExampleShown(Struct):
+    """A pair that a direction decides, the side that this person would take first."""
+
+    prompt: str
+    preferred: str
+    other: str
+    p: float
+    population_p: float
+
+
+class DirectionShown(Struct):
+    """How the person differs from the population along one coordinate."""
+
+    index: int
+    words: str
+    mean: float
+    stderr: float
+    population_mean: float
+    population_sd: float
+    certainty: float
+    beyond: float
+    examples: list[ExampleShown]
+
+
+class Result(Struct):
+    """What was learned, in words and numbers."""
+
+    id: str
+    object: Literal["onboarding.result"]
+    user: str
+    model: str
+    state: Literal["open", "finished"]
+    words: str
+    answers: int
+    effective_answers: float
+    information: float
+    """Nats."""
+    confidence: float
+    repeated: int
+    consistent: int
+    careless: float
+    directions: list[DirectionShown]
+
+
+async def create(call: Call) -> Reply:
+    """Begin a session; the reply holds its first question."""
+    body, state = call.read(CreateSession), call.state
+    call.user = body.user
+    serving = model_of(state, body.model)
+    if body.strategy not in QUESTIONS:
+        detail = f"expected one of {sorted(QUESTIONS)}, got {body.strategy!r}"
+        raise invalid("/strategy", detail)
+    if body.min_questions > body.max_questions:
+        raise invalid("/min_questions", f"more than max_questions, {body.max_questions}")
+    pool_of(serving)
+    settings: dict[str, Any] = {
+        "seed": secrets.randbits(31) if body.seed is None else body.seed,
+        "strategy": body.strategy,
+        "min_questions": body.min_questions,
+        "max_questions": body.max_questions,
+    }
+    step, write = await begin(state, serving, user=body.user, settings=settings)
+
+    def work(conn: Connection) -> Reply:
+        refuse_deleted(conn, body.user)
+        ensure_users(conn, users=[body.user])
+        row = write(conn)
+        token = state.sessions.issue(row.id)
+        shown = _show(state, serving, row, step.question, step)
+        shown.token, shown.token_expires_at = token
+        return Reply(201, encode(shown))
+
+    reply = await once(call, work, users=[body.user])
+    if body.user not in state.people:
+        state.set_person(body.user, None, count=0, version=0)
+    _count(state, "created")
+    return reply
+
+
+def _count(state: State, what: str) -> None:
+    counts = state.meter.onboarding
+    counts[what] = counts.get(what, 0) + 1
+
+
+def _show(
+    state: State, serving: Serving, row: SessionRow, question: Question | None, step: Step
+) -> SessionReply:
+    progress = step.progress
+    closed = row.state != "open"
+    person = state.people.find(row.user) if closed else None
+    return SessionReply(
+        id=row.id, object="onboarding.session", user=row.user, model=serving.label,
+        state="finished" if closed else "open", stop=row.stop,
+        question=None if question is None else _asked(serving, question),
+        progress=ProgressShown(
+            progress.answered, 0 if closed else progress.expected_remaining, progress.max,
+            progress.confidence,
+        ),
+        created_at=row.created_at, expires_at=row.expires_at,
+        profile_version=None if person is None else person.version,
+    )  # fmt: skip
+
+
+def _asked(serving: Serving, question: Question) -> Asked:
+    pool, row = pool_of(serving), question.row
+    left, right = pool.texts_a[row], pool.texts_b[row]
+    if question.swapped:
+        left, right = right, left
+    return Asked(
+        pool.ids[row], question.seq, pool.prompts[row], Side(left), Side(right), question.reason
+    )
+
+
+async def show_next(call: Call) -> Reply:
+    """The question that waits."""
+    query, state = call.query(NextQuery), call.state
+    serving, now = await _read(call)
+    step = await step_of(state, serving, now)
+    shown = _show(state, serving, now.row, now.waiting, step)
+    if query.prefetch and now.waiting is not None:
+        sides: tuple[Answer, ...] = ("left", "right")
+        after: dict[str, Asked | None] = {}
+        for side in sides[: query.prefetch]:
+            question = await _after(state, serving, now, side)
+            after[side] = None if question is None else _asked(serving, question)
+        shown.after = after
+    return ok(shown)
+
+
+async def _after(state: State, serving: Serving, now: Interview, side: Answer) -> Question | None:
+    """What would be asked after an answer."""
+    from dataclasses import replace
+
+    assert now.waiting is not None, "only an open session looks ahead"
+    told = replace(now, session=now.session.answered(now.waiting, side))
+    return (await step_of(state, serving, told)).question
+
+
+async def _read(call: Call) -> tuple[Serving, Interview]:
+    serving, session = model_of(call.state, "default"), call.param("session")
+    now = await call.state.threads.read(lambda conn: read_interview(conn, session, serving.digest))
+    call.user = now.row.user
+    return serving, now
+
+
+async def put_answer(call: Call) -> Reply:
+    """Take an answer; the reply holds the next question, or says why there is none."""
+    body, state = call.read(PutAnswer), call.state
+    session, number = call.param("session"), call.params["question"]
+    if not (number.isascii() and number.isdigit() and len(number) < 6):
+        raise invalid("path:question", "expected the number of a question")
+    serving = model_of(state, "default")
+    now, step = await answer(
+        state, serving, session, seq=int(number), said=body.answer, ms=body.ms, pair=body.id
+    )
+    call.user = now.row.user
+    _count(state, "answered" if now.row.state == "open" else f"ended_{now.row.stop}")
+    return ok(_show(state, serving, now.row, now.waiting, step))
+
+
+async def end(call: Call) -> Reply:
+    """Close a session and fit the person."""
+    state, session = call.state, call.param("session")
+    serving = model_of(state, "default")
+    now, step = await finish(state, serving, session)
+    call.user = now.row.user
+    _count(state, "finished")
+    return ok(_show(state, serving, now.row, None, step))
+
+
+async def result(call: Call) -> Reply:
+    """What a session has taught."""
+    state = call.state
+    serving, now = await _read(call)
+    pool, model = pool_of(serving), informed(call.state, serving, now.row.user)
+    found = await state.threads.compute(
+        lambda: explain(model, posterior_of(model, pool, now), pool, turns=now.session.turns)
+    )
+    return ok(_result(serving, now.row, found))
+
+
+def _result(serving: Serving, row: SessionRow, found: Explanation) -> Result:
+    return Result(
+        id=row.id, object="onboarding.result", user=row.user, model=serving.label,
+        state="open" if row.state == "open" else "finished", words=found.words,
+        answers=found.answers, effective_answers=found.effective_answers,
+        information=found.information, confidence=found.confidence, repeated=found.repeated,
+        consistent=found.consistent, careless=found.careless,
+        directions=[_direction(one) for one in found.directions],
+    )  # fmt: skip
+
+
+def _direction(one: Known) -> DirectionShown:
+    examples = [
+        ExampleShown(e.prompt, e.preferred, e.other, e.p, e.population_p) for e in one.examples
+    ]
+    return DirectionShown(
+        one.index, one.words, one.mean, one.stderr, one.population_mean, one.population_sd,
+        one.certainty, one.beyond, examples,
+    )  # fmt: skip
+
+
+_SESSIONS = "/v1/onboarding/sessions"
+_ONE = _SESSIONS + "/{session}"
+_PROBLEMS = ("not_found", "conflict", "session_expired", "not_ready", *STORE)
+
+ROUTES = (
+    Route(
+        "POST", _SESSIONS, "create_session", "onboard", create, "Onboarding",
+        "Begin a session; the reply holds its first question.",
+        request=CreateSession, response=SessionReply, status=201,
+        problems=("user_deleted", *_PROBLEMS), idempotent=True, example={"user": "u-831"},
+    ),
+    Route(
+        "GET", _ONE + "/next", "next_question", "onboard", show_next, "Onboarding",
+        "The question that waits for an answer.",
+        query=NextQuery, response=SessionReply, problems=_PROBLEMS, session=True,
+    ),
+    Route(
+        "PUT", _ONE + "/answers/{question}", "put_answer", "onboard", put_answer, "Onboarding",
+        "Take an answer; the reply holds the next question.",
+        request=PutAnswer, response=SessionReply, problems=_PROBLEMS, session=True,
+        example={"answer": "left", "ms": 5321},
+    ),
+    Route(
+        "POST", _ONE + ":finish", "finish_session", "onboard", end, "Onboarding",
+        "Close a session and fit the person.",
+        response=SessionReply, problems=_PROBLEMS, session=True,
+    ),
+    Route(
+        "GET", _ONE + "/result", "session_result", "onboard", result, "Onboarding",
+        "What was learned, in words and numbers.",
+        response=Result, problems=_PROBLEMS, session=True,
+    ),
+)  # fmt: skip

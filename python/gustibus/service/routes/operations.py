@@ -1,0 +1,224 @@
+"""Health, version, limits, models, metrics, and the document of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from gustibus import __version__
+from gustibus.service import candidates as limits
+from gustibus.service.call import Call, Reply, encode, ok
+from gustibus.service.decoding import MAX_RATIO
+from gustibus.service.gate import MAX_HEADERS, MAX_URL
+from gustibus.service.metrics import CONTENT_TYPE, exposition, registry_of
+from gustibus.service.problems import Problem
+from gustibus.service.routing import ANY, OPEN, Route
+from gustibus.service.serving import Serving
+
+API_VERSION = "1"
+
+
+class Live(Struct):
+    """The event loop answers."""
+
+    status: Literal["ok"]
+
+
+async def livez(call: Call) -> Reply:
+    """Whether the event loop answers; touches nothing else."""
+    del call
+    return ok(Live("ok"))
+
+
+class ReadyQuery(Struct, forbid_unknown_fields=True):
+    """`verbose=1` needs a key with scope `admin`."""
+
+    verbose: bool = False
+
+
+class Ready(Struct, omit_defaults=True):
+    """The service takes requests; details are for `admin`."""
+
+    status: Literal["ok"]
+    details: dict[str, Any] | None = None
+
+
+async def readyz(call: Call) -> Reply:
+    """Whether requests should be sent here."""
+    query = call.query(ReadyQuery)
+    state = call.state
+    if not state.ready or state.draining:
+        raise Problem("not_ready", "The service is starting or stopping")
+    if not await state.store_answers():
+        raise Problem("not_ready", "The store does not answer")
+    if not query.verbose:
+        return ok(Ready("ok"))
+    call.need("admin")
+    details = {
+        "model": None if state.serving is None else state.serving.label,
+        "people": len(state.people),
+        "items": len(state.items),
+        "keys": len(state.keys),
+        "refits_waiting": state.refits.waiting,
+        "sequence": state.sequence,
+    }
+    return ok(Ready("ok", details))
+
+
+class Version(Struct):
+    """What runs here."""
+
+    version: str
+    api: str
+    model: str | None
+
+
+async def version(call: Call) -> Reply:
+    """Build, version of the API, and the model in service."""
+    serving = call.state.serving
+    return ok(Version(__version__, API_VERSION, None if serving is None else serving.label))
+
+
+class Model(Struct):
+    """A model in the shape of OpenAI's list, with what scoring needs to know."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: Literal["gustibus"]
+    digest: str
+    family: str
+    embedding_dim: int
+    representation_dim: int
+    user_dim: int
+    min_comparisons: int
+    encoder: str | None
+    questions: int
+
+
+class Models(Struct):
+    """What is served."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+async def models(call: Call) -> Reply:
+    """What is served."""
+    serving = call.state.serving
+    return ok(Models("list", [] if serving is None else [_describe(serving)]))
+
+
+def _describe(serving: Serving) -> Model:
+    card, model, pool = serving.artifact.card, serving.model, serving.artifact.pool
+    encoder = card.get("encoder")
+    return Model(
+        id=serving.label, object="model", created=_created(card), owned_by="gustibus",
+        digest=serving.digest, family=model.family, embedding_dim=model.item_dim,
+        representation_dim=model.representation_dim, user_dim=model.user_dim,
+        min_comparisons=serving.min_comparisons, encoder=encoder["name"] if encoder else None,
+        questions=0 if pool is None else len(pool),
+    )  # fmt: skip
+
+
+def _created(card: Mapping[str, Any]) -> int:
+    """Seconds since the epoch; 0 where the card does not say."""
+    try:
+        return int(datetime.fromisoformat(str(card.get("created", ""))).timestamp())
+    except ValueError:
+        return 0
+
+
+class Limits(Struct):
+    """What a request may be."""
+
+    scoring_body_bytes: int
+    binary_body_bytes: int
+    other_body_bytes: int
+    header_bytes: int
+    url_bytes: int
+    compression_ratio: int
+    texts: int
+    base64_embeddings: int
+    float_arrays: int
+    ids: int
+    binary_rows: int
+    text_bytes: int
+    comparisons: int
+    refits_while_waiting: int
+    units_per_second: float
+    burst_units: float
+
+
+async def show_limits(call: Call) -> Reply:
+    """What a request may be."""
+    settings = call.state.settings
+    return ok(Limits(
+        scoring_body_bytes=settings.scoring_body,
+        binary_body_bytes=settings.binary_body,
+        other_body_bytes=settings.other_body,
+        header_bytes=MAX_HEADERS,
+        url_bytes=MAX_URL,
+        compression_ratio=MAX_RATIO,
+        texts=limits.MAX_TEXTS,
+        base64_embeddings=limits.MAX_BASE64,
+        float_arrays=limits.MAX_ARRAYS,
+        ids=limits.MAX_IDS,
+        binary_rows=limits.MAX_ROWS,
+        text_bytes=limits.MAX_TEXT,
+        comparisons=1000,
+        refits_while_waiting=50,
+        units_per_second=settings.rate,
+        burst_units=settings.burst,
+    ))  # fmt: skip
+
+
+async def metrics(call: Call) -> Reply:
+    """Counters of this process as Prometheus text."""
+    if call.state.settings.metrics_port:
+        raise Problem("not_found", "Metrics have a listener of their own here")
+    return Reply(200, exposition(registry_of(call.state)), CONTENT_TYPE)
+
+
+async def openapi(call: Call) -> Reply:
+    """The document of this API."""
+    from gustibus.service.openapi import document
+
+    del call
+    return Reply(200, encode(document()))
+
+
+ROUTES = (
+    Route(
+        "GET", "/livez", "livez", OPEN, livez, "Operations", "Whether the process answers.",
+        response=Live,
+    ),
+    Route(
+        "GET", "/readyz", "readyz", OPEN, readyz, "Operations",
+        "Whether requests should be sent here.",
+        query=ReadyQuery, response=Ready, problems=("not_ready", "forbidden", "unauthenticated"),
+    ),
+    Route(
+        "GET", "/v1/version", "version", ANY, version, "Operations", "What runs here.",
+        response=Version,
+    ),
+    Route(
+        "GET", "/v1/models", "list_models", "models:read", models, "Operations",
+        "What is served.", response=Models,
+    ),
+    Route(
+        "GET", "/v1/limits", "limits", ANY, show_limits, "Operations", "What a request may be.",
+        response=Limits,
+    ),
+    Route(
+        "GET", "/metrics", "metrics", "admin", metrics, "Operations",
+        "Counters as Prometheus text.", response="text/plain", problems=("not_found",),
+    ),
+    Route(
+        "GET", "/openapi.json", "openapi", ANY, openapi, "Operations",
+        "The document of this API.", response=dict[str, Any],
+    ),
+)  # fmt: skip

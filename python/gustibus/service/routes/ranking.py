@@ -1,0 +1,366 @@
+"""`POST /v1/rank/aggregate`, `/committee` and `/rerank`: what groups decide, with certificates.
+
+Thin wrappers of `gustibus.social`. Ballots come with the request, or are the scores of known people for
+candidates. Work runs in a thread of its own, with the interpreter lock released, up to a time limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from msgspec import Meta, Struct, field
+
+from gustibus.service.call import Call, Reply, ok
+from gustibus.service.candidates import AnyCandidate, Prompt
+from gustibus.service.ids import Id
+from gustibus.service.people import OnUnknown
+from gustibus.service.problems import invalid
+from gustibus.service.routes.scoring import PROBLEMS, ModelName
+from gustibus.service.routing import Route
+from gustibus.service.voters import (
+    MAX_CHOICES,
+    Choice,
+    Name,
+    Voters,
+    ballots_of,
+    decided,
+    scores_of,
+)
+from gustibus.social import (
+    ApprovalProfile,
+    Committee,
+    Decision,
+    Profile,
+    UtilityProfile,
+    check_committee,
+    committee,
+    committee_rules,
+    decide,
+    fair_metrics,
+    fair_rerank,
+    price_of_fairness,
+    rules,
+)
+from gustibus.types import F64
+
+Amount = Annotated[float, Meta(ge=0, le=100_000)]
+OptionValue = bool | float | str | list[float | str]
+
+
+class AggregateRequest(Voters, kw_only=True):
+    """One order for all."""
+
+    method: Annotated[str, Meta(max_length=64)] = "schulze"
+    unranked: Literal["last", "ignore", "average"] = "last"
+    options: dict[str, OptionValue] = field(default_factory=dict)
+    """Options of the rule, as `gustibus.social.rules()` lists them."""
+
+
+class Certificate(Struct, omit_defaults=True):
+    """What is known of the quality of a result."""
+
+    optimal: bool | None = None
+    """Whether it is proven to be best; left out for rules that optimise nothing."""
+    value: float | None = None
+    bound: float | None = None
+    """No result is better than this."""
+    gap: float | None = None
+    properties: list[str] = []
+    """Laws of the rule that hold for every profile."""
+
+
+class AggregateResult(Struct):
+    """A weak order: `ranking` in buckets of ties, `order` with ties broken."""
+
+    winners: list[Choice]
+    ranking: list[list[Choice]]
+    order: list[Choice]
+    scores: dict[str, float] | None
+
+
+class AggregateReply(Struct):
+    """The order, and what is known of it."""
+
+    result: AggregateResult
+    certificate: Certificate
+    method: str
+    source: str
+    transform: str | None
+    unknown_users: list[str]
+
+
+class CommitteeRequest(Voters, kw_only=True):
+    """`k` members, within bounds on groups."""
+
+    k: Annotated[int, Meta(ge=0, le=MAX_CHOICES)]
+    rule: Annotated[str, Meta(max_length=64)] | None = None
+    """`pav` on approvals, `cc` on rankings and utilities unless given."""
+    groups: dict[Name, list[Choice]] | None = None
+    """Members of each group, by name or by place."""
+    lower: dict[Name, Amount] = field(default_factory=dict)
+    upper: dict[Name, Amount] = field(default_factory=dict)
+    policies: Annotated[list[Literal["proportional", "equal"]], Meta(max_length=2)] = field(
+        default_factory=list
+    )
+    method: Literal["auto", "exact", "greedy", "swap"] = "auto"
+    audit: Annotated[list[Literal["jr", "pjr", "ejr", "ejr+", "priceable"]], Meta(max_length=5)] = (
+        field(default_factory=list)
+    )
+    """Axioms to check, for approvals."""
+
+
+class CommitteeStep(Struct):
+    """One decision of the rule: who, and what it added or cost."""
+
+    member: Choice
+    gain: float
+
+
+class CommitteeResult(Struct):
+    """Members in the order of the ballots' names or of the candidates."""
+
+    members: list[Choice]
+    steps: list[CommitteeStep]
+
+
+class Audit(Struct, omit_defaults=True):
+    """An axiom; where it fails, voters who deserve seats and the names that they agree on."""
+
+    holds: bool | None
+    voters: list[int] = []
+    members: list[Choice] = []
+    seats: int = 0
+
+
+class CommitteeReply(Struct):
+    """The committee, and what is known of it."""
+
+    result: CommitteeResult
+    certificate: Certificate
+    audit: dict[str, Audit]
+    price_of_fairness: float | None
+    """Share of the value that the bounds cost; none without bounds."""
+    rule: str
+    method: str
+    source: str
+    transform: str | None
+    unknown_users: list[str]
+
+
+class FairRerankRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Scored items, or candidates for one person, in an order that is fair to groups."""
+
+    groups: Annotated[list[Name], Meta(min_length=1)]
+    """The group of each item."""
+    scores: Annotated[list[float], Meta(min_length=1)] | None = None
+    candidates: Annotated[list[AnyCandidate], Meta(min_length=1, max_length=4096)] | None = None
+    user: Id | None = None
+    prompt: Prompt | None = None
+    model: ModelName = "default"
+    on_unknown_user: OnUnknown = "population"
+    k: Annotated[int, Meta(ge=1)] | None = None
+    method: Annotated[str, Meta(max_length=32)] = "det_const_sort"
+    shares: dict[Name, Annotated[float, Meta(ge=0, le=1)]] | None = None
+    protected: list[Name] | None = None
+    alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.1
+    seed: Annotated[int, Meta(ge=0)] = 0
+
+
+class FairOrder(Struct):
+    """Places of the items, best first."""
+
+    order: list[int]
+
+
+class FairFigures(Struct):
+    """Measures of the order."""
+
+    ndkl: float
+    exposure_ratio: float
+    infeasible_index: int
+
+
+class FairCertificate(Struct):
+    """What every prefix holds."""
+
+    minimum: dict[str, list[int]]
+    """Promised number of items of each group in every prefix; none for methods that promise none."""
+    alpha: float | None
+    failure: float | None
+    """Probability that a ranking drawn by fair coins would have failed the test of `fa_ir`."""
+
+
+class FairRerankReply(Struct):
+    """The order, its measures before and after."""
+
+    result: FairOrder
+    certificate: FairCertificate
+    before: FairFigures
+    after: FairFigures
+    method: str
+    seed: int
+
+
+async def aggregate(call: Call) -> Reply:
+    """One order for all."""
+    body = await call.read_aside(AggregateRequest)
+    ballots, unknown = await ballots_of(call, body, ("rankings", "utilities", "users"))
+    transform = None
+
+    def work() -> Decision:
+        nonlocal transform
+        profile = ballots()
+        if isinstance(profile, UtilityProfile):
+            transform = profile.transform
+            profile = Profile.from_scores(
+                profile.values, weights=profile.weights, labels=profile.labels
+            )
+        assert isinstance(profile, Profile), "approvals are refused above"
+        return decide(profile, body.method, options=body.options, time_limit=body.time_limit)
+
+    found = await decided(call, work)
+    row = rules()[found.rule]
+    result = AggregateResult(
+        _choices(found.winners), [_choices(bucket) for bucket in found.ranking],
+        _choices(found.order),
+        None if found.scores is None
+        else {str(n): float(s) for n, s in zip(found.labels, found.scores, strict=True)},
+    )  # fmt: skip
+    certificate = Certificate(
+        found.optimal, found.value, found.lower_bound, found.gap, list(row.laws)
+    )
+    return ok(AggregateReply(result, certificate, found.rule, row.source, transform, unknown))
+
+
+async def choose_committee(call: Call) -> Reply:
+    """`k` members, within bounds."""
+    body = await call.read_aside(CommitteeRequest)
+    ballots, unknown = await ballots_of(call, body, ("rankings", "approvals", "utilities", "users"))
+    rule = body.rule or ("pav" if body.approvals is not None else "cc")
+    bounds = {
+        "groups": body.groups, "lower": _whole_or_share(body.lower),
+        "upper": _whole_or_share(body.upper), "bounds": body.policies or None,
+    }  # fmt: skip
+    if body.groups is None and (body.lower or body.upper or body.policies):
+        raise invalid("/groups", "bounds need the groups that they are about")
+    given = bounds if body.groups is not None else {}
+
+    def work() -> tuple[Committee, Sequence[Any], dict[str, Audit], float | None]:
+        profile = ballots()
+        options: dict[str, Any] = {
+            "rule": rule, "method": body.method, "time_limit": body.time_limit, **given,
+        }  # fmt: skip
+        found = committee(profile, body.k, **options)
+        price = None
+        if given and found.value:
+            price = price_of_fairness(profile, body.k, **options)
+        audit: dict[str, Audit] = {}
+        if body.audit:
+            if not isinstance(profile, ApprovalProfile):
+                raise invalid("/audit", "axioms are checked on approvals")
+            for name, check in check_committee(
+                profile, found.members, axioms=body.audit, time_limit=body.time_limit
+            ).items():
+                members: list[Choice] = [_choice(profile.labels[i]) for i in check.items]
+                audit[name] = Audit(check.holds, list(check.voters), members, check.seats)
+        return found, profile.labels, audit, price
+
+    found, names, audit, price = await decided(call, work)
+    kind = (
+        "approvals"
+        if body.approvals is not None
+        else ("rankings" if body.rankings is not None else "utilities")
+    )
+    row = next(r for r in committee_rules() if r.name == found.rule and r.ballots == kind)
+    result = CommitteeResult(
+        [_choice(label) for label in found.labels],
+        [CommitteeStep(_choice(names[step.item]), float(step.gain)) for step in found.steps],
+    )
+    certificate = Certificate(
+        found.optimal if found.value is not None else None, found.value, found.upper_bound,
+        found.gap, list(row.laws),
+    )  # fmt: skip
+    return ok(CommitteeReply(
+        result, certificate, audit, price, found.rule, found.method, row.source, found.transform,
+        unknown,
+    ))  # fmt: skip
+
+
+async def fair_order(call: Call) -> Reply:
+    """An order that is fair to groups."""
+    body = await call.read_aside(FairRerankRequest)
+    if (body.scores is None) == (body.candidates is None):
+        raise invalid("/scores", "expected exactly one of scores and candidates")
+    if body.scores is not None:
+        scores: F64 = np.asarray(body.scores, np.float64)
+        call.units += len(scores)
+    else:
+        scores = (await scores_of(call, body, body.candidates or [], [body.user]))[0][0]
+
+    def work() -> FairRerankReply:
+        found = fair_rerank(
+            scores, body.groups, body.k, method=body.method, shares=body.shares,
+            protected=body.protected, alpha=body.alpha, seed=body.seed,
+        )  # fmt: skip
+        plain = np.argsort(-scores, kind="stable")[: len(found.order)]
+        minimum = {
+            str(name): found.lower[:, column].tolist()
+            for column, name in enumerate(found.groups)
+            if len(found.lower)
+        }
+        return FairRerankReply(
+            FairOrder(found.order.tolist()),
+            FairCertificate(minimum, found.alpha, found.failure),
+            _figures(plain, body), _figures(found.order, body), found.method, body.seed,
+        )  # fmt: skip
+
+    return ok(await decided(call, work))
+
+
+def _figures(order: Any, body: FairRerankRequest) -> FairFigures:
+    found = fair_metrics(order, body.groups, shares=body.shares)
+    return FairFigures(float(found.ndkl), float(found.exposure_ratio), int(found.infeasible_index))
+
+
+def _choices(labels: Sequence[Any]) -> list[Choice]:
+    return [_choice(label) for label in labels]
+
+
+def _choice(label: Any) -> Choice:
+    return label if isinstance(label, str) else int(label)
+
+
+def _whole_or_share(limits: dict[str, float]) -> dict[str, float | int] | None:
+    """JSON has one kind of number: 1 and above are members, below 1 a share of the committee."""
+    if not limits:
+        return None
+    return {n: v if 0 < v < 1 or not float(v).is_integer() else int(v) for n, v in limits.items()}
+
+
+_PROBLEMS = (*PROBLEMS, "infeasible", "queue_full")
+_TAG = "Groups"
+ROUTES = (
+    Route(
+        "POST", "/v1/rank/aggregate", "aggregate", "rank", aggregate, _TAG,
+        "One order for all, by any voting rule.",
+        request=AggregateRequest, response=AggregateReply, problems=_PROBLEMS, body="scoring",
+        strict=False,
+        example={"rankings": [["a", "b", "c"], ["b", ["a", "c"]]], "method": "schulze"},
+    ),
+    Route(
+        "POST", "/v1/rank/committee", "choose_committee", "rank", choose_committee, _TAG,
+        "A committee within bounds on groups, with a certificate.",
+        request=CommitteeRequest, response=CommitteeReply, problems=_PROBLEMS, body="scoring",
+        strict=False,
+        example={"approvals": [["a", "b"], ["b", "c"], ["d"]], "k": 2, "audit": ["jr"]},
+    ),
+    Route(
+        "POST", "/v1/rank/rerank", "fair_rerank", "rank", fair_order, _TAG,
+        "Scored items in an order that is fair to groups.",
+        request=FairRerankRequest, response=FairRerankReply, problems=_PROBLEMS, body="scoring",
+        strict=False,
+        example={"scores": [3, 2, 1, 0], "groups": ["x", "x", "y", "y"], "k": 2},
+    ),
+)  # fmt: skip

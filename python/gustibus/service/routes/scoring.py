@@ -1,0 +1,395 @@
+"""`POST /v1/score`, `/v1/compare` and `/v1/best-of-n`: numbers for one person."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+
+from gustibus.scoring import best_of_n, normalize, rank, stderr
+from gustibus.scoring import compare as compare_two
+from gustibus.service.call import Call, Reply, encode, ok
+from gustibus.service.candidates import (
+    DTYPES,
+    MAX_IDS,
+    MAX_ROWS,
+    AnyCandidate,
+    Dtype,
+    Prompt,
+    Represented,
+    from_features,
+    model_of,
+    represent,
+)
+from gustibus.service.gate import OCTETS
+from gustibus.service.ids import Id, PlainId, ulid
+from gustibus.service.people import OnUnknown, UserState, find_person, person_state, spread_of
+from gustibus.service.problems import invalid
+from gustibus.service.routing import Route
+from gustibus.service.serving import Serving
+from gustibus.service.tables import Person
+from gustibus.types import F32, F64
+
+ModelName = Annotated[str, Meta(max_length=200, examples=["default"])]
+Normalize = Literal["none", "user", "population"]
+
+_THREAD_FROM = 1 << 17  # draws times candidates; below it a hop costs more than the work
+_DRAWS = 256
+
+
+class ScoreRequest(Struct, forbid_unknown_fields=True):
+    """Candidates to score for one person; without a person, for the population."""
+
+    candidates: Annotated[list[AnyCandidate], Meta(min_length=1, max_length=MAX_IDS)]
+    model: ModelName = "default"
+    user: PlainId | None = None
+    on_unknown_user: OnUnknown = "population"
+    prompt: Prompt | None = None
+    normalize: Normalize = "none"
+    return_: Annotated[list[Literal["stderr", "basis"]], Meta(max_length=2)] = msgspec.field(
+        name="return", default_factory=list
+    )
+
+
+class BinaryQuery(Struct, forbid_unknown_fields=True):
+    """Query of the binary form; without a binary body it must be empty."""
+
+    model: ModelName = "default"
+    user: Id | None = None
+    dtype: Dtype = "f32"
+    dim: Annotated[int, Meta(ge=1, le=8192)] | None = None
+    on_unknown_user: OnUnknown = "population"
+    normalize: Normalize = "none"
+
+
+class UserInfo(Struct):
+    """Whose scores these are, and how well that person is known."""
+
+    id: str | None
+    state: UserState
+    comparisons: int
+    profile_version: int
+
+
+class Score(Struct, omit_defaults=True):
+    """One candidate's reward in log-odds."""
+
+    index: int
+    object: Literal["score"]
+    score: float
+    stderr: float | None = None
+    basis: list[float] | None = None
+
+
+class Usage(Struct):
+    """What the request took."""
+
+    candidates: int
+    encoded_tokens: int
+    cached: int
+    units: int
+
+
+class ScoreReply(Struct):
+    """Scores in the order of the candidates, and the order from best to worst.
+
+    `cyclic_share` is the part of the person's preferences among the candidates, from 0 to 1, that
+    no order can express; where it is large, compare pairs instead of trusting the order.
+    """
+
+    id: str
+    object: Literal["list"]
+    created: int
+    model: str
+    user: UserInfo
+    data: list[Score]
+    ranking: list[int]
+    cyclic_share: float
+    usage: Usage
+
+
+class _ById(Struct, forbid_unknown_fields=True):
+    id: str
+
+
+class _ScoreIds(Struct, forbid_unknown_fields=True):
+    """The commonest request in the form that decodes fastest; anything else takes the full type."""
+
+    candidates: Annotated[list[_ById], Meta(min_length=1, max_length=MAX_IDS)]
+    model: str = "default"
+    user: str | None = None
+    on_unknown_user: OnUnknown = "population"
+    normalize: Normalize = "none"
+
+
+_decode_ids = msgspec.json.Decoder(_ScoreIds).decode
+
+
+async def score(call: Call) -> Reply:
+    """Scores of candidates for one person."""
+    if call.content_type == OCTETS:
+        return await _score_binary(call)
+    if call.query_string:
+        raise invalid("query:", "parameters belong to the binary form only")
+    fast = _known_ids(call)
+    if fast is not None:
+        return fast
+    body = call.read(ScoreRequest)
+    serving = model_of(call.state, body.model)
+    person = await find_person(call, body.user, body.on_unknown_user)
+    made = await represent(call, serving, body.prompt, body.candidates)
+    return await _scored(call, serving, body.user, person, made, body.normalize, body.return_)
+
+
+def _known_ids(call: Call) -> Reply | None:
+    """The reply when every candidate is the id of an item in memory, None for any other request."""
+    state = call.state
+    serving = state.serving
+    try:
+        body = _decode_ids(call.body)
+        rows = state.items.rows
+        where = [rows[candidate.id] for candidate in body.candidates]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+        return None
+    if serving is None or not (body.model == "default" or serving.answers_to(body.model)):
+        return None
+    person = state.people.population if body.user is None else state.people.find(body.user)
+    if person is None or body.normalize != "none":
+        return None
+    vectors = state.items.vectors[where]
+    value = serving.model.utility(person.mean, vectors)
+    count = len(where)
+    state.meter.candidates["id"] += count
+    return _reply(call, serving, body.user, person, vectors, value, count)
+
+
+async def _score_binary(call: Call) -> Reply:
+    query = call.query(BinaryQuery)
+    call.need("score:raw")
+    serving = model_of(call.state, query.model)
+    dim = serving.model.item_dim
+    if query.dim is not None and query.dim != dim:
+        detail = f"dimension {query.dim}, the model expects {dim}"
+        raise invalid("query:dim", detail, code="dimension_mismatch")
+    kind = DTYPES[query.dtype]
+    count, rest = divmod(len(call.body), dim * kind.itemsize)
+    if rest or not count:
+        detail = f"{len(call.body)} bytes are no whole number of {dim} x {query.dtype}"
+        raise invalid("", detail, code="dimension_mismatch")
+    if count > MAX_ROWS:
+        raise invalid(
+            "", f"{count} rows, at most {MAX_ROWS} are allowed", code="too_many_candidates"
+        )
+    features = np.frombuffer(call.body, kind).reshape(count, dim)
+    person = await find_person(call, query.user, query.on_unknown_user)
+    at = _Rows()
+    vectors = await from_features(serving, "", features.astype(np.float32, copy=False), at)
+    call.state.meter.candidates["embedding"] += count
+    made = Represented(vectors, units=count)
+    return await _scored(call, serving, query.user, person, made, query.normalize, [])
+
+
+class _Rows(list[str]):
+    """Pointers of rows, made when one is asked for."""
+
+    def __getitem__(self, row: object) -> str:  # type: ignore[override]  # rows are never slices
+        return f"/{row}"
+
+
+async def _scored(
+    call: Call, serving: Serving, user: str | None, person: Person, made: Represented,
+    kind: Normalize, wanted: list[Literal["stderr", "basis"]],
+) -> Reply:  # fmt: skip
+    scale = 1.0
+    value = serving.model.utility(person.mean, made.vectors)
+    reference = None
+    if kind != "none":
+        mean = person.mean if kind == "user" else serving.population
+        reference = serving.reference_scores(mean)
+        plain, value = value, normalize(value, kind, reference)
+        scale = _slope(plain, value)
+    errors: F64 | None = None
+    basis: F64 | None = None
+    if wanted:
+        _, gradient = serving.model.linearize(person.mean, made.vectors)
+        basis = gradient if "basis" in wanted else None
+        if "stderr" in wanted:
+            errors = scale * stderr(await spread_of(call.state, user, person), gradient)
+    count = len(value)
+    data = [
+        Score(
+            i, "score", float(value[i]),
+            None if errors is None else float(errors[i]),
+            None if basis is None else basis[i].tolist(),
+        )
+        for i in range(count)
+    ]  # fmt: skip
+    usage = Usage(count, made.tokens, made.cached, made.units)
+    return _reply(
+        call, serving, user, person, made.vectors, value, made.units, data=data, usage=usage
+    )
+
+
+def _slope(plain: F64, scaled: F64) -> float:
+    """By how much normalising shrinks differences, so that standard errors shrink alike."""
+    far = plain.max() - plain.min()
+    return float((scaled.max() - scaled.min()) / far) if far > 0 else 1.0
+
+
+def _reply(
+    call: Call, serving: Serving, user: str | None, person: Person, vectors: F32, value: F64,
+    units: int, *, data: list[Score] | None = None, usage: Usage | None = None,
+) -> Reply:  # fmt: skip
+    note(call, serving, user, units)
+    scores = value.tolist()
+    if data is None:
+        data = [Score(i, "score", s) for i, s in enumerate(scores)]
+    return Reply(200, encode(ScoreReply(
+        f"score_{ulid()}", "list", int(time.time()), serving.label,
+        UserInfo(user, person_state(serving, person), person.count, person.version),
+        data, rank(value).tolist(), serving.model.cyclic_share(person.mean, vectors),
+        usage or Usage(len(scores), 0, 0, units),
+    )))  # fmt: skip
+
+
+def note(call: Call, serving: Serving, user: str | None, units: int) -> None:
+    """Charge the key and tell the log."""
+    call.units = units
+    call.model = serving.label
+    call.user = user or ""
+    if call.caller is not None:
+        call.caller.charge(units)
+
+
+class CompareRequest(Struct, forbid_unknown_fields=True):
+    """Two candidates for one person."""
+
+    a: AnyCandidate
+    b: AnyCandidate
+    model: ModelName = "default"
+    user: PlainId | None = None
+    on_unknown_user: OnUnknown = "population"
+    prompt: Prompt | None = None
+
+
+class CompareReply(Struct):
+    """Probability that a is preferred to b, and how well that is known."""
+
+    id: str
+    object: Literal["comparison"]
+    model: str
+    user: UserInfo
+    p_a: float
+    stderr: float
+    margin: float
+
+
+async def compare(call: Call) -> Reply:
+    """Probability that a person prefers a to b."""
+    body = call.read(CompareRequest)
+    serving = model_of(call.state, body.model)
+    person = await find_person(call, body.user, body.on_unknown_user)
+    made = await represent(call, serving, body.prompt, [body.a, body.b], pointer="", names="ab")
+    spread = await spread_of(call.state, body.user, person)
+    a, b = made.vectors[:1], made.vectors[1:]
+    margin, slope = serving.model.contrast(person.mean, a, b)
+    answering = serving.model.answering
+    result = compare_two(spread, float(margin[0]), slope[0], answering=answering)
+    note(call, serving, body.user, made.units)
+    who = UserInfo(body.user, person_state(serving, person), person.count, person.version)
+    return ok(CompareReply(
+        f"compare_{ulid()}", "comparison", serving.label, who,
+        result.p_a, result.stderr, result.margin,
+    ))  # fmt: skip
+
+
+class BestRequest(Struct, forbid_unknown_fields=True):
+    """Candidates of which the best for one person is wanted."""
+
+    candidates: Annotated[list[AnyCandidate], Meta(min_length=1, max_length=MAX_IDS)]
+    model: ModelName = "default"
+    user: PlainId | None = None
+    on_unknown_user: OnUnknown = "population"
+    prompt: Prompt | None = None
+    seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 0
+
+
+class Best(Struct):
+    """The best candidate."""
+
+    index: int
+    score: float
+
+
+class BestReply(Struct):
+    """The best candidate and how sure that is; shares come from draws of the person's posterior."""
+
+    id: str
+    object: Literal["best_of_n"]
+    model: str
+    user: UserInfo
+    best: Best
+    p_best: float
+    runner_up: int | None
+    expected_regret: float
+    cyclic_share: float
+    usage: Usage
+
+
+async def best(call: Call) -> Reply:
+    """The best candidate and how sure that is."""
+    body = call.read(BestRequest)
+    serving = model_of(call.state, body.model)
+    person = await find_person(call, body.user, body.on_unknown_user)
+    made = await represent(call, serving, body.prompt, body.candidates)
+    spread = await spread_of(call.state, body.user, person)
+    count = len(made.vectors)
+
+    def work() -> BestReply:
+        value, gradient = serving.model.linearize(person.mean, made.vectors)
+        found = best_of_n(person.mean, spread, value, gradient, draws=_DRAWS, seed=body.seed)
+        return BestReply(
+            f"best_{ulid()}", "best_of_n", serving.label,
+            UserInfo(body.user, person_state(serving, person), person.count, person.version),
+            Best(found.index, found.score), found.p_best, found.runner_up, found.expected_regret,
+            serving.model.cyclic_share(person.mean, made.vectors),
+            Usage(count, made.tokens, made.cached, made.units),
+        )  # fmt: skip
+
+    small = count * _DRAWS < _THREAD_FROM
+    reply = work() if small else await call.state.threads.compute(work)
+    note(call, serving, body.user, made.units)
+    return ok(reply)
+
+
+PROBLEMS = (
+    "not_found", "item_pending", "body_too_large", "too_many_candidates", "too_much_text",
+    "dimension_mismatch", "not_finite", "rate_limited", "not_ready", "encoder_unavailable",
+    "queue_full", "user_deleted",
+)  # fmt: skip
+
+ROUTES = (
+    Route(
+        "POST", "/v1/score", "score", "score", score, "Scoring",
+        "Scores of candidates for one person.",
+        request=ScoreRequest, query=BinaryQuery, response=ScoreReply, problems=PROBLEMS,
+        body="scoring", binary=True, strict=False,
+        example={"user": "u-831", "candidates": [{"id": "resp-19"}, {"id": "resp-20"}]},
+    ),
+    Route(
+        "POST", "/v1/compare", "compare", "score", compare, "Scoring",
+        "Probability that a person prefers a to b.",
+        request=CompareRequest, response=CompareReply, problems=PROBLEMS,
+        body="scoring", strict=False,
+        example={"user": "u-831", "a": {"id": "resp-19"}, "b": {"id": "resp-20"}},
+    ),
+    Route(
+        "POST", "/v1/best-of-n", "best_of_n", "score", best, "Scoring",
+        "The best candidate for a person and how sure that is.",
+        request=BestRequest, response=BestReply, problems=PROBLEMS, body="scoring", strict=False,
+        example={"user": "u-831", "candidates": [{"id": "resp-19"}, {"id": "resp-20"}]},
+    ),
+)  # fmt: skip

@@ -1,0 +1,173 @@
+"""The route table: what every operation takes, gives, needs and can answer.
+
+Everything that knows about routes, the gate, the OpenAPI document and the tests, reads this one
+table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from gustibus.service.ids import PATTERN
+from gustibus.service.problems import CODES
+
+if TYPE_CHECKING:
+    from gustibus.service.call import Call, Reply
+
+Handler = Callable[["Call"], Awaitable["Reply"]]
+
+SCOPES: Final[dict[str, str]] = {
+    "score": "score, rerank and compare candidates",
+    "score:raw": "use embeddings that the client supplies",
+    "onboard": "run onboarding sessions",
+    "rank": "decide for groups: orders, committees, fair rankings, matching",
+    "ingest": "write comparisons and items",
+    "users:read": "read people, their profiles and comparisons",
+    "users:write": "write, export and delete people",
+    "models:read": "read what is served",
+    "admin": "read metrics and details of readiness",
+}
+"""What a key may be allowed to do."""
+
+OPEN: Final = "open"
+"""Scope of a route that needs no key."""
+ANY: Final = "any"
+"""Scope of a route that any live key may use."""
+
+STORE: Final = ("queue_full", "read_only")
+"""Problems of every route that reads or writes the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation.
+
+    Attributes:
+        method: HTTP method.
+        path: template; `{name}` is one segment.
+        operation: its `operationId`.
+        scope: what the key must allow; `OPEN` for none, `ANY` for any key.
+        run: coroutine that answers.
+        tag: group in the document.
+        summary: one sentence.
+        request: type of the JSON body, None without a body.
+        optional: whether the body may be left out.
+        query: type of the query string, None where there is none.
+        response: type of the reply, None without a body, or a media type that is not JSON.
+        status: on success.
+        also: other statuses on success, with the same reply.
+        problems: codes it can answer beyond those that follow from the rest of the row.
+        body: which limit holds: `scoring` or `other`.
+        binary: whether `application/octet-stream` is taken too.
+        strict: whether names that occur twice in an object are refused.
+        session: whether the token of an onboarding session does in place of a key.
+        idempotent: whether `Idempotency-Key` is honoured.
+        example: of the request.
+    """
+
+    method: str
+    path: str
+    operation: str
+    scope: str
+    run: Handler
+    tag: str
+    summary: str
+    request: Any = None
+    optional: bool = False
+    query: Any = None
+    response: Any = None
+    status: int = 200
+    also: tuple[int, ...] = ()
+    problems: tuple[str, ...] = ()
+    body: str = "other"
+    binary: bool = False
+    strict: bool = True
+    session: bool = False
+    idempotent: bool = False
+    example: Any = None
+    parameters: tuple[str, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        """Check the row: deny by default means that a scope is one of the table."""
+        if self.scope not in SCOPES and self.scope not in {OPEN, ANY}:
+            message = f"{self.operation}: expected a scope of the table, got {self.scope!r}"
+            raise ValueError(message)
+        unknown = [code for code in self.problems if code not in CODES]
+        if unknown:
+            message = f"{self.operation}: expected codes of the table, got {unknown}"
+            raise ValueError(message)
+        object.__setattr__(self, "parameters", tuple(re.findall(r"\{(\w+)\}", self.path)))
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """Every problem that this route can answer."""
+        codes = {"bad_header", "internal", *self.problems}
+        if self.scope != OPEN:
+            codes |= {"unauthenticated", "forbidden", "not_ready"}
+        if self.request is not None:
+            codes |= {
+                "malformed_json", "bad_encoding", "body_too_large", "unsupported_media_type",
+                "invalid_field",
+            }  # fmt: skip
+        if self.parameters or self.query is not None:
+            codes.add("invalid_field")
+        if self.idempotent:
+            codes |= {"idempotency_mismatch", "conflict"}
+        return frozenset(codes)
+
+    @property
+    def statuses(self) -> list[int]:
+        """Every status that this route can answer."""
+        return sorted({self.status, *self.also, *(CODES[code].status for code in self.codes)})
+
+
+class Table:
+    """Routes by method and path: fixed paths by look-up, templates by one pattern each."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = tuple(routes)
+        self.fixed: dict[tuple[str, str], Route] = {}
+        self._templates: list[tuple[str, re.Pattern[str], Route]] = []
+        for route in routes:
+            if not route.parameters:
+                self.fixed[(route.method, route.path)] = route
+            else:
+                self._templates.append((route.method, _pattern(route.path), route))
+        # A template with a verb after the name, as in {user}:export, is more exact.
+        self._templates.sort(key=lambda row: -len(row[2].path))
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self.routes)
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """The route of a request with its path parameters, None when there is none."""
+        route = self.fixed.get((method, path))
+        if route is not None:
+            return route, {}
+        for verb, pattern, candidate in self._templates:
+            if verb == method:
+                found = pattern.fullmatch(path)
+                if found is not None:
+                    return candidate, found.groupdict()
+        return None
+
+    def methods(self, path: str) -> list[str]:
+        """Methods that a path has."""
+        fixed = {method for method, known in self.fixed if known == path}
+        return sorted(fixed | {m for m, p, _ in self._templates if p.fullmatch(path)})
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", path)
+    text = "".join(
+        re.escape(part) if place % 2 == 0 else f"(?P<{part}>[^/]+)"
+        for place, part in enumerate(parts)
+    )
+    return re.compile(text)
+
+
+PARAMETER_PATTERN: Final = PATTERN
+"""What every path parameter must match."""

@@ -1,0 +1,167 @@
+"""Processes: one server on uvicorn, or several that share a port; drain on SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+from dataclasses import replace
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from gustibus.errors import GustibusError
+from gustibus.service.settings import Settings
+
+if TYPE_CHECKING:
+    from gustibus.service.gate import Gate
+
+_FINISH = 25  # seconds that requests in flight get after the listener is closed
+
+
+class Server(uvicorn.Server):
+    """uvicorn that stops in two steps: not ready at once, closed after the drain."""
+
+    def __init__(self, config: uvicorn.Config, gate: Gate, drain: float) -> None:
+        super().__init__(config)
+        self._gate = gate
+        self._drain = drain
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Load and listen; the journal says `ready` when a signal can no longer stop the start."""
+        await super().startup(sockets)
+        if self.started:
+            state = self._gate.state
+            model = "" if state.serving is None else state.serving.label
+            people, items = len(state.people), len(state.items)
+            state.journal.event("ready", model=model, people=people, items=items)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """First signal: drain; second: leave at once.
+
+        uvicorn's own handler would raise the signal again at the end; this process has then done
+        what was asked of it and exits with 0.
+        """
+        del frame
+        state = self._gate.state
+        if state.draining or sig == signal.SIGINT or not self.started or self._drain == 0:
+            self.force_exit = self.should_exit
+            self.should_exit = True
+            return
+        state.draining = True
+        state.loop.call_soon_threadsafe(state.loop.call_later, self._drain, self._close)
+
+    def _close(self) -> None:
+        self.should_exit = True
+
+
+def serve(settings: Settings, *, opened: socket.socket | None = None) -> None:
+    """Serve until a signal.
+
+    Args:
+        settings: how.
+        opened: a listening socket; default one of the settings' address.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    settings.check()
+    if settings.workers > 1 and opened is None:
+        _supervise(settings)
+        return
+    from gustibus.service.app import create_app
+
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
+    )
+    gate = create_app(settings)
+    config = uvicorn.Config(
+        gate, host=settings.host, port=settings.port, loop="uvloop", http="httptools", ws="none",
+        lifespan="on", access_log=False, log_config=None, server_header=False, proxy_headers=False,
+        timeout_graceful_shutdown=_FINISH, backlog=2048, timeout_keep_alive=75,
+    )  # fmt: skip
+    server = Server(config, gate, settings.drain)
+    sock = opened or _listen(settings)
+    host, port = sock.getsockname()[:2]
+    gate.state.journal.event("listening", host=host, port=port, pid=os.getpid())
+    server.run(sockets=[sock])
+    if not server.started:
+        raise SystemExit(3)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    sock = socket.socket(family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((settings.host, settings.port))
+    sock.set_inheritable(True)
+    return sock
+
+
+def _supervise(settings: Settings) -> None:
+    """Run several processes on one socket; one that dies is replaced, a signal ends all of them."""
+    sock = _listen(settings)
+    sock.listen(2048)
+    context = multiprocessing.get_context("spawn")
+    stopping = False
+
+    def start(place: int) -> BaseProcess:
+        port = settings.metrics_port + place if settings.metrics_port else 0
+        process = context.Process(target=_work, args=(replace(settings, metrics_port=port), sock))
+        process.start()
+        return process
+
+    def stop(sig: int, frame: FrameType | None) -> None:
+        del frame
+        nonlocal stopping
+        stopping = True
+        for process in processes:
+            if process.pid is not None and process.is_alive():
+                os.kill(process.pid, sig)
+
+    processes = [start(place) for place in range(settings.workers)]
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    while True:
+        for place, process in enumerate(processes):
+            process.join(0.2)
+            if process.exitcode is not None and not stopping:
+                if process.exitcode == 3:  # it could not start; another try would end the same way
+                    stop(signal.SIGTERM, None)
+                    raise SystemExit(3)
+                processes[place] = start(place)
+        if stopping and all(process.exitcode is not None for process in processes):
+            return
+
+
+def _work(settings: Settings, sock: socket.socket) -> None:
+    """One of several processes; it drains when the one that started it has gone."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=watch, daemon=True).start()
+    serve(settings, opened=sock)
+
+
+def main() -> int:
+    """Serve as the environment says; what is wrong with it is said in one line."""
+    try:
+        serve(Settings.from_env())
+    except GustibusError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""The model in service: immutable, swapped as one reference, so that no reply mixes two."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gustibus.artifact import Artifact
+from gustibus.errors import ConfigError, OverloadedError
+from gustibus.models.base import PreferenceModel
+from gustibus.posterior import Posterior
+from gustibus.scoring import Scorer
+from gustibus.service.problems import Problem
+from gustibus.service.tables import Recent
+from gustibus.types import F32, F64
+
+if TYPE_CHECKING:
+    from gustibus.service.metrics import Meter
+
+MIN_COMPARISONS = 5
+"""Comparisons from which a person counts as known, where the card does not say."""
+_BATCH = 64
+_WAITING = 64
+
+
+class Serving:
+    """A loaded model, its encoder and the texts it has encoded.
+
+    Args:
+        artifact: the model with its people, reference set and pool.
+        name: under which it is addressed.
+        texts: representations of texts to keep.
+        meter: counts hits and misses.
+    """
+
+    def __init__(self, artifact: Artifact, *, name: str, texts: int, meter: Meter) -> None:
+        self.artifact = artifact
+        self.name = name
+        self.model: PreferenceModel = artifact.model
+        self.digest = artifact.digest
+        self.label = f"{name}@{artifact.digest[:12]}"
+        self.min_comparisons = int(artifact.card.get("min_comparisons", MIN_COMPARISONS))
+        prior = Posterior.from_prior(self.model.prior)
+        self.population: F64 = np.ascontiguousarray(prior.mean, np.float64)
+        """`(u,)`."""
+        self.spread: F64 = np.asarray(prior.covariance, np.float64)
+        """`(u, u)` covariance of the population."""
+        self.typical = self._typical(self.population)
+        self._scorer = Scorer(artifact)
+        self._meter = meter
+        self._texts: Recent[bytes, F32] = Recent(texts)
+        self._encoding = ThreadPoolExecutor(1, thread_name_prefix="encode")
+        self._queued = 0
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether texts can be scored."""
+        return bool(self.artifact.card.get("encoder"))
+
+    def answers_to(self, name: str) -> bool:
+        """Whether a request for `name`, `default`, or either with `@` and a digest means this."""
+        base, _, version = name.partition("@")
+        if base not in {"default", self.name}:
+            return False
+        return not version or (len(version) >= 4 and self.digest.startswith(version))
+
+    def _typical(self, user: F64) -> F64 | None:
+        reference = self.artifact.reference
+        if len(reference) < 2:
+            return None
+        return np.asarray(self.model.utility(user, reference), np.float64)
+
+    def reference_scores(self, user: F64) -> F64 | None:
+        """Rewards `(k,)` of the reference set under a person; None where the model has none."""
+        return self.typical if user is self.population else self._typical(user)
+
+    async def represent(self, prompt: str, texts: Sequence[str]) -> tuple[F32, int, int]:
+        """Representations `(n, r)` of texts, how many were known, and the tokens of the rest, roughly.
+
+        Raises:
+            Problem: the model has no encoder, or it cannot work now.
+        """
+        if not self.model.prompt_dim:
+            prompt = ""
+        keys = [_digest(prompt, text) for text in texts]
+        out = np.empty((len(texts), self.model.representation_dim), np.float32)
+        missing: dict[bytes, str] = {}
+        for row, key in enumerate(keys):
+            known = self._texts.get(key)
+            if known is None:
+                missing[key] = texts[row]
+            else:
+                out[row] = known
+        self._meter.encoded_hits += len(texts) - len(missing)
+        if not missing:
+            return out, len(texts), 0
+        self._meter.encoded_misses += len(missing)
+        fresh = await self._encode(prompt, list(missing.values()))
+        found = dict(zip(missing, fresh, strict=True))
+        for row, key in enumerate(keys):
+            if key in found:
+                out[row] = found[key]
+        for key, vector in found.items():
+            self._texts.put(key, vector)
+        tokens = sum(math.ceil(len(text) / 4) for text in missing.values())
+        return out, len(texts) - len(missing), tokens
+
+    async def _encode(self, prompt: str, texts: list[str]) -> F32:
+        if not self.has_encoder:
+            detail = f"The model {self.label} has no text encoder; send ids or embeddings"
+            raise Problem("invalid_field", detail)
+        if self._queued >= _WAITING:
+            message = "too many texts wait to be encoded"
+            raise OverloadedError(message)
+        self._queued += 1
+        loop = asyncio.get_running_loop()
+        try:
+            parts = [
+                await loop.run_in_executor(
+                    self._encoding, self._scorer.represent, prompt, texts[at : at + _BATCH]
+                )
+                for at in range(0, len(texts), _BATCH)
+            ]
+        except ConfigError as error:
+            raise Problem("encoder_unavailable", error.message, retry_after=60) from error
+        finally:
+            self._queued -= 1
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    async def encode_prompt(self, prompt: str) -> F32:
+        """Features `(1, dp)` of a prompt.
+
+        Raises:
+            Problem: the model has no encoder.
+        """
+        if not self.has_encoder:
+            raise Problem("invalid_field", f"The model {self.label} has no encoder for prompts")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._encoding, lambda: self._scorer.encoder.encode([prompt])
+        )
+
+    def represent_now(self, prompt: str, texts: Sequence[str]) -> F32:
+        """The same from a worker thread, without the cache of the event loop."""
+        return self._encoding.submit(self._scorer.represent, prompt, list(texts)).result()
+
+    def close(self) -> None:
+        """Stop the encoding thread."""
+        self._encoding.shutdown(wait=False, cancel_futures=True)
+
+
+def _digest(prompt: str, text: str) -> bytes:
+    digest = blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=20)
+    digest.update(b"\x00")
+    digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest.digest()

@@ -1,0 +1,58 @@
+"""Tokens of onboarding sessions: signed, good for one session and half an hour, kept nowhere."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from base64 import urlsafe_b64encode
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from gustibus.service.keys import Caller
+
+GOOD_FOR: Final = 30 * 60
+"""Seconds that a token lives."""
+
+_PREFIX = "gustibus_session_"
+
+
+class Token(NamedTuple):
+    """What a page needs to run one session."""
+
+    text: str
+    expires_at: int
+    """Seconds since the epoch."""
+
+
+class SessionTokens:
+    """Makes and checks tokens; every process with the same secret accepts them.
+
+    Args:
+        secret: signs tokens.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._key = blake2b(secret.encode(), digest_size=32, person=b"onboarding").digest()
+
+    def issue(self, session: str) -> Token:
+        """A token for one session."""
+        expires = int(time.time()) + GOOD_FOR
+        return Token(f"{_PREFIX}{session}.{expires}.{self._mac(session, expires)}", expires)
+
+    def find(self, header: bytes, session: str) -> Caller | None:
+        """Who holds this `Authorization` header, None unless it is a live token of the session."""
+        scheme, _, token = header.partition(b" ")
+        try:
+            head, expires, mac = token.decode("ascii").rsplit(".", 2)
+            until = int(expires)
+        except ValueError:
+            return None
+        if scheme.lower() != b"bearer" or head != _PREFIX + session:
+            return None
+        if not hmac.compare_digest(mac, self._mac(session, until)) or until <= time.time():
+            return None
+        return Caller(session, ("onboard",))
+
+    def _mac(self, session: str, expires: int) -> str:
+        text = f"{session}.{expires}".encode()
+        return urlsafe_b64encode(blake2b(text, digest_size=24, key=self._key).digest()).decode()

@@ -1,0 +1,154 @@
+"""How the service is run: one frozen record, read from the environment, checked once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from gustibus.errors import ConfigError
+
+T = TypeVar("T")
+PREFIX = "GUSTIBUS_"
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything an operator chooses; the variable of a field is `GUSTIBUS_` and its name."""
+
+    database: str = "sqlite:///gustibus.db"
+    """URL of the store: `sqlite:///file` or `postgresql+psycopg://user@host/name`."""
+    model: str = ""
+    """Folder of a trained model; empty serves people, items and comparisons only."""
+    model_name: str = "default"
+    """Name under which the model is addressed, beside `default`."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    """0 takes a free port."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+    """Separate listener for `/metrics`, one port up for each worker; 0 serves `/metrics` to keys
+    with scope `admin` instead."""
+    workers: int = 1
+    """Processes that share the port."""
+    docs: bool = False
+    """Whether `/openapi.json` is open; else it needs a key with any scope."""
+    store_text: bool = True
+    """Whether texts are kept; without them only digests and vectors are."""
+    secret: str = ""
+    """Signs session tokens and cursors; empty takes the one kept in the store."""
+    rate: float = 50_000.0
+    """Units a second for each key; 0 is no limit."""
+    burst: float = 100_000.0
+    """Units that a key may save up."""
+    scoring_body: int = 4 * MIB
+    """Most bytes of a JSON body on scoring routes."""
+    binary_body: int = 64 * MIB
+    """Most bytes of a binary body."""
+    other_body: int = 1 * MIB
+    """Most bytes of a body elsewhere."""
+    readers: int = 4
+    """Threads that read the store."""
+    writers: int = 4
+    """Threads that write to PostgreSQL; SQLite has one."""
+    queue: int = 256
+    """Most store operations waiting; above it writes get 503."""
+    covariances: int = 20_000
+    """People whose uncertainty is kept in memory."""
+    texts: int = 100_000
+    """Encoded texts kept in memory."""
+    refresh: float = 1.0
+    """Seconds between looks at what other processes wrote."""
+    drain: float = 5.0
+    """Seconds between the end of readiness and the end of the listener."""
+    log: bool = True
+    """Whether a line a request is written to standard error."""
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read `GUSTIBUS_*`.
+
+        Raises:
+            ConfigError: names the variable, what it holds and what is expected.
+        """
+        environment = os.environ if environment is None else environment
+        given: dict[str, Any] = {}
+        for field in fields(cls):
+            name = PREFIX + field.name.upper()
+            text = environment.get(name)
+            if text is not None:
+                given[field.name] = _read(name, text, type(field.default))
+        settings = cls(**given)
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Check ranges.
+
+        Raises:
+            ConfigError: names the variable.
+        """
+        _within("PORT", self.port, 0, 65535)
+        _within("METRICS_PORT", self.metrics_port, 0, 65535)
+        _within("WORKERS", self.workers, 1, 256)
+        _within("READERS", self.readers, 1, 64)
+        _within("WRITERS", self.writers, 1, 64)
+        _within("QUEUE", self.queue, 1, 1_000_000)
+        _within("COVARIANCES", self.covariances, 0, 100_000_000)
+        _within("TEXTS", self.texts, 0, 100_000_000)
+        _within("RATE", self.rate, 0, 1e12)
+        _within("BURST", self.burst, 1, 1e12)
+        _within("REFRESH", self.refresh, 0.01, 60)
+        _within("DRAIN", self.drain, 0, 600)
+        for name in ("scoring_body", "binary_body", "other_body"):
+            _within(name.upper(), getattr(self, name), 1024, 1 << 32)
+        if self.model and not Path(self.model).is_dir():
+            raise _wrong("MODEL", self.model, "the folder of a trained model")
+        if "://" not in self.database:
+            raise _wrong("DATABASE", self.database, "a URL such as sqlite:///gustibus.db")
+        if self.secret and len(self.secret) < 32:
+            raise _wrong("SECRET", "a shorter text", "at least 32 characters")
+        name = self.model_name
+        if not (0 < len(name) <= 64 and all(c.isalnum() or c in "._-" for c in name)):
+            raise _wrong("MODEL_NAME", name, "1 to 64 letters, digits, '.', '_' or '-'")
+
+
+def new_secret() -> str:
+    """43 random characters."""
+    return secrets.token_urlsafe(32)
+
+
+def _read(name: str, text: str, kind: type) -> Any:
+    readers: dict[type, tuple[Callable[[str], Any], str]] = {
+        bool: (_boolean, "1 or 0"),
+        int: (int, "a whole number"),
+        float: (float, "a number"),
+        str: (str, "a text"),
+    }
+    read, expected = readers[kind]
+    try:
+        return read(text.strip())
+    except ValueError:
+        raise _wrong(name.removeprefix(PREFIX), text, expected) from None
+
+
+def _boolean(text: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "on": True}
+    known |= {"0": False, "false": False, "no": False, "off": False, "": False}
+    if text.lower() not in known:
+        raise ValueError(text)
+    return known[text.lower()]
+
+
+def _within(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise _wrong(name, value, f"a number from {least:g} to {most:g}")
+
+
+def _wrong(name: str, value: object, expected: str) -> ConfigError:
+    variable = PREFIX + name
+    return ConfigError(f"{variable}: expected {expected}, got {value!r}", where=variable)

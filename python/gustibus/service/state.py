@@ -1,0 +1,179 @@
+"""What one process holds: the model in service, people and items, and what works on them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gustibus.service.cursors import Cursors
+from gustibus.service.encoding import Encoding
+from gustibus.service.journal import Journal
+from gustibus.service.keys import KeyTable
+from gustibus.service.matchers import Matchers
+from gustibus.service.metrics import Meter
+from gustibus.service.problems import Problem
+from gustibus.service.refits import Refits
+from gustibus.service.sessions import SessionTokens
+from gustibus.service.settings import Settings, new_secret
+from gustibus.service.tables import ItemTable, PeopleTable, Person, Recent
+from gustibus.store import Connection, Store, deleted_users, ensure_users, get_profile, versions_of
+
+if TYPE_CHECKING:
+    from gustibus.onboarding import Exposure
+    from gustibus.posterior import Posterior
+    from gustibus.service.serving import Serving
+    from gustibus.service.threads import Threads
+    from gustibus.types import F64
+
+_PATIENCE = 2.0  # seconds for the store to answer a question about its health
+
+log = logging.getLogger("gustibus.service")
+
+
+class State:
+    """Everything that handlers reach; only the event loop changes it.
+
+    Attributes:
+        settings: as the process was started with.
+        meter: counters.
+        keys: who may do what.
+        journal: the log.
+        sessions: tokens of onboarding sessions.
+        cursors: places in lists.
+        serving: the model, None without one.
+        people: user vectors by name.
+        items: representations by name.
+        spreads: covariances of the people seen last, with the version they are of.
+        refits: people to fit again.
+        encoding: items to encode.
+        matchers: running matchings.
+        exposure: how often each question was shown, as of a few seconds ago.
+        forgotten: people who were deleted once: nothing that a training says of them is used.
+        touched: people and items that this process changed since it last began to look at what
+            others wrote.
+        sequence: cursor into what was written.
+        ready: whether requests are answered.
+        draining: whether the process is about to end.
+    """
+
+    store: Store
+    threads: Threads
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.meter = Meter()
+        self.keys = KeyTable(rate=settings.rate, burst=settings.burst)
+        self.serving: Serving | None = None
+        self.people = PeopleTable(np.zeros(0))
+        self.items = ItemTable(0)
+        self.spreads: Recent[str, tuple[int, F64]] = Recent(settings.covariances)
+        self.refits = Refits(self)
+        self.encoding = Encoding(self)
+        self.matchers = Matchers()
+        self.exposure: Exposure | None = None
+        self.forgotten: set[str] = set()
+        self.touched: set[tuple[str, str]] = set()
+        self.sequence = 0
+        self.ready = False
+        self.draining = False
+        self.secure(settings.secret or new_secret())
+
+    def secure(self, secret: str) -> None:
+        """Take a secret into use; processes that share it accept each other's tokens."""
+        self.journal = Journal(secret.encode(), sys.stderr.fileno() if self.settings.log else None)
+        self.sessions = SessionTokens(secret)
+        self.cursors = Cursors(secret)
+
+    def serve(self, serving: Serving) -> None:
+        """Take a model into use, with tables for it."""
+        self.serving = serving
+        self.people = PeopleTable(serving.population)
+        self.items = ItemTable(serving.model.representation_dim)
+
+    @property
+    def digest(self) -> str:
+        """Of the model in service; empty without one."""
+        return "" if self.serving is None else self.serving.digest
+
+    def trained(self, user: str) -> Posterior | None:
+        """What the model's training said of somebody, None for people who were not in it."""
+        if self.serving is None or user in self.forgotten:
+            return None
+        return self.serving.artifact.people.find(user)
+
+    def set_person(self, user: str, mean: F64 | None, *, count: int, version: int) -> None:
+        """Note what this process has learned of somebody."""
+        self.people.put(user, mean, count=count, version=version)
+        self.touched.add(("user", user))
+
+    def drop_person(self, user: str) -> None:
+        """Forget somebody at once."""
+        self.people.drop(user)
+        self.spreads.drop(user)
+        self.forgotten.add(user)
+        self.touched.add(("user", user))
+
+    async def create_person(self, user: str) -> None:
+        """Make a person nothing is known of, unless there is one of that name.
+
+        Raises:
+            Problem: 410 for somebody who was deleted.
+        """
+
+        def work(conn: Connection) -> int:
+            refuse_deleted(conn, user)
+            ensure_users(conn, users=[user])
+            return versions_of(conn, users=[user])[user]
+
+        version = await self.threads.write(work)
+        if user not in self.people:
+            self.set_person(user, None, count=0, version=version)
+
+    def prior_spread(self) -> F64:
+        """Covariance `(u, u)` of the population."""
+        return np.zeros((0, 0)) if self.serving is None else self.serving.spread
+
+    async def load_spread(self, user: str, person: Person) -> F64:
+        """Covariance `(u, u)` of a person's user vector, from the store or the training."""
+        row = await self.threads.read(lambda conn: get_profile(conn, user=user, model=self.digest))
+        if row is not None:
+            spread, version = row.covariance, row.version
+        else:
+            trained = self.trained(user)
+            known = trained is not None and trained.covariance.any()
+            spread = trained.covariance if trained is not None and known else self.prior_spread()
+            version = person.version
+        self.spreads.put(user, (version, spread))
+        return spread
+
+    async def store_answers(self) -> bool:
+        """Whether the store can be reached."""
+        try:
+            await asyncio.wait_for(self.threads.read(lambda conn: versions_of(conn, users=[""])),
+                                   _PATIENCE)  # fmt: skip
+        except Exception as error:
+            log.warning("the store does not answer: %s", error)
+            return False
+        return True
+
+    def translate(self, error: Exception) -> Problem:
+        """The reply for an error that is not one of ours."""
+        if "read-only" in str(error) or "readonly" in str(error):
+            return Problem("read_only", "The store accepts no writes now", retry_after=10)
+        return Problem("internal", "The request id finds the reason in the log.")
+
+
+def refuse_deleted(conn: Connection, user: str) -> None:
+    """Nobody comes back by accident.
+
+    Raises:
+        Problem: 410 for somebody who was deleted and has not been put again.
+    """
+    if deleted_users(conn, users=[user]):
+        detail = f"{user!r} was deleted; PUT /v1/users/{user} begins anew"
+        raise Problem("user_deleted", detail)

@@ -1,0 +1,196 @@
+"""People and items in memory: one row each in arrays that grow, found by name.
+
+Only the event loop changes a table, so there are no locks; arrays that readers hold stay valid
+because growing makes new ones.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from gustibus.types import F32, F64
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Person(NamedTuple):
+    """What scoring needs to know about somebody."""
+
+    mean: F64
+    """`(u,)` user vector."""
+    count: int  # type: ignore[assignment]  # hides a method of tuples that nobody needs
+    """Comparisons that it rests on."""
+    version: int
+    """Rises whenever the profile changes; 0 for the population."""
+    known: bool
+    """Whether the service has heard of this person."""
+
+
+class PeopleTable:
+    """User vectors by name.
+
+    Args:
+        population: `(u,)` mean of the prior, for everybody else.
+        capacity: rows to begin with.
+    """
+
+    def __init__(self, population: F64, *, capacity: int = 1024) -> None:
+        self.population = Person(population, 0, 0, known=False)
+        self._rows: dict[str, int] = {}
+        self._free: list[int] = []
+        self._means = np.zeros((capacity, len(population)))
+        self._counts = np.zeros(capacity, np.int32)
+        self._versions = np.zeros(capacity, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, user: object) -> bool:
+        return user in self._rows
+
+    def find(self, user: str) -> Person | None:
+        """A person, None when there is none of that name."""
+        row = self._rows.get(user)
+        if row is None:
+            return None
+        count, version = int(self._counts[row]), int(self._versions[row])
+        if count == 0:
+            return Person(self.population.mean, 0, version, known=True)
+        return Person(self._means[row].copy(), count, version, known=True)
+
+    def put(self, user: str, mean: F64 | None, *, count: int, version: int) -> None:
+        """Add or replace one person; without a mean they stand where the population does."""
+        row = self._rows.get(user)
+        if row is None:
+            row = self._free.pop() if self._free else len(self._rows)
+            if row >= len(self._counts):
+                self._grow(row + 1)
+            self._rows[user] = row
+        self._means[row] = self.population.mean if mean is None else mean
+        self._counts[row] = 0 if mean is None else count
+        self._versions[row] = version
+
+    def load(
+        self, users: Sequence[str], means: F64, counts: Iterable[int], versions: Iterable[int]
+    ) -> None:
+        """Add many people at once."""
+        self._grow(len(self._rows) + len(users))
+        for user, mean, count, version in zip(users, means, counts, versions, strict=True):
+            self.put(user, mean, count=int(count), version=int(version))
+
+    def drop(self, user: str) -> bool:
+        """Forget somebody; their row is wiped."""
+        row = self._rows.pop(user, None)
+        if row is None:
+            return False
+        self._means[row] = 0.0
+        self._counts[row] = self._versions[row] = 0
+        self._free.append(row)
+        return True
+
+    def _grow(self, rows: int) -> None:
+        if rows <= len(self._counts):
+            return
+        rows = max(rows, 2 * len(self._counts))
+        self._means = _longer(self._means, rows)
+        self._counts = _longer(self._counts, rows)
+        self._versions = _longer(self._versions, rows)
+
+
+class ItemTable:
+    """Representations by name.
+
+    Args:
+        dim: length `r` of a representation.
+        capacity: rows to begin with.
+    """
+
+    def __init__(self, dim: int, *, capacity: int = 1024) -> None:
+        self.rows: dict[str, int] = {}
+        """Row of each item that has a vector; scoring reads it directly."""
+        self.vectors: F32 = np.zeros((capacity, dim), np.float32)
+        """`(capacity, r)`."""
+        self.pending: set[str] = set()
+        """Items whose text is not encoded yet."""
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.rows
+
+    def put(self, item: str, vector: F32) -> None:
+        """Add or replace one item."""
+        row = self.rows.get(item)
+        if row is None:
+            row = self._free.pop() if self._free else len(self.rows)
+            if row >= len(self.vectors):
+                self.vectors = _longer(self.vectors, 2 * len(self.vectors))
+            self.rows[item] = row
+        self.vectors[row] = vector
+        self.pending.discard(item)
+
+    def wait(self, item: str) -> None:
+        """Note that an item exists whose vector is still to come."""
+        self.drop(item)
+        self.pending.add(item)
+
+    def drop(self, item: str) -> bool:
+        """Forget an item."""
+        self.pending.discard(item)
+        row = self.rows.pop(item, None)
+        if row is None:
+            return False
+        self.vectors[row] = 0.0
+        self._free.append(row)
+        return True
+
+
+class Recent(Generic[K, V]):
+    """The values that were used last, by key.
+
+    Args:
+        most: values kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[K, V] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: K) -> V | None:
+        """A value, None when it is not there."""
+        value = self._values.get(key)
+        if value is not None:
+            self._values.move_to_end(key)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Keep a value, and forget the one that was not used for longest."""
+        self._values[key] = value
+        self._values.move_to_end(key)
+        if len(self._values) > self._most:
+            self._values.popitem(last=False)
+
+    def drop(self, key: K) -> None:
+        """Forget a value."""
+        self._values.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._values.clear()
+
+
+def _longer(array: Any, rows: int) -> Any:
+    """A copy with more rows, zero at the end."""
+    out = np.zeros((rows, *array.shape[1:]), array.dtype)
+    out[: len(array)] = array
+    return out

@@ -1,0 +1,109 @@
+"""Threads for what must not run on the event loop: transactions, and long arithmetic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from gustibus.errors import OverloadedError
+from gustibus.store import Connection, Store
+
+T = TypeVar("T")
+
+_GROUPS = 8  # decisions of groups that may wait; each may take seconds
+
+
+class Threads:
+    """Bounded pools over one store.
+
+    Args:
+        store: where transactions happen.
+        readers: threads that read.
+        writers: threads that write.
+        waiting: most transactions waiting or running in each pool.
+    """
+
+    def __init__(self, store: Store, *, readers: int, writers: int, waiting: int) -> None:
+        self.store = store
+        self._read = ThreadPoolExecutor(readers, thread_name_prefix="read")
+        self._write = ThreadPoolExecutor(writers, thread_name_prefix="write")
+        self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute")
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="background")
+        self._groups = ThreadPoolExecutor(1, thread_name_prefix="groups")
+        self._most = {
+            "read": waiting, "write": waiting, "compute": waiting, "background": waiting,
+            "groups": _GROUPS,
+        }  # fmt: skip
+        self._waiting = dict.fromkeys(self._most, 0)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run one read transaction.
+
+        Raises:
+            OverloadedError: too many wait.
+        """
+
+        def transaction() -> T:
+            with self.store.read() as conn:
+                return work(conn)
+
+        return await self._run("read", self._read, transaction)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run one transaction; it is committed when this returns.
+
+        Raises:
+            OverloadedError: too many wait.
+        """
+
+        def transaction() -> T:
+            with self.store.write() as conn:
+                return work(conn)
+
+        return await self._run("write", self._write, transaction)
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        """Run arithmetic that takes longer than the event loop may pause.
+
+        Raises:
+            OverloadedError: too many wait.
+        """
+        return await self._run("compute", self._compute, work)
+
+    async def background(self, work: Callable[[], T]) -> T:
+        """Run arithmetic that nobody waits for, apart from that which somebody does.
+
+        Raises:
+            OverloadedError: too many wait.
+        """
+        return await self._run("background", self._background, work)
+
+    async def groups(self, work: Callable[[], T]) -> T:
+        """Run a decision of a group, which may take seconds; it uses every core by itself.
+
+        Raises:
+            OverloadedError: too many wait.
+        """
+        return await self._run("groups", self._groups, work)
+
+    async def _run(self, kind: str, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        if self._waiting[kind] >= self._most[kind]:
+            message = f"more than {self._most[kind]} operations wait for the {kind} threads"
+            raise OverloadedError(message)
+        self._waiting[kind] += 1
+        future = asyncio.get_running_loop().run_in_executor(pool, work)
+        future.add_done_callback(lambda _: self._done(kind))
+        # A client that leaves does not undo a transaction, so a cancelled request lets it finish.
+        return await asyncio.shield(future)
+
+    def _done(self, kind: str) -> None:
+        self._waiting[kind] -= 1
+
+    def close(self) -> None:
+        """Finish what runs, then stop."""
+        for pool in (
+            self._read, self._write, self._compute, self._background, self._groups,
+        ):  # fmt: skip
+            pool.shutdown(wait=True)

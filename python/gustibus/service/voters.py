@@ -1,0 +1,146 @@
+"""Who decides in a request about a group: ballots as they come, or people and their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import numpy as np
+from msgspec import Meta, Struct
+
+from gustibus.errors import GustibusError
+from gustibus.service.candidates import AnyCandidate, Prompt, model_of, represent
+from gustibus.service.ids import Id
+from gustibus.service.people import OnUnknown, find_person
+from gustibus.service.problems import Problem, from_error, invalid
+from gustibus.service.routes.scoring import ModelName, note
+from gustibus.social import ApprovalProfile, Profile, UtilityProfile
+from gustibus.types import F64
+
+if TYPE_CHECKING:
+    from gustibus.service.call import Call
+
+T = TypeVar("T")
+
+MAX_CHOICES = 500
+MAX_CELLS = 2_000_000
+"""Places on all ballots together, or people times candidates."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Choice = str | int
+"""A name as the ballots give it, or the place of a candidate."""
+Seconds = Annotated[float, Meta(gt=0, le=30)]
+
+
+class Voters(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Who decides: ballots of one kind, or people and what they are to choose between.
+
+    Exactly one of `rankings`, `approvals`, `utilities` and `users` is given.
+    """
+
+    rankings: Annotated[list[list[Name | list[Name]]], Meta(min_length=1)] | None = None
+    """Ballots, best first; a list inside a ballot ties its names."""
+    approvals: Annotated[list[list[Name]], Meta(min_length=1)] | None = None
+    utilities: Annotated[list[list[float]], Meta(min_length=1)] | None = None
+    """A row a voter, a number for each of `labels`."""
+    labels: Annotated[list[Name], Meta(min_length=1, max_length=MAX_CHOICES)] | None = None
+    weights: Annotated[list[float], Meta(min_length=1)] | None = None
+    users: Annotated[list[Id], Meta(min_length=1)] | None = None
+    candidates: Annotated[list[AnyCandidate], Meta(min_length=1, max_length=MAX_CHOICES)] | None = (
+        None
+    )
+    prompt: Prompt | None = None
+    model: ModelName = "default"
+    on_unknown_user: OnUnknown = "population"
+    transform: Annotated[str, Meta(max_length=32)] | None = None
+    """How utilities of different people are made comparable: `none`, `rank`, `min_max`, `sum`, `z` or
+    `softmax`; `rank` for people's scores and `none` for utilities unless given."""
+    time_limit: Seconds = 2.0
+    """Seconds after which a search returns the best that it has."""
+
+
+Ballots = Callable[[], "Profile | ApprovalProfile | UtilityProfile"]
+
+
+async def ballots_of(call: Call, body: Voters, kinds: Sequence[str]) -> tuple[Ballots, list[str]]:
+    """How to make the ballots, off the event loop, and the people who are not known.
+
+    Raises:
+        Problem: 413 or 422.
+    """
+    given = [k for k in ("rankings", "approvals", "utilities", "users") if getattr(body, k)]
+    if len(given) != 1 or given[0] not in kinds:
+        raise invalid(f"/{kinds[0]}", f"expected exactly one of {', '.join(kinds)}")
+    kind = given[0]
+    if kind == "users":
+        if not body.candidates:
+            raise invalid("/candidates", "users decide between candidates, and there are none")
+        _limit(len(body.users or ()) * len(body.candidates))
+        values, unknown = await scores_of(call, body, body.candidates, body.users or [])
+        return lambda: _utilities(values, body, None, "rank"), unknown
+    if body.candidates is not None:
+        raise invalid("/candidates", f"candidates go with users, not with {kind}")
+    rows: list[Any] = getattr(body, kind)
+    cells = len(rows) + sum(len(x) if isinstance(x, list) else 1 for row in rows for x in row)
+    _limit(cells)
+    call.units += cells // 32 + 1
+    if kind == "utilities":
+        _refuse_many(kind, max(map(len, rows)))
+        return lambda: _utilities(rows, body, body.labels, "none"), []
+    names = {n for row in rows for x in row for n in (x if isinstance(x, list) else (x,))}
+    _refuse_many(kind, len(names | set(body.labels or ())))
+    if kind == "approvals":
+        labels = body.labels or sorted(names)
+        return lambda: ApprovalProfile(rows, labels=labels, weights=body.weights), []
+    unranked = getattr(body, "unranked", "last")
+    return lambda: Profile(rows, weights=body.weights, labels=body.labels, unranked=unranked), []
+
+
+def _utilities(
+    values: Any, body: Voters, labels: list[str] | None, transform: str
+) -> UtilityProfile:
+    return UtilityProfile(
+        values, weights=body.weights, labels=labels, transform=body.transform or transform
+    )
+
+
+async def scores_of(
+    call: Call, body: Any, candidates: Sequence[AnyCandidate], users: Sequence[str | None]
+) -> tuple[F64, list[str]]:
+    """`(people, candidates)` rewards, and the people of whom nothing is known."""
+    serving = model_of(call.state, body.model)
+    people = [await find_person(call, user, body.on_unknown_user) for user in users]
+    made = await represent(call, serving, body.prompt, candidates)
+    means = np.stack([person.mean for person in people])
+    note(call, serving, users[0] if len(users) == 1 else None, made.units * len(users))
+    values = serving.model.utility(means, made.vectors)
+    unknown = [u for u, p in zip(users, people, strict=True) if u is not None and p.count == 0]
+    return np.atleast_2d(values), unknown
+
+
+async def decided(call: Call, work: Callable[[], T]) -> T:
+    """Work in the pool for groups; errors of the library point at the field that they name.
+
+    Raises:
+        Problem: 422, or 503 when too much work waits.
+    """
+    try:
+        return await call.state.threads.groups(work)
+    except GustibusError as error:
+        if error.code in {"queue_full", "internal"}:
+            raise
+        name = error.message.partition(":")[0]
+        pointer = f"/{name}" if name.isidentifier() else ""
+        raise from_error(error, pointer=pointer) from None
+
+
+def _refuse_many(kind: str, choices: int) -> None:
+    if choices > MAX_CHOICES:
+        detail = f"/{kind}: {choices} names, at most {MAX_CHOICES} are allowed"
+        raise Problem("too_many_candidates", detail, errors=[(f"/{kind}", detail)])
+
+
+def _limit(cells: int) -> None:
+    if cells > MAX_CELLS:
+        detail = f"{cells} places on the ballots, at most {MAX_CELLS} are allowed"
+        raise Problem("too_many_candidates", detail)

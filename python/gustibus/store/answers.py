@@ -1,0 +1,260 @@
+"""Comparisons: written once however often they are sent, and read back as evidence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import numpy as np
+from sqlalchemy import Connection, Row, delete, func, select
+
+from gustibus.errors import ConflictError
+from gustibus.store.erasure import hold_users
+from gustibus.store.ids import ulid
+from gustibus.store.items import pack, unpack
+from gustibus.store.tables import TENANT, comparisons, profiles, sides
+from gustibus.store.upsert import batched, insert_or_ignore
+from gustibus.types import F32, F64
+
+_ROWS = 500
+TARGET: dict[str, float | None] = {"a": 1.0, "b": 0.0, "tie": 0.5, "both_bad": 0.5, "skip": None}
+"""What an outcome says about the probability that a is preferred; None says nothing."""
+
+
+class Side(NamedTuple):
+    """What was compared."""
+
+    item: str | None
+    text: str | None
+    vector: F32 | None
+    """`(r,)` representation under the model, None when it is to be made from the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewComparison:
+    """An answer to keep."""
+
+    user: str
+    a: Side
+    b: Side
+    outcome: str
+    client_id: str | None = None
+    prompt: str | None = None
+    strength: float | None = None
+    at: datetime | None = None
+    source: str | None = None
+    score_id: str | None = None
+
+    def content(self) -> bytes:
+        """Digest of what was said; two answers of one client id must agree in it."""
+        parts = [
+            self.user, self.prompt, self.a.item, self.a.text, self.b.item, self.b.text,
+            self.outcome, self.strength,
+        ]  # fmt: skip
+        digest = blake2b(json.dumps(parts).encode(), digest_size=20)
+        for side in (self.a, self.b):
+            if side.item is None and side.text is None and side.vector is not None:
+                digest.update(pack(side.vector))
+        return digest.digest()
+
+
+class Added(NamedTuple):
+    """What became of an answer."""
+
+    id: str
+    """Id of the kept comparison: this one, or the one that came before."""
+    duplicate: bool
+    conflict: bool
+    """Whether the one before said something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """A comparison as it is kept."""
+
+    id: str
+    client_id: str | None
+    user: str
+    prompt: str | None
+    a_item: str | None
+    a_text: str | None
+    b_item: str | None
+    b_text: str | None
+    outcome: str
+    strength: float | None
+    source: str | None
+    score_id: str | None
+    at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRows:
+    """A person's answers as a model reads them, in the order of their ids."""
+
+    a: F32
+    """`(n, r)`."""
+    b: F32
+    target: F64
+    last: str
+    """Id of the last one; empty without any."""
+    missing: tuple[ComparisonRow, ...]
+    """Answers with texts and without vectors under the model."""
+
+
+def add_comparisons(
+    conn: Connection, *, rows: Sequence[NewComparison], model: str, store_text: bool = True
+) -> list[Added]:
+    """Keep answers; one with a client id that is known is not kept again.
+
+    Args:
+        conn: a write transaction.
+        rows: answers.
+        model: digest of the model that the vectors are of.
+        store_text: False keeps no texts, only digests and vectors.
+
+    Raises:
+        ConflictError: somebody was deleted meanwhile.
+    """
+    hold_users(conn, users={row.user for row in rows})
+    now = datetime.now(UTC)
+    made = [(f"cmp_{ulid()}", row, row.content()) for row in rows]
+    values = [
+        {
+            "tenant_id": TENANT, "id": name, "client_id": row.client_id, "content": content,
+            "user_id": row.user, "prompt": row.prompt if store_text else None,
+            "a_item": row.a.item, "a_text": row.a.text if store_text else None,
+            "b_item": row.b.item, "b_text": row.b.text if store_text else None,
+            "outcome": row.outcome, "strength": row.strength, "source": row.source,
+            "score_id": row.score_id, "at": row.at, "created_at": now,
+        }
+        for name, row, content in made
+    ]  # fmt: skip
+    # In one order everywhere, or two requests with the same client ids could wait for each other.
+    values.sort(key=lambda value: str(value["client_id"]))
+    kept = set(insert_or_ignore(conn, comparisons, values, returning=comparisons.c.id))
+    found = {
+        name: (row.a.vector, row.b.vector)
+        for name, row, _ in made
+        if name in kept and row.a.vector is not None and row.b.vector is not None
+    }
+    _put_sides(conn, found, model)
+    known = [row.client_id for name, row, _ in made if name not in kept and row.client_id]
+    before = _by_client_id(conn, known)
+    return [
+        Added(name, duplicate=False, conflict=False)
+        if name in kept
+        else _duplicate(before, str(row.client_id), content)
+        for name, row, content in made
+    ]
+
+
+def _duplicate(before: Mapping[str, tuple[str, bytes]], client_id: str, content: bytes) -> Added:
+    if client_id not in before:
+        message = f"comparison: {client_id!r} was deleted while it was sent again"
+        raise ConflictError(message, where="comparisons")
+    name, said = before[client_id]
+    return Added(name, duplicate=True, conflict=said != content)
+
+
+def _by_client_id(conn: Connection, wanted: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+    found: dict[str, tuple[str, bytes]] = {}
+    for part in batched(wanted, _ROWS):
+        query = select(comparisons.c.client_id, comparisons.c.id, comparisons.c.content).where(
+            comparisons.c.tenant_id == TENANT, comparisons.c.client_id.in_(part)
+        )
+        found |= {client: (name, content) for client, name, content in conn.execute(query)}
+    return found
+
+
+def set_sides(conn: Connection, *, found: Mapping[str, tuple[F32, F32]], model: str) -> None:
+    """Keep vectors of both sides of comparisons, made after they were."""
+    _put_sides(conn, found, model)
+
+
+def _put_sides(conn: Connection, found: Mapping[str, tuple[Any, Any]], model: str) -> None:
+    rows = [
+        {"tenant_id": TENANT, "comparison_id": name, "model": model, "a": pack(a), "b": pack(b)}
+        for name, (a, b) in found.items()
+    ]
+    insert_or_ignore(conn, sides, rows, returning=sides.c.comparison_id)
+
+
+def list_comparisons(
+    conn: Connection, *, user: str | None = None, after: str | None = None, limit: int = 100
+) -> list[ComparisonRow]:
+    """Comparisons from old to new, of one person or of all."""
+    query = select(comparisons).where(comparisons.c.tenant_id == TENANT)
+    if user is not None:
+        query = query.where(comparisons.c.user_id == user)
+    if after is not None:
+        query = query.where(comparisons.c.id > after)
+    return [_row(row) for row in conn.execute(query.order_by(comparisons.c.id).limit(limit))]
+
+
+def delete_comparison(conn: Connection, *, comparison: str) -> str | None:
+    """Remove a comparison; returns whose it was, None when there was none."""
+    mine = (comparisons.c.tenant_id == TENANT) & (comparisons.c.id == comparison)
+    user = conn.execute(delete(comparisons).where(mine).returning(comparisons.c.user_id)).scalar()
+    conn.execute(
+        delete(sides).where(sides.c.tenant_id == TENANT, sides.c.comparison_id == comparison)
+    )
+    return user
+
+
+def evidence(conn: Connection, *, user: str, model: str, limit: int = 10_000) -> EvidenceRows:
+    """A person's last answers under a model."""
+    same = (sides.c.tenant_id == comparisons.c.tenant_id) & (sides.c.model == model)
+    query = (
+        select(comparisons, sides.c.a, sides.c.b)
+        .select_from(
+            comparisons.outerjoin(sides, same & (sides.c.comparison_id == comparisons.c.id))
+        )
+        .where(comparisons.c.tenant_id == TENANT, comparisons.c.user_id == user)
+        .order_by(comparisons.c.id.desc())
+        .limit(limit)
+    )
+    rows = conn.execute(query).all()[::-1]
+    told = [row for row in rows if TARGET[row.outcome] is not None]
+    ready = [row for row in told if row.a is not None]
+    empty = np.zeros((0, 0), np.float32)
+    return EvidenceRows(
+        a=np.stack([unpack(row.a) for row in ready]) if ready else empty,
+        b=np.stack([unpack(row.b) for row in ready]) if ready else empty,
+        target=np.array([TARGET[row.outcome] for row in ready], np.float64),
+        last=rows[-1].id if rows else "",
+        missing=tuple(_row(row) for row in told if row.a is None),
+    )
+
+
+def users_with_news(conn: Connection, *, model: str, limit: int = 1000) -> list[str]:
+    """People whose last comparison is later than what their profile under a model was fitted to."""
+    last = (
+        select(comparisons.c.user_id, func.max(comparisons.c.id).label("last"))
+        .where(comparisons.c.tenant_id == TENANT)
+        .group_by(comparisons.c.user_id)
+        .subquery()
+    )
+    same = (
+        (profiles.c.tenant_id == TENANT)
+        & (profiles.c.user_id == last.c.user_id)
+        & (profiles.c.model == model)
+    )
+    query = (
+        select(last.c.user_id)
+        .select_from(last.outerjoin(profiles, same))
+        .where((profiles.c.fitted_through.is_(None)) | (profiles.c.fitted_through < last.c.last))
+        .limit(limit)
+    )
+    return list(conn.execute(query).scalars())
+
+
+def _row(row: Row[Any]) -> ComparisonRow:
+    return ComparisonRow(
+        row.id, row.client_id, row.user_id, row.prompt, row.a_item, row.a_text, row.b_item,
+        row.b_text, row.outcome, row.strength, row.source, row.score_id, row.at, row.created_at,
+    )  # fmt: skip

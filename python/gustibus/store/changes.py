@@ -1,0 +1,68 @@
+"""What was written, so that other processes can read it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Literal, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal_column, select, text
+
+from gustibus.store.tables import TENANT, changes
+
+Kind = Literal["user", "item", "key"]
+
+_TRANSACTION: ColumnElement[int] = literal_column("pg_current_xact_id()::text::bigint")
+
+
+class Change(NamedTuple):
+    """Something that has to be read again."""
+
+    kind: Kind
+    name: str
+
+
+def note(conn: Connection, kind: Kind, names: Iterable[str]) -> None:
+    """Say within a transaction what it changes."""
+    now = datetime.now(UTC)
+    rows = [
+        {"tenant_id": TENANT, "kind": kind, "name": name, "at": now}
+        for name in dict.fromkeys(names)
+    ]
+    if rows:
+        mine = _TRANSACTION if conn.dialect.name == "postgresql" else literal_column("0")
+        conn.execute(insert(changes).values(transaction_id=mine), rows)
+
+
+def position(conn: Connection) -> int:
+    """The cursor of now, for `since`."""
+    if conn.dialect.name == "postgresql":
+        # Transactions finish in another order than they begin. Everything below the oldest that
+        # still runs is final, so that is how far a reader may go, and where it goes on.
+        oldest = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        return int(conn.execute(oldest).scalar_one())
+    return int(conn.execute(select(func.coalesce(func.max(changes.c.seq), 0))).scalar_one())
+
+
+def since(conn: Connection, cursor: int) -> tuple[int, list[Change]]:
+    """What was committed after a cursor, and the next cursor; nothing is left out, ever.
+
+    Args:
+        conn: a transaction.
+        cursor: from `position` or the last call.
+    """
+    limit = position(conn)
+    if conn.dialect.name == "postgresql":
+        new = (changes.c.transaction_id >= cursor) & (changes.c.transaction_id < limit)
+    else:
+        new = (changes.c.seq > cursor) & (changes.c.seq <= limit)
+    rows = conn.execute(
+        select(changes.c.kind, changes.c.name).where(changes.c.tenant_id == TENANT, new).distinct()
+    )
+    return max(cursor, limit), [Change(kind, name) for kind, name in rows]
+
+
+def purge_changes(conn: Connection, *, age: timedelta = timedelta(days=1)) -> int:
+    """Forget changes that every process has read long ago; returns how many."""
+    old = changes.c.at < datetime.now(UTC) - age
+    return int(conn.execute(delete(changes).where(old)).rowcount)

@@ -1,0 +1,248 @@
+"""Connections: one whole transaction at a time, over SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from gustibus.errors import ConfigError, MissingExtraError, OverloadedError
+
+SCRUB = "scrub"
+"""Key in `Connection.info` of a transaction whose removed rows must leave SQLite's log as well."""
+
+BUSY_SECONDS = 10.0
+"""How long a transaction waits for a connection, or for SQLite's lock."""
+
+# A statement that runs for half a minute, a transaction whose process does nothing for a minute and
+# a machine that has gone would hold locks, and hold back what `since` may report.
+_OPTIONS = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000"
+_READING = " -c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read"
+_NETWORK = {"connect_timeout": 5, "keepalives_idle": 30, "tcp_user_timeout": 30_000}
+
+_NO_TABLE = frozenset({"42P01", "42703"})
+_NO_WRITES = frozenset({"25006", "53100", "58030"})  # read-only, disk full, I/O error
+_SQLITE_NO_WRITES = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+_SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN})
+
+
+class ReadOnlyError(OverloadedError):
+    """The database answers and accepts no writes: a full or failing disk, a standby."""
+
+    code: ClassVar[str] = "read_only"
+
+
+class Store:
+    """A database.
+
+    Args:
+        url: `sqlite:///file`, or `postgresql://user@host/name`.
+        readers: connections for reading.
+        writers: connections for writing; SQLite has one.
+
+    Raises:
+        ConfigError: the URL is not one of these.
+        MissingExtraError: the driver is not installed.
+    """
+
+    def __init__(self, url: str, *, readers: int = 4, writers: int = 4) -> None:
+        self.url = parse_url(url)
+        self.dialect = self.url.get_backend_name()
+        self._reading = make_engine(self.url, readers, writes=False)
+        # Waiting for the only connection is fair and wakes at once; SQLite's own lock is polled.
+        self._writing = make_engine(self.url, 1 if self.dialect == "sqlite" else writers)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database and changes nothing.
+
+        Raises:
+            OverloadedError: the database cannot be used now.
+        """
+        with _translated(), self._reading.connect() as conn:
+            if self.dialect == "sqlite":
+                conn.exec_driver_sql("BEGIN")
+            yield conn
+            conn.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is durable when the block ends, and undone when it raises.
+
+        Raises:
+            OverloadedError: the database is locked for too long, or cannot be reached.
+            ReadOnlyError: it can keep nothing now.
+        """
+        with _translated(), self._writing.connect() as conn:
+            if self.dialect == "sqlite":  # take the lock now: upgrading a reader could deadlock
+                conn.exec_driver_sql("BEGIN IMMEDIATE")
+            yield conn
+            conn.commit()
+            if conn.info.pop(SCRUB, False) and self.dialect == "sqlite":
+                _scrub(conn)
+
+    def ping(self) -> None:
+        """One round trip.
+
+        Raises:
+            OverloadedError: the database does not answer.
+        """
+        with self.read() as conn:
+            conn.exec_driver_sql("SELECT 1")
+
+    def check_schema(self) -> None:
+        """Whether this version can work on the database.
+
+        Raises:
+            ConfigError: the schema is missing, older or newer; the message says what to run.
+        """
+        from gustibus.store.schema import check_revision
+
+        check_revision(self.url)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._reading.dispose()
+        self._writing.dispose()
+
+
+def parse_url(url: str | URL) -> URL:
+    """A URL of an engine that the store knows.
+
+    Raises:
+        ConfigError: any other URL; passwords are not shown.
+    """
+    try:
+        found = make_url(url)
+    except ArgumentError:
+        message = "database: expected a URL such as sqlite:///gustibus.db, got something else"
+        raise ConfigError(message, where="database") from None
+    name = found.get_backend_name()
+    if name == "postgresql":
+        return found.set(drivername="postgresql+psycopg")
+    if name != "sqlite":
+        message = f"database: expected sqlite:// or postgresql://, got {name}://"
+        raise ConfigError(message, where="database")
+    if found.database in (None, "", ":memory:"):
+        message = "database: a database in memory is lost between connections; name a file"
+        raise ConfigError(message, where="database")
+    if not Path(found.database or "").absolute().parent.is_dir():
+        message = f"database: the folder of {found.database} does not exist"
+        raise ConfigError(message, where="database")
+    return found
+
+
+def make_engine(url: URL, size: int, *, writes: bool = True) -> Engine:
+    """An engine with the settings that durability needs; without `writes` it can only look."""
+    more: dict[str, Any] = {"pool_size": size, "max_overflow": 0, "pool_timeout": BUSY_SECONDS}
+    try:
+        if url.get_backend_name() == "postgresql":
+            arguments = {**_NETWORK, "options": _OPTIONS if writes else _OPTIONS + _READING}
+            return create_engine(url, pool_pre_ping=True, connect_args=arguments, **more)
+        limits = {"timeout": BUSY_SECONDS, "check_same_thread": False}
+        engine = create_engine(url, connect_args=limits, **more)
+    except (NoSuchModuleError, ModuleNotFoundError):
+        raise MissingExtraError.of("psycopg", "postgres") from None
+
+    def prepare(connection: sqlite3.Connection, record: Any) -> None:
+        del record
+        connection.isolation_level = None  # the store begins transactions itself
+        # secure_delete: what somebody asked to have removed must not stay in free pages.
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        _to_wal(connection)
+        if not writes:
+            connection.execute("PRAGMA query_only=ON")
+
+    event.listen(engine, "connect", prepare)
+    return engine
+
+
+def _scrub(conn: Connection) -> None:
+    """Empty the write-ahead log; while somebody reads it, a later checkpoint has to do it."""
+    connection: Any = conn.connection.driver_connection
+    connection.execute("PRAGMA busy_timeout=1000")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
+
+
+def _to_wal(connection: sqlite3.Connection) -> None:
+    """Readers and a writer side by side; the lock that the first change needs is not waited for."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What a driver raises for load, lost connections and missing tables, as errors of ours."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        message = f"database: no connection was free for {BUSY_SECONDS:g} s"
+        raise OverloadedError(message, where="database") from error
+    except DBAPIError as error:
+        found = _ours(error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _ours(error: DBAPIError) -> Exception | None:
+    if isinstance(error.orig, sqlite3.Error):
+        return _from_sqlite(error.orig)
+    return _from_postgres(error)
+
+
+def _from_sqlite(error: sqlite3.Error) -> Exception | None:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _SQLITE_NO_WRITES:
+        return _no_writes(str(error))
+    if code in _SQLITE_BUSY:
+        return _unusable(str(error))
+    return _no_table() if str(error).startswith(("no such table", "no such column")) else None
+
+
+def _from_postgres(error: DBAPIError) -> Exception | None:
+    state = getattr(error.orig, "sqlstate", None)
+    if state in _NO_TABLE:
+        return _no_table()
+    if state in _NO_WRITES:
+        return _no_writes(state)
+    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+        # The text may name hosts and users, so that it stays with the cause, for the log.
+        return _unusable(state or "no connection")
+    return None
+
+
+def _unusable(reason: str) -> OverloadedError:
+    return OverloadedError(f"database: cannot be used now ({reason})", where="database")
+
+
+def _no_writes(reason: str) -> ReadOnlyError:
+    return ReadOnlyError(f"database: accepts no writes now ({reason})", where="database")
+
+
+def _no_table() -> ConfigError:
+    return ConfigError("database: tables are missing; run: gustibus db upgrade", where="database")

@@ -1,0 +1,224 @@
+"""A person's right to see what is kept about them, and to have it removed."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+from sqlalchemy import Connection, Table, Text, bindparam, cast, delete, select
+
+from gustibus.errors import ConflictError
+from gustibus.store.changes import note
+from gustibus.store.engine import SCRUB
+from gustibus.store.keys import setting
+from gustibus.store.tables import (
+    TENANT,
+    changes,
+    comparisons,
+    idempotency,
+    profiles,
+    questions,
+    sessions,
+    settings,
+    sides,
+    tombstones,
+    users,
+)
+from gustibus.store.upsert import batched, insert_or_ignore
+
+_SALT = "tombstone"
+_ROWS = 500
+_SECRET_COLUMNS = frozenset({"tenant_id", "content"})
+
+
+class Removed(NamedTuple):
+    """How many rows of each kind were removed."""
+
+    users: int
+    profiles: int
+    comparisons: int
+    sessions: int
+    questions: int
+    replies: int
+
+
+def delete_user(conn: Connection, *, user: str) -> Removed:
+    """Remove everything that names a person, and remember by a keyed hash that they left.
+
+    Works for names without a row too: people may be known from a model's training alone.
+    """
+    new = _stand_in(conn, user)
+    mine = select(comparisons.c.id).where(_of(comparisons, user))
+    conn.execute(delete(sides).where(sides.c.tenant_id == TENANT, sides.c.comparison_id.in_(mine)))
+    asked = list(
+        conn.execute(select(sessions.c.id).where(_of(sessions, user)).with_for_update()).scalars()
+    )
+    about = (questions.c.tenant_id == TENANT) & questions.c.session_id.in_(asked)
+    n_questions = conn.execute(delete(questions).where(about)).rowcount
+    replies = _replies(conn, user)
+    for caller, key in replies:
+        conn.execute(
+            delete(idempotency).where(
+                idempotency.c.tenant_id == TENANT,
+                idempotency.c.caller == caller,
+                idempotency.c.key == key,
+            )
+        )
+    removed = Removed(
+        users=conn.execute(
+            delete(users).where(users.c.tenant_id == TENANT, users.c.id == user)
+        ).rowcount
+        - new,
+        profiles=conn.execute(delete(profiles).where(_of(profiles, user))).rowcount,
+        comparisons=conn.execute(delete(comparisons).where(_of(comparisons, user))).rowcount,
+        sessions=conn.execute(delete(sessions).where(_of(sessions, user))).rowcount,
+        questions=n_questions,
+        replies=len(replies),
+    )
+    bury(conn, user=user)
+    conn.execute(delete(changes).where(changes.c.kind == "user", changes.c.name == user))
+    note(conn, "user", [user])  # other processes forget the person when they read this
+    conn.info[SCRUB] = True
+    return removed
+
+
+def _stand_in(conn: Connection, user: str) -> int:
+    """Hold a person's row, so that nobody adds to them until they are gone.
+
+    Somebody who is being made by another transaction is waited for, which takes a row of that name:
+    1 if there was none.
+    """
+    now = datetime.now(UTC)
+    row = {
+        "tenant_id": TENANT, "id": user, "state": "deleted", "attributes": {},
+        "profile_version": 0, "created_at": now, "updated_at": now,
+    }  # fmt: skip
+    made = insert_or_ignore(conn, users, [row], returning=users.c.id)
+    mine = (users.c.tenant_id == TENANT) & (users.c.id == user)
+    conn.execute(select(users.c.id).where(mine).with_for_update())
+    return len(made)
+
+
+def _replies(conn: Connection, user: str) -> list[tuple[str, str]]:
+    """Replies that name a person; the engine picks a few, the list decides."""
+    named = cast(idempotency.c.users, Text).contains(json.dumps(user), autoescape=True)
+    query = select(idempotency.c.caller, idempotency.c.key, idempotency.c.users)
+    rows = conn.execute(query.where(idempotency.c.tenant_id == TENANT, named))
+    return [(row.caller, row.key) for row in rows if user in row.users]
+
+
+def hold_users(conn: Connection, *, users: Iterable[str]) -> None:
+    """Let nobody delete these people until the transaction ends.
+
+    Raises:
+        ConflictError: one of them has just been deleted.
+    """
+    wanted = sorted(set(users))
+    found: set[str] = set()
+    for part in batched(wanted, _ROWS):
+        found.update(conn.execute(_HOLD, {"names": part}).scalars())
+    if len(found) < len(wanted):
+        refuse_buried(conn, users=[user for user in wanted if user not in found])
+
+
+def refuse_buried(conn: Connection, *, users: Sequence[str]) -> None:
+    """Raise for people who were deleted.
+
+    Raises:
+        ConflictError: names one of them.
+    """
+    gone = buried(conn, users=users)
+    if gone:
+        message = f"user: {min(gone)!r} was deleted"
+        raise ConflictError(message, where="user")
+
+
+_HOLD = (
+    select(users.c.id)
+    .where(users.c.tenant_id == TENANT, users.c.id.in_(bindparam("names", expanding=True)))
+    .order_by(users.c.id)
+    .with_for_update(read=True, key_share=True)
+)
+
+
+def export_user(conn: Connection, *, user: str) -> Iterator[dict[str, Any]]:
+    """Everything kept about a person, one JSON value a row, its table under `kind`."""
+    for row in _rows(conn, users, (users.c.tenant_id == TENANT) & (users.c.id == user)):
+        yield {"kind": "user", **row}
+    for row in _rows(conn, profiles, _of(profiles, user)):
+        mean = np.frombuffer(row.pop("mean"), "<f4")
+        upper = np.frombuffer(row.pop("covariance"), "<f4")
+        diagonal = np.cumsum(np.arange(len(mean), 0, -1)) - np.arange(len(mean), 0, -1)
+        stderr = np.sqrt(np.maximum(upper[diagonal], 0))
+        yield {"kind": "profile", **row, "mean": mean.tolist(), "stderr": stderr.tolist()}
+    for row in _rows(conn, comparisons, _of(comparisons, user)):
+        yield {"kind": "comparison", **row}
+    for row in _rows(conn, sessions, _of(sessions, user)):
+        yield {"kind": "session", **row}
+        mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == row["id"])
+        for question in _rows(conn, questions, mine):
+            yield {"kind": "question", **question}
+    for caller, key in _replies(conn, user):
+        where = (idempotency.c.caller == caller) & (idempotency.c.key == key)
+        for row in _rows(conn, idempotency, (idempotency.c.tenant_id == TENANT) & where):
+            alone, body = row.pop("users") == [user], row.pop("reply")
+            del row["caller"], row["body_sha256"]
+            # What was said of several people at once is not one person's to read.
+            yield {
+                "kind": "reply",
+                **row,
+                "reply": body.decode("utf-8", "replace") if alone else None,
+            }
+
+
+def bury(conn: Connection, *, user: str, undo: bool = False) -> None:
+    """Set a tombstone, or take it away when the person comes back."""
+    row = {"tenant_id": TENANT, "digest": _hashed(conn, user), "at": datetime.now(UTC)}
+    if undo:
+        gone = (tombstones.c.tenant_id == TENANT) & (tombstones.c.digest == row["digest"])
+        conn.execute(delete(tombstones).where(gone))
+    else:
+        insert_or_ignore(conn, tombstones, [row], returning=tombstones.c.at)
+
+
+def buried(conn: Connection, *, users: Sequence[str]) -> set[str]:
+    """Which of these people were deleted; changes nothing, so that a reader may ask."""
+    named = (settings.c.tenant_id == TENANT) & (settings.c.name == _SALT)
+    salt = conn.execute(select(settings.c.value).where(named)).scalar()
+    if salt is None:  # nobody has been deleted yet
+        return set()
+    digests = {hmac.digest(salt.encode(), user.encode(), hashlib.sha256): user for user in users}
+    found: set[str] = set()
+    for part in batched(list(digests), _ROWS):
+        mine = (tombstones.c.tenant_id == TENANT) & tombstones.c.digest.in_(part)
+        found |= {
+            digests[digest]
+            for digest in conn.execute(select(tombstones.c.digest).where(mine)).scalars()
+        }
+    return found
+
+
+def hashing_key(conn: Connection) -> bytes:
+    """Key of the hashes, so that names cannot be tried out against a copy of the table alone."""
+    return setting(conn, name=_SALT, default=lambda: secrets.token_urlsafe(32)).encode()
+
+
+def _hashed(conn: Connection, user: str) -> bytes:
+    return hmac.digest(hashing_key(conn), user.encode(), hashlib.sha256)
+
+
+def _of(table: Table, user: str) -> Any:
+    return (table.c.tenant_id == TENANT) & (table.c.user_id == user)
+
+
+def _rows(conn: Connection, table: Table, where: Any) -> Iterator[dict[str, Any]]:
+    key = [column for column in table.primary_key.columns if column.name != "tenant_id"]
+    for row in conn.execute(select(table).where(where).order_by(*key)):
+        found = {k: v for k, v in row._mapping.items() if k not in _SECRET_COLUMNS}
+        yield {k: v.isoformat() if isinstance(v, datetime) else v for k, v in found.items()}

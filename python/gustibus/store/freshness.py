@@ -1,0 +1,96 @@
+"""What has to be done again: profiles that are behind the answers, items without a vector."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, and_, exists, select, update
+
+from gustibus.store.answers import users_with_news
+from gustibus.store.erasure import bury, hashing_key
+from gustibus.store.tables import TENANT, profiles, tombstones, vectors
+from gustibus.store.tables import items as _items
+from gustibus.store.tables import users as _users
+
+_ROWS = 500
+_TRAINING = "training "  # with a space, which no name has
+_STALE = "!"  # before the id of every comparison
+
+
+def mark_stale(conn: Connection, *, user: str) -> None:
+    """Note in the transaction that takes an answer away that the profile still rests on it.
+
+    Should the process end before it has fitted the person again, the next one does.
+    """
+    mine = (profiles.c.tenant_id == TENANT) & (profiles.c.user_id == user)
+    conn.execute(update(profiles).where(mine).values(fitted_through=_STALE))
+
+
+def stale_users(conn: Connection, *, model: str, limit: int = 1000) -> list[str]:
+    """People whose profile under a model does not rest on exactly the answers that are kept."""
+    marked = select(profiles.c.user_id).where(
+        profiles.c.tenant_id == TENANT,
+        profiles.c.model == model,
+        profiles.c.fitted_through == _STALE,
+    )
+    behind = users_with_news(conn, model=model, limit=limit)
+    found = [*behind, *conn.execute(marked.limit(limit)).scalars()]
+    return list(dict.fromkeys(found))[:limit]
+
+
+def unready_items(conn: Connection, *, model: str) -> list[str]:
+    """Names of items that have no vector under a model."""
+    same = and_(
+        vectors.c.tenant_id == _items.c.tenant_id,
+        vectors.c.item_id == _items.c.id,
+        vectors.c.model == model,
+    )
+    query = select(_items.c.id).where(_items.c.tenant_id == TENANT, ~exists().where(same))
+    return list(conn.execute(query).scalars())
+
+
+def deleted_among(conn: Connection, *, users: Iterable[str]) -> set[str]:
+    """Which of very many people were deleted; reads the tombstones once."""
+    graves = set(
+        conn.execute(select(tombstones.c.digest).where(tombstones.c.tenant_id == TENANT)).scalars()
+    )
+    if not graves:
+        return set()
+    key = hashing_key(conn)
+    return {user for user in users if hmac.digest(key, user.encode(), hashlib.sha256) in graves}
+
+
+def versions_of(conn: Connection, *, users: Sequence[str]) -> dict[str, int]:
+    """Profile versions of those of some people that exist."""
+    found: dict[str, int] = {}
+    for start in range(0, len(users), _ROWS):
+        part = users[start : start + _ROWS]
+        query = select(_users.c.id, _users.c.profile_version).where(
+            _users.c.tenant_id == TENANT, _users.c.id.in_(part)
+        )
+        found |= {user: int(version) for user, version in conn.execute(query)}
+    return found
+
+
+def existing_items(conn: Connection, *, items: Sequence[str]) -> set[str]:
+    """Which of some items there are."""
+    found: set[str] = set()
+    for start in range(0, len(items), _ROWS):
+        query = select(_items.c.id).where(
+            _items.c.tenant_id == TENANT, _items.c.id.in_(items[start : start + _ROWS])
+        )
+        found |= set(conn.execute(query).scalars())
+    return found
+
+
+def forget_training(conn: Connection, *, user: str) -> None:
+    """Remember that what a model's training says of somebody must not be used, should they return."""
+    bury(conn, user=_TRAINING + user)
+
+
+def training_forgotten(conn: Connection, *, users: Iterable[str]) -> set[str]:
+    """Those of some people of whom nothing that a training says may be used."""
+    found = deleted_among(conn, users=(_TRAINING + user for user in users))
+    return {name.removeprefix(_TRAINING) for name in found}

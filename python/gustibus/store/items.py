@@ -1,0 +1,174 @@
+"""Responses that are scored by name, and their vectors under each model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Row, and_, delete, select
+
+from gustibus.store.changes import note
+from gustibus.store.tables import TENANT, items, vectors
+from gustibus.store.upsert import batched, insert_or_update
+from gustibus.types import F32
+
+_PAGE = 2000
+_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """An item to keep."""
+
+    id: str
+    text: str | None
+    prompt: str | None
+    tags: tuple[str, ...]
+    vector: F32 | None
+    """`(r,)` representation under the model; None when it is to be made from the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """An item."""
+
+    id: str
+    text: str | None
+    prompt: str | None
+    tags: tuple[str, ...]
+    ready: bool
+    """Whether it has a vector under the model."""
+    created_at: datetime
+
+
+def put_items(conn: Connection, *, rows: Sequence[NewItem], model: str) -> None:
+    """Add or replace items; their vectors under other models go, as they may be of another text."""
+    now = datetime.now(UTC)
+    last = {row.id: row for row in rows}
+    kept = [last[name] for name in sorted(last)]  # in one order everywhere: no deadlock
+    for part in batched(kept, _ROWS):
+        values = [
+            {"tenant_id": TENANT, "id": r.id, "text": r.text, "prompt": r.prompt,
+             "tags": list(r.tags), "created_at": now} for r in part
+        ]  # fmt: skip
+        insert_or_update(conn, items, values, keep=("created_at",))
+        stale = (vectors.c.tenant_id == TENANT) & vectors.c.item_id.in_([r.id for r in part])
+        conn.execute(delete(vectors).where(stale))
+    found = {row.id: row.vector for row in kept if row.vector is not None}
+    _put_vectors(conn, found, model)
+    note(conn, "item", [row.id for row in kept])
+
+
+def set_vectors(
+    conn: Connection, *, found: Mapping[str, F32], model: str, seen: Iterable[ItemRow] = ()
+) -> list[str]:
+    """Keep vectors of items, and return of which.
+
+    Args:
+        conn: a write transaction.
+        found: vectors by name; names without an item are left out.
+        model: digest of the model.
+        seen: the items that vectors were made of; those with another text by now are left out.
+    """
+    before = {row.id: (row.text, row.prompt) for row in seen}
+    kept: dict[str, F32] = {}
+    for part in batched(sorted(found), _ROWS):
+        mine = (items.c.tenant_id == TENANT) & items.c.id.in_(part)
+        query = select(items.c.id, items.c.text, items.c.prompt).where(mine).order_by(items.c.id)
+        for row in conn.execute(query.with_for_update(read=True)):
+            if before.get(row.id, (row.text, row.prompt)) == (row.text, row.prompt):
+                kept[row.id] = found[row.id]
+    _put_vectors(conn, kept, model)
+    note(conn, "item", kept)
+    return list(kept)
+
+
+def _put_vectors(conn: Connection, found: Mapping[str, F32], model: str) -> None:
+    rows = [
+        {"tenant_id": TENANT, "item_id": item, "model": model, "data": pack(vector)}
+        for item, vector in found.items()
+    ]
+    insert_or_update(conn, vectors, rows)
+
+
+def get_item(conn: Connection, *, item: str, model: str) -> ItemRow | None:
+    """An item, None when there is none of that name."""
+    row = conn.execute(_joined(model).where(items.c.id == item)).first()
+    return None if row is None else _item(row)
+
+
+def list_items(
+    conn: Connection, *, model: str, after: str | None = None, limit: int = 100
+) -> list[ItemRow]:
+    """Items by name."""
+    query = _joined(model)
+    if after is not None:
+        query = query.where(items.c.id > after)
+    return [_item(row) for row in conn.execute(query.order_by(items.c.id).limit(limit))]
+
+
+def delete_item(conn: Connection, *, item: str) -> bool:
+    """Remove an item with its vectors; False when there was none."""
+    gone = conn.execute(delete(items).where(items.c.tenant_id == TENANT, items.c.id == item))
+    conn.execute(delete(vectors).where(vectors.c.tenant_id == TENANT, vectors.c.item_id == item))
+    if gone.rowcount:
+        note(conn, "item", [item])
+    return bool(gone.rowcount)
+
+
+def pending_items(conn: Connection, *, model: str, limit: int = 64) -> list[ItemRow]:
+    """Items with a text and without a vector under the model."""
+    query = _joined(model).where(vectors.c.model.is_(None), items.c.text.is_not(None))
+    return [_item(row) for row in conn.execute(query.order_by(items.c.id).limit(limit))]
+
+
+def find_vectors(conn: Connection, *, found: Sequence[str], model: str) -> dict[str, F32]:
+    """Vectors of items by name, as far as there are any."""
+    query = select(vectors.c.item_id, vectors.c.data).where(
+        vectors.c.tenant_id == TENANT, vectors.c.model == model, vectors.c.item_id.in_(found)
+    )
+    return {item: unpack(data) for item, data in conn.execute(query)}
+
+
+def iter_vectors(conn: Connection, *, model: str) -> Iterator[tuple[str, F32]]:
+    """Every item's vector under a model, by name, read in pages."""
+    after = ""
+    while True:
+        query = select(vectors.c.item_id, vectors.c.data).where(
+            vectors.c.tenant_id == TENANT, vectors.c.model == model, vectors.c.item_id > after
+        )
+        rows = conn.execute(query.order_by(vectors.c.item_id).limit(_PAGE)).all()
+        for item, data in rows:
+            yield item, unpack(data)
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1].item_id
+
+
+def pack(vector: F32) -> bytes:
+    """Little-endian float32 bytes."""
+    return np.ascontiguousarray(vector, "<f4").tobytes()
+
+
+def unpack(data: bytes) -> F32:
+    """Inverse of `pack`."""
+    return np.frombuffer(data, "<f4").astype(np.float32)
+
+
+def _joined(model: str) -> Any:
+    same = and_(
+        vectors.c.tenant_id == items.c.tenant_id, vectors.c.item_id == items.c.id,
+        vectors.c.model == model,
+    )  # fmt: skip
+    found = select(items, vectors.c.model.label("model")).select_from(
+        items.outerjoin(vectors, same)
+    )
+    return found.where(items.c.tenant_id == TENANT)
+
+
+def _item(row: Row[Any]) -> ItemRow:
+    ready = row.model is not None
+    return ItemRow(row.id, row.text, row.prompt, tuple(row.tags), ready, row.created_at)

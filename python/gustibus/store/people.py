@@ -1,0 +1,237 @@
+"""People and what was learned about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+
+from gustibus.store.changes import note
+from gustibus.store.erasure import buried, bury, hold_users, refuse_buried
+from gustibus.store.tables import TENANT, comparisons, profiles, users
+from gustibus.store.upsert import batched, insert_or_ignore
+from gustibus.types import F64
+
+_PAGE = 1000
+_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A person."""
+
+    id: str
+    state: str
+    attributes: dict[str, Any]
+    profile_version: int
+    """Rises whenever the profile changes; 0 before the first."""
+    n_comparisons: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRow:
+    """Where a person's answers put them under one model."""
+
+    user: str
+    model: str
+    """Digest of the model."""
+    version: int
+    mean: F64
+    """`(u,)`."""
+    covariance: F64
+    """`(u, u)`."""
+    count: int
+    """Answers that it rests on."""
+    fitted_through: str
+    """Id of the last comparison that was used; empty without any."""
+    updated_at: datetime
+
+
+def put_user(
+    conn: Connection, *, user: str, attributes: Mapping[str, Any] | None = None
+) -> tuple[UserRow, bool]:
+    """Make or change a person; attributes of None stay. The flag says whether they are new."""
+    created = bool(_make(conn, [user]))
+    if created:
+        bury(conn, user=user, undo=True)
+    hold_users(conn, users=[user])
+    if attributes is not None:
+        values = {"attributes": dict(attributes), "updated_at": datetime.now(UTC)}
+        conn.execute(update(users).where(_is(user)).values(**values))
+    found = get_user(conn, user=user)
+    assert found is not None, "it was just written"
+    return found, created
+
+
+def ensure_users(conn: Connection, *, users: Iterable[str]) -> list[str]:
+    """Make the people that do not exist yet, and say who they are.
+
+    Raises:
+        ConflictError: one of them was deleted; only `put_user` begins anew.
+    """
+    fresh = _make(conn, users)
+    if fresh:
+        refuse_buried(conn, users=fresh)
+    return fresh
+
+
+_users = users
+
+
+def _make(conn: Connection, users: Iterable[str]) -> list[str]:
+    wanted = sorted(set(users))  # in one order everywhere: no deadlock
+    known = _known(conn, wanted)
+    now = datetime.now(UTC)
+    rows = [
+        {"tenant_id": TENANT, "id": user, "state": "active", "attributes": {},
+         "profile_version": 0, "created_at": now, "updated_at": now}
+        for user in wanted if user not in known
+    ]  # fmt: skip
+    fresh: list[str] = sorted(insert_or_ignore(conn, _users, rows, returning=_users.c.id))
+    note(conn, "user", fresh)
+    return fresh
+
+
+def _known(conn: Connection, wanted: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for part in batched(wanted, _ROWS):
+        found.update(conn.execute(_NAMED, {"names": part}).scalars())
+    return found
+
+
+_NAMED = select(users.c.id).where(
+    users.c.tenant_id == TENANT, users.c.id.in_(bindparam("names", expanding=True))
+)
+
+
+def get_user(conn: Connection, *, user: str) -> UserRow | None:
+    """A person, None when there is none of that name."""
+    row = conn.execute(_with_counts().where(_is(user))).first()
+    return None if row is None else _user(row)
+
+
+def list_users(conn: Connection, *, after: str | None = None, limit: int = 100) -> list[UserRow]:
+    """People by name."""
+    query = _with_counts().where(users.c.tenant_id == TENANT)
+    if after is not None:
+        query = query.where(users.c.id > after)
+    return [_user(row) for row in conn.execute(query.order_by(users.c.id).limit(limit))]
+
+
+def deleted_users(conn: Connection, *, users: Iterable[str]) -> set[str]:
+    """Which of these people were deleted and have not come back themselves."""
+    found = buried(conn, users=list(users))
+    return found - _known(conn, sorted(found)) if found else found
+
+
+def put_profile(
+    conn: Connection, *, user: str, model: str, mean: F64, covariance: F64, count: int,
+    fitted_through: str,
+) -> int:  # fmt: skip
+    """Replace a person's profile under a model, and return its version; 0 if they are gone."""
+    now = datetime.now(UTC)
+    raised = {"profile_version": users.c.profile_version + 1, "updated_at": now}
+    version = conn.execute(
+        update(users).where(_is(user)).values(**raised).returning(users.c.profile_version)
+    ).scalar()
+    if version is None:
+        return 0
+    conn.execute(delete(profiles).where(_of(user), profiles.c.model == model))
+    conn.execute(
+        insert(profiles).values(
+            tenant_id=TENANT,
+            user_id=user,
+            model=model,
+            version=version,
+            mean=_pack(mean),
+            covariance=_pack(covariance[np.triu_indices(len(mean))]),
+            count=count,
+            fitted_through=fitted_through,
+            updated_at=now,
+        )
+    )
+    note(conn, "user", [user])
+    return int(version)
+
+
+def get_profile(conn: Connection, *, user: str, model: str) -> ProfileRow | None:
+    """A person's profile under a model, None without one."""
+    row = conn.execute(select(profiles).where(_of(user), profiles.c.model == model)).first()
+    return None if row is None else _profile(row)
+
+
+def reset_profile(conn: Connection, *, user: str) -> int:
+    """Forget what was learned, under every model; the comparisons stay. Returns the version."""
+    conn.execute(delete(profiles).where(_of(user)))
+    raised = {"profile_version": users.c.profile_version + 1, "updated_at": datetime.now(UTC)}
+    version = conn.execute(
+        update(users).where(_is(user)).values(**raised).returning(users.c.profile_version)
+    ).scalar()
+    note(conn, "user", [user])
+    return int(version or 0)
+
+
+def iter_profiles(conn: Connection, *, model: str) -> Iterator[ProfileRow]:
+    """Every profile under a model, by name of the person, read in pages."""
+    after = ""
+    while True:
+        query = select(profiles).where(
+            profiles.c.tenant_id == TENANT, profiles.c.model == model, profiles.c.user_id > after
+        )
+        rows = conn.execute(query.order_by(profiles.c.user_id).limit(_PAGE)).all()
+        yield from map(_profile, rows)
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1].user_id
+
+
+def user_versions(conn: Connection) -> dict[str, int]:
+    """Everybody's name and profile version."""
+    query = select(users.c.id, users.c.profile_version).where(users.c.tenant_id == TENANT)
+    return {user: int(version) for user, version in conn.execute(query)}
+
+
+def _is(user: str) -> Any:
+    return (_users.c.tenant_id == TENANT) & (_users.c.id == user)
+
+
+def _of(user: str) -> Any:
+    return (profiles.c.tenant_id == TENANT) & (profiles.c.user_id == user)
+
+
+def _with_counts() -> Any:
+    counted = (
+        select(func.count())
+        .where(comparisons.c.tenant_id == TENANT, comparisons.c.user_id == users.c.id)
+        .scalar_subquery()
+    )
+    return select(users, counted.label("n_comparisons"))
+
+
+def _user(row: Row[Any]) -> UserRow:
+    return UserRow(
+        row.id, row.state, dict(row.attributes), int(row.profile_version), int(row.n_comparisons),
+        row.created_at, row.updated_at,
+    )  # fmt: skip
+
+
+def _profile(row: Row[Any]) -> ProfileRow:
+    mean = np.frombuffer(row.mean, "<f4").astype(np.float64)
+    covariance = np.zeros((len(mean), len(mean)))
+    upper = np.triu_indices(len(mean))
+    covariance[upper] = np.frombuffer(row.covariance, "<f4")
+    covariance.T[upper] = covariance[upper]
+    return ProfileRow(
+        row.user_id, row.model, int(row.version), mean, covariance, int(row._mapping["count"]),
+        row.fitted_through, row.updated_at,
+    )  # fmt: skip
+
+
+def _pack(values: F64) -> bytes:
+    return np.ascontiguousarray(values, "<f4").tobytes()

@@ -1,0 +1,154 @@
+"""Onboarding sessions: what was asked, what was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from gustibus.store.erasure import hold_users
+from gustibus.store.ids import ulid
+from gustibus.store.tables import TENANT, questions, sessions
+from gustibus.store.upsert import insert_or_ignore
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session."""
+
+    id: str
+    user: str
+    model: str
+    """Digest of the model whose pool is asked from."""
+    state: str
+    """`open` or `finished`."""
+    settings: dict[str, Any]
+    stop: str | None
+    """Why it ended."""
+    created_at: datetime
+    expires_at: datetime
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionRow:
+    """A question of a session."""
+
+    seq: int
+    row: int
+    """Of the pool."""
+    swapped: bool
+    reason: str
+    answer: str | None
+    ms: int | None
+
+
+def create_session(
+    conn: Connection, *, user: str, model: str, settings: Mapping[str, Any], lifetime: timedelta
+) -> SessionRow:
+    """A new session.
+
+    Raises:
+        ConflictError: the person was deleted.
+    """
+    now = datetime.now(UTC)
+    hold_users(conn, users=[user])
+    row = {
+        "tenant_id": TENANT, "id": f"ses_{ulid()}", "user_id": user, "model": model,
+        "state": "open", "settings": dict(settings), "created_at": now,
+        "expires_at": now + lifetime,
+    }  # fmt: skip
+    conn.execute(sessions.insert().values(**row))
+    found = get_session(conn, session=str(row["id"]))
+    assert found is not None, "it was just written"
+    return found
+
+
+def get_session(conn: Connection, *, session: str) -> SessionRow | None:
+    """A session, None when there is none of that id."""
+    row = conn.execute(select(sessions).where(_is(session))).first()
+    return None if row is None else _session(row)
+
+
+def get_questions(conn: Connection, *, session: str) -> list[QuestionRow]:
+    """The questions of a session in the order in which they were asked."""
+    mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == session)
+    rows = conn.execute(select(questions).where(mine).order_by(questions.c.seq))
+    return [_question(row) for row in rows]
+
+
+def add_question(
+    conn: Connection, *, session: str, seq: int, row: int, swapped: bool, reason: str
+) -> QuestionRow:
+    """Keep a question when it is asked; if another process was faster, its question counts."""
+    value = {
+        "tenant_id": TENANT, "session_id": session, "seq": seq, "row": row, "swapped": swapped,
+        "reason": reason, "asked_at": datetime.now(UTC),
+    }  # fmt: skip
+    insert_or_ignore(conn, questions, [value], returning=questions.c.seq)
+    mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == session)
+    found = conn.execute(select(questions).where(mine, questions.c.seq == seq)).one()
+    return _question(found)
+
+
+def set_answer(conn: Connection, *, session: str, seq: int, answer: str, ms: int | None) -> bool:
+    """Keep an answer, or change it; False when no such question was asked."""
+    mine = (
+        (questions.c.tenant_id == TENANT)
+        & (questions.c.session_id == session)
+        & (questions.c.seq == seq)
+    )
+    values = {"answer": answer, "ms": ms, "answered_at": datetime.now(UTC)}
+    return bool(conn.execute(update(questions).where(mine).values(**values)).rowcount)
+
+
+def drop_unanswered(conn: Connection, *, session: str) -> None:
+    """Forget a question that was asked and not answered, as when an earlier answer changes."""
+    mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == session)
+    conn.execute(questions.delete().where(mine & questions.c.answer.is_(None)))
+
+
+def close_session(conn: Connection, *, session: str, stop: str) -> bool:
+    """End a session; False when it had ended before."""
+    values = {"state": "finished", "stop": stop, "closed_at": datetime.now(UTC)}
+    mine = _is(session) & (sessions.c.state == "open")
+    return bool(conn.execute(update(sessions).where(mine).values(**values)).rowcount)
+
+
+def exposure(conn: Connection, *, model: str) -> tuple[dict[int, int], int]:
+    """How many people saw each row of a model's pool, and how many people there were.
+
+    First questions are left out: they are the same for everybody.
+    """
+    joined = questions.join(
+        sessions,
+        (sessions.c.tenant_id == questions.c.tenant_id) & (sessions.c.id == questions.c.session_id),
+    )
+    mine = (sessions.c.tenant_id == TENANT) & (sessions.c.model == model)
+    people = func.count(sessions.c.user_id.distinct())
+    rows = conn.execute(
+        select(questions.c.row, people)
+        .select_from(joined)
+        .where(mine, questions.c.seq > 0)
+        .group_by(questions.c.row)
+    )
+    total = conn.execute(select(people).where(mine)).scalar_one()
+    return {int(row): int(count) for row, count in rows}, int(total)
+
+
+def _question(row: Row[Any]) -> QuestionRow:
+    return QuestionRow(row.seq, row.row, row.swapped, row.reason, row.answer, row.ms)
+
+
+def _is(session: str) -> Any:
+    return (sessions.c.tenant_id == TENANT) & (sessions.c.id == session)
+
+
+def _session(row: Row[Any]) -> SessionRow:
+    return SessionRow(
+        row.id, row.user_id, row.model, row.state, dict(row.settings), row.stop, row.created_at,
+        row.expires_at, row.closed_at,
+    )  # fmt: skip

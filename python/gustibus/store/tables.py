@@ -1,0 +1,154 @@
+"""The schema, for both engines. `tenant_id` leads every key, so that tenants can come later."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+TENANT = "default"
+"""The only tenant so far."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time with a zone; SQLite, which has none, keeps UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC."""
+        if value is None:
+            return None
+        value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From UTC."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _name(length: int) -> Any:
+    """Names compare by code point everywhere, as they do in Python and in SQLite."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+_ID = _name(160)
+_ULID = _name(40)
+
+
+def _tenant() -> Column[Any]:
+    return Column("tenant_id", String(64), primary_key=True, default=TENANT)
+
+
+def _key(name: str, kind: Any = _ID) -> Column[Any]:
+    return Column(name, kind, primary_key=True)
+
+
+def _filled(name: str, kind: Any, **more: Any) -> Column[Any]:
+    return Column(name, kind, nullable=False, **more)
+
+
+api_keys = Table(
+    "api_keys", metadata, _tenant(), _key("id"), _filled("name", Text),
+    _filled("secret_sha256", LargeBinary(32)), _filled("scopes", JSON),
+    Column("expires_at", Moment), Column("revoked_at", Moment), _filled("created_at", Moment),
+)  # fmt: skip
+settings = Table("settings", metadata, _tenant(), _key("name"), _filled("value", Text))
+users = Table(
+    "users", metadata, _tenant(), _key("id"), _filled("state", String(16)),
+    _filled("attributes", JSON), _filled("profile_version", BigInteger),
+    _filled("created_at", Moment), _filled("updated_at", Moment),
+)  # fmt: skip
+profiles = Table(
+    "profiles", metadata, _tenant(), _key("user_id"), _key("model"), _filled("version", BigInteger),
+    _filled("mean", LargeBinary), _filled("covariance", LargeBinary), _filled("count", Integer),
+    _filled("fitted_through", _ULID), _filled("updated_at", Moment),
+)  # fmt: skip
+items = Table(
+    "items", metadata, _tenant(), _key("id"), Column("text", Text), Column("prompt", Text),
+    _filled("tags", JSON), _filled("created_at", Moment),
+)  # fmt: skip
+vectors = Table(
+    "vectors", metadata, _tenant(), _key("item_id"), _key("model"), _filled("data", LargeBinary),
+)  # fmt: skip
+comparisons = Table(
+    "comparisons", metadata, _tenant(), _key("id", _ULID), Column("client_id", _ID),
+    _filled("content", LargeBinary(20)), _filled("user_id", _ID), Column("prompt", Text),
+    Column("a_item", _ID), Column("a_text", Text), Column("b_item", _ID), Column("b_text", Text),
+    _filled("outcome", String(16)), Column("strength", Float), Column("source", Text),
+    Column("score_id", _ID), Column("at", Moment), _filled("created_at", Moment),
+    UniqueConstraint("tenant_id", "client_id"), Index(None, "tenant_id", "user_id", "id"),
+)  # fmt: skip
+sides = Table(
+    "sides", metadata, _tenant(), _key("comparison_id", _ULID), _key("model"),
+    _filled("a", LargeBinary), _filled("b", LargeBinary),
+)  # fmt: skip
+sessions = Table(
+    "onboarding_sessions", metadata, _tenant(), _key("id", _ULID), _filled("user_id", _ID),
+    _filled("model", _ID), _filled("state", String(16)), _filled("settings", JSON),
+    Column("stop", String(32)), _filled("created_at", Moment), _filled("expires_at", Moment),
+    Column("closed_at", Moment), Index(None, "tenant_id", "user_id"),
+)  # fmt: skip
+questions = Table(
+    "onboarding_questions", metadata, _tenant(), _key("session_id", _ULID),
+    _key("seq", Integer), _filled("row", Integer), _filled("swapped", Boolean),
+    _filled("reason", String(16)), Column("answer", String(16)), Column("ms", Integer),
+    _filled("asked_at", Moment), Column("answered_at", Moment),
+)  # fmt: skip
+idempotency = Table(
+    "idempotency", metadata, _tenant(), _key("caller"), _key("key", String(255)),
+    _filled("route", Text), _filled("body_sha256", LargeBinary(32)), _filled("status", Integer),
+    _filled("reply", LargeBinary), _filled("users", JSON), _filled("expires_at", Moment),
+)  # fmt: skip
+tombstones = Table(
+    "tombstones", metadata, _tenant(), _key("digest", LargeBinary(32)), _filled("at", Moment)
+)
+matchings = Table(
+    "matchings", metadata, _tenant(), _key("id"), _filled("spec", JSON),
+    _filled("sequence", BigInteger), _filled("snapshot", LargeBinary),
+    _filled("snapshot_at", BigInteger), _filled("created_at", Moment),
+    _filled("updated_at", Moment),
+)  # fmt: skip
+matching_events = Table(
+    "matching_events", metadata, _tenant(), _key("matching_id"), _key("seq", BigInteger),
+    _filled("kind", String(16)), Column("arrival_id", _ID), _filled("body", JSON),
+    _filled("decision", JSON), _filled("at", Moment),
+    UniqueConstraint("tenant_id", "matching_id", "arrival_id"),
+)  # fmt: skip
+_SERIAL = BigInteger().with_variant(Integer, "sqlite")
+changes = Table(
+    "changes", metadata, _filled("tenant_id", String(64), default=TENANT),
+    Column("seq", _SERIAL, primary_key=True, autoincrement=True),
+    _filled("transaction_id", BigInteger, index=True), _filled("kind", String(16)),
+    _filled("name", _ID), _filled("at", Moment), sqlite_autoincrement=True,
+)  # fmt: skip
