@@ -1,0 +1,102 @@
+"""Orders that disagree least with the ballots."""
+
+from __future__ import annotations
+
+from gustibus.errors import InputError
+from gustibus.social.decisions import Decision, Subject, decide
+from gustibus.social.linear_ordering import kemeny_milp
+from gustibus.social.profile import Profile
+
+
+def kemeny(
+    subject: Subject,
+    *,
+    method: str = "auto",
+    all_optimal: bool = False,
+    time_limit: float | None = None,
+    starts: int | None = None,
+    kicks: int | None = None,
+    nodes: int | None = None,
+    split: bool = True,
+    seed: int = 0,
+    threads: int | None = None,
+) -> Decision:
+    """The strict order with the least total Kendall distance from the ballots.
+
+    Items that majorities order one after the other are split off first and the cycles between them
+    are solved one by one. Where an optimum is not proven, `gap` says how far away it can be.
+
+    Args:
+        subject: Ballots, or a matrix `(m, m)` of pairwise support.
+        method: `subsets`, exact up to 24 items in a cycle; `branch`, branch and bound up to 64;
+            `milp`, exact by an integer program, which needs SciPy; `local`, iterated local search;
+            `auto` takes the first for up to 22 items, then the second, then the last.
+        all_optimal: Whether to list every optimal order in `orders`, up to 12 items in a cycle.
+        time_limit: Seconds after which a search returns its best.
+        starts: Orders that a local search starts from, Borda's and Copeland's first; 4 by default.
+        kicks: Kicks of a local search from each; 200 for up to 64 items and 20 for more by default.
+        nodes: Most nodes of branch and bound; two million by default.
+        split: Whether to split first, which changes the time alone.
+        seed: Of random starts and kicks.
+        threads: Number of threads; every core by default.
+
+    Returns:
+        `order` is the lexicographically first optimal one of `subsets`. `winners` are all items that
+        come first in some optimal order where the first cycle was solved by `subsets`, and
+        otherwise the first item. `value` is the distance, `lower_bound` and `gap` what is proven.
+
+    Raises:
+        InputError: The method does not reach so many items, or an option is out of range.
+
+    Example:
+        >>> kemeny(Profile([[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]])).order
+        (0, 1, 2)
+
+    Source: Kemeny 1959; Young and Levenglick 1978; Betzler et al. 2009; Ali and Meila 2012.
+    """
+    if method == "milp":
+        if all_optimal:
+            message = "all_optimal: expected False for method 'milp', got True"
+            raise InputError(message)
+        return kemeny_milp(subject, time_limit=time_limit, seed=seed, threads=threads)
+    options = {
+        "method": method,
+        "all_optimal": all_optimal,
+        "starts": starts,
+        "kicks": kicks,
+        "nodes": nodes,
+        "split": split,
+        "seed": seed,
+    }
+    return decide(subject, "kemeny", options=options, time_limit=time_limit, threads=threads)
+
+
+def slater(
+    subject: Subject,
+    *,
+    method: str = "auto",
+    all_optimal: bool = False,
+    time_limit: float | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+) -> Decision:
+    """The strict order that reverses the fewest majorities; options are those of `kemeny`.
+
+    Source: Slater 1961.
+    """
+    options = {"method": method, "all_optimal": all_optimal, "seed": seed}
+    return decide(subject, "slater", options=options, time_limit=time_limit, threads=threads)
+
+
+def footrule(profile: Profile, *, threads: int | None = None) -> Decision:
+    """The strict order with the least sum of displacements from the ballots, which is `value`.
+
+    Tied items stand at the mean of their places. The Kendall distance of this order is at most twice
+    that of the best one.
+
+    Raises:
+        InputError: Unranked items are ignored and so have no place.
+
+    Source: Dwork, Kumar, Naor and Sivakumar 2001, section 4.
+    """
+    return decide(profile, "footrule", threads=threads)
