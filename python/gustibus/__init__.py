@@ -1,1 +1,76 @@
-"""gustibus: learn each person's own reward from comparisons."""
+"""gustibus: learn each person's own reward from comparisons, serve it, decide for groups.
+
+`import gustibus` needs numpy alone. Names below are loaded on first use, and learning, encoding and
+serving bring their own dependencies with the extras `train` and `serve`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gustibus.artifact import Artifact as Artifact
+    from gustibus.data import Comparisons as Comparisons
+    from gustibus.data import Dataset as Dataset
+    from gustibus.data import read as read
+    from gustibus.encoders import load_encoder as load_encoder
+    from gustibus.errors import GustibusError as GustibusError
+    from gustibus.models import MODELS as MODELS
+    from gustibus.posterior import Answering as Answering
+    from gustibus.posterior import Evidence as Evidence
+    from gustibus.posterior import GaussianPrior as GaussianPrior
+    from gustibus.posterior import Posterior as Posterior
+    from gustibus.posterior import fit_population as fit_population
+    from gustibus.posterior import place as place
+    from gustibus.scoring import Scorer as Scorer
+    from gustibus.training import train as train
+
+_HOME = {
+    "Answering": "posterior",
+    "Artifact": "artifact",
+    "Comparisons": "data",
+    "Dataset": "data",
+    "Evidence": "posterior",
+    "GaussianPrior": "posterior",
+    "GustibusError": "errors",
+    "MODELS": "models",
+    "Posterior": "posterior",
+    "Scorer": "scoring",
+    "fit_population": "posterior",
+    "load_encoder": "encoders",
+    "place": "posterior",
+    "read": "data",
+    "train": "training",
+}
+
+__all__ = ["__version__", "load", *_HOME]
+__version__: str
+
+
+def load(folder: str) -> Scorer:
+    """A trained model from its folder, ready to score texts.
+
+    Raises:
+        ArtifactError: the folder is not a whole and unaltered model.
+    """
+    scorer: Scorer = __getattr__("Scorer")(__getattr__("Artifact").load(folder))
+    return scorer
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"gustibus.{_HOME[name]}"), name)
+    if name == "__version__":  # reading package metadata costs as much as the rest of the import
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("gustibus")
+        except PackageNotFoundError:  # used from a source tree
+            return "0.0.0"
+    message = f"module 'gustibus' has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

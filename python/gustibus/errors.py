@@ -37,6 +37,12 @@ class NotFiniteError(InputError):
     code = "not_finite"
 
 
+class InfeasibleError(InputError):
+    """No answer satisfies the constraints; the message names the one that cannot be met."""
+
+    code = "infeasible"
+
+
 class ConfigError(GustibusError, ValueError):
     """A run file, a flag or an environment variable is wrong."""
 

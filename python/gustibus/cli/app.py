@@ -1,0 +1,77 @@
+"""The typer application: one small function a command, errors and exit codes in one place.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 partial, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from gustibus.cli import encoding, evaluating, operating, ranking, scoring, training
+from gustibus.errors import ConfigError, GustibusError, NotFoundError
+
+app = typer.Typer(
+    name="gustibus",
+    help="Learn each person's own reward from comparisons, serve it, place new people.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+training.register(app)
+encoding.register(app)
+evaluating.register(app)
+scoring.register(app)
+ranking.register(app)
+operating.register(app)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - typer's signature
+    if value:
+        import gustibus
+
+        sys.stdout.write(f"gustibus {gustibus.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Results go to standard output, progress to standard error."""
+    del version
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a command line and return its exit code; our own errors are one line each."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        result: Any = app(arguments, standalone_mode=False)
+    except NotFoundError as error:
+        errors.print(f"[red]gustibus:[/red] {_plain(error)}", markup=True)
+        return 3
+    except GustibusError as error:
+        errors.print(f"[red]gustibus:[/red] {_plain(error)}", markup=True)
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        errors.print("interrupted")
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        shown = getattr(error, "show", None)  # click's own errors know how to print themselves
+        if shown is None:
+            raise
+        shown()
+        return int(getattr(error, "exit_code", 1))
+    return result if isinstance(result, int) else 0
+
+
+def _plain(error: GustibusError) -> str:
+    return error.message.replace("[", r"\[")

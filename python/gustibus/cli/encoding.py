@@ -1,0 +1,82 @@
+"""`gustibus encode`: vectors of texts in a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gustibus.errors import InputError
+
+Option = typer.Option
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("encode")(encode_command)
+
+
+def encode_command(
+    *,
+    source: Annotated[
+        str, typer.Argument(help="Texts: a line each (.txt), or a column (.jsonl, .csv, .parquet).")
+    ],
+    output: Annotated[str, Option("--output", "-o", help="File for the vectors (.npy).")],
+    encoder: Annotated[str, Option(help="static, hashing, transformers, embeddings.")] = "static",
+    encoder_option: Annotated[
+        list[str] | None, Option("--encoder-set", help="An option of the encoder, NAME=VALUE.")
+    ] = None,
+    column: Annotated[str, Option(help="Column of the texts.")] = "text",
+    cache: Annotated[str, Option(help="Folder that keeps vectors between runs.")] = "",
+) -> int:
+    """Encode texts to a float32 array, one row a text.
+
+    Example: gustibus encode answers.jsonl -o answers.npy --encoder transformers --encoder-set model=bert
+    """
+    import numpy as np
+
+    from gustibus.cli.common import parse_options
+    from gustibus.encoders import load_encoder
+
+    texts = list(_texts(Path(source), column))
+    chosen = load_encoder(encoder, cache=cache or None, **parse_options(encoder_option or []))
+    vectors = chosen.encode(texts, progress=True)
+    target = Path(output)
+    scratch = target.with_name(f".{target.name}.part")
+    with scratch.open("wb") as handle:
+        np.save(handle, vectors)
+    scratch.replace(target)
+    sys.stdout.write(
+        f"{len(vectors)} texts, {chosen.dim} dimensions, {chosen.name} "
+        f"{chosen.fingerprint[:12]}: {target}\n"
+    )
+    return 0
+
+
+def _texts(path: Path, column: str) -> Iterator[str]:
+    try:
+        if path.suffix == ".txt":
+            yield from path.read_text(encoding="utf-8").splitlines()
+            return
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{path}: cannot be read as text ({error})"
+        raise InputError(message, where=str(path)) from None
+    from gustibus.data import read_table
+
+    table = read_table(path)
+    if column not in table.columns:
+        message = f"{path}: expected a column {column!r}, got {sorted(table.columns)}"
+        raise InputError(message, where=f"{path}:{column}")
+    for row, value in enumerate(table.columns[column]):
+        yield value if isinstance(value, str) else _one(path, row, column, value)
+
+
+def _one(path: Path, row: int, column: str, value: Any) -> str:
+    message = (
+        f"{path}: row {row}, column {column}: expected a text, got {json.dumps(value, default=str)}"
+    )
+    raise InputError(message, where=f"{path}:{row}:{column}")

@@ -1,0 +1,167 @@
+"""`gustibus serve`, `db`, `keys`, `openapi`, `demo`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+Option = typer.Option
+_DATABASE = "sqlite:///gustibus.db"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("serve")(serve_command)
+    app.command("demo")(demo_command)
+    app.command("openapi")(openapi_command)
+    db = typer.Typer(help="The database's schema.", no_args_is_help=True)
+    db.command("upgrade")(upgrade_command)
+    db.command("current")(current_command)
+    db.command("check")(check_command)
+    app.add_typer(db, name="db")
+    keys = typer.Typer(help="Keys of the HTTP API.", no_args_is_help=True)
+    keys.command("create")(create_key_command)
+    keys.command("list")(list_keys_command)
+    keys.command("revoke")(revoke_key_command)
+    app.add_typer(keys, name="keys")
+
+
+def _database(given: str) -> str:
+    return given or os.environ.get("GUSTIBUS_DATABASE", _DATABASE)
+
+
+DatabaseOption = Annotated[
+    str, Option("--database", help="URL; default GUSTIBUS_DATABASE or sqlite:///gustibus.db.")
+]
+
+
+def serve_command(
+    *,
+    model: Annotated[str, Option(help="Folder of a trained model; default GUSTIBUS_MODEL.")] = "",
+    database: DatabaseOption = "",
+    host: Annotated[str, Option(help="Address to listen on.")] = "",
+    port: Annotated[int | None, Option(help="Port to listen on.")] = None,
+    upgrade: Annotated[bool, Option(help="Bring the database's schema up to date first.")] = False,
+) -> int:
+    """Serve a model over HTTP."""
+    from gustibus.service.run import serve
+    from gustibus.service.settings import Settings
+    from gustibus.store import upgrade as upgrade_schema
+
+    given = {
+        "GUSTIBUS_MODEL": model, "GUSTIBUS_DATABASE": database, "GUSTIBUS_HOST": host,
+        "GUSTIBUS_PORT": "" if port is None else str(port),
+    }  # fmt: skip
+    environment = {**os.environ, **{name: value for name, value in given.items() if value}}
+    settings = Settings.from_env(environment)
+    if upgrade:
+        upgrade_schema(settings.database)
+    serve(settings)
+    return 0
+
+
+def demo_command(
+    *,
+    once: Annotated[bool, Option("--once", help="Exit after showing the results.")] = False,
+    folder: Annotated[str, Option(help="Where the model and the database go.")] = "demo",
+    port: Annotated[int, Option(help="Port of the service; 0 takes a free one.")] = 8321,
+    seed: Annotated[int, Option(help="Seed of the sample and the training.")] = 0,
+) -> int:
+    """Train on a generated sample, serve, onboard a person, and show three people's rankings."""
+    from gustibus.cli.progress import Bars
+    from gustibus.demo import run_demo
+
+    with Bars() as bars:
+        return run_demo(folder=folder, port=port, once=once, seed=seed, progress=bars.update)
+
+
+def openapi_command() -> int:
+    """Print the OpenAPI 3.1 document of the HTTP API."""
+    from gustibus.cli.common import emit
+    from gustibus.service.openapi import document
+
+    emit(document())
+    return 0
+
+
+def upgrade_command(*, database: DatabaseOption = "") -> int:
+    """Bring the schema up to date."""
+    from gustibus.store import current, upgrade
+
+    url = _database(database)
+    upgrade(url)
+    sys.stdout.write(f"schema {current(url)}\n")
+    return 0
+
+
+def current_command(*, database: DatabaseOption = "") -> int:
+    """Print the schema's revision."""
+    from gustibus.store import current
+
+    sys.stdout.write(f"schema {current(_database(database))}\n")
+    return 0
+
+
+def check_command(*, database: DatabaseOption = "") -> int:
+    """Fail where the database differs from what this version expects."""
+    from gustibus.store import check
+
+    check(_database(database))
+    sys.stdout.write("no drift\n")
+    return 0
+
+
+def create_key_command(
+    *,
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    scope: Annotated[
+        list[str] | None, Option(help="A scope, repeatable; default: all but admin.")
+    ] = None,
+    database: DatabaseOption = "",
+) -> int:
+    """Create a key and print its secret, once."""
+    from gustibus.service.routing import SCOPES
+    from gustibus.store import Store, create_key
+
+    scopes = scope or sorted(set(SCOPES) - {"admin"})
+    store = Store(_database(database))
+    try:
+        with store.write() as conn:
+            key = create_key(conn, name=name, scopes=scopes)
+    finally:
+        store.close()
+    sys.stdout.write(f"{key.secret_text}\n")
+    return 0
+
+
+def list_keys_command(*, database: DatabaseOption = "") -> int:
+    """List keys, never their secrets."""
+    from gustibus.store import Store, list_keys
+
+    store = Store(_database(database))
+    try:
+        with store.read() as conn:
+            for key in list_keys(conn):
+                state = "revoked" if key.revoked_at else "live"
+                sys.stdout.write(f"{key.id}  {state:8} {key.name}  {' '.join(key.scopes)}\n")
+    finally:
+        store.close()
+    return 0
+
+
+def revoke_key_command(
+    *, key_id: Annotated[str, typer.Argument(help="Id of the key.")], database: DatabaseOption = ""
+) -> int:
+    """Revoke a key; every process refuses it within 5 seconds."""
+    from gustibus.store import Store, revoke_key
+
+    store = Store(_database(database))
+    try:
+        with store.write() as conn:
+            revoke_key(conn, key_id=key_id)
+    finally:
+        store.close()
+    return 0

@@ -1,0 +1,67 @@
+"""`gustibus score`: rewards of candidate texts for one person, from the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from gustibus.errors import InputError
+
+Option = typer.Option
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("score")(score_command)
+
+
+def score_command(
+    *,
+    model: Annotated[str, typer.Argument(help="Folder of a trained model.")],
+    prompt: Annotated[str, Option(help="The prompt that the candidates answer.")] = "",
+    user: Annotated[
+        str, Option(help="A person of the model; nobody scores for the population.")
+    ] = "",
+    on_unknown_user: Annotated[str, Option(help="population or error.")] = "population",
+    as_json: Annotated[bool, Option("--json", help="One JSON document.")] = False,
+) -> int:
+    r"""Score candidates read from standard input, a text or a JSON string a line, best first.
+
+    Example: printf 'Short.\nA much longer answer.\n' | gustibus score runs/demo --user ada
+    """
+    import gustibus
+    from gustibus.scoring import rank, stderr
+
+    candidates = [line for line in map(_text, sys.stdin) if line]
+    if not candidates:
+        message = "candidates: expected at least one line on standard input, got none"
+        raise InputError(message, where="candidates")
+    scorer = gustibus.load(model)
+    person = scorer.posterior(user or None, on_unknown_user=on_unknown_user)
+    value, gradient = scorer.model.linearize(person.mean, scorer.represent(prompt, candidates))
+    errors = stderr(person.covariance, gradient)
+    order = rank(value)
+    if as_json:
+        from gustibus.cli.common import emit
+
+        emit([
+            {"index": int(i), "text": candidates[i], "score": float(value[i]),
+             "stderr": float(errors[i])} for i in order
+        ])  # fmt: skip
+        return 0
+    for i in order:
+        sys.stdout.write(f"{value[i]:+8.3f} ± {errors[i]:.3f}  {candidates[i]}\n")
+    return 0
+
+
+def _text(line: str) -> str:
+    line = line.strip()
+    if line.startswith('"'):
+        try:
+            return str(json.loads(line))
+        except ValueError:
+            return line
+    return line

@@ -1,0 +1,96 @@
+"""`gustibus train`, `gustibus encode`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gustibus.cli.common import parse_options
+from gustibus.errors import ConfigError
+
+Option = typer.Option
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("train")(train_command)
+
+
+def train_command(
+    *,
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Comparisons (Parquet, JSONL, CSV, a data folder) or a run file (.toml)."
+        ),
+    ],
+    output: Annotated[str, Option("--output", "-o", help="Folder of the trained model.")] = "",
+    model: Annotated[str, Option(help="bt, pal or hierarchical.")] = "",
+    option: Annotated[
+        list[str] | None, Option("--set", help="An option of the model, NAME=VALUE; repeatable.")
+    ] = None,
+    encoder: Annotated[str, Option(help="auto, static, hashing, transformers.")] = "",
+    encoder_option: Annotated[
+        list[str] | None, Option("--encoder-set", help="An option of the encoder, NAME=VALUE.")
+    ] = None,
+    layout: Annotated[str, Option(help="Layout of the file; auto looks at the columns.")] = "",
+    columns: Annotated[
+        str, Option("--map", help="Column names, such as chosen=good,user=annotator.")
+    ] = "",
+    split: Annotated[str, Option(help="auto, given, four_cells or all.")] = "",
+    questions: Annotated[int | None, Option(help="Size of the onboarding pool.")] = None,
+    seed: Annotated[int | None, Option(help="Seed of splits, starts and orders.")] = None,
+    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "",
+    fresh: Annotated[bool, Option("--fresh", help="Start over instead of resuming.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print the card as JSON.")] = False,
+) -> int:
+    """Learn a model from comparisons and save it.
+
+    An interrupted run of the same configuration goes on where it was.
+
+    Example: gustibus train logs.parquet -o runs/first --model hierarchical
+    """
+    from gustibus.cli.progress import Bars
+    from gustibus.data import parse_columns
+    from gustibus.training import RunConfig, train
+
+    given: dict[str, Any] = {
+        "output": output, "model": model, "encoder": encoder, "layout": layout, "split": split,
+        "device": device, "questions": questions, "seed": seed,
+    }  # fmt: skip
+    given = {name: value for name, value in given.items() if value not in ("", None)}
+    if columns:
+        given["columns"] = parse_columns(columns)
+    if option:
+        given["model_options"] = parse_options(option)
+    if encoder_option:
+        given["encoder_options"] = parse_options(encoder_option)
+    if source.endswith(".toml"):
+        config = RunConfig.read(source, **given)
+    else:
+        if not output:
+            message = "--output is missing: say where the model goes"
+            raise ConfigError(message, where="--output")
+        config = RunConfig(data=source, **given)
+    with Bars() as bars:
+        artifact = train(config, progress=bars.update, resume=not fresh)
+    card = dict(artifact.card)
+    if as_json:
+        from gustibus.cli.common import emit
+
+        emit({**card, "digest": artifact.digest})
+        return 0
+    data, fit = card["data"], card["fit"]
+    sys.stdout.write(
+        f"{config.model}: {data['comparisons']} comparisons of {data['people']} people, "
+        f"{data['items']} items, {fit['seconds']:.1f} s\n"
+        f"personal directions: {artifact.model.user_dim}; questions for onboarding: "
+        f"{0 if artifact.pool is None else len(artifact.pool)}\n"
+        f"saved {Path(config.output)} (digest {artifact.digest[:12]})\n"
+        f"next: gustibus eval {config.data if not source.endswith('.toml') else source} "
+        f"--model {config.output}\n"
+    )
+    return 0
