@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # workers share few cores
+    os.environ.setdefault(_threads, "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 

@@ -9,7 +9,9 @@ from tests.conftest import small_world
 from gustibus.errors import ConfigError, DimensionError, InputError, NotFiniteError
 from gustibus.models import MODELS, PreferenceModel
 from gustibus.models.base import TrainingSet
+from gustibus.models.hybrid import fit_model, load_model
 
+GPM = {"steps": 30, "ridges": [10.0], "transitive": {"basis": "features", "folds": 1}}
 VARIANTS = {
     "bt": {},
     "bt-deep": {"hidden": 1},
@@ -37,6 +39,42 @@ VARIANTS = {
         "population": "dirichlet",
     },
     "pal-published": {"prototypes": 2, "recipe": "published", "bound": 1.0},
+    "lore": {"rank": 3, "ridges": [10.0], "steps": 10},
+    "lore-one": {"rank": 1, "ridges": [10.0], "steps": 10},
+    "lore-gaussian": {"rank": 3, "ridges": [10.0], "steps": 10, "weights": "gaussian"},
+    "lore-published": {"rank": 2, "recipe": "published", "steps": 20, "onboarding_steps": 20},
+    "bt-known": {"known_items": "always"},
+    "hierarchical-known": {
+        "known_items": "always",
+        "ridges": [10.0],
+        "equalise": [0.5],
+        "rounds": 3,
+    },
+    "lore-known": {"known_items": "always", "rank": 3, "ridges": [10.0], "steps": 10},
+    "pal-known": {"known_items": "always", "prototypes": 3, "epochs": 3},
+    "pal-dist-known": {
+        "known_items": "always",
+        "prototypes": 2,
+        "epochs": 2,
+        "form": "dist",
+        "layers": 1,
+    },
+    "gpm": {**GPM, "optional": False, "gate": "none"},
+    "gpm-gated": {**GPM, "gate": "softmax"},
+    "gpm-blocks": {**GPM, "head": "gpm", "unit_norm": True, "gate": "softplus"},
+    "gpm-pooled": {"personal": False, "optional": False, "steps": 30, "ridges": [10.0]},
+    "gpm-without-blocks": {**GPM, "gate": "none", "ridges": [1e9]},
+    "gpm-groups": {**GPM, "optional": False, "transitive": {"basis": "features", "groups": 2}},
+    "gpm-regression": {**GPM, "optional": False, "loss": "regression"},
+    "gpm-margin": {**GPM, "optional": False, "loss": "margin", "gate": "softmax_root"},
+    "gpm-known": {**GPM, "known_items": "always", "optional": False},
+    "pro": {"experts": 4, "steps": 30, "ridges": [10.0], "gate": "prompt"},
+    "pro-columns": {"columns": [0, 1, 2], "steps": 30, "ridges": [10.0]},
+    "pro-target": {"columns": [0, 5], "steps": 30, "gate": "prompt", "objective": "target"},
+    "pro-constant": {"experts": 3, "steps": 30, "ridges": [10.0], "gate": "constant"},
+    "pro-pooled": {"experts": 3, "steps": 30, "ridges": [10.0], "personal": False},
+    "pro-armorm": {"columns": [0, 1], "gate": "armorm", "width": 8, "steps": 20},
+    "pro-known": {"known_items": "always", "experts": 3, "steps": 30, "ridges": [10.0]},
 }
 _FITTED: dict[str, PreferenceModel] = {}
 
@@ -45,8 +83,9 @@ _FITTED: dict[str, PreferenceModel] = {}
 def model(request: pytest.FixtureRequest, world: TrainingSet, valid_world: TrainingSet):
     name = request.param
     if name not in _FITTED:
-        family = MODELS[name.split("-")[0]].run
-        _FITTED[name] = family.fit(world, valid_world, seed=0, **VARIANTS[name]).model
+        options = {"known_items": "never", **VARIANTS[name]}
+        family = name.split("-")[0]
+        _FITTED[name] = fit_model(family, world, valid_world, seed=0, **options).model
     return _FITTED[name]
 
 
@@ -68,11 +107,39 @@ def test_margin_is_antisymmetric(model):
     np.testing.assert_allclose(model.margin(user, a, b), -model.margin(user, b, a), atol=1e-6)
 
 
-def test_margin_is_the_difference_of_utilities(model):
+def test_where_no_taste_runs_in_a_circle_margins_are_differences_of_utilities(model):
+    if not model.transitive:
+        pytest.skip("tastes of this model may run in a circle")
     reps, user = some(model, 5), people(model, ())
     value = model.utility(user, reps)
     pairs = model.margin(np.repeat(user[None], 4, 0), reps[:4], reps[1:])
     np.testing.assert_allclose(pairs, value[:4] - value[1:], rtol=1e-5, atol=1e-5)
+
+
+def test_where_tastes_run_in_circles_a_utility_is_the_mean_margin_over_the_panel(model):
+    if model.transitive:
+        pytest.skip("no taste of this model runs in a circle")
+    reps, user = some(model, 5), people(model, ())
+    panel = getattr(model, "inner", model).panel
+    expected = [np.mean([model.margin(user, rep, other) for other in panel]) for rep in reps]
+    np.testing.assert_allclose(model.utility(user, reps), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_cyclic_share_is_a_share_and_nothing_without_circles(model):
+    share = model.cyclic_share(people(model, ()), some(model, 6))
+    assert 0.0 <= share <= 1.0
+    assert share == 0.0 or not model.transitive
+
+
+def test_contrast_is_the_margin_and_its_slope(model):
+    a, b, user = some(model, 6, 1), some(model, 6, 2), people(model, ())
+    value, slope = model.contrast(user, a, b)
+    users = np.repeat(user[None], 6, 0)
+    np.testing.assert_allclose(value, model.margin(users, a, b), rtol=1e-5, atol=1e-5)
+    for k in range(model.user_dim):
+        step = np.eye(model.user_dim)[k] * 1e-3
+        moved = (model.margin(users + step, a, b) - model.margin(users - step, a, b)) / 2e-3
+        np.testing.assert_allclose(moved, slope[:, k], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
@@ -102,7 +169,7 @@ def test_linearize_is_the_value_and_its_slope(model):
 
 
 def test_saving_and_loading_gives_an_equal_model(model):
-    again = type(model).load(*model.save())
+    again = load_model(model.family, *model.save())
     user = people(model, (3,))
     np.testing.assert_array_equal(
         model.utility(user, some(model, 5)), again.utility(user, some(again, 5))
@@ -143,10 +210,18 @@ def test_a_wrong_dimension_and_nan_are_named(model):
         model.represent(bad, prompts)
 
 
-@pytest.mark.parametrize("name", ["hierarchical", "pal"])
+APART = {
+    "hierarchical": {"basis": "features"},
+    "lore": {"rank": 3},
+    "pal": {"prototypes": 4, "epochs": 30},
+    "gpm": {**GPM, "optional": False, "gate": "none"},
+    "pro": {"columns": range(6), "steps": 30, "ridges": [10.0], "gate": "constant"},
+}
+
+
+@pytest.mark.parametrize("name", APART)
 def test_opposite_people_are_told_apart(name, valid_world):
-    world = small_world(0, people=60)
-    options = {"prototypes": 4, "epochs": 30} if name == "pal" else {"basis": "features"}
+    world, options = small_world(0, people=60), APART[name]
     model = MODELS[name].run.fit(world, valid_world, seed=0, **options).model
     reps = model.represent(world.item_features)
     order = np.argsort(world.user, kind="stable")
@@ -163,13 +238,13 @@ def test_opposite_people_are_told_apart(name, valid_world):
     assert own - ((other > 0) == (fresh.target > 0.5)).mean() > 0.15
 
 
-@pytest.mark.parametrize("name", ["hierarchical", "pal"])
+@pytest.mark.parametrize("name", ["gpm", "hierarchical", "lore", "pal", "pro"])
 def test_an_unknown_option_lists_the_known_ones(name, world):
     with pytest.raises(ConfigError, match=r"no option 'protoypes'; known: \["):
         MODELS[name].run.fit(world, None, seed=0, protoypes=3)
 
 
-@pytest.mark.parametrize("name", ["bt", "hierarchical", "pal"])
+@pytest.mark.parametrize("name", ["bt", "gpm", "hierarchical", "lore", "pal", "pro"])
 def test_an_empty_training_set_is_refused(name):
     nobody = small_world(0, people=1, rows=1)
     empty = TrainingSet(

@@ -1,0 +1,65 @@
+"""Requests made up from the document: no internal error, and no status that it does not name."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+from tests.service.harness import running
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of the package's own imports
+    import schemathesis
+    from schemathesis.checks import CHECKS as KNOWN
+    from schemathesis.checks import load_all_checks
+
+from gustibus.service.app import TABLE
+from gustibus.service.openapi import document
+
+load_all_checks()
+EXAMPLES = 12
+SCHEMA = schemathesis.openapi.from_dict(document())
+CHECKS = [
+    KNOWN.get_one(name)
+    for name in (
+        "not_a_server_error", "status_code_conformance", "content_type_conformance",
+        "response_schema_conformance", "response_headers_conformance", "negative_data_rejection",
+    )
+]  # fmt: skip
+NAMES = {"user": "trained-1", "item": "item-1"}
+"""Names that exist, so that some requests get past the look-up."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, texts_folder, texts_model):
+    folder = tmp_path_factory.mktemp("fuzz")
+    with running(
+        f"sqlite:///{folder}/s.db", folder, gustibus_model=str(texts_folder), gustibus_rate="0"
+    ) as found:
+        with found.client() as client:
+            client.put("/v1/items/item-1?wait=true", json={"text": "plain"})
+        yield found
+
+
+@SCHEMA.parametrize()
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None,
+    phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+def test_no_request_finds_an_error_that_is_not_documented(case, server):
+    headers = {"Authorization": f"Bearer {server.key}"}
+    if case.meta.generation.mode.is_positive:
+        for name, given in (case.path_parameters or {}).items():
+            if name in NAMES and len(given) % 2:
+                case.path_parameters[name] = NAMES[name]
+    reply = case.call(base_url=server.base, headers=headers, timeout=20)
+    case.validate_response(reply, checks=CHECKS)
+    assert reply.elapsed < 5
+
+
+def test_every_operation_was_tried():
+    assert {o.ok().definition.raw["operationId"] for o in SCHEMA.get_all_operations()} == {
+        route.operation for route in TABLE
+    }

@@ -1,0 +1,156 @@
+"""Consensus orders: every method against brute force, and against each other."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import gustibus.social as g
+from gustibus.errors import InfeasibleError, InputError
+from tests.social import slow
+
+
+def profiles(count, *, most=6, seed=0):
+    rng = np.random.default_rng(seed)
+    kinds = ("full", "partial", "weak", "both")
+    for i in range(count):
+        m, n = int(rng.integers(1, most + 1)), int(rng.integers(1, 8))
+        ballots = slow.random_ballots(rng, m, n, kinds[i % 4])
+        weights = rng.integers(1, 4, n).tolist()
+        yield (
+            slow.support(ballots, weights, m),
+            g.Profile(ballots, weights=weights, labels=range(m)),
+        )
+
+
+def test_the_least_cost_and_every_order_that_has_it():
+    for S, profile in profiles(250):
+        least, orders = slow.kemeny(S)
+        decision = g.kemeny(profile, all_optimal=True)
+        assert decision.value == least == decision.lower_bound
+        assert decision.optimal
+        assert decision.gap == 0
+        assert sorted(decision.orders) == sorted(orders)
+        assert decision.order == min(orders)
+        assert list(decision.winners) == sorted({order[0] for order in orders})
+
+
+@pytest.mark.parametrize("method", ["subsets", "branch", "milp", "local"])
+@pytest.mark.parametrize("split", [True, False])
+def test_all_methods_agree(method, split):
+    if method == "milp":
+        pytest.importorskip("scipy.optimize")
+        if not split:
+            pytest.skip("the program always splits")
+    options = {} if method == "milp" else {"split": split}
+    for S, profile in profiles(60 if method == "milp" else 200, most=7, seed=1):
+        least = slow.kemeny(S)[0] if len(S) < 7 else g.kemeny(S).value
+        decision = g.kemeny(profile, method=method, **options)
+        ids = decision.order_ids
+        assert decision.value == np.triu(S[np.ix_(ids, ids)].T, 1).sum()
+        assert decision.lower_bound <= least <= decision.value
+        if method != "local":
+            assert decision.value == least
+            assert decision.optimal
+
+
+def cyclic(rng, m, n=9):
+    """A profile that is one cycle of majorities."""
+    while True:
+        profile = g.Profile(np.argsort(rng.random((n, m)), 1))
+        if len(g.smith_set(profile).ranking) == 1:
+            return profile
+
+
+def test_exact_methods_agree_on_long_cycles():
+    pytest.importorskip("scipy.optimize")
+    rng = np.random.default_rng(2)
+    for m in (9, 14, 18):
+        profile = cyclic(rng, m)
+        values = {
+            method: g.kemeny(profile, method=method) for method in ("subsets", "branch", "milp")
+        }
+        assert len({d.value for d in values.values()}) == 1, values
+        assert all(d.optimal for d in values.values())
+        scaled = g.Profile(profile.rankings, weights=np.full(profile.n_ballots, 0.1))
+        assert np.isclose(g.kemeny(scaled).value, values["subsets"].value / 10)
+        searched = g.kemeny(profile, method="local")
+        assert searched.lower_bound <= values["subsets"].value <= searched.value
+        assert searched.gap >= 0
+
+
+def test_a_search_is_never_worse_than_its_start():
+    rng = np.random.default_rng(3)
+    for m in (30, 80):
+        profile = g.Profile(np.argsort(rng.random((11, m)), 1))
+        S = profile.support()
+        start = np.argsort(-profile.margins().sum(1), kind="stable")
+        first = g.kemeny(profile, method="local", starts=1, kicks=0)
+        later = g.kemeny(profile, method="local", starts=4, kicks=30)
+        assert later.value <= first.value <= np.triu(S[np.ix_(start, start)].T, 1).sum()
+        assert later.lower_bound >= np.minimum(S, S.T)[np.triu_indices(m, 1)].sum()
+        again = g.kemeny(profile, method="local", starts=4, kicks=30, threads=1)
+        assert again.order == later.order
+
+
+def test_a_time_limit_returns_the_best_so_far():
+    profile = cyclic(np.random.default_rng(4), 40)
+    decision = g.kemeny(profile, time_limit=0.0)
+    assert sorted(decision.order) == list(range(40))
+    assert decision.gap > 0
+    assert not decision.optimal
+    if pytest.importorskip("scipy.optimize"):
+        assert g.kemeny(profile, method="milp", time_limit=0.0).gap > 0
+
+
+def test_limits_are_named():
+    profile = cyclic(np.random.default_rng(5), 25)
+    with pytest.raises(InputError, match="method: expected subsets for at most 24 items"):
+        g.kemeny(profile, method="subsets")
+    with pytest.raises(InputError, match="all_optimal: expected at most 12 items in a cycle"):
+        g.kemeny(profile, all_optimal=True)
+    with pytest.raises(InputError, match="all_optimal: expected False for method 'milp'"):
+        g.kemeny(profile, method="milp", all_optimal=True)
+    with pytest.raises(InfeasibleError, match="more than a million"):
+        g.kemeny(np.zeros((11, 11)), all_optimal=True)
+
+
+def test_slater_reverses_the_fewest_majorities():
+    for S, profile in profiles(150, seed=6, most=5):
+        wins = (S > S.T).astype(float)
+        assert g.slater(profile).value == slow.kemeny(wins)[0]
+
+
+def test_the_footrule_order_is_a_cheapest_assignment():
+    rng = np.random.default_rng(7)
+    for i in range(120):
+        m, n = int(rng.integers(1, 6)), int(rng.integers(1, 6))
+        ballots = slow.random_ballots(rng, m, n, ("full", "weak", "partial", "both")[i % 4])
+        weights = rng.integers(1, 4, n).tolist()
+        cost = np.zeros((m, m))
+        for ballot, w in zip(ballots, weights, strict=True):
+            rest = sorted(set(range(m)) - {x for b in ballot for x in b})
+            place = 0
+            for bucket in [*ballot, *([rest] if rest else [])]:
+                mean = place + (len(bucket) - 1) / 2
+                for x in bucket:
+                    cost[x] += w * np.abs(np.arange(m) - mean)
+                place += len(bucket)
+        least = min(sum(cost[x, r] for r, x in enumerate(order))
+                    for order in itertools.permutations(range(m)))  # fmt: skip
+        decision = g.footrule(g.Profile(ballots, weights=weights, labels=range(m)))
+        assert np.isclose(decision.value, least)
+        assert np.isclose(sum(cost[x, r] for r, x in enumerate(decision.order)), least)
+    ignored = g.Profile([["a"], ["b", "a"]], unranked="ignore")
+    with pytest.raises(InputError, match="a place for every item"):
+        g.footrule(ignored)
+
+
+def test_the_total_distance_is_the_sum_over_ballots():
+    rng = np.random.default_rng(8)
+    profile = g.Profile(np.argsort(rng.random((40, 12)), 1), weights=rng.integers(1, 5, 40))
+    decision = g.kemeny(profile)
+    away = g.distances(profile, decision.order)
+    assert (away * profile.weights).sum() == decision.value

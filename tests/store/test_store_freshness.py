@@ -1,0 +1,101 @@
+"""What has to be done again is found by any process, and one at a time works on a session."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import numpy as np
+
+from gustibus.store import (
+    NewComparison,
+    NewItem,
+    Side,
+    add_comparisons,
+    create_session,
+    delete_user,
+    deleted_among,
+    ensure_users,
+    evidence,
+    mark_stale,
+    put_items,
+    put_profile,
+    put_user,
+    stale_users,
+    unready_items,
+    versions_of,
+)
+from gustibus.store.locks import lock_session
+
+VECTOR = np.zeros(2, np.float32)
+
+
+def fit(conn, user):
+    put_profile(
+        conn, user=user, model="m", mean=np.zeros(2), covariance=np.eye(2), count=1,
+        fitted_through=evidence(conn, user=user, model="m").last,
+    )  # fmt: skip
+
+
+def answer(conn, user):
+    side = Side(None, "t", VECTOR)
+    ensure_users(conn, users=[user])
+    add_comparisons(conn, rows=[NewComparison(user, side, side, "a")], model="m")
+
+
+def test_profiles_that_are_behind_or_rest_on_what_is_gone_are_found(store):
+    with store.write() as conn:
+        for user in ("fresh", "behind", "never", "marked"):
+            answer(conn, user)
+        for user in ("fresh", "behind", "marked"):
+            fit(conn, user)
+        answer(conn, "behind")
+        mark_stale(conn, user="marked")
+    with store.read() as conn:
+        assert sorted(stale_users(conn, model="m")) == ["behind", "marked", "never"]
+        assert len(stale_users(conn, model="m", limit=2)) == 2
+    with store.write() as conn:
+        for user in ("behind", "marked", "never"):
+            fit(conn, user)
+        assert stale_users(conn, model="m") == []
+
+
+def test_items_without_a_vector_and_versions_and_graves_are_found_in_bulk(store):
+    names = [f"u{number}" for number in range(1500)]
+    with store.write() as conn:
+        rows = [NewItem("text", "t", None, (), None), NewItem("vector", None, None, (), VECTOR)]
+        put_items(conn, rows=rows, model="m")
+        ensure_users(conn, users=names)
+        fit(conn, "u7")
+        delete_user(conn, user="u9")
+    with store.read() as conn:
+        assert unready_items(conn, model="m") == ["text"]
+        versions = versions_of(conn, users=[*names, "nobody"])
+        assert deleted_among(conn, users=[*names, "nobody"]) == {"u9"}
+    assert len(versions) == 1499
+    assert versions["u7"] == 1
+    assert versions["u8"] == 0
+
+
+def test_one_transaction_at_a_time_works_on_a_session(store):
+    with store.write() as conn:
+        put_user(conn, user="ann")
+        session = create_session(
+            conn, user="ann", model="m", settings={}, lifetime=timedelta(hours=1)
+        ).id
+        assert not lock_session(conn, session="ses_nothing")
+    order = []
+
+    def second() -> None:
+        with store.write() as conn:
+            assert lock_session(conn, session=session)
+            order.append("second")
+
+    with store.write() as conn:
+        assert lock_session(conn, session=session)
+        other = threading.Thread(target=second)
+        other.start()
+        other.join(0.2)
+        order.append("first")
+    other.join()
+    assert order == ["first", "second"]

@@ -1,0 +1,89 @@
+"""Keys are kept as digests; settings are decided once."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from gustibus.errors import NotFoundError
+from gustibus.service.keys import KeyTable
+from gustibus.store import create_key, list_keys, position, revoke_key, setting
+from tests.store.follow import follow
+
+
+def test_a_new_key_opens_the_service_and_its_secret_is_not_kept(store):
+    with store.write() as conn:
+        key = create_key(conn, name="ci", scopes=["score", "users:read"])
+    assert key.secret_text is not None
+    head, secret = key.secret_text[:-44], key.secret_text[-43:]
+    assert head == f"gustibus_live_{key.id}"
+    assert key.secret_sha256 == hashlib.sha256(secret.encode()).digest()
+    with store.read() as conn:
+        (row,) = list_keys(conn)
+        held = conn.exec_driver_sql("SELECT * FROM api_keys").one()
+    assert row.secret_text is None
+    assert not any(secret in str(value) for value in held)
+    table = KeyTable(rate=0, burst=1)
+    table.load([row])
+    caller = table.find(f"Bearer {key.secret_text}".encode())
+    assert caller is not None
+    assert caller.scopes == {"score", "users:read"}
+    wrong = "A" if secret[0] != "A" else "B"
+    assert table.find(f"Bearer {head}_{wrong}{secret[1:]}".encode()) is None
+
+
+def test_keys_are_listed_from_old_to_new_with_their_times(store):
+    until = datetime(2031, 5, 1, 12, tzinfo=timezone(timedelta(hours=2)))
+    with store.write() as conn:
+        first = create_key(conn, name="first", scopes=["admin"], expires_at=until)
+        second = create_key(conn, name="second", scopes=[])
+    with store.read() as conn:
+        rows = list_keys(conn)
+    assert [row.id for row in rows] == [first.id, second.id]
+    assert rows[0].expires_at == until
+    assert rows[0].expires_at.tzinfo == UTC
+    assert rows[1].expires_at is None
+    assert rows[1].scopes == frozenset()
+
+
+def test_a_revoked_key_stays_in_the_list_and_others_are_told(store):
+    with store.write() as conn:
+        key = create_key(conn, name="old", scopes=["score"])
+    with store.read() as conn:
+        cursor = position(conn)
+    with store.write() as conn:
+        revoke_key(conn, key_id=key.id)
+    with store.read() as conn:
+        (row,) = list_keys(conn)
+    told = follow(store, cursor)[1]
+    assert row.revoked_at is not None
+    assert abs(row.revoked_at - datetime.now(UTC)) < timedelta(minutes=1)
+    assert told == [("key", key.id)]
+
+
+def test_revoking_an_unknown_key_is_an_error(store):
+    with pytest.raises(NotFoundError, match="nothing-like-it"), store.write() as conn:
+        revoke_key(conn, key_id="nothing-like-it")
+
+
+def test_a_setting_is_decided_by_the_first_to_ask_though_many_ask_at_once(store):
+    answers = []
+    gate = threading.Barrier(4)
+
+    def ask(number: int) -> None:
+        gate.wait()
+        with store.write() as conn:
+            answers.append(setting(conn, name="secret", default=lambda: f"from {number}"))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 4
+    assert len(set(answers)) == 1
+    with store.read() as conn:
+        assert setting(conn, name="secret", default=lambda: "late") == answers[0]

@@ -1,0 +1,124 @@
+"""Onboarding sessions survive the process that asked."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gustibus.errors import ConflictError
+from gustibus.store import (
+    add_question,
+    close_session,
+    create_session,
+    delete_user,
+    drop_unanswered,
+    exposure,
+    get_questions,
+    get_session,
+    put_user,
+    set_answer,
+)
+
+HOUR = timedelta(hours=1)
+
+
+def begin(store, user="ann", model="m", **settings):
+    with store.write() as conn:
+        put_user(conn, user=user)
+        return create_session(conn, user=user, model=model, settings=settings, lifetime=HOUR)
+
+
+def ask(store, session, seq, row, *, swapped=False, reason="info"):
+    with store.write() as conn:
+        return add_question(conn, session=session, seq=seq, row=row, swapped=swapped, reason=reason)
+
+
+def test_a_session_is_open_with_its_settings_until_it_is_closed_once(store):
+    made = begin(store, seed=7, strategy="d_opt", stopping={"max_questions": 12})
+    with store.read() as conn:
+        kept = get_session(conn, session=made.id)
+        assert get_session(conn, session="ses_nothing") is None
+    assert kept == made
+    assert (kept.user, kept.model, kept.state, kept.stop) == ("ann", "m", "open", None)
+    assert kept.settings == {"seed": 7, "strategy": "d_opt", "stopping": {"max_questions": 12}}
+    assert kept.expires_at - kept.created_at == HOUR
+    with store.write() as conn:
+        assert close_session(conn, session=made.id, stop="person")
+        assert not close_session(conn, session=made.id, stop="max")
+        assert not close_session(conn, session="ses_nothing", stop="max")
+    with store.read() as conn:
+        closed = get_session(conn, session=made.id)
+    assert (closed.state, closed.stop) == ("finished", "person")
+    assert abs(closed.closed_at - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_questions_come_back_in_order_with_answers_that_may_change(store):
+    session = begin(store).id
+    ask(store, session, 1, 5, swapped=True, reason="random")
+    ask(store, session, 0, 3)
+    with store.write() as conn:
+        assert set_answer(conn, session=session, seq=0, answer="left", ms=1200)
+        assert set_answer(conn, session=session, seq=0, answer="skip", ms=None)
+        assert not set_answer(conn, session=session, seq=9, answer="left", ms=1)
+    with store.read() as conn:
+        first, second = get_questions(conn, session=session)
+    assert (first.seq, first.row, first.swapped, first.reason) == (0, 3, False, "info")
+    assert (first.answer, first.ms) == ("skip", None)
+    assert (second.seq, second.row, second.swapped, second.reason) == (1, 5, True, "random")
+    assert second.answer is None
+
+
+def test_of_two_processes_that_ask_at_one_place_the_first_decides(store):
+    session = begin(store).id
+    answers = []
+    gate = threading.Barrier(4)
+
+    def work(row: int) -> None:
+        gate.wait()
+        answers.append(ask(store, session, 0, row))
+
+    threads = [threading.Thread(target=work, args=(row,)) for row in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({question.row for question in answers}) == 1
+    with store.read() as conn:
+        assert len(get_questions(conn, session=session)) == 1
+
+
+def test_dropping_what_is_unanswered_leaves_a_place_to_ask_again(store):
+    session = begin(store).id
+    for seq in range(3):
+        ask(store, session, seq, seq)
+    with store.write() as conn:
+        set_answer(conn, session=session, seq=0, answer="left", ms=1)
+        set_answer(conn, session=session, seq=2, answer="left", ms=1)
+        drop_unanswered(conn, session=session)
+    assert ask(store, session, 3, 9).row == 9
+    assert ask(store, session, 1, 8).row == 8
+    with store.read() as conn:
+        rows = [question.row for question in get_questions(conn, session=session)]
+    assert rows == [0, 8, 2, 9]
+
+
+def test_exposure_counts_people_and_leaves_out_first_questions_and_other_models(store):
+    one, two, again = begin(store).id, begin(store, "bob").id, begin(store, "ann").id
+    other = begin(store, "cy", model="m2").id
+    for session, rows in ((one, [7, 1, 2]), (two, [7, 1]), (again, [7, 1]), (other, [7, 1])):
+        for seq, row in enumerate(rows):
+            ask(store, session, seq, row)
+    with store.read() as conn:
+        assert exposure(conn, model="m") == ({1: 2, 2: 1}, 2)
+        assert exposure(conn, model="m2") == ({1: 1}, 1)
+        assert exposure(conn, model="m3") == ({}, 0)
+
+
+def test_somebody_who_was_deleted_gets_no_session(store):
+    begin(store)
+    with store.write() as conn:
+        delete_user(conn, user="ann")
+    with pytest.raises(ConflictError, match="ann"), store.write() as conn:
+        create_session(conn, user="ann", model="m", settings={}, lifetime=HOUR)

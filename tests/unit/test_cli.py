@@ -1,0 +1,122 @@
+"""The command line: results on standard output, one clear line for errors, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from gustibus.cli.app import run
+from gustibus.data import write_folder
+from gustibus.data.synthetic import demo_world
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    root = tmp_path_factory.mktemp("cli")
+    write_folder(demo_world(people=50, new=4, seed=0).dataset, root / "data")
+    code = run([
+        "train", str(root / "data"), "-o", str(root / "model"), "--encoder", "hashing",
+        "--set", "equalise=[0.5]", "--set", "ridges=[10]", "--set", "folds=1", "--set", "rounds=3",
+        "--questions", "40",
+    ])  # fmt: skip
+    assert code == 0
+    return root
+
+
+def test_every_command_has_help(capsys):
+    for command in ("train", "encode", "eval", "score", "serve", "demo", "openapi", "db", "keys"):
+        assert run([command, "--help"]) == 0
+        assert "Usage" in capsys.readouterr().out
+
+
+def test_version_and_no_arguments(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("gustibus 0.")
+    run([])
+    assert "Commands" in capsys.readouterr().out
+
+
+def test_train_says_what_it_made(trained, capsys):
+    assert run(["train", str(trained / "data"), "-o", str(trained / "again"), "--model", "bt",
+                "--encoder", "hashing", "--json"]) == 0  # fmt: skip
+    card = json.loads(capsys.readouterr().out)
+    assert card["family"] == "bt"
+    assert len(card["digest"]) == 64
+
+
+def test_score_ranks_lines(trained, capsys, monkeypatch):
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO('Done.\n"A longer\\nanswer."\n\n'))
+    assert run(["score", str(trained / "model"), "--user", "person-001", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["text"] for row in rows} == {"Done.", "A longer\nanswer."}
+    assert rows[0]["score"] >= rows[1]["score"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("Done.\n"))
+    assert run(["score", str(trained / "model")]) == 0
+    assert "±" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["train", "nowhere.parquet", "-o", "x"], 3, "nowhere.parquet"),
+        (["train", "nowhere.parquet"], 2, "--output is missing"),
+        (["train", "x.parquet", "-o", "y", "--model", "palm"], 1, "pal"),
+        (["train", "x.parquet", "-o", "y", "--set", "rank"], 2, "expected NAME=VALUE"),
+        (["score", "nowhere"], 1, "candidates"),
+        (["train"], 2, "Missing argument"),
+        (["nonsense"], 2, "No such command"),
+        (["db", "current", "--database", "mysql://x"], 2, "sqlite:// or postgresql://"),
+        (["keys", "revoke", "none", "--database", "sqlite:///{tmp}/k.db"], 3, "none"),
+        (["serve", "--model", "nowhere"], 2, "GUSTIBUS_MODEL"),
+    ],
+)
+def test_errors_are_one_line_and_an_exit_code(
+    arguments, code, reason, tmp_path, capsys, monkeypatch
+):
+    import io
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    if arguments[0] == "keys":
+        assert run(["db", "upgrade", "--database", f"sqlite:///{tmp_path}/k.db"]) == 0
+    assert run([a.replace("{tmp}", str(tmp_path)) for a in arguments]) == code
+    error = capsys.readouterr().err
+    assert reason in error
+    assert "Traceback" not in error
+
+
+def test_keys_are_made_listed_and_revoked(tmp_path, capsys):
+    database = ["--database", f"sqlite:///{tmp_path}/keys.db"]
+    assert run(["db", "upgrade", *database]) == 0
+    assert run(["db", "check", *database]) == 0
+    capsys.readouterr()
+    assert run(["keys", "create", "laptop", "--scope", "score", *database]) == 0
+    key = capsys.readouterr().out.strip()
+    assert run(["keys", "list", *database]) == 0
+    listed = capsys.readouterr().out
+    assert key[-43:] not in listed
+    assert "laptop" in listed
+    assert run(["keys", "revoke", listed.split()[0], *database]) == 0
+    run(["keys", "list", *database])
+    assert "revoked" in capsys.readouterr().out
+
+
+def test_encode_writes_an_array(tmp_path, capsys):
+    (tmp_path / "texts.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n')
+    assert run(["encode", str(tmp_path / "texts.jsonl"), "-o", str(tmp_path / "x.npy"),
+                "--encoder", "hashing", "--encoder-set", "dim=32"]) == 0  # fmt: skip
+    assert np.load(tmp_path / "x.npy").shape == (2, 32)
+    assert run(["encode", str(tmp_path / "texts.jsonl"), "-o", "y", "--column", "words"]) == 1
+    assert "'words'" in capsys.readouterr().err
+
+
+def test_openapi_prints_the_document():
+    code = "import sys; from gustibus.cli import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code, "openapi"], capture_output=True, check=True)
+    assert json.loads(done.stdout)["openapi"] == "3.1.0"

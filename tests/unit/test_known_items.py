@@ -1,0 +1,170 @@
+"""Items recognised by their features, models over features and known items, items learned later."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.conftest import small_world
+
+from gustibus.errors import ConfigError, InputError
+from gustibus.models.hybrid import Hybrid, ItemAnswers, fit_model
+from gustibus.models.known import KnownItems
+
+QUICK = {"ridges": [10.0], "equalise": [0.5], "rounds": 4, "folds": 1}
+
+
+def known_of(world, **options):
+    return KnownItems.of(world, **{"share": 3.0, "least": 1, "most": 1000, **options})
+
+
+def with_secrets(seed, *, people, size=2.0, drop=None):
+    """A world in which an item's reward is mostly what its features do not tell."""
+    world = small_world(0, people=people, rows=40)
+    rng = np.random.default_rng(seed)
+    secret = np.random.default_rng(99).standard_normal(200) * size
+    margin = secret[world.a] - secret[world.b]
+    margin += np.where(world.user % 2, 1, -1) * world.item_features[world.a, 0] * 0.5
+    target = (rng.random(len(world)) < 1 / (1 + np.exp(-margin))).astype(np.float32)
+    world = replace(world, target=target)
+    if drop is not None:
+        keep = ~(np.isin(world.a, drop) | np.isin(world.b, drop))
+        columns = {
+            n: getattr(world, n)[keep] for n in ("user", "prompt", "a", "b", "target", "weight")
+        }
+        world = replace(world, **columns)
+    return world, secret
+
+
+def test_known_items_are_found_by_their_features_in_any_order():
+    world = small_world()
+    known = known_of(world)
+    order = np.random.default_rng(0).permutation(200)
+    found = known.find(world.item_features[order])
+    assert sorted(found) == list(range(200))
+    np.testing.assert_array_equal(found, known.find(world.item_features)[order])
+
+
+def test_half_precision_is_the_same_item_and_a_small_step_is_another():
+    x = small_world().item_features
+    known = known_of(small_world())
+    np.testing.assert_array_equal(
+        known.find(x.astype(np.float16).astype(np.float32)), known.find(x)
+    )
+    step = np.random.default_rng(0).standard_normal(x.shape)
+    step *= (
+        0.03
+        * np.linalg.norm(x, axis=1, keepdims=True)
+        / np.linalg.norm(step, axis=1, keepdims=True)
+    )
+    assert (known.find((x + step).astype(np.float32)) == -1).mean() > 0.99
+    assert (known.find(np.zeros((1, 6), np.float32)) == -1).all()
+
+
+def test_equal_features_are_one_item_and_rare_items_are_not_known():
+    world = small_world()
+    x = world.item_features.copy()
+    x[1] = x[0]
+    assert len(known_of(replace(world, item_features=x))) == 199
+    counts = np.bincount(np.concatenate([world.a, world.b]), minlength=200)
+    assert len(known_of(world, least=12)) == (counts >= 12).sum()
+    assert len(known_of(world, most=7)) == 7
+
+
+def test_own_coordinates_set_known_items_apart_by_their_share():
+    world = small_world()
+    known = known_of(world, share=3.0)
+    wide = known.augment(world.item_features)
+    apart = ((wide[world.a] - wide[world.b]) ** 2).sum(1)
+    features = ((world.item_features[world.a] - world.item_features[world.b]) ** 2).sum(1)
+    assert (apart - features).mean() == pytest.approx(3.0 * features.mean(), rel=1e-4)
+    new = known.augment(np.full((1, 6), 9.0, np.float32))
+    assert not new[0, 6:].any()
+
+
+@pytest.mark.parametrize("family", ["bt", "hierarchical"])
+def test_what_features_do_not_tell_is_learned_of_known_items_alone(family):
+    world, secret = with_secrets(1, people=60)
+    valid, _ = with_secrets(2, people=20)
+    options = QUICK if family == "hierarchical" else {}
+    fitted = fit_model(family, world, valid, seed=0, **options)
+    assert isinstance(fitted.model, Hybrid)
+    assert fitted.report["known_items"] == 200
+    users = fitted.model.prior.mean
+    learned = fitted.model.utility(users, fitted.model.represent(world.item_features))
+    plain = fit_model(family, world, valid, seed=0, known_items="never", **options).model
+    blind = plain.utility(plain.prior.mean, plain.represent(world.item_features))
+    assert np.corrcoef(learned, secret)[0, 1] > 0.9
+    assert abs(np.corrcoef(blind, secret)[0, 1]) < 0.5
+
+
+def test_known_items_are_left_out_where_features_tell_everything():
+    fitted = fit_model("hierarchical", small_world(0), small_world(1, people=12), seed=0, **QUICK)
+    losses = fitted.report["held_out_losses"]
+    assert isinstance(fitted.model, Hybrid) == (losses["known items"] < losses["features"])
+    assert not isinstance(
+        fit_model("bt", small_world(0), None, seed=0).model, Hybrid
+    )  # nobody was held out to choose
+
+
+def test_an_unknown_item_is_scored_by_its_features():
+    world, _ = with_secrets(1, people=40)
+    model = fit_model("hierarchical", world, None, seed=0, known_items="always", **QUICK).model
+    moved = world.item_features * 1.05
+    here = model.represent(moved.astype(np.float32))
+    plain = np.zeros((200, 6 + model.known.columns), np.float32)
+    plain[:, :6] = moved
+    np.testing.assert_allclose(here, model.inner.represent(plain), atol=1e-6)
+
+
+def test_answers_about_an_item_teach_its_residual_without_a_new_fit():
+    hidden = np.arange(10)
+    world, secret = with_secrets(1, people=60, drop=hidden)
+    model = fit_model("hierarchical", world, None, seed=0, known_items="always", **QUICK).model
+    full, _ = with_secrets(3, people=60)
+    rows = np.flatnonzero(np.isin(full.a, hidden) & ~np.isin(full.b, hidden))
+    users = np.repeat(model.prior.mean[None], len(rows), axis=0)
+    answers = ItemAnswers(
+        full.a[rows].astype(np.int64), model.represent(full.item_features[full.b[rows]]), users,
+        full.target[rows].astype(np.float64),
+    )  # fmt: skip
+    taught = model.with_answers(full.item_features[hidden], answers)
+    before = model.utility(model.prior.mean, model.represent(full.item_features[hidden]))
+    after = taught.utility(model.prior.mean, taught.represent(full.item_features[hidden]))
+    assert np.corrcoef(after, secret[hidden])[0, 1] > 0.8
+    assert (
+        np.corrcoef(after, secret[hidden])[0, 1] > np.corrcoef(before, secret[hidden])[0, 1] + 0.2
+    )
+    others = full.item_features[10:]
+    np.testing.assert_array_equal(taught.represent(others), model.represent(others))
+    again = taught.with_answers(
+        full.item_features[hidden], answers
+    )  # all answers, not the new ones
+    np.testing.assert_allclose(
+        again.represent(full.item_features), taught.represent(full.item_features), atol=1e-5
+    )
+
+
+def test_items_without_answers_go_back_to_what_their_features_say():
+    world, _ = with_secrets(1, people=40)
+    model = fit_model("hierarchical", world, None, seed=0, known_items="always", **QUICK).model
+    nothing = ItemAnswers(
+        np.zeros(0, np.int64), np.zeros((0, model.representation_dim), np.float32),
+        np.zeros((0, model.user_dim)), np.zeros(0),
+    )  # fmt: skip
+    x = world.item_features[:3]
+    taught = model.with_answers(x, nothing)
+    plain = np.zeros((3, 6 + model.known.columns), np.float32)
+    plain[:, :6] = x
+    np.testing.assert_allclose(taught.represent(x), model.inner.represent(plain), atol=1e-5)
+
+
+def test_what_cannot_be_done_is_said():
+    world = small_world()
+    with pytest.raises(ConfigError, match="known_items: expected one of"):
+        fit_model("bt", world, None, seed=0, known_items="sometimes")
+    bent = fit_model(
+        "pal", world, None, seed=0, known_items="always", prototypes=2, epochs=1, form="dist"
+    ).model
+    nothing = ItemAnswers(np.zeros(0, np.int64), np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0))
+    with pytest.raises(InputError, match="train again"):
+        bent.with_answers(world.item_features[:1], nothing)

@@ -1,0 +1,149 @@
+"""A run from data to artifact: its configuration, its interruption, its repetition."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from gustibus.data import read, write_folder
+from gustibus.data.synthetic import demo_world, linear_mixture_world
+from gustibus.errors import ConfigError, InputError, UnknownNameError
+from gustibus.training import RunConfig, train
+from gustibus.training.run import load_data, make_split
+
+SMALL = {"equalise": [0.5], "ridges": [10.0, 100.0], "rank": 4, "folds": 1, "rounds": 4}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sample") / "data"
+    write_folder(linear_mixture_world(seed=0, seen=40, new=10, train=20, test=30)[0], folder)
+    return folder
+
+
+def run(sample, output, **more):
+    return RunConfig(
+        **{
+            "data": str(sample),
+            "output": str(output),
+            "model_options": SMALL,
+            "questions": 50,
+            **more,
+        }
+    )
+
+
+def test_the_same_run_gives_the_same_model(sample, tmp_path):
+    first = train(run(sample, tmp_path / "a"))
+    second = train(run(sample, tmp_path / "b"))
+    for name, array in first.model.save()[1].items():
+        np.testing.assert_array_equal(array, second.model.save()[1][name])
+    assert first.card["data"] == second.card["data"]
+    assert not (tmp_path / "a.checkpoint").exists()
+
+
+def test_new_people_are_in_no_part_that_is_fitted(sample, tmp_path):
+    artifact = train(run(sample, tmp_path / "a"))
+    assert not any(name.startswith("new") for name in artifact.people.ids)
+    dataset, _ = load_data(run(sample, tmp_path))
+    split = make_split(dataset, run(sample, tmp_path))
+    fitted = set(dataset.comparisons.user[split["train"]])
+    assert not fitted & set(dataset.comparisons.user[split["query"]])
+    assert not fitted & set(dataset.comparisons.user[split["valid_people"]])
+
+
+def test_a_killed_run_goes_on_where_it_was(sample, tmp_path):
+    code = f"""
+import os, time
+from gustibus.training import RunConfig, train
+def progress(stage, done, total, figure):
+    if done == 2:
+        time.sleep(60)
+train(RunConfig(data={str(sample)!r}, output={str(tmp_path / "a")!r}, questions=50,
+                model_options={SMALL | {"equalise": [0.0, 0.5]}!r}), progress=progress)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code])
+    checkpoint = tmp_path / "a.checkpoint" / "fit.safetensors"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    seen = []
+    process.kill()
+    process.wait()
+    options = SMALL | {"equalise": [0.0, 0.5]}
+    done_before = 2 if checkpoint.exists() else 0  # killed within the first path: a new start
+    resumed = train(
+        run(sample, tmp_path / "a", model_options=options),
+        progress=lambda stage, done, total, figure: seen.append(done),
+    )
+    assert seen[0] == done_before + 1
+    whole = train(run(sample, tmp_path / "b", model_options=options))
+    np.testing.assert_array_equal(resumed.model.basis, whole.model.basis)
+    assert not checkpoint.exists()
+
+
+def test_texts_without_vectors_are_encoded(tmp_path):
+    world = demo_world(people=50, new=4, seed=0)
+    world.dataset.comparisons.write(tmp_path / "logs.parquet")
+    config = run(tmp_path / "logs.parquet", tmp_path / "a", encoder="hashing", split="four_cells")
+    artifact = train(config)
+    assert artifact.card["encoder"]["name"] == "hashing"
+    assert artifact.pool.texts_a[0]
+
+
+@pytest.mark.parametrize("split", ["all", "four_cells"])
+def test_splits_that_the_data_does_not_bring(sample, tmp_path, split):
+    dataset = read(str(sample))
+    found = make_split(dataset, run(sample, tmp_path, split=split))
+    assert len(found["train"]) > 0
+    assert not set(dataset.comparisons.user[found["train"]]) & set(
+        dataset.comparisons.user[found["valid_people"]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"model": "palm"}, "pal"),
+        ({"split": "halves"}, "split: expected auto"),
+        ({"valid_people": 1.5}, "valid_people: expected a share"),
+        ({"questions": -1}, "questions: expected 0 to 20000"),
+    ],
+)
+def test_wrong_configurations_are_refused_before_any_work(tmp_path, given, reason):
+    with pytest.raises((ConfigError, UnknownNameError), match=reason):
+        RunConfig(data="nowhere", output=str(tmp_path / "a"), **given)
+
+
+def test_run_files_name_what_is_wrong(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('output = "x"\n[data]\npath = "y"\n[model]\nname = "pal"\nprototypes = 3\n')
+    config = RunConfig.read(path, seed=4)
+    assert (config.model, config.model_options, config.seed) == ("pal", {"prototypes": 3}, 4)
+    path.write_text('outputs = "x"\n')
+    with pytest.raises(ConfigError, match="did you mean 'output'"):
+        RunConfig.read(path)
+    path.write_text('[data]\npath = "y"\n')
+    with pytest.raises(ConfigError, match="output is missing"):
+        RunConfig.read(path)
+    path.write_text("[")
+    with pytest.raises(ConfigError, match="not a TOML file"):
+        RunConfig.read(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        RunConfig.read(tmp_path / "none.toml")
+
+
+def test_unknown_model_options_and_broken_data_are_named(sample, tmp_path):
+    with pytest.raises(ConfigError, match="no option 'prototype'"):
+        train(run(sample, tmp_path / "a", model="pal", model_options={"prototype": 3}))
+    broken = tmp_path / "broken.parquet"
+    world = demo_world(people=50, new=4, seed=0)
+    world.dataset.comparisons.write(broken)
+    broken.write_bytes(broken.read_bytes()[:2000])
+    with pytest.raises(InputError, match=r"broken\.parquet"):
+        train(run(broken, tmp_path / "b"))
+    assert not (tmp_path / "b").exists()
