@@ -136,6 +136,8 @@ def test_too_many_names_are_refused_before_any_work(texts_http):
     assert (reply.status_code, reply.json()["code"]) == (413, "too_many_candidates")
 
 
+# a busy machine may miss a deadline once
+@pytest.mark.flaky(reruns=3)
 def test_scoring_goes_on_while_a_group_decides(texts_http):
     rng = np.random.default_rng(0)
     hard = [rng.permutation(60).astype(str).tolist() for _ in range(9)]
