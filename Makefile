@@ -79,6 +79,12 @@ bench: install ## short versions of the benchmarks
 	$(BIN)/python benchmarks/onboarding.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/social_rules.py
+	$(BIN)/python benchmarks/strength.py
+	$(BIN)/python benchmarks/committees.py
+	$(BIN)/python benchmarks/fairness.py
+	$(BIN)/python scripts/requirements.py bench | $(BIN)/pip install -q -c constraints.txt -r /dev/stdin
+	$(BIN)/python benchmarks/matching.py --sizes 1000
 
 format: install ## rewrite the sources in the house format
 	cargo fmt --all

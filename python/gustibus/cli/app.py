@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from gustibus.cli import encoding, evaluating, operating, ranking, scoring, training
+from gustibus.cli import benching, encoding, evaluating, operating, ranking, scoring, training
 from gustibus.errors import ConfigError, GustibusError, NotFoundError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ encoding.register(app)
 evaluating.register(app)
 scoring.register(app)
 ranking.register(app)
+benching.register(app)
 operating.register(app)
 
 

@@ -28,7 +28,9 @@ def train_command(
         ),
     ],
     output: Annotated[str, Option("--output", "-o", help="Folder of the trained model.")] = "",
-    model: Annotated[str, Option(help="bt, pal or hierarchical.")] = "",
+    model: Annotated[
+        str, Option(help="A family, such as hierarchical, or auto to choose one.")
+    ] = "",
     option: Annotated[
         list[str] | None, Option("--set", help="An option of the model, NAME=VALUE; repeatable.")
     ] = None,
@@ -84,8 +86,11 @@ def train_command(
         emit({**card, "digest": artifact.digest})
         return 0
     data, fit = card["data"], card["fit"]
+    chosen = fit.get("auto")
+    if chosen is not None:
+        sys.stdout.write(f"chosen: {artifact.model.family}; {chosen['why']}\n")
     sys.stdout.write(
-        f"{config.model}: {data['comparisons']} comparisons of {data['people']} people, "
+        f"{artifact.model.family}: {data['comparisons']} comparisons of {data['people']} people, "
         f"{data['items']} items, {fit['seconds']:.1f} s\n"
         f"personal directions: {artifact.model.user_dim}; questions for onboarding: "
         f"{0 if artifact.pool is None else len(artifact.pool)}\n"

@@ -25,8 +25,8 @@ from gustibus.evaluation.protocol import SIZES, Step, Trial, judge_cells
 from gustibus.evaluation.report import Method, Report
 from gustibus.evaluation.rows import fitting_sets, people_with, shuffle_users
 from gustibus.evaluation.surface import length_rule
+from gustibus.models.automatic import fit_any
 from gustibus.models.base import PreferenceModel, Progress, TrainingSet
-from gustibus.models.hybrid import fit_model
 
 Judged: TypeAlias = PreferenceModel | Artifact | Modelled | Fixed
 Options: TypeAlias = Mapping[str, Any]
@@ -141,7 +141,7 @@ class _Fitting:
     def fit(self, name: str, options: Options) -> Modelled:
         """One family, as a contender."""
         started = time.perf_counter()
-        model = fit_model(
+        model = fit_any(
             name, self.train, self.valid, seed=self.seed, device=self.device,
             progress=self.progress, **options,
         ).model  # fmt: skip

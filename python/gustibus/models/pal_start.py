@@ -75,6 +75,8 @@ def warm_start(
     for _, wide, basis in learn(
         objective, train, frame, theta, pull=pull, ridges=options.ridges, rank=k - 1, rounds=10
     ):
+        spare = np.zeros((len(basis), k - 1 - basis.shape[1]))  # fewer features than prototypes
+        basis = np.column_stack([basis, spare])
         found.append((wide, basis))
         models.append(finish(frame, wide, basis, train, groups=1).export())
     chosen = max(len(found) - 2, 0)

@@ -11,6 +11,7 @@ from typing import Any
 
 from gustibus.errors import ConfigError
 from gustibus.models import MODELS
+from gustibus.models.automatic import AUTO
 
 _TABLES: dict[str, tuple[str, ...]] = {
     "": ("seed", "device", "output"),
@@ -38,7 +39,7 @@ class RunConfig:
         new_prompts: share of prompts or items held out by `four_cells`.
         encoder: name; `auto` takes ready-made embeddings where the data has them, else `static`.
         encoder_options: of that encoder.
-        model: family.
+        model: family, or `auto`, which chooses one on held-out people.
         model_options: of that family.
         questions: size of the onboarding pool saved with the model; 0 saves none.
         seed: of splits, starts and orders.
@@ -63,7 +64,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before any work starts."""
-        MODELS[self.model]
+        if self.model != AUTO:
+            MODELS[self.model]
         if self.split not in ("auto", "given", "four_cells", "all"):
             message = f"split: expected auto, given, four_cells or all, got {self.split!r}"
             raise ConfigError(message, where="data.split")

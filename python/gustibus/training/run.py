@@ -16,8 +16,8 @@ from gustibus.artifact import Artifact, People
 from gustibus.data import Dataset, Split, four_cells, given_split, read
 from gustibus.encoders import Encoder, load_encoder
 from gustibus.errors import InputError
+from gustibus.models.automatic import fit_any
 from gustibus.models.base import PreferenceModel, Progress
-from gustibus.models.hybrid import fit_model
 from gustibus.models.validation import representations
 from gustibus.onboarding import Pairs, QuestionPool, build_pool
 from gustibus.training.config import RunConfig
@@ -48,14 +48,14 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
     checkpoint = Path(f"{config.output}.checkpoint")
     if not resume:
         _clear(checkpoint)
-    model, report = fit_model(
+    model, report = fit_any(
         config.model, fitting, valid_set(dataset, split), seed=config.seed, device=config.device,
         progress=progress, checkpoint=checkpoint, **config.model_options,
     )  # fmt: skip
     placing = np.concatenate([split[n] for n in ("train", "val", "valid_people") if n in split])
     artifact = Artifact(
         model=model,
-        card=card(config, dataset, split, encoder, report),
+        card=card(config, dataset, split, encoder, model, report),
         people=place_people(model, dataset, placing),
         reference=reference(model, dataset, split["train"], config.seed),
         pool=_pool(model, dataset, split["train"], config),
@@ -149,6 +149,7 @@ def card(
     dataset: Dataset,
     split: Split,
     encoder: Encoder | None,
+    model: PreferenceModel,
     report: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The JSON record of what was done."""
@@ -162,7 +163,7 @@ def card(
                 "fingerprint": encoder.fingerprint, "dim": encoder.dim}  # fmt: skip
     return {
         "name": Path(config.output).name,
-        "family": config.model,
+        "family": model.family,
         "version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "encoder": spec,

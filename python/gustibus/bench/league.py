@@ -1,0 +1,227 @@
+"""Every family on every data set, judged alike, in one run that goes on where it was cut off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gustibus.artifact import Artifact
+from gustibus.bench.standings import League, Standing
+from gustibus.data.leaks import Split
+from gustibus.errors import ConfigError, GustibusError, InputError
+from gustibus.evaluation import Modelled, Report, evaluate
+from gustibus.models import MODELS
+from gustibus.models.automatic import AUTO
+from gustibus.models.base import Progress
+from gustibus.training import RunConfig, train
+from gustibus.training.run import load_data, make_split
+
+SIZES = (0, 1, 2, 5, 10, 20)
+"""Shots at which new people are judged."""
+
+
+class Entry(NamedTuple):
+    """A method of the league: a family with options."""
+
+    family: str
+    options: Mapping[str, Any]
+
+
+def _entries() -> dict[str, Entry]:
+    """Every family as it is, published recipes where they differ, and the automatic choice."""
+    published = {name: Entry(name, {"recipe": "published"}) for name in ("pal", "lore")}
+    plain = {name: Entry(name, {}) for name in MODELS}
+    return plain | {f"{n}-published": e for n, e in published.items()} | {AUTO: Entry(AUTO, {})}
+
+
+METHODS: Mapping[str, Entry] = _entries()
+"""What a league compares by default."""
+
+
+@dataclass(frozen=True)
+class LeagueConfig:
+    """One league.
+
+    Attributes:
+        data: folders or files of comparisons; the name of each is its last part.
+        output: folder for models, reports and tables.
+        methods: by the name that tables give them.
+        seeds: one trial of every data set each: of splits, fits and draws.
+        draws: of every person's shots.
+        focus: shots of the user-swap control.
+        device: of the fits.
+        fresh: train and judge everything again.
+    """
+
+    data: tuple[str, ...]
+    output: str
+    methods: Mapping[str, Entry] = field(default_factory=lambda: METHODS)
+    seeds: tuple[int, ...] = (0,)
+    draws: int = 10
+    focus: int = 5
+    device: str = "auto"
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what can be refused before any work starts."""
+        names = [Path(one).stem for one in self.data]
+        for where, values, expected in (
+            ("data", names, "at least one data set, each of a name of its own"),
+            ("seeds", list(self.seeds), "at least one seed, each once"),
+        ):
+            if not values or len(set(values)) < len(values):
+                message = f"{where}: expected {expected}, got {values}"
+                raise ConfigError(message, where=where)
+        if not self.methods:
+            message = "methods: expected at least one, got none"
+            raise ConfigError(message, where="methods")
+        for name, entry in self.methods.items():
+            if entry.family != AUTO:
+                MODELS[entry.family]
+            if not name or "/" in name or name.startswith("."):
+                message = f"methods: expected a name that can be a folder, got {name!r}"
+                raise ConfigError(message, where="methods")
+
+
+Told = Callable[[str], None]
+"""Called with a line when something is done, or failed."""
+
+
+def run_league(
+    config: LeagueConfig, *, progress: Progress | None = None, told: Told | None = None
+) -> League:
+    """Train, judge, and put the tables and plots into the output folder.
+
+    Models of the same configuration and reports of the same models are kept, so that a league that
+    was cut off goes on where it was, and one with another method trains that one alone. A method
+    that cannot be trained on a data set is left out there and named in the tables.
+
+    Args:
+        config: the league.
+        progress: called with the stage and how far it is.
+        told: called with a line whenever a model or a report is done.
+
+    Returns:
+        The standings, already saved.
+
+    Raises:
+        InputError: a data set cannot be read, or nothing can be trained on it.
+    """
+    tell = told or (lambda _: None)
+    standings = [
+        _one(config, source, seed, progress, tell)
+        for source in config.data
+        for seed in config.seeds
+    ]
+    league = League(tuple(standings), focus=config.focus)
+    league.save(config.output)
+    return league
+
+
+def _one(
+    config: LeagueConfig, source: str, seed: int, progress: Progress | None, tell: Told
+) -> Standing:
+    """All methods on one data set under one seed."""
+    name = Path(source).stem
+    out = Path(config.output) / name / str(seed)
+    artifacts: dict[str, Artifact] = {}
+    failed: dict[str, str] = {}
+    for method, entry in config.methods.items():
+        run = RunConfig(
+            data=source, output=str(out / method), model=entry.family, questions=0,
+            model_options=dict(entry.options), seed=seed, device=config.device,
+        )  # fmt: skip
+        title = f"{name} {seed} {method}"
+        try:
+            artifacts[method], made = _trained(run, title, config, progress)
+            if made:
+                tell(f"{title}: trained in {artifacts[method].card['fit']['seconds']:.0f} s")
+        except ConfigError:
+            raise
+        except GustibusError as error:
+            failed[method] = error.message
+            tell(f"{title}: left out, {error.message}")
+    if not artifacts:
+        message = f"{source}: no method could be trained: {'; '.join(failed.values())}"
+        raise InputError(message, where="data")
+    report = _kept(out, artifacts, config, seed)
+    if report is None:
+        report = _judged(config, source, seed, artifacts, progress)
+        report.save(out)
+        tell(f"{name} {seed}: judged")
+    chosen = {
+        method: artifact.card["fit"]["auto"]
+        for method, artifact in artifacts.items()
+        if "auto" in artifact.card["fit"]
+    }
+    return Standing(name, seed, report, chosen, failed)
+
+
+def _trained(
+    run: RunConfig, title: str, config: LeagueConfig, progress: Progress | None
+) -> tuple[Artifact, bool]:
+    """The model of a run, and whether it was trained now; a run that failed before fails again."""
+    if not config.fresh and (Path(run.output) / "MANIFEST.json").is_file():
+        artifact = Artifact.load(run.output)
+        if _settings(artifact.card.get("run", {})) == _settings(run.as_json()):
+            return artifact, False
+
+    def titled(stage: str, done: int, total: int, figure: float) -> None:
+        assert progress is not None
+        progress(f"{title}: {stage}", done, total, figure)
+
+    return train(run, progress=None if progress is None else titled), True
+
+
+def _settings(run: Mapping[str, Any]) -> Any:
+    """What decides the result of a run; folders may have moved."""
+    return json.loads(json.dumps({k: v for k, v in run.items() if k not in ("data", "output")}))
+
+
+def _judged(
+    config: LeagueConfig,
+    source: str,
+    seed: int,
+    artifacts: Mapping[str, Artifact],
+    progress: Progress | None,
+) -> Report:
+    """The methods on people that none of them has seen."""
+    plain = RunConfig(data=source, output="", seed=seed)
+    dataset, _ = load_data(plain)
+    split = make_split(dataset, plain)
+    for method, artifact in artifacts.items():
+        _refuse_other_split(method, artifact, split)
+    return evaluate(
+        dataset, split, {n: Modelled.of(n, a, dataset) for n, a in artifacts.items()},
+        sizes=SIZES, focus=config.focus, draws=config.draws, seed=seed, progress=progress,
+    )  # fmt: skip
+
+
+def _kept(
+    out: Path, artifacts: Mapping[str, Artifact], config: LeagueConfig, seed: int
+) -> Report | None:
+    """The report of these models and settings, if it is there."""
+    if config.fresh or not (out / "report.json").is_file():
+        return None
+    try:
+        report = Report.load(out)
+    except GustibusError:  # of another version
+        return None
+    found = {m.name: m.digest for m in report.methods if m.kind == "model"}
+    same = (report.sizes, report.draws, report.seed, report.focus) == (
+        SIZES, config.draws, seed, config.focus
+    )  # fmt: skip
+    return report if same and found == {n: a.digest for n, a in artifacts.items()} else None
+
+
+def _refuse_other_split(method: str, artifact: Artifact, split: Split) -> None:
+    rows = {name: len(index) for name, index in split.items()}
+    if artifact.card["split"] != rows:
+        message = (
+            f"{method}: was trained on another split than the one to judge: expected {rows}, got "
+            f"{artifact.card['split']}; run the league again with fresh"
+        )
+        raise InputError(message, where=method)

@@ -1,0 +1,97 @@
+"""`gustibus bench league`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gustibus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gustibus.bench import Entry
+
+Option = typer.Option
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    bench = typer.Typer(help="Compare methods on your own data.", no_args_is_help=True)
+    bench.command("league")(league_command)
+    app.add_typer(bench, name="bench")
+
+
+def league_command(
+    *,
+    data: Annotated[list[str], typer.Argument(help="Folders or files of comparisons.")],
+    output: Annotated[
+        str, Option("--output", "-o", help="Folder for models, reports, league.md and league.png.")
+    ],
+    method: Annotated[
+        list[str] | None,
+        Option(help="A family, FAMILY-published, or auto; repeatable; default all of them."),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        Option("--set", help="An option of a method, METHOD.NAME=VALUE; repeatable."),
+    ] = None,
+    seeds: Annotated[str, Option(help="One trial of every data set each, such as 0,1,2.")] = "0",
+    draws: Annotated[int, Option(help="Draws of every person's shots.")] = 10,
+    focus: Annotated[int, Option(help="Answers at which methods are compared, and twice it.")] = 5,
+    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
+    fresh: Annotated[bool, Option("--fresh", help="Train and judge everything again.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print the claims as JSON.")] = False,
+) -> int:
+    """Train every family on every data set and judge all of them on people they have not seen.
+
+    A league that was cut off goes on where it was: models and reports of the same settings are kept.
+
+    Example: gustibus bench league logs.parquet other/ -o league --method bt --method auto
+    """
+    from gustibus.bench import LeagueConfig, run_league
+    from gustibus.cli.progress import Bars
+
+    config = LeagueConfig(
+        data=tuple(data), output=output, methods=_methods(method or [], option or []),
+        seeds=_seeds(seeds), draws=draws, focus=focus, device=device, fresh=fresh,
+    )  # fmt: skip
+    with Bars() as bars:
+        league = run_league(config, progress=bars.update, told=_say)
+    if as_json:
+        from gustibus.cli.common import emit
+
+        emit([{"claim": c, "holds": holds, "found": found} for c, holds, found in league.claims()])
+    else:
+        sys.stdout.write(f"{league.markdown()}\nsaved {output}\n")
+    return 4 if any(s.failed for s in league.standings) else 0
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _methods(names: list[str], options: list[str]) -> dict[str, Entry]:
+    from gustibus.bench import METHODS, Entry
+    from gustibus.cli.common import parse_options
+    from gustibus.errors import UnknownNameError
+
+    for name in names:
+        if name not in METHODS:
+            raise UnknownNameError.of("method", name, tuple(METHODS))
+    found = {name: METHODS[name] for name in names or METHODS}
+    for key, value in parse_options(options).items():
+        name, dot, setting = key.partition(".")
+        if not dot or name not in found:
+            message = f"--set: expected METHOD.NAME=VALUE with METHOD of {list(found)}, got {key!r}"
+            raise ConfigError(message, where="--set")
+        found[name] = Entry(found[name].family, {**found[name].options, setting: value})
+    return found
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(seed) for seed in text.split(","))
+    except ValueError:
+        message = f"--seeds: expected numbers such as 0,1,2, got {text!r}"
+        raise ConfigError(message, where="--seeds") from None

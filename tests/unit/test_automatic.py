@@ -1,0 +1,150 @@
+"""`auto` finds the family that foretells people best, within its time, and says why."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.conftest import small_world
+
+from gustibus.errors import ConfigError, InputError, UnknownNameError
+from gustibus.models import automatic
+from gustibus.models.automatic import auto_options, fit_any, fit_auto
+from gustibus.models.base import TrainingSet
+
+QUICK = {
+    "hierarchical": {"ridges": [10.0], "equalise": [0.5], "rounds": 3},
+    "pal": {"epochs": 2, "prototypes": 2},
+}
+FAST = {"families": ("bt", "hierarchical"), "settings": QUICK, "known_items": "never"}
+
+
+def alike(seed: int) -> TrainingSet:
+    """Everybody wants the same."""
+    world = small_world(seed, people=40)
+    margin = (world.item_features[world.a] - world.item_features[world.b]) @ np.arange(6)
+    return replace(world, target=(margin > 0).astype(np.float32))
+
+
+def test_people_who_differ_get_a_personal_model():
+    fitted = fit_auto(small_world(0), small_world(1, people=12), seed=0, **FAST)
+    assert fitted.model.family == "hierarchical"
+    found = fitted.report["auto"]
+    assert found["chosen"]["family"] == "hierarchical"
+    assert found["judged_by"] == 13
+    assert {c["family"] for c in found["candidates"]} == {"bt", "hierarchical"}
+    behind = {c["family"]: c["behind"] for c in found["candidates"]}
+    assert behind["hierarchical"] == 0
+    assert behind["bt"] > 0.05
+    assert "bt" in found["why"]
+
+
+def test_people_who_agree_lose_nothing_by_it():
+    found = fit_auto(alike(0), alike(1), seed=0, **FAST).report["auto"]
+    losses = {c["family"]: c["loss"] for c in found["candidates"]}
+    assert losses[found["chosen"]["family"]] == min(losses.values())
+
+
+def test_the_choice_is_the_same_for_the_same_seed():
+    first, second = (
+        fit_auto(small_world(0), small_world(1, people=12), seed=3, **FAST) for _ in range(2)
+    )
+    assert [c["loss"] for c in first.report["auto"]["candidates"]] == [
+        c["loss"] for c in second.report["auto"]["candidates"]
+    ]
+    items = small_world(0).item_features[:5]
+    np.testing.assert_array_equal(first.model.represent(items), second.model.represent(items))
+
+
+def test_sizes_of_the_best_families_are_tried():
+    options = {**FAST, "families": ("bt", "pal"), "settings": {"pal": {"epochs": 2}}}
+    found = fit_auto(small_world(0, people=24), None, seed=0, **options).report["auto"]
+    tried = [c["options"].get("prototypes") for c in found["candidates"] if c["family"] == "pal"]
+    assert sorted(tried, key=str) == [16, 3, None]
+    fixed = fit_auto(small_world(0, people=24), None, seed=0, **{**options, "settings": QUICK})
+    assert len(fixed.report["auto"]["candidates"]) == 2, "a size that is given is left alone"
+
+
+def test_without_time_only_the_first_is_fitted():
+    found = fit_auto(small_world(0), None, seed=0, **FAST, minutes=0).report["auto"]
+    fates = {c["family"]: c["fate"] for c in found["candidates"]}
+    assert fates["bt"] == "judged"
+    assert "time was up" in fates["hierarchical"]
+    assert found["chosen"]["family"] == "bt"
+    assert "hierarchical" in found["why"]
+
+
+def test_a_fit_that_takes_too_long_is_ended():
+    options = {**FAST, "settings": {"hierarchical": {}}, "families": ("bt", "hierarchical")}
+    begin = time.monotonic()
+    found = fit_auto(small_world(0, rows=100), None, seed=0, **options, minutes=0.02).report["auto"]
+    assert time.monotonic() - begin < 60
+    assert found["chosen"]["family"] in {"bt", "hierarchical"}
+
+
+def test_too_few_people_are_not_held_out():
+    fitted = fit_auto(small_world(0, people=5), None, seed=0, **FAST)
+    assert fitted.model.family == "hierarchical"
+    assert "too few" in fitted.report["auto"]["why"]
+
+
+def test_a_family_that_cannot_be_fitted_is_left_out():
+    world = replace(small_world(0), prompt_features=None)
+    options = {
+        **FAST, "families": ("bt", "pal"), "sizes": False,
+        "settings": {"pal": {"variant": "b", "epochs": 1, "layers": 1, "prototypes": 2}},
+    }  # fmt: skip
+    found = fit_auto(world, None, seed=0, **options).report["auto"]
+    assert found["chosen"]["family"] == "bt"
+    assert "prompt" in next(c["fate"] for c in found["candidates"] if c["family"] == "pal")
+
+
+def test_an_interrupted_search_goes_on_where_it_was(tmp_path, monkeypatch):
+    whole = fit_auto(small_world(0), None, seed=0, **FAST).report["auto"]
+    fitted: list[str] = []
+    true = automatic.fit_model
+
+    def counted(family, *args, **options):
+        if len(fitted) == 1:
+            raise KeyboardInterrupt
+        fitted.append(family)
+        return true(family, *args, **options)
+
+    monkeypatch.setattr(automatic, "fit_model", counted)
+    with pytest.raises(KeyboardInterrupt):
+        fit_auto(small_world(0), None, seed=0, **FAST, checkpoint=tmp_path)
+    monkeypatch.setattr(automatic, "fit_model", true)
+    assert fitted == ["bt"]
+    again = fit_auto(small_world(0), None, seed=0, **FAST, checkpoint=tmp_path).report["auto"]
+    assert [c["loss"] for c in again["candidates"]] == [c["loss"] for c in whole["candidates"]]
+
+
+def test_progress_names_the_candidate():
+    told = []
+    fit_auto(small_world(0), None, seed=0, **FAST, progress=lambda stage, *_: told.append(stage))
+    assert any(stage.startswith("auto 1.2 hierarchical") for stage in told)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"minute": 3}, ConfigError, "minutes"),
+        ({"minutes": -1}, ConfigError, "minutes"),
+        ({"families": ()}, ConfigError, "families"),
+        ({"families": "bt,hierarchica"}, UnknownNameError, "hierarchica"),
+        ({"settings": {"pall": {}}}, UnknownNameError, "pall"),
+    ],
+)
+def test_wrong_options_are_named(options, error, said):
+    with pytest.raises(error, match=said):
+        auto_options(options)
+
+
+def test_nothing_to_fit_is_refused():
+    world = small_world(0)
+    empty = replace(world, **{n: getattr(world, n)[:0] for n in
+                              ("user", "prompt", "a", "b", "target", "weight")})  # fmt: skip
+    with pytest.raises(InputError, match="at least one comparison"):
+        fit_any("auto", empty, None, seed=0)

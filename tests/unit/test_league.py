@@ -1,0 +1,129 @@
+"""A league judges every method on every data set, keeps what is made, and says what it found."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from gustibus.bench import METHODS, Entry, LeagueConfig, run_league
+from gustibus.cli.app import app
+from gustibus.data import write_folder
+from gustibus.data.synthetic import linear_mixture_world
+from gustibus.errors import ConfigError, UnknownNameError
+from gustibus.evaluation import Report
+from gustibus.models import MODELS
+
+QUICK = {"ridges": [10.0], "equalise": [0.5], "rounds": 3}
+ENTRIES = {
+    "bt": Entry("bt", {"ridge": 10}),
+    "hierarchical": Entry("hierarchical", QUICK),
+    "auto": Entry(
+        "auto", {"families": ("bt", "hierarchical"), "settings": {"hierarchical": QUICK}}
+    ),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for seed, name in enumerate(("first", "second")):
+        dataset, _ = linear_mixture_world(
+            seen=30, new=16, train=24, test=20, support=12, query=20, seed=seed
+        )
+        write_folder(dataset, tmp_path / name)
+    return tmp_path
+
+
+def league(folder, *names, **settings):
+    said: list[str] = []
+    config = LeagueConfig(
+        tuple(str(folder / n) for n in names), str(folder / "out"),
+        **{"methods": ENTRIES, "draws": 2, **settings},
+    )  # fmt: skip
+    return run_league(config, told=said.append), said
+
+
+def test_every_family_takes_part_by_default():
+    assert set(MODELS) < set(METHODS)
+    assert {"auto", "pal-published"} < set(METHODS)
+
+
+def test_a_league_is_written_and_goes_on_where_it_was(folder):
+    _, said = league(folder, "first")
+    assert sum("trained" in line for line in said) == 3
+    found, said = league(folder, "first", "second")
+    assert all(line.startswith("second") for line in said)
+    out = folder / "out"
+    text = (out / "league.md").read_text()
+    shown = Report.load(out / "first" / "0").method("bt").point("query", 5).accuracy
+    assert f"{shown.value:.3f} [{shown.low:.3f}, {shown.high:.3f}]" in text
+    assert (out / "league.png").stat().st_size > 5000
+    record = json.loads((out / "league.json").read_text())
+    assert [r["data"] for r in record] == ["first", "second"]
+    chosen = record[0]["chosen"]["auto"]["chosen"]["family"]
+    assert f"| first | `auto` | `{chosen}` |" in text
+    assert found.standings[0].is_personal
+
+
+def test_claims_say_what_the_figures_say(folder):
+    found, _ = league(folder, "first")
+    standing = found.standings[0]
+    claims = {claim: (holds, said) for claim, holds, said in found.claims()}
+    holds, _ = claims["`auto` is within a point of the best single family in hindsight"]
+    gaps = [
+        standing.accuracy("auto", "query", n).value
+        - standing.accuracy(standing.best("query", n), "query", n).value
+        for n in (5, 10)
+    ]
+    assert holds == (min(gaps) >= -0.01)
+    assert "`hierarchical` is never behind `bt` beyond its interval" in claims
+
+
+def test_other_options_train_again(folder):
+    league(folder, "first", methods={"bt": ENTRIES["bt"]})
+    _, said = league(folder, "first", methods={"bt": Entry("bt", {"ridge": 30})})
+    assert "first 0 bt: trained" in said[0]
+
+
+def test_a_method_that_cannot_be_trained_is_left_out_and_named(folder, monkeypatch):
+    from gustibus.errors import InputError
+    from gustibus.models import bt
+
+    def refuse(*_, **__):
+        message = "train: expected prompts, got none"
+        raise InputError(message, where="train")
+
+    monkeypatch.setattr(bt.BradleyTerry, "fit", refuse)
+    methods = {name: ENTRIES[name] for name in ("bt", "hierarchical")}
+    found, said = league(folder, "first", methods=methods)
+    assert any("left out" in line for line in said)
+    assert found.standings[0].failed == {"bt": "train: expected prompts, got none"}
+    assert "expected prompts" in found.markdown()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"data": ()}, ConfigError, "at least one data set"),
+        ({"data": ("a/x", "b/x")}, ConfigError, "name of its own"),
+        ({"seeds": (1, 1)}, ConfigError, "each once"),
+        ({"methods": {}}, ConfigError, "at least one"),
+        ({"methods": {"../up": Entry("bt", {})}}, ConfigError, "can be a folder"),
+        ({"methods": {"bt": Entry("btt", {})}}, UnknownNameError, "btt"),
+    ],
+)
+def test_wrong_settings_are_named(change, error, said):
+    with pytest.raises(error, match=said):
+        LeagueConfig(**{"data": ("x",), "output": "out", **change})
+
+
+def test_the_command_prints_the_tables(folder):
+    found = CliRunner().invoke(app, [
+        "bench", "league", str(folder / "first"), "-o", str(folder / "out"), "--method", "bt",
+        "--draws", "2", "--set", "bt.ridge=10",
+    ])  # fmt: skip
+    assert found.exit_code == 0, found.output
+    assert "| `bt` |" in found.output
+    wrong = CliRunner().invoke(app, ["bench", "league", "x", "-o", "y", "--method", "btt"])
+    assert wrong.exit_code != 0
