@@ -76,6 +76,7 @@ test-gpu: install ## the tests that need a CUDA device
 
 bench: install ## short versions of the benchmarks
 	$(BIN)/python benchmarks/posterior.py
+	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/onboarding.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/serve.py

@@ -154,7 +154,7 @@ class Pal(LinearInUser):
         if self.shape.point in ("f(P)w", "|f(P)|w"):
             rows = self.projector(rows)
         if self.shape.point == "|f(P)|w":
-            rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-8)
+            rows = _unit(rows)
         return rows
 
     def _point(self, users: F64) -> F64:
@@ -192,15 +192,13 @@ class Pal(LinearInUser):
         wide = h.astype(np.float64)
         points = self._points
         if self.shape.form == "bilinear":
-            unit = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-8)
-            phi, offset = unit @ points.T, np.zeros(len(wide))
+            phi, offset = _unit(wide) @ points.T, np.zeros(len(wide))
         else:  # -|h - u|^2 = 2 h.u - |h|^2 - |u|^2, and |u|^2 does not depend on the item
             phi, offset = 2 * wide @ points.T, -(wide**2).sum(1)
         return (self.scale * np.column_stack([offset, phi])).astype(np.float32)
 
     def _represent_prompted(self, x: F32, e: F32) -> F32:
-        h = self.projector(x).astype(np.float64)
-        h /= np.maximum(np.linalg.norm(h, axis=1, keepdims=True), 1e-8)  # (n, d)
+        h = _unit(self.projector(x).astype(np.float64))  # (n, d)
         g = np.stack([net(e) for net in self.prompt_projectors], axis=1).astype(
             np.float64
         )  # (n, K, d)
@@ -215,7 +213,28 @@ class Pal(LinearInUser):
         users = np.asarray(users, np.float64)
         if self.shape.is_linear:
             return super().utility(users, representations)
-        return self._reward(users[..., None, :], np.asarray(representations, np.float64))
+        rep = np.asarray(representations, np.float64)
+        if self.shape.variant == "b":
+            return self._reward(users[..., None, :], rep)
+        if self.shape.form == "norm":  # a network of every difference: person by person, to fit
+            each = [self._reward(user, rep) for user in users.reshape(-1, self.user_dim)]
+            return np.reshape(each, (*users.shape[:-1], len(rep)))
+        return self._table(users, rep)
+
+    def _table(self, users: F64, rep: F64) -> F64:
+        """`(*b, K)`, `(n, r)` -> `(*b, n)` by one product: no row of `r` numbers for every pair."""
+        form, z = self.shape.form, self._point(users)
+        if form in ("angle", "dist_normalization", "bilinear"):
+            rep = _unit(rep)
+        if form in ("angle", "dist_normalization"):
+            z = _unit(z)
+        along = z @ rep.T  # (*b, n)
+        if form in ("angle", "bilinear"):
+            return np.asarray(self.scale * along)
+        squared = np.square(z).sum(-1)[..., None] + np.square(rep).sum(-1) - 2 * along
+        if form == "squared":
+            return -self.scale * squared
+        return -self.scale * np.sqrt(np.maximum(squared, 0) + 1e-12)
 
     def margin(self, users: F64, a: F32, b: F32) -> F64:
         """`(*b, K)`, `(*b, r)`, `(*b, r)` -> `(*b)`."""
@@ -237,13 +256,11 @@ class Pal(LinearInUser):
         if self.shape.form == "norm":
             return -self.scale * np.linalg.norm(self.projector(rep - z), axis=-1)
         if self.shape.form in ("angle", "dist_normalization"):
-            rep = rep / np.maximum(np.linalg.norm(rep, axis=-1, keepdims=True), 1e-8)
-            z = z / np.maximum(np.linalg.norm(z, axis=-1, keepdims=True), 1e-8)
+            rep, z = _unit(rep), _unit(z)
         if self.shape.form == "angle":
             return self.scale * (rep * z).sum(-1)
         if self.shape.form == "bilinear":
-            unit = rep / np.maximum(np.linalg.norm(rep, axis=-1, keepdims=True), 1e-8)
-            return self.scale * (unit * z).sum(-1)
+            return self.scale * (_unit(rep) * z).sum(-1)
         squared = ((rep - z) ** 2).sum(-1)
         return -self.scale * (squared if self.shape.form == "squared" else np.sqrt(squared + 1e-12))
 
@@ -287,7 +304,10 @@ class Pal(LinearInUser):
     def particle_margins(self, prior: ParticlePrior, a: F32, b: F32) -> F64:
         """Margin of every row under every candidate: `(s, r)` twice -> `(s, c)`."""
         both = np.concatenate([a, b])
-        values = self.utility(prior.particles, both).T  # (2 s, c)
+        if self.shape.is_linear:
+            values = self.utility(prior.particles, both).T  # (2 s, c)
+        else:  # row by row: in a product the last bits of one row would depend on the others
+            values = self._reward(prior.particles, both.astype(np.float64)[:, None])
         return np.ascontiguousarray(values[: len(a)] - values[len(a) :])
 
     def with_prior(self, prior: Prior) -> Pal:
@@ -353,6 +373,11 @@ class Pal(LinearInUser):
             train, valid, options=pal_options(options),
             seed=seed, device=device, progress=progress, checkpoint=checkpoint,
         )  # fmt: skip
+
+
+def _unit(rows: F64) -> F64:
+    """`(*b, d)` scaled to length 1."""
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-8))
 
 
 def prior_arrays(prior: Prior) -> dict[str, NDArray[Any]]:
