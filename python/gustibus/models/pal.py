@@ -219,11 +219,11 @@ class Pal(LinearInUser):
         if self.shape.form == "norm":  # a network of every difference: person by person, to fit
             each = [self._reward(user, rep) for user in users.reshape(-1, self.user_dim)]
             return np.reshape(each, (*users.shape[:-1], len(rep)))
-        return self._table(users, rep)
+        return self._table(self._point(users), rep)
 
-    def _table(self, users: F64, rep: F64) -> F64:
-        """`(*b, K)`, `(n, r)` -> `(*b, n)` by one product: no row of `r` numbers for every pair."""
-        form, z = self.shape.form, self._point(users)
+    def _table(self, z: F64, rep: F64) -> F64:
+        """Points `(*b, d)`, `(n, d)` -> `(*b, n)` by one product: no row of d numbers for each pair."""
+        form = self.shape.form
         if form in ("angle", "dist_normalization", "bilinear"):
             rep = _unit(rep)
         if form in ("angle", "dist_normalization"):
@@ -306,8 +306,16 @@ class Pal(LinearInUser):
         both = np.concatenate([a, b])
         if self.shape.is_linear:
             values = self.utility(prior.particles, both).T  # (2 s, c)
-        else:  # row by row: in a product the last bits of one row would depend on the others
-            values = self._reward(prior.particles, both.astype(np.float64)[:, None])
+        else:  # row by row: in one product the last bits of a row would depend on the others
+            wide, particles = both.astype(np.float64), prior.particles
+            values = np.empty((len(both), len(particles)))
+            if self.shape.variant == "b" or self.shape.form == "norm":
+                for row, one in enumerate(wide):
+                    values[row] = self._reward(particles, one)
+            else:
+                points = self._point(particles)
+                for row, one in enumerate(wide):
+                    values[row] = self._table(points, one[None])[:, 0]
         return np.ascontiguousarray(values[: len(a)] - values[len(a) :])
 
     def with_prior(self, prior: Prior) -> Pal:
