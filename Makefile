@@ -13,7 +13,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo test lint types floors rust python test-slow test-gpu bench format clean
+.PHONY: help install build demo test lint types floors rust python test-slow test-gpu bench docs format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -86,6 +86,10 @@ bench: install ## short versions of the benchmarks
 	$(BIN)/python benchmarks/fairness.py
 	$(BIN)/python scripts/requirements.py bench | $(BIN)/pip install -q -c constraints.txt -r /dev/stdin
 	$(BIN)/python benchmarks/matching.py --sizes 1000
+
+docs: install ## the documentation site, in build/site
+	$(BIN)/python scripts/requirements.py docs | $(BIN)/pip install -q -c constraints.txt -r /dev/stdin
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 format: install ## rewrite the sources in the house format
 	cargo fmt --all

@@ -27,7 +27,7 @@ Normalization = Literal["none", "user", "population"]
 def rank(scores: F64) -> I64:
     """Indices from best to worst, `(n,)`; equal scores keep the lower index first.
 
-    Example:
+    Examples:
         >>> rank(np.array([0.2, 1.5, 1.5, -1.0])).tolist()
         [1, 2, 0, 3]
     """
@@ -140,7 +140,7 @@ def normalize(scores: F64, kind: Normalization, reference: F64 | None) -> F64:
 class Scorer:
     """A loaded model with its encoder: texts in, one person's numbers out.
 
-    Example:
+    Examples:
         scorer = gustibus.load("runs/demo")
         scorer.score("How do I boil an egg?", ["Briefly.", "At length."], user="ada")
     """

@@ -51,7 +51,7 @@ def evaluate(
 ) -> Report:
     """Judge methods by the protocol: four cells, few-shot curve, controls, intervals over people.
 
-    Example:
+    Examples:
         >>> from gustibus.data.synthetic import linear_mixture_world
         >>> from gustibus.evaluation import evaluate
         >>> dataset, _ = linear_mixture_world(seen=20, new=12, test=20, query=20, seed=0)

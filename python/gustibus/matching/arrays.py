@@ -33,7 +33,7 @@ class Arrivals:
     def of(cls, rows: Iterable[Any], values: Iterable[Any] | None = None) -> Arrivals:
         """Arrivals from one sequence of item numbers each, and one of values each.
 
-        Example:
+        Examples:
             >>> Arrivals.of([[0, 2], [], [1]]).indptr.tolist()
             [0, 2, 2, 3]
         """

@@ -91,7 +91,7 @@ def max_weight_b_matching(
     Raises:
         InputError: a row, capacity or weight is wrong, or both edges and items have weights.
 
-    Example:
+    Examples:
         >>> best = max_weight_b_matching(Arrivals.of([[0, 1], [0]], [[3.0, 2.0], [2.0]]), [1, 1])
         >>> best.value, best.item_of.tolist()
         (4.0, [1, 0])
@@ -135,7 +135,7 @@ def assignment(cost: Any) -> Assignment:
         NotFiniteError: NaN or minus infinity.
         InfeasibleError: forbidden pairs leave no assignment.
 
-    Example:
+    Examples:
         >>> found = assignment([[4.0, 1.0, 5.0], [2.0, 0.0, 5.0]])
         >>> found.columns.tolist(), found.cost
         ([1, 0], 3.0)

@@ -66,7 +66,7 @@ class Matcher:
         UnknownNameError: no such rule.
         InputError: a number, shape or option is wrong, or no item has room.
 
-    Example:
+    Examples:
         >>> matcher = Matcher("balance", capacity=[1, 2])
         >>> [matcher.arrive(np.array([0, 1]))[0] for _ in range(4)]
         [0, 1, 1, None]

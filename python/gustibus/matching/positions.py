@@ -95,7 +95,7 @@ def place_creatives(method: str, p: Any, phi: Any, *, most: int | None = None) -
         UnknownNameError: no such method.
         InputError: a shape or number is wrong, or there are too many positions.
 
-    Example:
+    Examples:
         >>> place_creatives("cascade", [[0.9, 0.5], [0.2, 0.1]], [1.0, 5.0]).pairs
         ((1, 0), (0, 1))
 
@@ -130,7 +130,7 @@ def position_auction(
     Raises:
         InputError: a shape or number is wrong.
 
-    Example:
+    Examples:
         >>> slate = position_auction("mnl", [[0.5], [0.5]], [2.0, 1.0])
         >>> slate.pairs, slate.payment_per_click.tolist()
         (((0, 0),), [1.0, 0.0])
@@ -158,7 +158,7 @@ def ironed_virtual_values(values: Any, probabilities: Any) -> F64:
     Raises:
         InputError: values or probabilities are wrong.
 
-    Example:
+    Examples:
         >>> ironed_virtual_values([1, 4, 5, 20], [0.6, 0.05, 0.25, 0.1]).round(4).tolist()
         [-1.1538, -1.1538, -1.0, 20.0]
 

@@ -162,7 +162,7 @@ def simulate(
         UnknownNameError: no such rule or instance.
         InputError: the instance does not suit the rule, or a number is wrong.
 
-    Example:
+    Examples:
         >>> simulate("balance", "triangular", runs=3, sizes={"n": 20, "capacity": 5}).ratio.runs
         3
     """

@@ -39,7 +39,7 @@ def place(
         covariance: Whether to compute covariances.
         threads: Number of threads; every core by default.
 
-    Example:
+    Examples:
         Three answers, the last one a tie, about a person with two unknowns.
 
         >>> rows = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])

@@ -33,7 +33,7 @@ class ApprovalProfile:
     Raises:
         InputError: No ballots, an item unknown or twice on a ballot, a bad weight or label.
 
-    Example:
+    Examples:
         >>> profile = ApprovalProfile([{"tea", "milk"}, {"milk"}, set()], weights=[2, 1, 1])
         >>> profile.n_items, profile.n_voters, profile.labels
         (2, 3, ('milk', 'tea'))

@@ -184,7 +184,7 @@ def apply_bias(
     Raises:
         InputError: A wrong argument.
 
-    Example:
+    Examples:
         >>> apply_bias([[1, 0, 3, 2]], [0, 1, 0, 1], BlockBias(probability=1.0)).tolist()
         [[0, 1, 2, 3]]
     """
@@ -271,7 +271,7 @@ def smoothness(
     Raises:
         InputError: A wrong argument; `UnknownNameError` for a rule or distribution.
 
-    Example:
+    Examples:
         >>> borda = smoothness("borda", elections=200, tau1=10)
         >>> bool(0.35 < borda.alpha < 0.45)
         True
@@ -330,7 +330,7 @@ def required_rankings(
     Raises:
         InputError: A number out of range.
 
-    Example:
+    Examples:
         >>> required_rankings(0.4, 0.9, 0.5, 50, 0.1).rankings
         514.0
     """

@@ -62,7 +62,7 @@ def check_committee(
         InputError: an item is unknown or stands twice.
         UnknownNameError: an axiom is not in `AXIOMS`.
 
-    Example:
+    Examples:
         >>> ballots = ApprovalProfile([{"a", "b"}] * 6 + [{"c"}] * 3, labels="abcd")
         >>> failed = check_committee(ballots, "acd")["ejr"]
         >>> failed.holds, failed.items, failed.seats

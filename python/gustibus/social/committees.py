@@ -154,7 +154,7 @@ def committee(
         InputError: an argument is malformed, as `k` above the number of items.
         UnknownNameError: the rule is in no row for these ballots.
 
-    Example:
+    Examples:
         >>> ballots = ApprovalProfile([{"a", "b"}] * 6 + [{"c"}] * 3, labels="abcd")
         >>> committee(ballots, 3, rule="av").labels, committee(ballots, 3, rule="pav").labels
         (('a', 'b', 'c'), ('a', 'b', 'c'))

@@ -48,7 +48,7 @@ def kemeny(
     Raises:
         InputError: The method does not reach so many items, or an option is out of range.
 
-    Example:
+    Examples:
         >>> kemeny(Profile([[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]])).order
         (0, 1, 2)
 

@@ -67,7 +67,7 @@ def random_profile(
         UnknownNameError: No such culture.
         InputError: A parameter is out of range.
 
-    Example:
+    Examples:
         >>> random_profile(2, 3, "mallows", parameter=0.0).rankings.tolist()
         [[0, 1, 2], [0, 1, 2]]
 

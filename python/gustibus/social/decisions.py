@@ -142,7 +142,7 @@ def decide(
         UnknownNameError: No such rule or option.
         InputError: A value out of range.
 
-    Example:
+    Examples:
         >>> decide(Profile([["tea", "milk"], ["milk", "tea"]], weights=[2, 1]), "copeland").winners
         ('tea',)
     """

@@ -58,7 +58,7 @@ def exposure_policy(relevance: Any, groups: Any, *, parity: str = "demographic")
         InputError: A wrong argument; `InfeasibleError` when `treatment` asks for more exposure than
             places give; `MissingExtraError` without scipy.
 
-    Example:
+    Examples:
         >>> policy = exposure_policy([3.0, 2.0, 1.0, 0.5], ["a", "a", "b", "b"])
         >>> bool(np.ptp(policy.exposure) < 1e-7), round(float(policy.weights.sum()), 9)
         (True, 1.0)

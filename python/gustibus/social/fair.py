@@ -31,7 +31,7 @@ _ALIASES = {
 def fair_methods() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Methods of `fair_rerank`: name to source and laws.
 
-    Example:
+    Examples:
         >>> sorted(fair_methods())[:3]
         ['closest', 'det_cons', 'det_const_sort']
     """
@@ -69,7 +69,7 @@ def fair_table(
     Raises:
         InputError: A number out of range.
 
-    Example:
+    Examples:
         >>> table = fair_table(20, 0.25, 0.1)
         >>> table.minimum.tolist()
         [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2]
@@ -160,7 +160,7 @@ def fair_rerank(
         InputError: A wrong argument; `InfeasibleError` when the items cannot meet the bounds;
             `UnknownNameError` for a method.
 
-    Example:
+    Examples:
         >>> scores, groups = [9, 8, 7, 6, 5, 4], ["a", "a", "a", "b", "b", "b"]
         >>> fair_rerank(scores, groups, 4, shares={"a": 0.5, "b": 0.5}).order.tolist()
         [0, 3, 1, 4]

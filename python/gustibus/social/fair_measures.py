@@ -97,7 +97,7 @@ def fair_metrics(
     Raises:
         InputError: A wrong argument.
 
-    Example:
+    Examples:
         >>> metrics = fair_metrics([0, 1, 2, 3], ["a", "a", "b", "b"], cutoffs=[2])
         >>> metrics.exposure.round(3).tolist(), float(metrics.exposure_ratio.round(3))
         ([0.815, 0.465], 0.571)

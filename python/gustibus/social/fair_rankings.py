@@ -45,7 +45,7 @@ def closest_fair_ranking(
     Raises:
         InputError: A wrong argument; `InfeasibleError` when no ranking is within the bounds.
 
-    Example:
+    Examples:
         >>> closest_fair_ranking([0, 1, 2, 3], ["a", "a", "b", "b"]).tolist()
         [0, 2, 1, 3]
 
@@ -109,7 +109,7 @@ def fair_consensus(
     Raises:
         InputError: A wrong argument; `InfeasibleError` when no ranking is within the bounds.
 
-    Example:
+    Examples:
         >>> ballots = [[0, 1, 2, 3], [0, 1, 3, 2], [1, 0, 2, 3]]
         >>> fair_consensus(ballots, ["a", "a", "b", "b"]).order.tolist()
         [0, 2, 1, 3]
@@ -153,7 +153,7 @@ def pairwise_parity(ranking: Any, attributes: Any) -> PairwiseParity:
     Raises:
         InputError: A wrong argument.
 
-    Example:
+    Examples:
         >>> parity = pairwise_parity([0, 1, 2, 3], {"kind": ["a", "b", "b", "a"]})
         >>> parity.shares["kind"], parity.gaps["kind"]
         ({'a': 0.5, 'b': 0.5}, 0.0)
@@ -197,7 +197,7 @@ def repair_parity(ranking: Any, attributes: Any, *, delta: float = 0.1) -> Parit
     Raises:
         InputError: A wrong argument.
 
-    Example:
+    Examples:
         >>> repair_parity([0, 1, 2, 3], ["a", "a", "b", "b"], delta=0.1).order.tolist()
         [2, 0, 1, 3]
 

@@ -38,7 +38,7 @@ _PARAMS = {"k": 60.0, "phi": 0.8, "gamma": 1.0, "sigma": 0.01}
 def fusion_methods() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Methods of `fuse`: name to source and laws.
 
-    Example:
+    Examples:
         >>> "rrf" in fusion_methods()
         True
     """
@@ -132,7 +132,7 @@ def fuse(
     Raises:
         InputError: A wrong argument; `UnknownNameError` for a method or norm.
 
-    Example:
+    Examples:
         >>> first = {"q": {"a": 3.0, "b": 2.0, "c": 1.0}}
         >>> second = {"q": {"b": 0.9, "d": 0.1}}
         >>> [doc for doc, _ in fuse([first, second]).query("q")]

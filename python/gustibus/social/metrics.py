@@ -59,7 +59,7 @@ def distance(
 ) -> float:
     """How far two rankings are from each other; see `distances`.
 
-    Example:
+    Examples:
         >>> distance("abcd", "abdc"), distance([["a", "b"], "c"], "cab", penalty=0.25)
         (1.0, 2.25)
     """

@@ -59,7 +59,7 @@ class Profile:
     Raises:
         InputError: Nothing to rank, an item unknown or twice on a ballot, a bad weight or label.
 
-    Example:
+    Examples:
         >>> profile = Profile([["tea", "milk"], ["milk", ["tea", "rum"]]], weights=[2, 1])
         >>> profile.n_items, profile.n_ballots, profile.labels
         (3, 2, ('milk', 'rum', 'tea'))

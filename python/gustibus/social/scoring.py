@@ -74,7 +74,7 @@ def borda(
     Raises:
         InputError: An option is no such word.
 
-    Example:
+    Examples:
         >>> borda(Profile([["tea", "milk", "rum"], ["milk", "tea", "rum"]])).scores.tolist()
         [3.0, 0.0, 3.0]
 

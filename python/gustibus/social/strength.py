@@ -86,7 +86,7 @@ def bradley_terry(
         InputError: A column is wrong, or an item is compared with itself.
         InfeasibleError: Items are not connected and `on_disconnected` is `error`.
 
-    Example:
+    Examples:
         >>> fit = bradley_terry(["x", "x", "y", "y"], ["y", "y", "x", "z"], ties=[0, 0, 0, 1])
         >>> fit.order
         ['x', 'y', 'z']
@@ -304,7 +304,7 @@ def plackett_luce(
         InputError: Rankings are empty, tied, or name an item twice or one that is unknown.
         InfeasibleError: Items are not connected and `on_disconnected` is `error`.
 
-    Example:
+    Examples:
         >>> fit = plackett_luce([["x", "y", "z"], ["y", "x", "z"], ["x", "z", "y"], ["z", "x", "y"]])
         >>> fit.order
         ['x', 'y', 'z']
@@ -366,7 +366,7 @@ def bradley_terry_totals(
         InputError: Totals that no such schedule can have.
         InfeasibleError: Items are not connected and `on_disconnected` is `error`.
 
-    Example:
+    Examples:
         >>> bradley_terry_totals([5, 3, 1], 3, labels=["x", "y", "z"]).order
         ['x', 'y', 'z']
 

@@ -221,7 +221,7 @@ def elo(
         k: The most by which one comparison moves a rating.
         start: `(m,)`, ratings to go on from, instead of `initial`.
 
-    Example:
+    Examples:
         >>> elo(["x"], ["y"], k=32).scores.tolist()
         [1016.0, 984.0]
 

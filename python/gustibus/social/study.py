@@ -32,7 +32,7 @@ CULTURES = ("impartial", "urn", "mallows", "norm_mallows", "conitzer")
 def study_rules() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Rules of `bias_study` and `smoothness`: name to source and laws.
 
-    Example:
+    Examples:
         >>> sorted(study_rules())
         ['bloc', 'borda', 'borda_cc', 'dowdall', 'pav', 'sntv']
     """
@@ -214,7 +214,7 @@ def bias_study(
     Raises:
         InputError: A wrong argument; `InfeasibleError` when a group has too few items for a quota.
 
-    Example:
+    Examples:
         >>> study = bias_study(latent=["impartial"], voters=[25], strengths=[0.0, 1.0], seed=1)
         >>> borda, bloc, sntv = study.best[0, 0, :, 1]
         >>> bool(borda > 0.98 and borda > bloc > sntv)

@@ -36,7 +36,7 @@ class UtilityProfile:
     Raises:
         InputError: Not a matrix, NaN, infinite or negative numbers, a bad weight or label.
 
-    Example:
+    Examples:
         >>> profile = UtilityProfile(np.array([[1.0, 3.0, 2.0], [0.0, 0.0, 9.0]]), transform="rank")
         >>> profile.values.tolist()
         [[0.0, 1.0, 0.5], [0.25, 0.25, 1.0]]

@@ -84,7 +84,7 @@ class RunConfig:
 
         Raises:
             ConfigError: the file is missing, not TOML, or has an unknown key; known ones are
-            listed.
+                listed.
         """
         try:
             table = tomllib.loads(Path(path).read_text(encoding="utf-8"))

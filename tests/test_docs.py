@@ -1,0 +1,52 @@
+"""The tutorials run as they stand; the pages that the site names are there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_a_tutorial_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    names: dict[str, object] = {}
+    blocks = re.findall(r"^```(python|sh)\n(.*?)^```", page.read_text("utf-8"), re.S | re.M)
+    assert blocks
+    for kind, block in blocks:
+        if kind == "python":
+            exec(compile(block, page.name, "exec"), names)
+            continue
+        done = subprocess.run(
+            ["bash", "-e", "-c", block], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+
+
+def test_every_page_of_the_site_is_there_and_every_link_leads_somewhere():
+    named = re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.M)
+    pages = {str(p.relative_to(ROOT / "docs")) for p in (ROOT / "docs").rglob("*.md")}
+    assert set(named) == pages
+    for page in pages:
+        text = (ROOT / "docs" / page).read_text("utf-8")
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+            assert (ROOT / "docs" / page).parent.joinpath(link).resolve().exists(), (page, link)
+
+
+def test_what_the_reference_names_can_be_imported():
+    for page in sorted((ROOT / "docs" / "reference").glob("*.md")):
+        for name in re.findall(r"^::: ([\w.]+)$", page.read_text("utf-8"), re.M):
+            module, _, thing = name.rpartition(".")
+            code = f"import {module}; getattr({module}, {thing!r})"
+            try:
+                exec(code)
+            except AttributeError:
+                exec(f"import {name}")
