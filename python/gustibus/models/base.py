@@ -48,6 +48,7 @@ class TrainingSet:
         own: number of the last columns of `item_features` that are known items' own coordinates.
         is_support: `(n,)` rows that place a validation person, the others judge the placing; None
             lets the reader halve each person's rows.
+        group: `(n,)` codes of the data sets that the rows came from; None where there is one.
     """
 
     user: I32
@@ -61,6 +62,7 @@ class TrainingSet:
     people: int
     is_support: Bool | None = None
     own: int = 0
+    group: I32 | None = None
 
     def __len__(self) -> int:
         return len(self.user)

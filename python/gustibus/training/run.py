@@ -44,12 +44,13 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
     """
     dataset, encoder = load_data(config)
     split = make_split(dataset, config)
-    fitting, _ = training_set(dataset, split["train"])
+    fitting, _ = training_set(dataset, split["train"], groups=config.groups)
+    valid = valid_set(dataset, split, groups=config.groups)
     checkpoint = Path(f"{config.output}.checkpoint")
     if not resume:
         _clear(checkpoint)
     model, report = fit_any(
-        config.model, fitting, valid_set(dataset, split), seed=config.seed, device=config.device,
+        config.model, fitting, valid, seed=config.seed, device=config.device,
         progress=progress, checkpoint=checkpoint, **config.model_options,
     )  # fmt: skip
     placing = np.concatenate([split[n] for n in ("train", "val", "valid_people") if n in split])
