@@ -12,6 +12,7 @@ from gustibus.encoders import load_encoder
 from gustibus.models.directions import direction, objectives, rewards, robust_scores, width
 from gustibus.models.hybrid import fit_model
 from gustibus.posterior import Posterior
+from gustibus.scoring import Scorer
 from tests.conftest import small_world
 from tests.service.harness import responses, running
 
@@ -94,6 +95,8 @@ def test_scores_are_the_librarys_by_id_and_by_text(served):
     said = reply.json()["stated"]
     assert said["degrees"] == 0
     assert said["direction"] == pytest.approx(dict(zip(NAMES, v, strict=True)))
+    library = Scorer(artifact).score_stated("Well?", texts, weights)
+    np.testing.assert_allclose(library, wanted, atol=1e-5)
     by_text = {"prompt": "Well?", "candidates": texts, "weights": weights}
     np.testing.assert_allclose(scores(http.post("/v1/score", json=by_text)), wanted, atol=1e-5)
 

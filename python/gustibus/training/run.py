@@ -18,6 +18,7 @@ from gustibus.encoders import Encoder, load_encoder
 from gustibus.errors import InputError
 from gustibus.models.automatic import fit_any
 from gustibus.models.base import PreferenceModel, Progress
+from gustibus.models.fingerprint import fingerprint
 from gustibus.models.validation import representations
 from gustibus.onboarding import Pairs, QuestionPool, build_pool
 from gustibus.training.config import RunConfig
@@ -111,6 +112,7 @@ def place_people(model: PreferenceModel, dataset: Dataset, rows: I64) -> People:
         placed.mean.astype(np.float32),
         placed.covariance.astype(np.float32),
         np.diff(starts).astype(np.int32),
+        made_by=fingerprint(model),
     )
 
 
