@@ -28,7 +28,7 @@ class ProOptions:
         ratings: `(m, k)` of the items, one row a row of the item features; NaN where not rated.
         experts: how many to learn.
         names: of the rewards, for people who state weights; by default their source and number,
-            such as `column_3`, `rating_0` or `expert_1`.
+            such as `column_3`, `rating_0` or `expert_1`. One string is read as a list with commas.
         objective: `likelihood` of the comparisons; `target`, divergence from a softmax of what the
             preferred response scores, as published; `margin`, the same of the difference of both.
         temperature: of these softmaxes.
@@ -52,7 +52,7 @@ class ProOptions:
     columns: tuple[int, ...] = ()
     ratings: F64 | None = None
     experts: int = 8
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] | str = ()
     objective: str = "likelihood"
     temperature: float = 0.1
     gate: str = "auto"
@@ -84,7 +84,7 @@ class ProOptions:
     def named(self, count: int) -> tuple[str, ...]:
         """Names of so many rewards."""
         numbers = self.columns if self.rewards == "columns" else range(count)
-        return self.names or tuple(f"{self.rewards[:-1]}_{number}" for number in numbers)
+        return tuple(self.names) or tuple(f"{self.rewards[:-1]}_{number}" for number in numbers)
 
 
 _ARMORM: dict[str, Any] = {
@@ -106,9 +106,10 @@ def pro_options(given: Mapping[str, Any]) -> ProOptions:
             raise ConfigError(message, where=name)
     options = ProOptions(**{**(_ARMORM if given.get("gate") == "armorm" else {}), **given})
     ridges = tuple(sorted(map(float, np.atleast_1d(options.ridges)), reverse=True))
+    names = options.names.split(",") if isinstance(options.names, str) else options.names
     options = replace(
         options, ridges=ridges, columns=tuple(map(int, options.columns)),
-        names=tuple(map(str, options.names)),
+        names=tuple(str(name).strip() for name in names),
     )  # fmt: skip
     for name, allowed in (("rewards", REWARDS), ("objective", OBJECTIVES), ("gate", GATES)):
         if getattr(options, name) not in allowed:
