@@ -210,7 +210,7 @@ def test_saving_and_loading_gives_an_equal_model(model):
 def test_a_state_of_another_artifact_is_refused(model, tmp_path):
     params, arrays = model.save()
     floats = {n: np.count_nonzero(v) for n, v in arrays.items() if v.dtype.kind == "f"}
-    name = max(floats, key=lambda n: floats[n])
+    name = max((n for n in floats if not n.startswith("known.")), key=lambda n: floats[n])
     other = load_model(model.family, params, {**arrays, name: arrays[name] * 1.001})
     assert fingerprint(load_model(model.family, params, arrays)) == fingerprint(model)
     assert fingerprint(other) != fingerprint(model)

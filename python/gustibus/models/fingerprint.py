@@ -9,6 +9,7 @@ import numpy as np
 
 from gustibus.errors import DimensionError, InputError
 from gustibus.models.base import PreferenceModel
+from gustibus.models.hybrid import Hybrid
 from gustibus.posterior import Posterior
 
 
@@ -16,7 +17,10 @@ def fingerprint(model: PreferenceModel) -> str:
     """Identity of a fitted model: SHA-256 of its family, parameters and arrays.
 
     Equal for a model and for what `load_model` makes of its `save`, different for any other fit.
+    What a model has learned of single items after its fit changes no person, and does not count.
     """
+    if isinstance(model, Hybrid):
+        model = model.inner
     params, arrays = model.save()
     state = hashlib.sha256(json.dumps([model.family, params], sort_keys=True).encode())
     for name, value in sorted(arrays.items()):
