@@ -25,6 +25,7 @@ import numpy as np
 
 from gustibus.errors import ArtifactError, InputError, MissingExtraError
 from gustibus.models.base import PreferenceModel
+from gustibus.models.fingerprint import fingerprint
 from gustibus.models.hybrid import load_model
 from gustibus.onboarding import QuestionPool
 from gustibus.posterior import Posterior
@@ -43,12 +44,14 @@ class People:
         means: `(p, u)`.
         covariances: `(p, u, u)`, or `(0, u, u)` when they were not kept.
         counts: `(p,)` comparisons that each posterior rests on.
+        made_by: fingerprint of the model that placed them; empty where that is not known.
     """
 
     ids: tuple[str, ...]
     means: F32
     covariances: F32
     counts: I32
+    made_by: str = ""
 
     @classmethod
     def empty(cls, user_dim: int) -> People:
@@ -77,6 +80,7 @@ class People:
             iterations=0,
             converged=True,
             comparisons=int(self.counts[row]),
+            made_by=self.made_by,
         )
 
 
@@ -99,6 +103,20 @@ class Artifact:
     reference: F32
     pool: QuestionPool | None = None
     digest: str = field(default="")
+
+    def __post_init__(self) -> None:
+        """Refuse people whom another model placed."""
+        if self.people.made_by and self.people.made_by != self.fingerprint:
+            message = (
+                f"people: were placed by model {self.people.made_by[:12]}, not by "
+                f"{self.fingerprint[:12]}; place them again from their answers"
+            )
+            raise InputError(message, where="people")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identity of the model alone, which states of people carry."""
+        return fingerprint(self.model)
 
     def save(self, folder: str | Path) -> Artifact:
         """Write the folder and return the artifact with its digest.
@@ -168,7 +186,8 @@ class Artifact:
                 json.loads((root / "pool.json").read_text(encoding="utf-8")),
                 _read_tensors(root / "pool.safetensors"),
             )
-        return cls(model, card, People(tuple(ids), **people), reference, pool, digest)
+        placed = People(tuple(ids), **people, made_by=fingerprint(model))
+        return cls(model, card, placed, reference, pool, digest)
 
 
 def verify(folder: Path) -> str:

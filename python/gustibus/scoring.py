@@ -8,8 +8,8 @@ person is known, not how noisy an answer is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,6 +18,8 @@ from gustibus.artifact import Artifact
 from gustibus.encoders import Encoder, load_encoder
 from gustibus.errors import ConfigError, InputError, NotFoundError
 from gustibus.models.base import PreferenceModel
+from gustibus.models.directions import direction, rewards, robust_scores
+from gustibus.models.fingerprint import check_state
 from gustibus.posterior import Answering, Posterior, predict
 from gustibus.types import F32, F64, I64
 
@@ -182,8 +184,12 @@ class Scorer:
             if user is not None and on_unknown_user == "error":
                 message = f"user: {user!r} is not among the people of this model"
                 raise NotFoundError(message, where="user")
-            return Posterior.from_prior(self.model.prior)
-        return found
+            return self._own(Posterior.from_prior(self.model.prior))
+        return self._own(found)
+
+    def _own(self, state: Posterior) -> Posterior:
+        """The state with the mark of this model, which other models refuse."""
+        return replace(state, made_by=self.artifact.fingerprint)
 
     def represent(self, prompt: str, responses: Sequence[str]) -> F32:
         """Representations `(n, r)` of texts."""
@@ -196,10 +202,10 @@ class Scorer:
     def place(self, answers: Sequence[tuple[str, str, str, float]]) -> Posterior:
         """Posterior of a new person from `(prompt, a, b, target)` answers, target 1 for a."""
         if not answers:
-            return Posterior.from_prior(self.model.prior)
+            return self._own(Posterior.from_prior(self.model.prior))
         a = np.concatenate([self.represent(p, [x]) for p, x, _, _ in answers])
         b = np.concatenate([self.represent(p, [y]) for p, _, y, _ in answers])
-        return self.model.place(a, b, np.array([t for *_, t in answers], np.float64))[0]
+        return self._own(self.model.place(a, b, np.array([t for *_, t in answers], np.float64))[0])
 
     def score(
         self,
@@ -208,6 +214,31 @@ class Scorer:
         *,
         user: str | Posterior | None = None,
     ) -> F64:
-        """Rewards `(n,)` of candidate texts for a person (an id, or a posterior from `place`)."""
+        """Rewards `(n,)` of candidate texts for a person (an id, or a posterior from `place`).
+
+        Raises:
+            InputError: the posterior is of another model.
+        """
         person = user if isinstance(user, Posterior) else self.posterior(user)
+        check_state(person, self.model, own=self.artifact.fingerprint)
         return self.model.utility(person.mean, self.represent(prompt, candidates))
+
+    def score_stated(
+        self,
+        prompt: str,
+        candidates: Sequence[str],
+        weights: Mapping[str, float],
+        *,
+        degrees: float = 0.0,
+    ) -> F64:
+        """Worth `(n,)` of candidate texts along weights of the model's objectives.
+
+        In standard deviations of the rewards; with `degrees`, in the worst direction within that
+        angle of the stated one.
+
+        Raises:
+            InputError: the model has no objectives, or the weights or the angle are none.
+        """
+        along = direction(self.model, weights)
+        values = rewards(self.model, self.represent(prompt, candidates))
+        return robust_scores(values, along, degrees=degrees)

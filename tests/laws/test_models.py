@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 from tests.conftest import small_world
 
+from gustibus.artifact import Artifact, People
 from gustibus.errors import ConfigError, DimensionError, InputError, NotFiniteError
 from gustibus.models import MODELS, PreferenceModel
 from gustibus.models.base import TrainingSet
+from gustibus.models.fingerprint import fingerprint
 from gustibus.models.hybrid import fit_model, load_model
+from gustibus.posterior import Posterior
+from gustibus.scoring import Scorer
 
 GPM = {"steps": 30, "ridges": [10.0], "transitive": {"basis": "features", "folds": 1}}
 VARIANTS = {
@@ -96,6 +102,30 @@ def some(model: PreferenceModel, n: int, seed: int = 0):
     return model.represent(items, prompts if model.prompt_dim else None)
 
 
+@dataclass(frozen=True)
+class Letters:
+    """An encoder that needs no files: codes of the letters."""
+
+    dim: int
+    name: str = "letters"
+    fingerprint: str = "letters"
+    options: tuple = ()
+
+    def encode(self, texts, *, progress: bool = False):
+        del progress
+        rows = [[ord(c) / 50 - 2 for c in text[: self.dim].ljust(self.dim)] for text in texts]
+        return np.array(rows, np.float32)
+
+
+def artifact_of(model: PreferenceModel) -> Artifact:
+    u = model.user_dim
+    ada = People(
+        ("ada",), np.ones((1, u), np.float32), np.eye(u, dtype=np.float32)[None],
+        np.ones(1, np.int32), fingerprint(model),
+    )  # fmt: skip
+    return Artifact(model, {"family": model.family}, ada, some(model, 3))
+
+
 def people(model: PreferenceModel, shape: tuple[int, ...], seed: int = 0):
     rng = np.random.default_rng(seed)
     raw = rng.random((*shape, model.user_dim)) + 0.1
@@ -175,6 +205,36 @@ def test_saving_and_loading_gives_an_equal_model(model):
         model.utility(user, some(model, 5)), again.utility(user, some(again, 5))
     )
     assert again.answering == model.answering
+
+
+def test_a_state_of_another_artifact_is_refused(model, tmp_path):
+    params, arrays = model.save()
+    floats = {n: np.count_nonzero(v) for n, v in arrays.items() if v.dtype.kind == "f"}
+    name = max((n for n in floats if not n.startswith("known.")), key=lambda n: floats[n])
+    other = load_model(model.family, params, {**arrays, name: arrays[name] * 1.001})
+    assert fingerprint(load_model(model.family, params, arrays)) == fingerprint(model)
+    assert fingerprint(other) != fingerprint(model)
+
+    encoder = Letters(model.item_dim)
+    mine, theirs = (Scorer(artifact_of(m), encoder=encoder) for m in (model, other))
+    again = Scorer(mine.artifact.save(tmp_path / "saved"), encoder=encoder)
+    loaded = Scorer(Artifact.load(tmp_path / "saved"), encoder=encoder)
+    for state in (mine.place([("?", "abc", "xyz", 1.0)]), mine.posterior("ada"), mine.place([])):
+        expected = mine.score("?", ["abc", "xyz"], user=state)
+        for same in (again, loaded):
+            np.testing.assert_array_equal(same.score("?", ["abc", "xyz"], user=state), expected)
+        with pytest.raises(
+            InputError, match=r"user: this state was made by model .* place the person"
+        ):
+            theirs.score("?", ["abc", "xyz"], user=state)
+    with pytest.raises(InputError, match="people: were placed by model"):
+        replace(theirs.artifact, people=loaded.artifact.people)
+    longer = np.ones(model.user_dim + 1)
+    stranger = Posterior(
+        np.ones(1), longer[None], np.diag(longer)[None], 0.0, 0, converged=True, comparisons=1
+    )
+    with pytest.raises(DimensionError, match="user: expected a state of length"):
+        mine.score("?", ["abc"], user=stranger)
 
 
 def test_no_answers_place_a_person_exactly_at_the_population(model):

@@ -61,6 +61,32 @@ def test_score_ranks_lines(trained, capsys, monkeypatch):
     assert "±" in capsys.readouterr().out
 
 
+def test_score_by_stated_weights(trained, capsys, monkeypatch):
+    import io
+
+    assert run([
+        "train", str(trained / "data"), "-o", str(trained / "pro"), "--model", "pro", "--encoder",
+        "hashing", "--set", "experts=2", "--set", "names=short,warm", "--set", "steps=20",
+        "--set", "ridges=[10]", "--questions", "0",
+    ]) == 0  # fmt: skip
+    capsys.readouterr()
+
+    def scored(*flags):
+        monkeypatch.setattr("sys.stdin", io.StringIO("Done.\nWhat a lovely question!\n"))
+        code = run(["score", str(trained / "pro"), "--prompt", "Well?", *flags, "--json"])
+        out, error = capsys.readouterr()
+        return {row["text"]: row["score"] for row in json.loads(out)} if code == 0 else error
+
+    forth, back = scored("--weights", "short=2,warm=-1"), scored("--weights", "short=-4,warm=2")
+    assert back == pytest.approx({text: -score for text, score in forth.items()})
+    robust = scored("--weights", "short=2,warm=-1", "--robust", "25")
+    assert all(robust[text] < forth[text] for text in forth)
+    assert "no objective 'long'" in scored("--weights", "long=1")
+    assert "expected NAME=NUMBER" in scored("--weights", "short")
+    assert "give --weights too" in scored("--robust", "10")
+    assert "leave --user out" in scored("--weights", "short=1", "--user", "person-001")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [

@@ -7,6 +7,8 @@ import pytest
 from tests.conftest import small_world
 
 from gustibus.errors import ConfigError, InputError
+from gustibus.models.directions import rewards
+from gustibus.models.fingerprint import fingerprint
 from gustibus.models.hybrid import Hybrid, ItemAnswers, fit_model
 from gustibus.models.known import KnownItems
 
@@ -136,12 +138,27 @@ def test_answers_about_an_item_teach_its_residual_without_a_new_fit():
     )
     others = full.item_features[10:]
     np.testing.assert_array_equal(taught.represent(others), model.represent(others))
+    assert fingerprint(taught) == fingerprint(model)  # states of people stay what they were
     again = taught.with_answers(
         full.item_features[hidden], answers
     )  # all answers, not the new ones
     np.testing.assert_allclose(
         again.represent(full.item_features), taught.represent(full.item_features), atol=1e-5
     )
+
+
+def test_answers_about_an_item_leave_its_stated_rewards_alone():
+    world = small_world()
+    options = {"columns": [0, 1], "steps": 20, "ridges": [10.0], "gate": "constant"}
+    model = fit_model("pro", world, None, seed=0, known_items="always", **options).model
+    item, users = world.item_features[:1], np.repeat(model.prior.mean[None], 30, axis=0)
+    answers = ItemAnswers(
+        np.zeros(30, np.int64), model.represent(world.item_features[1:31]), users, np.ones(30)
+    )
+    taught = model.with_answers(item, answers)
+    old, new = model.represent(item), taught.represent(item)
+    assert taught.utility(model.prior.mean, new) > model.utility(model.prior.mean, old)
+    np.testing.assert_array_equal(rewards(taught, new), rewards(model, old))
 
 
 def test_items_without_answers_go_back_to_what_their_features_say():

@@ -26,6 +26,12 @@ def score_command(
         str, Option(help="A person of the model; nobody scores for the population.")
     ] = "",
     on_unknown_user: Annotated[str, Option(help="population or error.")] = "population",
+    weights: Annotated[
+        str, Option(help="Weights of the model's objectives instead of a person: NAME=NUMBER,...")
+    ] = "",
+    robust: Annotated[
+        float, Option(help="With --weights: score by the worst direction within so many degrees.")
+    ] = 0.0,
     as_json: Annotated[bool, Option("--json", help="One JSON document.")] = False,
 ) -> int:
     r"""Score candidates read from standard input, a text or a JSON string a line, best first.
@@ -35,14 +41,25 @@ def score_command(
     import gustibus
     from gustibus.scoring import rank, stderr
 
+    stated = _weights(weights)
+    if stated is None and robust:
+        message = "robust: an angle around stated weights; give --weights too"
+        raise InputError(message, where="robust")
+    if stated is not None and user:
+        message = "weights: they stand in the place of a person; leave --user out"
+        raise InputError(message, where="weights")
     candidates = [line for line in map(_text, sys.stdin) if line]
     if not candidates:
         message = "candidates: expected at least one line on standard input, got none"
         raise InputError(message, where="candidates")
     scorer = gustibus.load(model)
-    person = scorer.posterior(user or None, on_unknown_user=on_unknown_user)
-    value, gradient = scorer.model.linearize(person.mean, scorer.represent(prompt, candidates))
-    errors = stderr(person.covariance, gradient)
+    if stated is not None:
+        value = scorer.score_stated(prompt, candidates, stated, degrees=robust)
+        errors = 0.0 * value  # nothing about stated weights is estimated
+    else:
+        person = scorer.posterior(user or None, on_unknown_user=on_unknown_user)
+        value, gradient = scorer.model.linearize(person.mean, scorer.represent(prompt, candidates))
+        errors = stderr(person.covariance, gradient)
     order = rank(value)
     if as_json:
         from gustibus.cli.common import emit
@@ -55,6 +72,23 @@ def score_command(
     for i in order:
         sys.stdout.write(f"{value[i]:+8.3f} ± {errors[i]:.3f}  {candidates[i]}\n")
     return 0
+
+
+def _weights(given: str) -> dict[str, float] | None:
+    """`a=1,b=-2` as numbers by name; None where nothing is given."""
+    if not given:
+        return None
+    found: dict[str, float] = {}
+    for part in given.split(","):
+        name, _, number = part.rpartition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            name = ""
+        if not name:
+            message = f"weights: expected NAME=NUMBER,..., got {part!r}"
+            raise InputError(message, where="weights")
+    return found
 
 
 def _text(line: str) -> str:

@@ -43,6 +43,9 @@ def train_command(
         str, Option("--map", help="Column names, such as chosen=good,user=annotator.")
     ] = "",
     split: Annotated[str, Option(help="auto, given, four_cells or all.")] = "",
+    groups: Annotated[
+        str, Option(help="Column of a folder that names each row's data set (--set reducer=more).")
+    ] = "",
     questions: Annotated[int | None, Option(help="Size of the onboarding pool.")] = None,
     seed: Annotated[int | None, Option(help="Seed of splits, starts and orders.")] = None,
     device: Annotated[str, Option(help="auto, cpu or cuda.")] = "",
@@ -61,7 +64,7 @@ def train_command(
 
     given: dict[str, Any] = {
         "output": output, "model": model, "encoder": encoder, "layout": layout, "split": split,
-        "device": device, "questions": questions, "seed": seed,
+        "groups": groups, "device": device, "questions": questions, "seed": seed,
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value not in ("", None)}
     if columns:

@@ -48,6 +48,7 @@ class TrainingSet:
         own: number of the last columns of `item_features` that are known items' own coordinates.
         is_support: `(n,)` rows that place a validation person, the others judge the placing; None
             lets the reader halve each person's rows.
+        group: `(n,)` codes of the data sets that the rows came from; None where there is one.
     """
 
     user: I32
@@ -61,6 +62,7 @@ class TrainingSet:
     people: int
     is_support: Bool | None = None
     own: int = 0
+    group: I32 | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -245,10 +247,14 @@ class LinearInUser(Transitive):
     """The personal part of a family whose reward is linear in the user vector.
 
     Such a family keeps representations as `[offset, phi]`: the reward that everybody shares, then
-    the basis; the reward is `offset + phi . w`.
+    the basis; the reward is `offset + phi . w`. What a family keeps behind the basis is its own.
     """
 
     if TYPE_CHECKING:
+
+        @property
+        def user_dim(self) -> int:
+            """Length of w."""
 
         @property
         def prior(self) -> Any:
@@ -260,17 +266,18 @@ class LinearInUser(Transitive):
 
     def utility(self, users: F64, representations: F32) -> F64:
         """`(*b, u)`, `(n, 1 + u)` -> `(*b, n)`."""
-        rep = np.asarray(representations, np.float64)
+        rep = np.asarray(representations[:, : 1 + self.user_dim], np.float64)
         return np.asarray(np.asarray(users, np.float64) @ rep[:, 1:].T + rep[:, 0])  # (*b, n)
 
     def margin(self, users: F64, a: F32, b: F32) -> F64:
         """`(*b, u)`, `(*b, 1 + u)`, `(*b, 1 + u)` -> `(*b)`."""
-        diff = np.asarray(a, np.float64) - np.asarray(b, np.float64)  # (*b, 1 + u)
+        end = 1 + self.user_dim
+        diff = np.asarray(a[..., :end], np.float64) - np.asarray(b[..., :end], np.float64)
         return np.asarray(diff[..., 0] + (diff[..., 1:] * users).sum(-1))
 
     def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
         """Utility and gradient; the gradient is the basis itself."""
-        phi = np.asarray(representations[:, 1:], np.float64)
+        phi = np.asarray(representations[:, 1 : 1 + self.user_dim], np.float64)
         return phi @ user + representations[:, 0], phi
 
     def place(
@@ -284,7 +291,8 @@ class LinearInUser(Transitive):
         covariance: bool = True,
     ) -> Posteriors:
         """Damped Newton and Laplace in the compiled engine, batched over people."""
-        diff = np.asarray(a, np.float64) - np.asarray(b, np.float64)  # (s, 1 + u)
+        end = 1 + self.user_dim
+        diff = np.asarray(a[:, :end], np.float64) - np.asarray(b[:, :end], np.float64)
         return place_lines(
             self.prior, self.answering, diff[:, 1:], diff[:, 0], target,
             weight=weight, starts=starts, covariance=covariance,

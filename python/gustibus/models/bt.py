@@ -79,6 +79,7 @@ class BradleyTerry(LinearInUser):
         checkpoint: Path | None = None,
         hidden: int = 0,
         ridge: float | None = None,
+        reducer: str = "mean",
     ) -> Fitted:
         """Maximum likelihood with a ridge on the reward.
 
@@ -91,12 +92,15 @@ class BradleyTerry(LinearInUser):
             checkpoint: not used: the fit takes seconds.
             hidden: hidden layers of the reward, each as wide as `min(d, 256)`; 0 is linear.
             ridge: penalty in units of comparisons; None tries a range on `valid`.
+            reducer: `mean` of all comparisons, or `more`, which weighs the data sets of
+                `train.group` so that each step serves all of them, however small they are.
         """
         del checkpoint
         from gustibus.models.bt_fit import fit_reward
 
         network, center, report = fit_reward(
-            train, valid, seed=seed, device=device, progress=progress, hidden=hidden, ridge=ridge
-        )
+            train, valid, seed=seed, device=device, progress=progress, hidden=hidden, ridge=ridge,
+            reducer=reducer,
+        )  # fmt: skip
         model: PreferenceModel = cls(network, center, Answering(lapse=0.0))
         return Fitted(model, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from gustibus.errors import InputError
+from gustibus.errors import ConfigError, InputError
 from gustibus.models.base import Progress, TrainingSet
 from gustibus.models.bt import BradleyTerry
+from gustibus.models.bt_more import minimise_more
 from gustibus.models.network import Network
 from gustibus.models.torch_network import Projector, pick_device
 from gustibus.models.validation import everybody, held_out_loss, hold_out
@@ -21,9 +23,10 @@ from gustibus.types import F32
 
 RIDGES = (30_000.0, 10_000.0, 3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 """Candidates, from strong to weak; a ridge r weighs like r comparisons of typical length."""
+REDUCERS = ("mean", "more")
 
 
-class _Rows:
+class Rows:
     """One data set on the device."""
 
     def __init__(self, data: TrainingSet, center: F32, scale: float, device: torch.device) -> None:
@@ -44,6 +47,17 @@ class _Rows:
         margin = flat[self.a] - flat[self.b]  # (n,)
         return ((softplus(margin) - self.target * margin) * self.weight).sum() / self.total
 
+    def batch_loss(self, module: Reward, most: int, generator: torch.Generator) -> Tensor:
+        """Mean log loss of so many comparisons drawn at random, or of all where there are fewer."""
+        pick: Tensor | slice = slice(None)
+        if len(self.target) > most:
+            pick = torch.randint(len(self.target), (most,), generator=generator).to(self.a.device)
+        sides = torch.cat([self.a[pick], self.b[pick]])
+        a, b = module(self.items[sides])[:, 0].float().chunk(2)
+        margin, weight = a - b, self.weight[pick]  # (n,)
+        each = softplus(margin) - self.target[pick] * margin
+        return (each * weight).sum() / weight.sum().clamp(min=1e-12)
+
 
 def fit_reward(
     train: TrainingSet,
@@ -54,8 +68,17 @@ def fit_reward(
     progress: Progress | None,
     hidden: int,
     ridge: float | None,
+    reducer: str = "mean",
 ) -> tuple[Network, F32, dict[str, Any]]:
-    """`(network, center, report)`; `valid` chooses the ridge, then everybody counts."""
+    """`(network, center, report)`; `valid` chooses the ridge, then everybody counts.
+
+    Raises:
+        ConfigError: there is no such reducer.
+        InputError: there are no comparisons, or no data sets for `more` to weigh.
+    """
+    if reducer not in REDUCERS:
+        message = f"reducer: expected one of {REDUCERS}, got {reducer!r}"
+        raise ConfigError(message, where="reducer")
     if len(train) == 0:
         message = "train: expected at least one comparison, got none"
         raise InputError(message, where="train")
@@ -65,39 +88,48 @@ def fit_reward(
     features = train.item_features[used] if len(used) else train.item_features
     center = features.mean(axis=0, dtype=np.float64).astype(np.float32)
     scale = float(np.sqrt(((features - center) ** 2).mean(dtype=np.float64))) or 1.0
-    rows = _Rows(train, center, scale, where)
-    judged = None if valid is None or len(valid) == 0 else _Rows(valid, center, scale, where)
-    candidates = (ridge,) if ridge is not None else RIDGES if judged is not None else (10.0,)
+
+    def load(data: TrainingSet) -> list[Rows]:
+        """One a data set that is weighed, or one for all."""
+        parts = [data] if reducer == "mean" else _data_sets(data)
+        return [Rows(part, center, scale, where) for part in parts]
+
+    sets = load(train)
+    judged = sets if valid is None or len(valid) == 0 else load(valid)
+    candidates = (ridge,) if ridge is not None else RIDGES if judged is not sets else (10.0,)
     torch.manual_seed(seed)
     dim = features.shape[1]
-    module = _Reward(dim, hidden).to(where)
+    module = Reward(dim, hidden).to(where)
     history: list[dict[str, float]] = []
-    best: tuple[float, dict[str, Tensor], float] | None = None
+    best: tuple[float, dict[str, Tensor], float, list[float]] | None = None
     for done, strength in enumerate(candidates, 1):
-        loss = _minimise(module, rows, strength)
-        with torch.inference_mode():
-            held = float((judged or rows).loss(module((judged or rows).items)))
+        weights = _minimise(module, sets, strength, reducer, seed)
+        loss, held = float(np.mean(_losses(module, sets))), float(np.mean(_losses(module, judged)))
         history.append({"ridge": strength, "train_loss": loss, "valid_loss": held})
         if progress is not None:
             progress("bt", done, len(candidates), held)
         if best is None or held < best[0]:
             state = {k: v.detach().clone() for k, v in module.state_dict().items()}
-            best = (held, state, strength)
+            best = (held, state, strength, weights)
     assert best is not None, "there is at least one candidate"
     module.load_state_dict(best[1])
+    weights = best[3]
     held_out: float | None = None
-    if valid is not None and judged is not None:
+    if valid is not None and judged is not sets:
         chosen = BradleyTerry(_rescale(module.export(), scale), center, Answering(lapse=0.0))
         held_out = held_out_loss(chosen, valid, hold_out(valid))
-        _minimise(module, _Rows(everybody(train, valid), center, scale, where), best[2])
-    report = {
+        sets = load(everybody(train, valid))
+        weights = _minimise(module, sets, best[2], reducer, seed)
+    report: dict[str, Any] = {
         "ridge": best[2], "history": history, "held_out_loss": held_out,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip
+    if reducer == "more":
+        report |= {"data_sets": {"weights": weights, "losses": _losses(module, sets)}}
     return _rescale(module.export(), scale), center, report
 
 
-class _Reward(torch.nn.Module):
+class Reward(torch.nn.Module):
     """Linear, or a network of `hidden` layers and one output."""
 
     def __init__(self, dim: int, hidden: int) -> None:
@@ -121,7 +153,38 @@ class _Reward(torch.nn.Module):
         return Network((*body.weights, weight), (*body.biases, bias), "relu")
 
 
-def _minimise(module: _Reward, rows: _Rows, ridge: float) -> float:
+def _data_sets(data: TrainingSet) -> list[TrainingSet]:
+    """The rows of each data set."""
+    if data.group is None:
+        message = "reducer: 'more' weighs data sets, and no row says which it is of"
+        raise InputError(message, where="reducer")
+    found = []
+    for code in np.unique(data.group):
+        rows = np.flatnonzero(data.group == code)
+        columns: dict[str, Any] = {
+            name: getattr(data, name)[rows]
+            for name in ("user", "prompt", "a", "b", "target", "weight", "group")
+        }
+        found.append(replace(data, **columns, is_support=None))
+    return found
+
+
+def _losses(module: Reward, sets: list[Rows]) -> list[float]:
+    with torch.inference_mode():
+        return [float(rows.loss(module(rows.items))) for rows in sets]
+
+
+def _minimise(
+    module: Reward, sets: list[Rows], ridge: float, reducer: str, seed: int
+) -> list[float]:
+    """Weights of the data sets under which the loss was made least, in place."""
+    if reducer == "more":
+        return minimise_more(module, sets, ridge, seed=seed).tolist()
+    _minimise_mean(module, sets[0], ridge)
+    return [1.0]
+
+
+def _minimise_mean(module: Reward, rows: Rows, ridge: float) -> None:
     parameters = list(module.parameters())
     optimizer = torch.optim.LBFGS(
         parameters, max_iter=200, history_size=20, line_search_fn="strong_wolfe",
@@ -136,8 +199,6 @@ def _minimise(module: _Reward, rows: _Rows, ridge: float) -> float:
         return loss
 
     optimizer.step(closure)  # type: ignore[arg-type]  # a closure may return a tensor
-    with torch.inference_mode():
-        return float(rows.loss(module(rows.items)))
 
 
 def _rescale(network: Network, scale: float) -> Network:

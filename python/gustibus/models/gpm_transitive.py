@@ -17,15 +17,7 @@ import torch
 from gustibus.models.base import Progress, TrainingSet
 from gustibus.models.gpm import GeneralPreference
 from gustibus.models.hierarchical import Hierarchical
-from gustibus.models.hierarchical_fit import fit_hierarchical, hierarchical_options
-from gustibus.models.hierarchical_learn import (
-    Objective,
-    exact,
-    finish,
-    learn,
-    population_reward,
-)
-from gustibus.models.hierarchical_start import Frame
+from gustibus.models.hierarchical_fit import fit_chosen, fit_hierarchical, hierarchical_options
 from gustibus.models.validation import representations
 from gustibus.posterior import Answering, Evidence, GaussianPrior, fit_population
 from gustibus.types import F32, F64
@@ -106,19 +98,7 @@ def refit_transitive(
     device: torch.device,
 ) -> Transitive:  # fmt: skip
     """The part with chosen settings, for the training people alone: what the choice saw."""
-    o = hierarchical_options(options)
-    frame = Frame.of(train, chosen["equalise"], o.max_features)
-    if chosen["basis"] == "features":
-        population = exact(train, frame, groups=o.groups, rounds=o.rounds)
-    else:
-        objective, pull = Objective(train, frame, device), chosen["ridge_population"]
-        theta, _ = population_reward(objective, frame, (pull,), None)
-        path = (*(r for r in sorted(o.ridges) if r < chosen["ridge"]), chosen["ridge"])
-        *_, (_, wide, learned) = learn(
-            objective, train, frame, theta, pull=pull, ridges=path, rank=o.rank, rounds=o.rounds
-        )
-        population = finish(frame, wide, learned, train, groups=o.groups)
-    model = population.export(chosen["residual"])
+    model = fit_chosen(train, chosen, hierarchical_options(options), device)
     return _of(replace(model, answering=Answering(chosen["lapse"], model.answering.tie)))
 
 

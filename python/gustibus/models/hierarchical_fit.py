@@ -196,17 +196,39 @@ def fit_hierarchical(
         (basis, equalise, ridge), residual, pull, held = chooser.choose()
         history = chooser.done
         final = everybody(train, judged)
-    path = tuple(r for r in options.ridges if r < ridge)
-    *_, chosen = _Fitter(final, options, where).fit(basis, equalise, (*path, ridge), (pull,))
-    model = _with_lapse(chosen.population.export(residual), judged, options)
+    if basis == "features":
+        ridge = 0.0  # there is no V to shrink
+    chosen = {
+        "basis": basis, "equalise": equalise, "ridge": ridge, "residual": residual,
+        "ridge_population": pull,
+    }  # fmt: skip
+    model = _with_lapse(fit_chosen(final, chosen, options, where), judged, options)
     report = {
-        "options": asdict(options), "history": history,
-        "chosen": {**chosen.candidate._asdict(), "residual": residual, "ridge_population": pull},
+        "options": asdict(options), "history": history, "chosen": chosen,
         "narrowed": {"basis": "learned", "equalise": [equalise or 0.5]},
         "held_out_loss": held, "lapse": model.answering.lapse,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip
     return Fitted(model, report)
+
+
+def fit_chosen(
+    train: TrainingSet, chosen: Mapping[str, Any], options: HierarchicalOptions,
+    device: torch.device,
+) -> Hierarchical:  # fmt: skip
+    """A model with settings that were chosen before.
+
+    Args:
+        train: comparisons.
+        chosen: as in the report of a fit: basis, equalise, ridge, residual, ridge_population.
+        options: of the fit that chose.
+        device: where to compute.
+    """
+    path = (*(r for r in sorted(options.ridges) if r < chosen["ridge"]), chosen["ridge"])
+    *_, last = _Fitter(train, options, device).fit(
+        chosen["basis"], chosen["equalise"], path, (chosen["ridge_population"],)
+    )
+    return last.population.export(chosen["residual"])
 
 
 class _Chooser:

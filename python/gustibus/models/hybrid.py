@@ -170,7 +170,9 @@ class Hybrid:
             InputError: the family's reward is not linear in representation and user, or a shape is
                 wrong.
         """
-        if not isinstance(self.inner, LinearInUser) or self.representation_dim != 1 + self.user_dim:
+        more = getattr(self.inner, "kept", 0)  # numbers behind the basis, which answers do not move
+        plain_rep = self.representation_dim - more == 1 + self.user_dim
+        if not isinstance(self.inner, LinearInUser) or not plain_rep:
             message = f"answers: items of {self.family!r} are not learned one by one; train again"
             raise InputError(message, where="answers")
         x = check_features("items", items, self.item_dim)
@@ -181,14 +183,17 @@ class Hybrid:
         fitted = self.inner.represent(self.known.augment(x), prompts)
         shifts = np.zeros((len(known), self.representation_dim), np.float32)
         shifts[: len(self.known)] = self.shifts
-        shifts[known.find(x)] = base + self._place_items(base, answers) - fitted
+        end = 1 + self.user_dim
+        own = self._place_items(base[:, :end], answers)
+        shifts[known.find(x), :end] = base[:, :end] + own - fitted[:, :end]
         return replace(self, known=known, shifts=shifts)
 
     def _place_items(self, base: F32, answers: ItemAnswers) -> F32:
-        """`(m, r)` posterior means of what items have beside their features."""
+        """`(m, 1 + u)` posterior means of what items have beside their features."""
         order = np.argsort(answers.item, kind="stable")
         who = np.column_stack([np.ones(len(order)), np.asarray(answers.user)[order]])  # (n, 1 + u)
-        apart = base[answers.item[order]].astype(np.float64) - answers.other[order]
+        other = answers.other[order, : base.shape[1]]
+        apart = base[answers.item[order]].astype(np.float64) - other
         counts = np.bincount(answers.item, minlength=len(base))
         evidence = Evidence(
             delta=who, offset=(apart * who).sum(1),
@@ -201,11 +206,11 @@ class Hybrid:
 
     @cached_property
     def spread(self) -> F64:
-        """`(r,)` variance, over the known items, of what they have beside their features."""
+        """`(1 + u,)` variance, over the known items, of what they have beside their features."""
         columns = self.known.columns
         own = np.zeros((columns + 1, self.known.dim + columns), np.float32)
         own[:columns, self.known.dim :] = self.known.weight * np.eye(columns)
-        rep = self.inner.represent(own).astype(np.float64)
+        rep = self.inner.represent(own)[:, : 1 + self.user_dim].astype(np.float64)
         return np.asarray(np.maximum(((rep[:-1] - rep[-1]) ** 2).mean(0), 1e-6))
 
 

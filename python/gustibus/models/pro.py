@@ -36,7 +36,11 @@ from gustibus.types import F32, F64
 )
 @dataclass(frozen=True)
 class Orchestrator(LinearInUser):
-    """A fitted model; representations are `[0, c w_1 rn_1, ..]`, or their sum where nobody differs."""
+    """A fitted model; representations are `[0, c w_1 rn_1, .., rn_1, ..]`.
+
+    Where nobody differs, the sum of the c w_k rn_k stands in their place. The plain rewards at the
+    end are for people who state what they want (`gustibus.models.directions`).
+    """
 
     heads: F32
     """`(d, m)` item features -> rewards, on centred features."""
@@ -63,6 +67,8 @@ class Orchestrator(LinearInUser):
     prior: GaussianPrior
     """Of people's multipliers; empty where everybody gets the same reward."""
     answering: Answering
+    names: tuple[str, ...] = ()
+    """Of the m rewards; empty for a model of an earlier version, which keeps no plain rewards."""
 
     family: ClassVar[str] = "pro"
 
@@ -88,8 +94,13 @@ class Orchestrator(LinearInUser):
 
     @property
     def representation_dim(self) -> int:
-        """The part that everybody shares, and one number a multiplier."""
-        return 1 + self.user_dim
+        """The part that everybody shares, one number a multiplier, and the plain rewards."""
+        return 1 + self.user_dim + self.kept
+
+    @property
+    def kept(self) -> int:
+        """Number of plain rewards at the end of a representation: m, or 0."""
+        return len(self.names)
 
     def rewards(self, items: F32) -> F64:
         """`(n, d)` -> `(n, m)` normalised rewards."""
@@ -127,7 +138,7 @@ class Orchestrator(LinearInUser):
         return np.asarray(self.adapter(x) + self.logits)
 
     def represent(self, items: F32, prompts: F32 | None = None) -> F32:
-        """`(n, d)`, and `(n, h)` where prompts are read, -> `(n, 1 + u)`.
+        """`(n, d)`, and `(n, h)` where prompts are read, -> `(n, r)`.
 
         Raises:
             InputError: prompts are read and there are none, or shapes do not fit.
@@ -138,9 +149,10 @@ class Orchestrator(LinearInUser):
             raise InputError(message, where="prompts")
         read = prompts if self.prompt_dim else None
         phi = self.scale * self.weights(read, rows=len(rewards)) * rewards  # (n, m)
+        plain = rewards[:, : self.kept]
         if self.user_dim == 0:
-            return phi.sum(1, keepdims=True).astype(np.float32)
-        return np.column_stack([np.zeros(len(phi)), phi]).astype(np.float32)
+            return np.column_stack([phi.sum(1), plain]).astype(np.float32)
+        return np.column_stack([np.zeros(len(phi)), phi, plain]).astype(np.float32)
 
     def personal_weights(self, user: F64, prompts: F32 | None, *, rows: int = 1) -> F64:
         """What a person weighs the rewards by on prompts: `(u,)` -> `(n, m)` on the simplex.
@@ -185,7 +197,7 @@ class Orchestrator(LinearInUser):
         for name in ("weights", "means", "covariances"):
             arrays[f"prior.{name}"] = getattr(self.prior, name)
         params = {
-            "adapter": adapter, "scale": self.scale, "trust": self.trust,
+            "adapter": adapter, "scale": self.scale, "trust": self.trust, "names": self.names,
             "lapse": self.answering.lapse, "tie": self.answering.tie,
         }  # fmt: skip
         return params, arrays
@@ -201,6 +213,7 @@ class Orchestrator(LinearInUser):
             trust=params["trust"],
             prior=GaussianPrior(*prior),
             answering=Answering(params["lapse"], params["tie"]),
+            names=tuple(params.get("names", ())),
         )
 
     @classmethod

@@ -205,6 +205,7 @@ class _Fitter:
             prompt_spread=empty if reading is None else reading.spread,
             logits=logits, scale=scale, stated=np.full(m, 1 / m), trust=0.0,
             prior=GaussianPrior.standard(0), answering=Answering(lapse=0.0),
+            names=self.options.named(m),
         )  # fmt: skip
 
 
@@ -272,7 +273,7 @@ def _with_population(model: Orchestrator, train: TrainingSet) -> Orchestrator:
     open_model = replace(model, prior=start)
     a, b = representations(open_model, train, np.arange(len(train)))
     evidence = Evidence.build(
-        a[:, 1:].astype(np.float64) - b[:, 1:], train.target.astype(np.float64),
+        a[:, 1 : 1 + m].astype(np.float64) - b[:, 1 : 1 + m], train.target.astype(np.float64),
         weight=train.weight.astype(np.float64), person=train.user.astype(np.int64),
         people=train.people,
     )  # fmt: skip

@@ -27,6 +27,8 @@ class ProOptions:
         columns: numbers of the columns.
         ratings: `(m, k)` of the items, one row a row of the item features; NaN where not rated.
         experts: how many to learn.
+        names: of the rewards, for people who state weights; by default their source and number,
+            such as `column_3`, `rating_0` or `expert_1`. One string is read as a list with commas.
         objective: `likelihood` of the comparisons; `target`, divergence from a softmax of what the
             preferred response scores, as published; `margin`, the same of the difference of both.
         temperature: of these softmaxes.
@@ -50,6 +52,7 @@ class ProOptions:
     columns: tuple[int, ...] = ()
     ratings: F64 | None = None
     experts: int = 8
+    names: tuple[str, ...] | str = ()
     objective: str = "likelihood"
     temperature: float = 0.1
     gate: str = "auto"
@@ -71,6 +74,18 @@ class ProOptions:
         found = asdict(replace(self, ratings=None))
         return found | {"ratings": self.ratings is not None}
 
+    @property
+    def count(self) -> int:
+        """Number of rewards, once their source is known."""
+        if self.rewards == "ratings" and self.ratings is not None:
+            return int(np.shape(self.ratings)[-1])
+        return len(self.columns) if self.rewards == "columns" else self.experts
+
+    def named(self, count: int) -> tuple[str, ...]:
+        """Names of so many rewards."""
+        numbers = self.columns if self.rewards == "columns" else range(count)
+        return tuple(self.names) or tuple(f"{self.rewards[:-1]}_{number}" for number in numbers)
+
 
 _ARMORM: dict[str, Any] = {
     "width": 1024, "layers": 3, "dropout": 0.2, "softness": 10.0, "scale": 1.0, "rho": 0.0,
@@ -91,7 +106,11 @@ def pro_options(given: Mapping[str, Any]) -> ProOptions:
             raise ConfigError(message, where=name)
     options = ProOptions(**{**(_ARMORM if given.get("gate") == "armorm" else {}), **given})
     ridges = tuple(sorted(map(float, np.atleast_1d(options.ridges)), reverse=True))
-    options = replace(options, ridges=ridges, columns=tuple(map(int, options.columns)))
+    names = options.names.split(",") if isinstance(options.names, str) else options.names
+    options = replace(
+        options, ridges=ridges, columns=tuple(map(int, options.columns)),
+        names=tuple(str(name).strip() for name in names),
+    )  # fmt: skip
     for name, allowed in (("rewards", REWARDS), ("objective", OBJECTIVES), ("gate", GATES)):
         if getattr(options, name) not in allowed:
             message = f"{name}: expected one of {allowed}, got {getattr(options, name)!r}"
@@ -128,4 +147,8 @@ def _with_source(options: ProOptions) -> ProOptions:
     if source == "experts" and options.objective != "likelihood":
         message = f"objective: experts are learned by 'likelihood', got {options.objective!r}"
         raise ConfigError(message, where="objective")
-    return replace(options, rewards=source)
+    options = replace(options, rewards=source)
+    if options.names and not len(set(options.names)) == len(options.names) == options.count:
+        message = f"names: expected {options.count} different names, got {options.names}"
+        raise ConfigError(message, where="names")
+    return options

@@ -169,7 +169,10 @@ def everybody(train: TrainingSet, valid: TrainingSet) -> TrainingSet:
     }
     user = np.concatenate([train.user, valid.user + train.people])
     people = train.people + valid.people
-    return replace(train, user=user, **columns, people=people, is_support=None)
+    group = None
+    if train.group is not None and valid.group is not None:
+        group = np.concatenate([train.group, valid.group])
+    return replace(train, user=user, **columns, people=people, is_support=None, group=group)
 
 
 def folds(
@@ -194,4 +197,8 @@ def part(data: TrainingSet, people: I64) -> TrainingSet:
     columns: dict[str, Any] = {
         n: getattr(data, n)[rows] for n in ("prompt", "a", "b", "target", "weight")
     }
-    return replace(data, user=code[data.user[rows]], **columns, people=len(people), is_support=None)
+    group = None if data.group is None else data.group[rows]
+    return replace(
+        data, user=code[data.user[rows]], **columns, people=len(people), is_support=None,
+        group=group,
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from math import erf, sqrt
 import numpy as np
 
 from gustibus.models.base import PreferenceModel
+from gustibus.models.fingerprint import check_state
 from gustibus.onboarding.confidence import confidence, side_probability
 from gustibus.onboarding.doubt import carelessness, consistency
 from gustibus.onboarding.information import effective_answers, information_gained
@@ -123,7 +124,11 @@ def explain(
         most: directions reported.
         examples: pairs a direction.
         certainty: from 0.5 up to 1.
+
+    Raises:
+        InputError: the posterior is of another model.
     """
+    check_state(posterior, model)
     prior = Posterior.from_prior(model.prior)
     agreed, repeated = consistency(turns)
     told = [turn.question.row for turn in turns if turn.target is not None]

@@ -14,6 +14,7 @@ import numpy as np
 
 from gustibus.errors import ConflictError
 from gustibus.models.base import PreferenceModel
+from gustibus.models.fingerprint import check_state
 from gustibus.onboarding.confidence import (
     Stop,
     best_information,
@@ -205,7 +206,11 @@ def ask(
         pool: questions.
         session: so far.
         exposure: how often pairs were shown to others.
+
+    Raises:
+        InputError: the posterior is of another model.
     """
+    check_state(posterior, model)
     settings, seq = session.settings, len(session.turns)
     rng = np.random.default_rng([settings.seed, 2, seq])
     swapped = bool(rng.integers(2))

@@ -83,6 +83,7 @@ class Posterior:
     iterations: int
     converged: bool
     comparisons: int
+    made_by: str = ""  # fingerprint of the model that it is of; empty where that is not known
 
     @classmethod
     def from_prior(cls, prior: Prior) -> Posterior:

@@ -9,6 +9,7 @@ from gustibus.service.gate import Gate
 from gustibus.service.listener import listen
 from gustibus.service.loading import follow, load
 from gustibus.service.routes import (
+    best,
     comparisons,
     items,
     matching,
@@ -27,6 +28,7 @@ from gustibus.service.state import State
 TABLE = Table(
     [
         *scoring.ROUTES,
+        *best.ROUTES,
         *rerank.ROUTES,
         *users.ROUTES,
         *pairs.ROUTES,

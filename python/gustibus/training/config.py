@@ -15,7 +15,16 @@ from gustibus.models.automatic import AUTO
 
 _TABLES: dict[str, tuple[str, ...]] = {
     "": ("seed", "device", "output"),
-    "data": ("path", "layout", "columns", "split", "valid_people", "new_users", "new_prompts"),
+    "data": (
+        "path",
+        "layout",
+        "columns",
+        "split",
+        "valid_people",
+        "new_users",
+        "new_prompts",
+        "groups",
+    ),
     "encoder": ("name",),
     "model": ("name",),
     "onboarding": ("questions",),
@@ -37,6 +46,8 @@ class RunConfig:
         valid_people: share of people who choose settings and checkpoints.
         new_users: share of people held out by `four_cells`.
         new_prompts: share of prompts or items held out by `four_cells`.
+        groups: further column of a folder's comparisons that names the data set of each, for
+            `bt` with `reducer = "more"`.
         encoder: name; `auto` takes ready-made embeddings where the data has them, else `static`.
         encoder_options: of that encoder.
         model: family, or `auto`, which chooses one on held-out people.
@@ -54,6 +65,7 @@ class RunConfig:
     valid_people: float = 0.1
     new_users: float = 0.2
     new_prompts: float = 0.15
+    groups: str = ""
     encoder: str = "auto"
     encoder_options: Mapping[str, Any] = field(default_factory=dict)
     model: str = "hierarchical"

@@ -18,6 +18,7 @@ from gustibus.encoders import Encoder, load_encoder
 from gustibus.errors import InputError
 from gustibus.models.automatic import fit_any
 from gustibus.models.base import PreferenceModel, Progress
+from gustibus.models.fingerprint import fingerprint
 from gustibus.models.validation import representations
 from gustibus.onboarding import Pairs, QuestionPool, build_pool
 from gustibus.training.config import RunConfig
@@ -44,12 +45,13 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
     """
     dataset, encoder = load_data(config)
     split = make_split(dataset, config)
-    fitting, _ = training_set(dataset, split["train"])
+    fitting, _ = training_set(dataset, split["train"], groups=config.groups)
+    valid = valid_set(dataset, split, groups=config.groups)
     checkpoint = Path(f"{config.output}.checkpoint")
     if not resume:
         _clear(checkpoint)
     model, report = fit_any(
-        config.model, fitting, valid_set(dataset, split), seed=config.seed, device=config.device,
+        config.model, fitting, valid, seed=config.seed, device=config.device,
         progress=progress, checkpoint=checkpoint, **config.model_options,
     )  # fmt: skip
     placing = np.concatenate([split[n] for n in ("train", "val", "valid_people") if n in split])
@@ -110,6 +112,7 @@ def place_people(model: PreferenceModel, dataset: Dataset, rows: I64) -> People:
         placed.mean.astype(np.float32),
         placed.covariance.astype(np.float32),
         np.diff(starts).astype(np.int32),
+        made_by=fingerprint(model),
     )
 
 

@@ -7,11 +7,11 @@ import numpy as np
 from gustibus.data import Dataset, Split
 from gustibus.errors import InputError
 from gustibus.models.base import TrainingSet
-from gustibus.types import F32, I64, Bool
+from gustibus.types import F32, I32, I64, Bool
 
 
 def training_set(
-    dataset: Dataset, rows: I64, *, is_support: Bool | None = None
+    dataset: Dataset, rows: I64, *, is_support: Bool | None = None, groups: str = ""
 ) -> tuple[TrainingSet, I64]:
     """Rows of a data set with people coded from zero.
 
@@ -19,12 +19,13 @@ def training_set(
         dataset: with item features; prompt features are passed on when there are any.
         rows: `(n,)` rows of its comparisons.
         is_support: `(n,)`, see `TrainingSet`.
+        groups: column of `dataset.row_table` that names the data set of each row; none where empty.
 
     Returns:
         The set, and `(p,)` the data set's code of each of its people.
 
     Raises:
-        InputError: the data set has no item features.
+        InputError: the data set has no item features, or no such column.
     """
     if dataset.item_features is None:
         message = "dataset: has texts but no item features; encode them first"
@@ -44,22 +45,33 @@ def training_set(
             prompt_features=prompts,
             people=len(people),
             is_support=is_support,
+            group=_groups(dataset, groups)[rows] if groups else None,
         ),
         people.astype(np.int64),
     )
 
 
-def valid_set(dataset: Dataset, split: Split) -> TrainingSet | None:
+def _groups(dataset: Dataset, column: str) -> I32:
+    """Codes of the data sets of all comparisons."""
+    if column not in dataset.row_table:
+        found = sorted(dataset.row_table)
+        message = f"groups: the comparisons have no further column {column!r}; there are {found}"
+        raise InputError(message, where="data.groups")
+    labels = [str(label) for label in dataset.row_table[column]]
+    return np.unique(labels, return_inverse=True)[1].astype(np.int32)
+
+
+def valid_set(dataset: Dataset, split: Split, *, groups: str = "") -> TrainingSet | None:
     """The validation people of a split, None when it has none."""
     rows = split.get("valid_people")
     if rows is None or len(rows) == 0:
         return None
     if "valid_support" not in split:
-        return training_set(dataset, rows)[0]
+        return training_set(dataset, rows, groups=groups)[0]
     support, query = split["valid_support"], split["valid_query"]
     both = np.concatenate([support, query])
     marks = np.arange(len(both)) < len(support)
-    return training_set(dataset, both, is_support=marks)[0]
+    return training_set(dataset, both, is_support=marks, groups=groups)[0]
 
 
 def people_rows(dataset: Dataset, rows: I64) -> tuple[TrainingSet, I64, I64]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from gustibus import __version__
+from gustibus.models.directions import objectives
 from gustibus.service import candidates as limits
 from gustibus.service.call import Call, Reply, encode, ok
 from gustibus.service.decoding import MAX_RATIO
@@ -97,6 +98,8 @@ class Model(Struct):
     min_comparisons: int
     encoder: str | None
     questions: int
+    objectives: list[str]
+    """Rewards that a request may weigh; empty for families that have none."""
 
 
 class Models(Struct):
@@ -120,7 +123,7 @@ def _describe(serving: Serving) -> Model:
         digest=serving.digest, family=model.family, embedding_dim=model.item_dim,
         representation_dim=model.representation_dim, user_dim=model.user_dim,
         min_comparisons=serving.min_comparisons, encoder=encoder["name"] if encoder else None,
-        questions=0 if pool is None else len(pool),
+        questions=0 if pool is None else len(pool), objectives=list(objectives(model)),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from gustibus.service.ids import PlainId, ulid
 from gustibus.service.people import OnUnknown, UserState, find_person, person_state
 from gustibus.service.routes.scoring import PROBLEMS, ModelName, note
 from gustibus.service.routing import Route
+from gustibus.service.stated import Robust, Weights, read_stated
 
 _EDGE = 1e-9  # relevance stays off 0 and 1
 
@@ -29,6 +30,8 @@ class RerankRequest(Struct, forbid_unknown_fields=True):
     user: PlainId | None = None
     on_unknown_user: OnUnknown = "population"
     raw_scores: bool = False
+    weights: Weights | None = None
+    robust: Robust | None = None
     max_tokens_per_doc: Annotated[int, Meta(ge=1)] | None = None
     """Accepted from clients that send it; texts are never cut."""
     priority: Annotated[int, Meta(ge=0)] | None = None
@@ -92,8 +95,12 @@ async def rerank(call: Call) -> Reply:
     body = call.read(RerankRequest)
     serving = model_of(call.state, body.model)
     person = await find_person(call, body.user, body.on_unknown_user)
+    stated = await read_stated(call, serving, body.user, person, body.weights, body.robust)
     made = await represent(call, serving, body.query, body.documents, pointer="/documents")
-    value = serving.model.utility(person.mean, made.vectors)
+    if stated is not None:
+        value = stated.scores(made.vectors)
+    else:
+        value = serving.model.utility(person.mean, made.vectors)
     shown = value if body.raw_scores else _relevance(value)
     order = rank(value)[: body.top_n]
     note(call, serving, body.user, made.units)

@@ -1,4 +1,4 @@
-"""`POST /v1/score`, `/v1/compare` and `/v1/best-of-n`: numbers for one person."""
+"""`POST /v1/score` and `/v1/compare`: numbers for one person."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from gustibus.scoring import best_of_n, normalize, rank, stderr
 from gustibus.scoring import compare as compare_two
+from gustibus.scoring import normalize, rank, stderr
 from gustibus.service.call import Call, Reply, encode, ok
 from gustibus.service.candidates import (
     DTYPES,
@@ -30,14 +30,12 @@ from gustibus.service.people import OnUnknown, UserState, find_person, person_st
 from gustibus.service.problems import invalid
 from gustibus.service.routing import Route
 from gustibus.service.serving import Serving
+from gustibus.service.stated import Robust, Stated, Statement, Weights, read_stated
 from gustibus.service.tables import Person
 from gustibus.types import F32, F64
 
 ModelName = Annotated[str, Meta(max_length=200, examples=["default"])]
 Normalize = Literal["none", "user", "population"]
-
-_THREAD_FROM = 1 << 17  # draws times candidates; below it a hop costs more than the work
-_DRAWS = 256
 
 
 class ScoreRequest(Struct, forbid_unknown_fields=True):
@@ -52,6 +50,8 @@ class ScoreRequest(Struct, forbid_unknown_fields=True):
     return_: Annotated[list[Literal["stderr", "basis"]], Meta(max_length=2)] = msgspec.field(
         name="return", default_factory=list
     )
+    weights: Weights | None = None
+    robust: Robust | None = None
 
 
 class BinaryQuery(Struct, forbid_unknown_fields=True):
@@ -109,6 +109,7 @@ class ScoreReply(Struct):
     ranking: list[int]
     cyclic_share: float
     usage: Usage
+    stated: Statement | msgspec.UnsetType = msgspec.UNSET
 
 
 class _ById(Struct, forbid_unknown_fields=True):
@@ -140,7 +141,10 @@ async def score(call: Call) -> Reply:
     body = call.read(ScoreRequest)
     serving = model_of(call.state, body.model)
     person = await find_person(call, body.user, body.on_unknown_user)
+    stated = await read_stated(call, serving, body.user, person, body.weights, body.robust)
     made = await represent(call, serving, body.prompt, body.candidates)
+    if stated is not None:
+        return _scored_as_stated(call, serving, person, made, body, stated)
     return await _scored(call, serving, body.user, person, made, body.normalize, body.return_)
 
 
@@ -233,6 +237,32 @@ async def _scored(
     )
 
 
+def _scored_as_stated(
+    call: Call, serving: Serving, person: Person, made: Represented, body: ScoreRequest,
+    stated: Stated,
+) -> Reply:  # fmt: skip
+    """Scores along stated weights; whoever the person is has no part in them."""
+    if "stderr" in body.return_:
+        at = body.return_.index("stderr")
+        raise invalid(f"/return/{at}", "stated weights are certain; ask for a robust score instead")
+    if body.normalize == "population":
+        raise invalid("/normalize", "stated weights are not of the population; send 'user'")
+    value = stated.scores(made.vectors)
+    if body.normalize == "user":
+        reference = serving.artifact.reference
+        value = normalize(value, "user", stated.scores(reference) if len(reference) else None)
+    basis = stated.rewards(made.vectors) if "basis" in body.return_ else None
+    data = [
+        Score(i, "score", float(one), None, None if basis is None else basis[i].tolist())
+        for i, one in enumerate(value)
+    ]
+    usage = Usage(len(value), made.tokens, made.cached, made.units)
+    return _reply(
+        call, serving, body.user, person, made.vectors, value, made.units, data=data, usage=usage,
+        stated=stated.statement,
+    )  # fmt: skip
+
+
 def _slope(plain: F64, scaled: F64) -> float:
     """By how much normalising shrinks differences, so that standard errors shrink alike."""
     far = plain.max() - plain.min()
@@ -242,6 +272,7 @@ def _slope(plain: F64, scaled: F64) -> float:
 def _reply(
     call: Call, serving: Serving, user: str | None, person: Person, vectors: F32, value: F64,
     units: int, *, data: list[Score] | None = None, usage: Usage | None = None,
+    stated: Statement | msgspec.UnsetType = msgspec.UNSET,
 ) -> Reply:  # fmt: skip
     note(call, serving, user, units)
     scores = value.tolist()
@@ -251,7 +282,7 @@ def _reply(
         f"score_{ulid()}", "list", int(time.time()), serving.label,
         UserInfo(user, person_state(serving, person), person.count, person.version),
         data, rank(value).tolist(), serving.model.cyclic_share(person.mean, vectors),
-        usage or Usage(len(scores), 0, 0, units),
+        usage or Usage(len(scores), 0, 0, units), stated,
     )))  # fmt: skip
 
 
@@ -306,65 +337,6 @@ async def compare(call: Call) -> Reply:
     ))  # fmt: skip
 
 
-class BestRequest(Struct, forbid_unknown_fields=True):
-    """Candidates of which the best for one person is wanted."""
-
-    candidates: Annotated[list[AnyCandidate], Meta(min_length=1, max_length=MAX_IDS)]
-    model: ModelName = "default"
-    user: PlainId | None = None
-    on_unknown_user: OnUnknown = "population"
-    prompt: Prompt | None = None
-    seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 0
-
-
-class Best(Struct):
-    """The best candidate."""
-
-    index: int
-    score: float
-
-
-class BestReply(Struct):
-    """The best candidate and how sure that is; shares come from draws of the person's posterior."""
-
-    id: str
-    object: Literal["best_of_n"]
-    model: str
-    user: UserInfo
-    best: Best
-    p_best: float
-    runner_up: int | None
-    expected_regret: float
-    cyclic_share: float
-    usage: Usage
-
-
-async def best(call: Call) -> Reply:
-    """The best candidate and how sure that is."""
-    body = call.read(BestRequest)
-    serving = model_of(call.state, body.model)
-    person = await find_person(call, body.user, body.on_unknown_user)
-    made = await represent(call, serving, body.prompt, body.candidates)
-    spread = await spread_of(call.state, body.user, person)
-    count = len(made.vectors)
-
-    def work() -> BestReply:
-        value, gradient = serving.model.linearize(person.mean, made.vectors)
-        found = best_of_n(person.mean, spread, value, gradient, draws=_DRAWS, seed=body.seed)
-        return BestReply(
-            f"best_{ulid()}", "best_of_n", serving.label,
-            UserInfo(body.user, person_state(serving, person), person.count, person.version),
-            Best(found.index, found.score), found.p_best, found.runner_up, found.expected_regret,
-            serving.model.cyclic_share(person.mean, made.vectors),
-            Usage(count, made.tokens, made.cached, made.units),
-        )  # fmt: skip
-
-    small = count * _DRAWS < _THREAD_FROM
-    reply = work() if small else await call.state.threads.compute(work)
-    note(call, serving, body.user, made.units)
-    return ok(reply)
-
-
 PROBLEMS = (
     "not_found", "item_pending", "body_too_large", "too_many_candidates", "too_much_text",
     "dimension_mismatch", "not_finite", "rate_limited", "not_ready", "encoder_unavailable",
@@ -385,11 +357,5 @@ ROUTES = (
         request=CompareRequest, response=CompareReply, problems=PROBLEMS,
         body="scoring", strict=False,
         example={"user": "u-831", "a": {"id": "resp-19"}, "b": {"id": "resp-20"}},
-    ),
-    Route(
-        "POST", "/v1/best-of-n", "best_of_n", "score", best, "Scoring",
-        "The best candidate for a person and how sure that is.",
-        request=BestRequest, response=BestReply, problems=PROBLEMS, body="scoring", strict=False,
-        example={"user": "u-831", "candidates": [{"id": "resp-19"}, {"id": "resp-20"}]},
     ),
 )  # fmt: skip
