@@ -280,3 +280,10 @@ def test_the_stochastic_program_by_hand():
     assert stochastic_lp_bound(Arrivals.of([]), [1]) == 0.0
     with pytest.raises(InputError, match="probabilities"):
         stochastic_lp_bound(Arrivals.of([[0]], [[1.5]]), [1])
+
+
+def test_what_is_no_matrix_or_no_row_of_numbers_is_refused():
+    with pytest.raises(InputError, match="cost: expected rows of one length"):
+        assignment([[1.0], [2.0, 3.0]])
+    with pytest.raises(InputError, match="rows: expected numbers"):
+        Arrivals.of([[0], ["x"]])

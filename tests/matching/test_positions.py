@@ -308,3 +308,11 @@ def test_bad_slates(arguments, error, message):
 def test_bad_auctions(options, message):
     with pytest.raises(InputError, match=message):
         position_auction(**{"model": "mnl", "p": [[0.5]], "values": [1.0], **options})
+
+
+@pytest.mark.parametrize("f", [place_creatives, position_auction])
+def test_rows_of_several_lengths_are_refused(f):
+    with pytest.raises(InputError, match="p: expected rows of one length"):
+        f("mnl", [[0.1], [0.2, 0.3]], [1.0, 2.0])
+    with pytest.raises(InputError, match="values"):
+        f("mnl", [[0.1], [0.2]], [1.0, [2.0]])

@@ -37,13 +37,13 @@ class Arrivals:
             >>> Arrivals.of([[0, 2], [], [1]]).indptr.tolist()
             [0, 2, 2, 3]
         """
-        lists = [np.asarray(row, dtype=np.int64).ravel() for row in rows]
+        lists = [_row("rows", row, np.int64) for row in rows]
         indptr = np.zeros(len(lists) + 1, np.int64)
         np.cumsum([len(row) for row in lists], out=indptr[1:])
         flat = np.concatenate([np.zeros(0, np.int64), *lists])
         if values is None:
             return cls(indptr, flat)
-        numbers = [np.asarray(row, dtype=np.float64).ravel() for row in values]
+        numbers = [_row("values", row, np.float64) for row in values]
         if [len(row) for row in numbers] != [len(row) for row in lists]:
             message = "values: expected as many values in every row as items"
             raise InputError(message, where="values")
@@ -64,9 +64,30 @@ class Arrivals:
         return Arrivals(self.indptr[first : last + 1] - start, self.items[start:end], values)
 
 
+def _row(name: str, row: Any, kind: type[np.generic]) -> Any:
+    try:
+        return np.asarray(row, dtype=kind).ravel()
+    except (TypeError, ValueError, OverflowError):
+        message = f"{name}: expected numbers in every row, got {row!r}"
+        raise InputError(message, where=name) from None
+
+
+def rectangular(name: str, value: Any) -> Any:
+    """An array of what was given.
+
+    Raises:
+        InputError: rows differ in length, or a number is too large for any type.
+    """
+    try:
+        return np.asarray(value)
+    except (ValueError, OverflowError):
+        message = f"{name}: expected rows of one length, got rows of several"
+        raise InputError(message, where=name) from None
+
+
 def whole_numbers(name: str, array: Any) -> Any:
     """One dimension of item numbers in a type that the core reads."""
-    array = np.asarray(array)
+    array = rectangular(name, array)
     if array.size == 0 and array.ndim == 1:
         return array.astype(np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
@@ -82,7 +103,7 @@ def whole_numbers(name: str, array: Any) -> Any:
 
 def numbers(name: str, array: Any) -> Any:
     """One dimension of floating-point numbers in a type that the core reads."""
-    array = np.asarray(array)
+    array = rectangular(name, array)
     if array.ndim != 1 or array.dtype.kind not in "fiub":
         message = (
             f"{name}: expected one dimension of numbers, got {array.dtype} of shape {array.shape}"
@@ -98,7 +119,7 @@ def boundaries(array: Any) -> I64:
 
 def per_item(name: str, value: Any, n: int | None = None) -> F64:
     """`(n,)` numbers from one number or an array."""
-    array = np.asarray(value)
+    array = rectangular(name, value)
     if array.ndim == 0 and n is not None:
         array = np.full(n, array)
     array = np.ascontiguousarray(numbers(name, array), dtype=np.float64)

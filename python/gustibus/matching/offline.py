@@ -9,7 +9,14 @@ import numpy as np
 
 from gustibus import _core
 from gustibus.errors import InputError, MissingExtraError
-from gustibus.matching.arrays import Arrivals, boundaries, numbers, per_item, whole_numbers
+from gustibus.matching.arrays import (
+    Arrivals,
+    boundaries,
+    numbers,
+    per_item,
+    rectangular,
+    whole_numbers,
+)
 from gustibus.types import F64, I32, I64
 
 
@@ -142,7 +149,7 @@ def assignment(cost: Any) -> Assignment:
 
     Source: Jonker and Volgenant 1987; Bertsekas 1988 where costs make searches long.
     """
-    matrix = np.asarray(cost)
+    matrix = rectangular("cost", cost)
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiub":
         message = (
             f"cost: expected two dimensions of numbers, got {matrix.dtype} of shape {matrix.shape}"

@@ -15,6 +15,7 @@ import numpy as np
 
 from gustibus import _core
 from gustibus.errors import InputError
+from gustibus.matching.arrays import rectangular
 from gustibus.types import F64
 
 METHODS = ("mnl", "cascade", "cascade_fixed", "cascade_greedy", "cascade_half")
@@ -171,7 +172,7 @@ def ironed_virtual_values(values: Any, probabilities: Any) -> F64:
 
 
 def _checked(p: Any, values: Any) -> tuple[F64, F64]:
-    chances, array = np.asarray(p), np.asarray(values)
+    chances, array = rectangular("p", p), rectangular("values", values)
     for name, given, dims in (("p", chances, 2), ("values", array, 1)):
         if given.ndim != dims or given.dtype.kind not in "fiub":
             message = (

@@ -201,7 +201,7 @@ class Positions(Struct, forbid_unknown_fields=True):
 class PositionsReply(Struct):
     """The slate of largest value."""
 
-    pairs: list[tuple[int, int]]
+    pairs: list[Annotated[list[int], Meta(min_length=2, max_length=2)]]
     """Creative and position."""
     click: list[float]
     value: float
@@ -348,8 +348,9 @@ async def positions(call: Call) -> Reply:
         else:
             found = place_creatives(body.method, body.p, body.values, most=body.most)
             paid = each = None
+        pairs = [list(pair) for pair in found.pairs]
         return PositionsReply(
-            list(found.pairs), found.click.tolist(), float(found.value), paid, each, body.method
+            pairs, found.click.tolist(), float(found.value), paid, each, body.method
         )
 
     return ok(await decided(call, work))
