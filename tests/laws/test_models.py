@@ -12,6 +12,7 @@ from gustibus.models.base import TrainingSet
 from gustibus.models.hybrid import fit_model, load_model
 
 GPM = {"steps": 30, "ridges": [10.0], "transitive": {"basis": "features", "folds": 1}}
+HIERARCHICAL = {"basis": "features", "folds": 1}
 VARIANTS = {
     "bt": {},
     "bt-deep": {"hidden": 1},
@@ -75,6 +76,23 @@ VARIANTS = {
     "pro-pooled": {"experts": 3, "steps": 30, "ridges": [10.0], "personal": False},
     "pro-armorm": {"columns": [0, 1], "gate": "armorm", "width": 8, "steps": 20},
     "pro-known": {"known_items": "always", "experts": 3, "steps": 30, "ridges": [10.0]},
+    "factors": {"ridges": [10.0], "rounds": 3, "rank": 4},
+    "factors-few": {"most": 20, "ridges": [10.0], "rounds": 2, "rank": 2},
+    "ridge": {"spreads": [1.0], "ridge": 10.0},
+    "ridge-short": {"spreads": [0.5, 1.0], "ridge": 10.0, "max_features": 3},
+    "hyre": {"hierarchical": HIERARCHICAL},
+    "hyre-agreement": {"hierarchical": HIERARCHICAL, "score": "zero_one", "count": 20},
+    "hyre-bootstrap": {"heads": "bootstrap", "count": 8},
+    "hyre-published": {"recipe": "published"},
+    "hyre-known": {"known_items": "always", "hierarchical": HIERARCHICAL},
+    "nearest": {"spreads": [1.0], "ridge": 10.0, "neighbours": [5], "imaginary": [1.0]},
+    "nearest-agreement": {
+        "spreads": [1.0],
+        "ridge": 10.0,
+        "neighbours": 3,
+        "imaginary": 0.0,
+        "similarity": "zero_one",
+    },
 }
 _FITTED: dict[str, PreferenceModel] = {}
 
@@ -216,6 +234,9 @@ APART = {
     "pal": {"prototypes": 4, "epochs": 30},
     "gpm": {**GPM, "optional": False, "gate": "none"},
     "pro": {"columns": range(6), "steps": 30, "ridges": [10.0], "gate": "constant"},
+    "ridge": {"spreads": [1.0], "ridge": 10.0},
+    "hyre": {"hierarchical": HIERARCHICAL},
+    "nearest": {"spreads": [1.0], "ridge": 10.0},
 }
 
 
@@ -238,13 +259,13 @@ def test_opposite_people_are_told_apart(name, valid_world):
     assert own - ((other > 0) == (fresh.target > 0.5)).mean() > 0.15
 
 
-@pytest.mark.parametrize("name", ["gpm", "hierarchical", "lore", "pal", "pro"])
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"bt"}))
 def test_an_unknown_option_lists_the_known_ones(name, world):
     with pytest.raises(ConfigError, match=r"no option 'protoypes'; known: \["):
         MODELS[name].run.fit(world, None, seed=0, protoypes=3)
 
 
-@pytest.mark.parametrize("name", ["bt", "gpm", "hierarchical", "lore", "pal", "pro"])
+@pytest.mark.parametrize("name", sorted(MODELS))
 def test_an_empty_training_set_is_refused(name):
     nobody = small_world(0, people=1, rows=1)
     empty = TrainingSet(

@@ -2,11 +2,15 @@
 
 from gustibus.models import (  # one import a family fills its row
     bt,
+    factors,
     gpm,
     hierarchical,
+    hyre,
     lore,
+    nearest,
     pal,
     pro,
+    ridge,
 )
 from gustibus.models.base import MODELS, Fitted, PreferenceModel, TrainingSet
 
@@ -16,9 +20,13 @@ __all__ = [
     "PreferenceModel",
     "TrainingSet",
     "bt",
+    "factors",
     "gpm",
     "hierarchical",
+    "hyre",
     "lore",
+    "nearest",
     "pal",
     "pro",
+    "ridge",
 ]
