@@ -12,6 +12,7 @@ from gustibus.models.base import TrainingSet
 from gustibus.models.hybrid import fit_model, load_model
 
 GPM = {"steps": 30, "ridges": [10.0], "transitive": {"basis": "features", "folds": 1}}
+VPL = {"latent": 4, "hidden": 8, "steps": 40}
 HIERARCHICAL = {"basis": "features", "folds": 1}
 VARIANTS = {
     "bt": {},
@@ -78,6 +79,10 @@ VARIANTS = {
     "pro-known": {"known_items": "always", "experts": 3, "steps": 30, "ridges": [10.0]},
     "factors": {"ridges": [10.0], "rounds": 3, "rank": 4},
     "factors-few": {"most": 20, "ridges": [10.0], "rounds": 2, "rank": 2},
+    "mrm": {"rank": 3, "steps": 20, "step_sizes": [3.0]},
+    "mrm-one": {"rank": 1, "steps": 5, "step_sizes": [3.0]},
+    "mrm-adam": {"rank": 3, "steps": 20, "step_sizes": [0.1], "inner": "adam"},
+    "mrm-published": {"recipe": "published", "steps": 20},
     "ridge": {"spreads": [1.0], "ridge": 10.0},
     "ridge-short": {"spreads": [0.5, 1.0], "ridge": 10.0, "max_features": 3},
     "hyre": {"hierarchical": HIERARCHICAL},
@@ -93,6 +98,10 @@ VARIANTS = {
         "imaginary": 0.0,
         "similarity": "zero_one",
     },
+    "vpl": {**VPL, "beta": [0.0, 0.01]},
+    "vpl-rescaled": {**VPL, "rescale": "always", "swap": 0.1},
+    "vpl-leaky": {**VPL, "activation": "leaky_relu"},
+    "vpl-published": {**VPL, "recipe": "published"},
 }
 _FITTED: dict[str, PreferenceModel] = {}
 
@@ -236,7 +245,9 @@ APART = {
     "pro": {"columns": range(6), "steps": 30, "ridges": [10.0], "gate": "constant"},
     "ridge": {"spreads": [1.0], "ridge": 10.0},
     "hyre": {"hierarchical": HIERARCHICAL},
+    "mrm": {"rank": 3, "step_sizes": [3.0]},
     "nearest": {"spreads": [1.0], "ridge": 10.0},
+    "vpl": {"latent": 4, "hidden": 16, "steps": 400, "lr": 1e-2, "judgements": 0},
 }
 
 

@@ -7,10 +7,12 @@ from gustibus.models import (  # one import a family fills its row
     hierarchical,
     hyre,
     lore,
+    mrm,
     nearest,
     pal,
     pro,
     ridge,
+    vpl,
 )
 from gustibus.models.base import MODELS, Fitted, PreferenceModel, TrainingSet
 
@@ -25,8 +27,10 @@ __all__ = [
     "hierarchical",
     "hyre",
     "lore",
+    "mrm",
     "nearest",
     "pal",
     "pro",
     "ridge",
+    "vpl",
 ]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +29,8 @@ class Ridge(LinearTaste):
     population: F32
     basis: F32
     """`(d, k)` principal components of the features, times the spread of people along them."""
+    prior: GaussianPrior
+    """Standard normal, unless more is known of somebody."""
 
     family: ClassVar[str] = "ridge"
     most_known: ClassVar[int] = 0
@@ -39,20 +40,23 @@ class Ridge(LinearTaste):
         """Logistic answers without lapses."""
         return Answering(lapse=0.0)
 
-    @cached_property
-    def prior(self) -> GaussianPrior:
-        """Standard normal."""
-        return GaussianPrior.standard(self.user_dim)
-
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """JSON parameters and arrays."""
-        return {}, {"center": self.center, "population": self.population, "basis": self.basis}
+        arrays: dict[str, np.ndarray] = {
+            "center": self.center, "population": self.population, "basis": self.basis,
+            "prior.weights": self.prior.weights, "prior.means": self.prior.means,
+            "prior.covariances": self.prior.covariances,
+        }  # fmt: skip
+        return {}, arrays
 
     @classmethod
     def load(cls, params: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Ridge:
         """Inverse of `save`."""
         del params
-        return cls(arrays["center"], arrays["population"], arrays["basis"])
+        prior = GaussianPrior(
+            arrays["prior.weights"], arrays["prior.means"], arrays["prior.covariances"]
+        )
+        return cls(arrays["center"], arrays["population"], arrays["basis"], prior)
 
     @classmethod
     def fit(

@@ -16,6 +16,7 @@ from gustibus.models.hierarchical_start import Frame
 from gustibus.models.keywords import check_range, read_options
 from gustibus.models.ridge import Ridge
 from gustibus.models.validation import everybody, held_out_loss, hold_out
+from gustibus.posterior import GaussianPrior
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,9 @@ def unit_ridge(
         train, None, seed=seed, device=device, progress=None, hidden=0, ridge=ridge
     )
     frame = Frame.of(train, 0.0, options.max_features)  # a typical comparison is 1 apart
-    return Ridge(frame.center, network.weights[0][:, 0].copy(), frame.turn.astype(np.float32))
+    basis = frame.turn.astype(np.float32)
+    shared = network.weights[0][:, 0].copy()
+    return Ridge(frame.center, shared, basis, GaussianPrior.standard(basis.shape[1]))
 
 
 def spread_out(unit: Ridge, spread: float) -> Ridge:
