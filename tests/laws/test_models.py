@@ -247,7 +247,7 @@ APART = {
     "hyre": {"hierarchical": HIERARCHICAL},
     "mrm": {"rank": 3, "step_sizes": [3.0]},
     "nearest": {"spreads": [1.0], "ridge": 10.0},
-    "vpl": {"latent": 4, "hidden": 16, "steps": 400, "lr": 1e-2, "judgements": 0},
+    "vpl": {"latent": 4, "hidden": 16, "steps": 200, "lr": 1e-2, "judgements": 0},
 }
 
 

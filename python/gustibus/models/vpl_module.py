@@ -74,6 +74,9 @@ class Machine(nn.Module):
             head = self.decoder.linears[-1].weight
             assert isinstance(head, Tensor), "the weight of a linear layer"
             head *= o.head_scale
+            quiet = self.spread.linears[-1].bias  # the middle of the range: little noise to drown in
+            assert isinstance(quiet, Tensor), "the bias of a linear layer"
+            quiet += (o.low + 1) / 2
 
     def encode(self, a: Tensor, b: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance `(b, L)` of preferred and other items `(b, n, r)`, by share `(b, n)`.

@@ -23,7 +23,7 @@ class VplOptions:
         rescale: bring latent vectors to length `sqrt(L)`: `never`, `always`, or `training` (p),
             which leaves them as they are when a person is placed.
         activation: `gelu`, smooth, or `leaky_relu` (p).
-        low: smallest log variance (p: -1).
+        low: smallest log variance (p: -1); the search starts half way from it to -1.
         context: comparisons in a context at most (p: 8).
         least_context: at least (p: 2).
         empty: share of episodes without a context, which teach what to think of a new person (p: 0).
@@ -50,14 +50,14 @@ class VplOptions:
     beta: tuple[float, ...] = (0.0,)
     rescale: str = "never"
     activation: str = "gelu"
-    low: float = -1.0
+    low: float = -9.0
     context: int = 24
     least_context: int = 1
     empty: float = 0.1
     queries: int = 16
     steps: int = 1500
     batch: int = 32
-    lr: float = 2e-3
+    lr: float = 5e-3
     weight_decay: float = 1e-2
     ramp: int = 0
     swap: float = 0.0
