@@ -37,6 +37,7 @@ class HyreOptions:
         heads: `denoised`, the seen people as hierarchical Bayes places them, or `bootstrap` (p),
             pooled rewards of resampled people.
         count: bootstrap heads, and seen people at most.
+        share: draws of a bootstrap head for each person; few make heads differ.
         score: `log`, `zero_one`, or `auto`: whichever serves held-out people better (p: `log`).
         sharpness: factors of the summed loss; held-out people choose, the largest is taken without
             any (p: 1).
@@ -48,14 +49,17 @@ class HyreOptions:
 
     heads: str = "denoised"
     count: int = 1024
+    share: float = 0.02
     score: str = "auto"
     sharpness: tuple[float, ...] = (0.25, 0.5, 1.0)
-    ridge: float = 10.0
+    ridge: float = 1.0
     max_features: int = 64
     hierarchical: Mapping[str, Any] = field(default_factory=lambda: {"folds": 1})
     recipe: str = "project"
 
 
+_FEWEST = 4
+"""People that a bootstrap head sees at least."""
 _PUBLISHED = {"heads": "bootstrap", "count": 64, "score": "log", "sharpness": 1.0}
 
 
@@ -73,6 +77,7 @@ def hyre_options(given: Mapping[str, Any]) -> HyreOptions:
     check_choice("score", options.score, ("auto", *SCORES))
     check_choice("recipe", options.recipe, ("project", "published"))
     check_range("count", options.count, 2)
+    check_range("share", options.share, 1e-6, 1.0)
     check_range("ridge", options.ridge, 1e-9)
     check_range("max_features", options.max_features, 1)
     check_range("sharpness", len(options.sharpness), 1)
@@ -169,10 +174,11 @@ def _of(center: Any, population: Any, basis: Any, heads: F64, answering: Answeri
 
 
 def bootstrapped(train: TrainingSet, options: HyreOptions, seed: int, device: torch.device) -> Hyre:
-    """Pooled rewards of people drawn with replacement, one draw a head, all fitted at once."""
+    """Pooled rewards of people drawn with replacement, all heads fitted at once."""
     frame = Frame.of(train, 0.0, options.max_features)
     rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(train.people, np.full(train.people, 1 / train.people), options.count)
+    p, draws = train.people, max(_FEWEST, round(options.share * train.people))
+    drawn = rng.multinomial(draws, np.full(p, 1 / p), options.count)
     items = torch.as_tensor(frame.items, dtype=torch.float32, device=device)
     a, b = (torch.as_tensor(side, device=device).long() for side in (train.a, train.b))
     target = torch.as_tensor(train.target, device=device)[:, None]

@@ -74,7 +74,9 @@ class Machine(nn.Module):
             head = self.decoder.linears[-1].weight
             assert isinstance(head, Tensor), "the weight of a linear layer"
             head *= o.head_scale
-            quiet = self.spread.linears[-1].bias  # the middle of the range: little noise to drown in
+            quiet = self.spread.linears[
+                -1
+            ].bias  # the middle of the range: little noise to drown in
             assert isinstance(quiet, Tensor), "the bias of a linear layer"
             quiet += (o.low + 1) / 2
 
