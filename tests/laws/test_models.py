@@ -18,6 +18,8 @@ from gustibus.posterior import Posterior
 from gustibus.scoring import Scorer
 
 GPM = {"steps": 30, "ridges": [10.0], "transitive": {"basis": "features", "folds": 1}}
+VPL = {"latent": 4, "hidden": 8, "steps": 40}
+HIERARCHICAL = {"basis": "features", "folds": 1}
 VARIANTS = {
     "bt": {},
     "bt-deep": {"hidden": 1},
@@ -81,6 +83,31 @@ VARIANTS = {
     "pro-pooled": {"experts": 3, "steps": 30, "ridges": [10.0], "personal": False},
     "pro-armorm": {"columns": [0, 1], "gate": "armorm", "width": 8, "steps": 20},
     "pro-known": {"known_items": "always", "experts": 3, "steps": 30, "ridges": [10.0]},
+    "factors": {"ridges": [10.0], "rounds": 3, "rank": 4},
+    "factors-few": {"most": 20, "ridges": [10.0], "rounds": 2, "rank": 2},
+    "mrm": {"rank": 3, "steps": 20, "step_sizes": [3.0]},
+    "mrm-one": {"rank": 1, "steps": 5, "step_sizes": [3.0]},
+    "mrm-adam": {"rank": 3, "steps": 20, "step_sizes": [0.1], "inner": "adam"},
+    "mrm-published": {"recipe": "published", "steps": 20},
+    "ridge": {"spreads": [1.0], "ridge": 10.0},
+    "ridge-short": {"spreads": [0.5, 1.0], "ridge": 10.0, "max_features": 3},
+    "hyre": {"hierarchical": HIERARCHICAL},
+    "hyre-agreement": {"hierarchical": HIERARCHICAL, "score": "zero_one", "count": 20},
+    "hyre-bootstrap": {"heads": "bootstrap", "count": 8},
+    "hyre-published": {"recipe": "published"},
+    "hyre-known": {"known_items": "always", "hierarchical": HIERARCHICAL},
+    "nearest": {"spreads": [1.0], "ridge": 10.0, "neighbours": [5], "imaginary": [1.0]},
+    "nearest-agreement": {
+        "spreads": [1.0],
+        "ridge": 10.0,
+        "neighbours": 3,
+        "imaginary": 0.0,
+        "similarity": "zero_one",
+    },
+    "vpl": {**VPL, "beta": [0.0, 0.01]},
+    "vpl-rescaled": {**VPL, "rescale": "always", "swap": 0.1},
+    "vpl-leaky": {**VPL, "activation": "leaky_relu"},
+    "vpl-published": {**VPL, "recipe": "published"},
 }
 _FITTED: dict[str, PreferenceModel] = {}
 
@@ -276,6 +303,11 @@ APART = {
     "pal": {"prototypes": 4, "epochs": 30},
     "gpm": {**GPM, "optional": False, "gate": "none"},
     "pro": {"columns": range(6), "steps": 30, "ridges": [10.0], "gate": "constant"},
+    "ridge": {"spreads": [1.0], "ridge": 10.0},
+    "hyre": {"hierarchical": HIERARCHICAL},
+    "mrm": {"rank": 3, "step_sizes": [3.0]},
+    "nearest": {"spreads": [1.0], "ridge": 10.0},
+    "vpl": {"latent": 4, "hidden": 16, "steps": 200, "lr": 1e-2, "judgements": 0},
 }
 
 
@@ -298,13 +330,13 @@ def test_opposite_people_are_told_apart(name, valid_world):
     assert own - ((other > 0) == (fresh.target > 0.5)).mean() > 0.15
 
 
-@pytest.mark.parametrize("name", ["gpm", "hierarchical", "lore", "pal", "pro"])
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"bt"}))
 def test_an_unknown_option_lists_the_known_ones(name, world):
     with pytest.raises(ConfigError, match=r"no option 'protoypes'; known: \["):
         MODELS[name].run.fit(world, None, seed=0, protoypes=3)
 
 
-@pytest.mark.parametrize("name", ["bt", "gpm", "hierarchical", "lore", "pal", "pro"])
+@pytest.mark.parametrize("name", sorted(MODELS))
 def test_an_empty_training_set_is_refused(name):
     nobody = small_world(0, people=1, rows=1)
     empty = TrainingSet(

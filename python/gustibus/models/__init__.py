@@ -2,11 +2,17 @@
 
 from gustibus.models import (  # one import a family fills its row
     bt,
+    factors,
     gpm,
     hierarchical,
+    hyre,
     lore,
+    mrm,
+    nearest,
     pal,
     pro,
+    ridge,
+    vpl,
 )
 from gustibus.models.base import MODELS, Fitted, PreferenceModel, TrainingSet
 
@@ -16,9 +22,15 @@ __all__ = [
     "PreferenceModel",
     "TrainingSet",
     "bt",
+    "factors",
     "gpm",
     "hierarchical",
+    "hyre",
     "lore",
+    "mrm",
+    "nearest",
     "pal",
     "pro",
+    "ridge",
+    "vpl",
 ]

@@ -289,7 +289,10 @@ def fit_model(
         best = found[0]
     report = best.report | {
         "known_items": len(known) if known is not None and isinstance(best.model, Hybrid) else 0,
-        "held_out_losses": dict(zip(("features", "known items")[-len(found):], losses, strict=True)),
+        "held_out_losses": {
+            "known items" if isinstance(each.model, Hybrid) else "features": loss
+            for each, loss in zip(found, losses, strict=True)
+        },
     }  # fmt: skip
     return Fitted(best.model, report)
 

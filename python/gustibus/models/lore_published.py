@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from gustibus.models.mixtures import softmax
+from gustibus.models.mixtures import softmax, sums_by_person
 from gustibus.posterior import Evidence, GaussianPrior, Posteriors
 from gustibus.types import F64
 
@@ -35,7 +35,7 @@ def onboarded(
         w = softmax(logits)
         z = offset + (delta * w[person]).sum(1)
         pull = weight * (1 / (1 + np.exp(-np.clip(z, -500, 500))) - target)
-        slope = _summed(delta * pull[:, None], evidence) / total[:, None]
+        slope = sums_by_person(delta * pull[:, None], evidence) / total[:, None]
         gradient = w * (slope - (slope * w).sum(1, keepdims=True))
         moment += 0.1 * (gradient - moment)
         second += 0.001 * (gradient**2 - second)
@@ -59,12 +59,3 @@ def _starts(evidence: Evidence, k: int, seed: int) -> F64:
         np.random.default_rng([seed, zlib.crc32(signed[start:stop].tobytes())]).standard_normal(k)
         for start, stop in pairwise(evidence.starts)
     ]) if evidence.people else np.zeros((0, k))  # fmt: skip
-
-
-def _summed(rows: F64, evidence: Evidence) -> F64:
-    """`(s, k)` rows added up by person."""
-    out = np.zeros((evidence.people, rows.shape[1]))
-    busy = np.flatnonzero(np.diff(evidence.starts))
-    if len(busy):
-        out[busy] = np.add.reduceat(rows, evidence.starts[busy], axis=0)
-    return out

@@ -82,3 +82,12 @@ def logit_population(
         covariance = (axes * np.clip(values, _FLOOR, _CAP)) @ axes.T
         population = GaussianPrior.single(mean, (covariance + covariance.T) / 2)
     return population
+
+
+def sums_by_person(rows: F64, evidence: Evidence) -> F64:
+    """`(s, k)` rows added up by person: `(p, k)`."""
+    out = np.zeros((evidence.people, rows.shape[1]))
+    busy = np.flatnonzero(np.diff(evidence.starts))
+    if len(busy):
+        out[busy] = np.add.reduceat(rows, evidence.starts[busy], axis=0)
+    return out

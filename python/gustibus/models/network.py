@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from gustibus.errors import InputError
 
-ACTIVATIONS = ("relu", "gelu")
+ACTIVATIONS = ("relu", "gelu", "leaky_relu")
+LEAK = 0.2
+"""Slope of `leaky_relu` below zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Network:
     Attributes:
         weights: matrices `(in, out)`; none at all makes the identity.
         biases: vectors `(out,)`, one a matrix.
-        activation: `relu`, or `gelu` in its tanh form.
+        activation: `relu`, `leaky_relu`, or `gelu` in its tanh form.
         residual: add the input to the output; needs equal dimensions.
     """
 
@@ -40,7 +42,7 @@ class Network:
         for depth, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             hidden = hidden @ weight.astype(x.dtype, copy=False) + bias.astype(x.dtype, copy=False)
             if depth < last:
-                hidden = _activate(hidden, self.activation)
+                hidden = activate(hidden, self.activation)
         return hidden + x if self.residual and self.weights else hidden
 
     @property
@@ -88,8 +90,23 @@ def chain(dims: Sequence[int], *, activation: str, residual: bool) -> None:
         raise InputError(message, where="residual")
 
 
-def _activate(x: NDArray[Any], name: str) -> NDArray[Any]:
+def activate(x: NDArray[Any], name: str) -> NDArray[Any]:
+    """The activation of every number, in the precision of `x`."""
     if name == "relu":
         return np.maximum(x, 0)
-    inner = 0.7978845608028654 * (x + 0.044715 * x * x * x)  # sqrt(2 / pi)
+    if name == "leaky_relu":
+        return np.maximum(x, LEAK * x)
+    inner = _ROOT * (x + 0.044715 * x * x * x)
     return np.asarray(0.5 * x * (1 + np.tanh(inner)))
+
+
+def activation_slope(x: NDArray[Any], name: str) -> NDArray[Any]:
+    """Derivative of `activate` at every number."""
+    if name in ("relu", "leaky_relu"):
+        return np.where(x > 0, 1.0, LEAK if name == "leaky_relu" else 0.0)
+    level = np.tanh(_ROOT * (x + 0.044715 * x * x * x))
+    bend = _ROOT * (1 + 3 * 0.044715 * x * x)
+    return np.asarray(0.5 * (1 + level) + 0.5 * x * (1 - level * level) * bend)
+
+
+_ROOT = 0.7978845608028654  # sqrt(2 / pi)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gustibus.errors import InputError, MissingExtraError
-from gustibus.models.network import Network, chain
+from gustibus.models.network import LEAK, Network, chain
 
 try:
     import torch
@@ -59,10 +59,7 @@ class Projector(nn.Module):
                     flat = hidden.reshape(-1, hidden.shape[-1])
                     hidden = self.norms[depth](flat).reshape(hidden.shape)
                 hidden = self.dropout(hidden)
-                if self.activation == "relu":
-                    hidden = torch.relu(hidden)
-                else:
-                    hidden = nn.functional.gelu(hidden, approximate="tanh")
+                hidden = activate(hidden, self.activation)
         return hidden + x if self.residual and self.linears else hidden
 
     def export(self) -> Network:
@@ -80,6 +77,15 @@ class Projector(nn.Module):
             weights.append(weight.T.contiguous().cpu().numpy().astype(np.float32))
             biases.append(bias.cpu().numpy().astype(np.float32))
         return Network(tuple(weights), tuple(biases), self.activation, self.residual)
+
+
+def activate(x: Tensor, name: str) -> Tensor:
+    """Twin of `network.activate`."""
+    if name == "relu":
+        return torch.relu(x)
+    if name == "leaky_relu":
+        return nn.functional.leaky_relu(x, LEAK)
+    return nn.functional.gelu(x, approximate="tanh")
 
 
 def pick_device(name: str) -> torch.device:
