@@ -6,6 +6,7 @@ from gustibus.models import (  # one import a family fills its row
     hierarchical,
     lore,
     pal,
+    ppd,
     pro,
 )
 from gustibus.models.base import MODELS, Fitted, PreferenceModel, TrainingSet
@@ -20,5 +21,6 @@ __all__ = [
     "hierarchical",
     "lore",
     "pal",
+    "ppd",
     "pro",
 ]
