@@ -12,6 +12,7 @@ from gustibus.models.base import TrainingSet
 from gustibus.models.hybrid import fit_model, load_model
 
 GPM = {"steps": 30, "ridges": [10.0], "transitive": {"basis": "features", "folds": 1}}
+PPD = {"steps": 40, "decays": [0.01], "width": 16, "dim": 8, "ranks": [4], "spreads": [1.5]}
 VARIANTS = {
     "bt": {},
     "bt-deep": {"hidden": 1},
@@ -74,6 +75,14 @@ VARIANTS = {
     "pro-constant": {"experts": 3, "steps": 30, "ridges": [10.0], "gate": "constant"},
     "pro-pooled": {"experts": 3, "steps": 30, "ridges": [10.0], "personal": False},
     "pro-armorm": {"columns": [0, 1], "gate": "armorm", "width": 8, "steps": 20},
+    "ppd": PPD,
+    "ppd-encoder": {**PPD, "refine": "encoder"},
+    "ppd-plain": {**PPD, "refine": "encoder", "odd": False},
+    "ppd-particles": {**PPD, "refine": "particles"},
+    "ppd-attention": {**PPD, "head": "cross_attention"},
+    "ppd-attention-particles": {**PPD, "head": "cross_attention", "refine": "particles"},
+    "ppd-known": {**PPD, "known_items": "always"},
+    "ppd-encoder-known": {**PPD, "known_items": "always", "refine": "encoder"},
     "pro-known": {"known_items": "always", "experts": 3, "steps": 30, "ridges": [10.0]},
 }
 _FITTED: dict[str, PreferenceModel] = {}
@@ -214,6 +223,7 @@ APART = {
     "hierarchical": {"basis": "features"},
     "lore": {"rank": 3},
     "pal": {"prototypes": 4, "epochs": 30},
+    "ppd": {**PPD, "steps": 150},
     "gpm": {**GPM, "optional": False, "gate": "none"},
     "pro": {"columns": range(6), "steps": 30, "ridges": [10.0], "gate": "constant"},
 }
@@ -238,13 +248,13 @@ def test_opposite_people_are_told_apart(name, valid_world):
     assert own - ((other > 0) == (fresh.target > 0.5)).mean() > 0.15
 
 
-@pytest.mark.parametrize("name", ["gpm", "hierarchical", "lore", "pal", "pro"])
+@pytest.mark.parametrize("name", ["gpm", "hierarchical", "lore", "pal", "ppd", "pro"])
 def test_an_unknown_option_lists_the_known_ones(name, world):
     with pytest.raises(ConfigError, match=r"no option 'protoypes'; known: \["):
         MODELS[name].run.fit(world, None, seed=0, protoypes=3)
 
 
-@pytest.mark.parametrize("name", ["bt", "gpm", "hierarchical", "lore", "pal", "pro"])
+@pytest.mark.parametrize("name", ["bt", "gpm", "hierarchical", "lore", "pal", "ppd", "pro"])
 def test_an_empty_training_set_is_refused(name):
     nobody = small_world(0, people=1, rows=1)
     empty = TrainingSet(

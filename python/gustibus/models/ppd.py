@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -152,29 +153,23 @@ class Ppd(LinearInUser):
         """Posteriors by the engine, by one forward pass, or by weights over particles."""
         if self.refine == "map":
             return super().place(a, b, target, weight=weight, starts=starts, covariance=covariance)
-        evidence = self._evidence(a, b, target, weight=weight, starts=starts)
+        evidence = _answers(target, weight, starts)
         if isinstance(self.population, ParticlePrior):
-            margins = self._particle_margins(self.population, a, b)
+            margins = self._particle_margins(self.population, a, b, evidence.starts)
             return place_particles(margins, evidence, self.population, answering=self.answering)
         return self._read(a, b, evidence, covariance=covariance)
 
-    def _evidence(
-        self, a: F32, b: F32, target: F64, *, weight: F64 | None, starts: I64 | None
-    ) -> Evidence:
-        """Answers without margins."""
-        del b
-        rows = len(a)
-        return Evidence(
-            delta=np.zeros((rows, 0)), offset=np.zeros(rows),
-            target=np.asarray(target, np.float64),
-            weight=np.ones(rows) if weight is None else np.asarray(weight, np.float64),
-            starts=np.array([0, rows]) if starts is None else np.asarray(starts, np.int64),
-        )  # fmt: skip
+    def _particle_margins(self, prior: ParticlePrior, a: F32, b: F32, starts: I64) -> F64:
+        """Margin of every row under every particle: `(s, r)` twice -> `(s, c)`.
 
-    def _particle_margins(self, prior: ParticlePrior, a: F32, b: F32) -> F64:
-        """Margin of every row under every particle: `(s, r)` twice -> `(s, c)`."""
-        values = self.utility(prior.particles, np.concatenate([a, b])).T  # (2 s, c)
-        return np.ascontiguousarray(values[: len(a)] - values[len(a) :])
+        One person at a time: a matrix product may round a row otherwise among other rows.
+        """
+        margins = np.empty((len(a), len(prior.particles)))
+        for start, stop in pairwise(starts.tolist()):
+            rows = slice(start, stop)
+            values = self.utility(prior.particles, np.concatenate([a[rows], b[rows]]))  # (c, 2 s)
+            margins[rows] = (values[:, : stop - start] - values[:, stop - start :]).T
+        return margins
 
     def effective_particles(self, a: F32, b: F32, target: F64) -> float:
         """How many particles one person's answers leave in play: `1 / sum of squared weights`.
@@ -185,8 +180,8 @@ class Ppd(LinearInUser):
         if not isinstance(self.population, ParticlePrior):
             message = f"refine: expected a model with particles, got {self.refine!r}"
             raise InputError(message, where="refine")
-        evidence = self._evidence(a, b, target, weight=None, starts=None)
-        margins = self._particle_margins(self.population, a, b)
+        evidence = _answers(target, None, None)
+        margins = self._particle_margins(self.population, a, b, evidence.starts)
         weights, _ = particle_weights(margins, evidence, self.population, answering=self.answering)
         return float(1 / (weights[0] ** 2).sum())
 
@@ -227,10 +222,8 @@ class Ppd(LinearInUser):
         spread = np.empty((people, 1, u, u)) if covariance else np.zeros((people, 1, 0, 0))
         log_evidence = np.zeros(people)
         precision = np.linalg.inv(prior.covariance)
-        for person, (start, stop) in enumerate(
-            zip(evidence.starts[:-1], evidence.starts[1:], strict=True)
-        ):
-            rows = slice(int(start), int(stop))
+        for person, (start, stop) in enumerate(pairwise(evidence.starts.tolist())):
+            rows = slice(start, stop)
             z, slope = self.contrast(users[person], a[rows], b[rows])
             weight, target = evidence.weight[rows], evidence.target[rows]
             log_evidence[person] = (weight * (target * z - np.logaddexp(0, z))).sum()
@@ -293,3 +286,13 @@ class Ppd(LinearInUser):
         return fit_ppd(
             train, valid, options=ppd_options(options), seed=seed, device=device, progress=progress
         )
+
+
+def _answers(target: F64, weight: F64 | None, starts: I64 | None) -> Evidence:
+    """Answers whose margins the posterior engine does not need."""
+    rows = len(target)
+    return Evidence(
+        delta=np.zeros((rows, 0)), offset=np.zeros(rows), target=np.asarray(target, np.float64),
+        weight=np.ones(rows) if weight is None else np.asarray(weight, np.float64),
+        starts=np.array([0, rows]) if starts is None else np.asarray(starts, np.int64),
+    )  # fmt: skip

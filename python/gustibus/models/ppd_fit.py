@@ -63,8 +63,11 @@ def fit_ppd(
     history: list[dict[str, Any]] = []
     held = None
     if judged is None:
-        settings = list(_settings(options))
-        decay, setting = options.decays[len(options.decays) // 2], settings[len(settings) // 2]
+        decay, rank, spread = (
+            values[min(1, len(values) - 1)]
+            for values in (options.decays, options.ranks, options.spreads)
+        )
+        setting = Setting(min(int(rank), options.dim), spread)
         model, trained = fitter.fit(decay, setting, progress)
     else:
         model, trained, history = _choose(fitter, judged, progress)

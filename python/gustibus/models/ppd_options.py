@@ -16,7 +16,7 @@ SAMPLINGS = ("uniform", "root")
 
 @dataclass(frozen=True, slots=True)
 class PpdOptions:
-    """Options of the fit.
+    """Options of the fit; of several values to try, the second where nobody is held out to choose.
 
     Attributes:
         refine: how a person is placed by the served model: `map`, the posterior in the basis that
@@ -57,13 +57,13 @@ class PpdOptions:
     sampling: str = "root"
     steps: int = 900
     lr: float = 3e-3
-    decays: tuple[float, ...] = (0.01, 0.3)
+    decays: tuple[float, ...] = (0.01, 1.0)
     leash: float = 1e-3
     equalise: float = 0.5
     max_features: int = 384
     ridge_population: tuple[float, ...] = (100.0, 30.0, 10.0, 3.0)
     ranks: tuple[float, ...] = (4.0, 8.0, 16.0)
-    spreads: tuple[float, ...] = (0.5, 1.0, 1.5, 3.0)
+    spreads: tuple[float, ...] = (0.75, 1.5, 3.0, 6.0, 12.0)
     tokens: int = 4
     refit: bool = True
 
