@@ -224,18 +224,18 @@ class Ppd(LinearInUser):
         precision = np.linalg.inv(prior.covariance)
         for person, (start, stop) in enumerate(pairwise(evidence.starts.tolist())):
             rows = slice(start, stop)
-            z, slope = self.contrast(users[person], a[rows], b[rows])
             weight, target = evidence.weight[rows], evidence.target[rows]
+            z = self.margin(
+                np.repeat(users[person : person + 1], stop - start, 0), a[rows], b[rows]
+            )
             log_evidence[person] = (weight * (target * z - np.logaddexp(0, z))).sum()
-            if not covariance:
-                continue
-            if not weight.any():
+            if covariance and weight.any():
+                _, slope = self.contrast(users[person], a[rows], b[rows])
+                p = np.exp(-np.logaddexp(0, -z))
+                inverse = np.linalg.inv((slope.T * (weight * p * (1 - p))) @ slope + precision)
+                spread[person, 0] = (inverse + inverse.T) / 2
+            elif covariance:
                 spread[person, 0] = prior.covariance
-                continue
-            p = np.exp(-np.logaddexp(0, -z))
-            bend = (slope.T * (weight * p * (1 - p))) @ slope + precision
-            inverse = np.linalg.inv(bend)
-            spread[person, 0] = (inverse + inverse.T) / 2
         return Posteriors(
             np.ones((people, 1)), users[:, None], spread, log_evidence, np.zeros(people),
             np.zeros(people, np.int64), np.ones(people, np.bool_), np.diff(evidence.starts),
