@@ -83,7 +83,7 @@ FORMS = {
     "odd": {"refine": "encoder"},
     "plain": {"refine": "encoder", "odd": False},
     "particles": {"refine": "particles"},
-    "attention": {"head": "cross_attention"},
+    "attention": {"head": "cross_attention", "decays": [1.0], "steps": 450},
 }
 
 
@@ -152,8 +152,6 @@ def test_s5_answers_in_random_order_leave_the_pooled_reward(curves, pooled):
 @pytest.mark.slow
 def test_s5_every_form_after_all_episodes(worlds, pooled):
     table = {form: mean_curve(worlds, fitted(worlds, form)) for form in FORMS}
-    for form, row in table.items():
-        print(f"{form:10}", *(f"{x:.3f}" for x in row))
     few, many = SHOTS.index(2), SHOTS.index(32)
     np.testing.assert_allclose(table["map"], TABLE, atol=0.03)
     assert (table["odd"][1:] > table["plain"][1:]).all()

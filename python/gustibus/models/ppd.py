@@ -117,9 +117,11 @@ class Ppd(LinearInUser):
         meets = np.asarray(representations)[..., : self._meets]
         if self.attention is None:
             return super().utility(users, meets)
-        rep = meets.astype(np.float64)
-        apart = np.asarray(users, np.float64)[..., None, :]
-        return np.asarray(rep[:, 0] + self.attention(apart, rep[:, 1:]))
+        rep, users = meets.astype(np.float64), np.asarray(users, np.float64)
+        out = np.empty((*users.shape[:-1], len(rep)))
+        for index in np.ndindex(*users.shape[:-1]):  # person by person, to fit
+            out[index] = rep[:, 0] + self.attention(users[index][None], rep[:, 1:])
+        return out
 
     def margin(self, users: F64, a: F32, b: F32) -> F64:
         """`(*b, u)`, `(*b, r)`, `(*b, r)` -> `(*b)`."""
@@ -167,8 +169,12 @@ class Ppd(LinearInUser):
         margins = np.empty((len(a), len(prior.particles)))
         for start, stop in pairwise(starts.tolist()):
             rows = slice(start, stop)
-            values = self.utility(prior.particles, np.concatenate([a[rows], b[rows]]))  # (c, 2 s)
-            margins[rows] = (values[:, : stop - start] - values[:, stop - start :]).T
+            if self.attention is None:
+                apart = np.asarray(a[rows], np.float64) - b[rows]  # (s, r)
+                margins[rows] = apart[:, 1:] @ prior.particles.T + apart[:, :1]
+            else:
+                both = self.utility(prior.particles, np.concatenate([a[rows], b[rows]]))
+                margins[rows] = (both[:, : stop - start] - both[:, stop - start :]).T
         return margins
 
     def effective_particles(self, a: F32, b: F32, target: F64) -> float:

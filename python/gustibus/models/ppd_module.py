@@ -96,7 +96,8 @@ class PpdModule(nn.Module):
         a, b = items[query.a], items[query.b]
         if not self.attends:
             delta = a - b
-            return delta @ self.theta, torch.einsum("pnq,qm,pm->pn", delta, self.personal, users)
+            directions = users @ self.personal.T  # (p, q)
+            return delta @ self.theta, torch.einsum("pnq,pq->pn", delta, directions)
         nobody = torch.zeros_like(users)
         common = self.reward(a, nobody) - self.reward(b, nobody)
         return common, self.reward(a, users) - self.reward(b, users) - common
