@@ -30,6 +30,9 @@ MEMBERS = {
     "pal, dist": ("pal", {"form": "dist"}),
     "pal, angle": ("pal", {"form": "angle"}),
     "pal, b": ("pal", {"variant": "b", "layers": 1}),
+    "ppd, encoder": ("ppd", {"refine": "encoder"}),
+    "ppd, particles": ("ppd", {"refine": "particles"}),
+    "ppd, attention": ("ppd", {"head": "cross_attention", "steps": 100}),
     "pal, b bilinear": ("pal", {"variant": "b", "form": "bilinear", "layers": 1}),
 }
 """Members of families whose personal part is another than the default's, or larger."""

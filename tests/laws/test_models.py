@@ -20,6 +20,7 @@ from gustibus.scoring import Scorer
 GPM = {"steps": 30, "ridges": [10.0], "transitive": {"basis": "features", "folds": 1}}
 VPL = {"latent": 4, "hidden": 8, "steps": 40}
 HIERARCHICAL = {"basis": "features", "folds": 1}
+PPD = {"steps": 40, "decays": [0.01], "width": 16, "dim": 8, "ranks": [4], "spreads": [1.5]}
 VARIANTS = {
     "bt": {},
     "bt-deep": {"hidden": 1},
@@ -82,6 +83,14 @@ VARIANTS = {
     "pro-constant": {"experts": 3, "steps": 30, "ridges": [10.0], "gate": "constant"},
     "pro-pooled": {"experts": 3, "steps": 30, "ridges": [10.0], "personal": False},
     "pro-armorm": {"columns": [0, 1], "gate": "armorm", "width": 8, "steps": 20},
+    "ppd": PPD,
+    "ppd-encoder": {**PPD, "refine": "encoder"},
+    "ppd-plain": {**PPD, "refine": "encoder", "odd": False},
+    "ppd-particles": {**PPD, "refine": "particles"},
+    "ppd-attention": {**PPD, "head": "cross_attention"},
+    "ppd-attention-particles": {**PPD, "head": "cross_attention", "refine": "particles"},
+    "ppd-known": {**PPD, "known_items": "always"},
+    "ppd-encoder-known": {**PPD, "known_items": "always", "refine": "encoder"},
     "pro-known": {"known_items": "always", "experts": 3, "steps": 30, "ridges": [10.0]},
     "factors": {"ridges": [10.0], "rounds": 3, "rank": 4},
     "factors-few": {"most": 20, "ridges": [10.0], "rounds": 2, "rank": 2},
@@ -301,6 +310,7 @@ APART = {
     "hierarchical": {"basis": "features"},
     "lore": {"rank": 3},
     "pal": {"prototypes": 4, "epochs": 30},
+    "ppd": {**PPD, "steps": 150},
     "gpm": {**GPM, "optional": False, "gate": "none"},
     "pro": {"columns": range(6), "steps": 30, "ridges": [10.0], "gate": "constant"},
     "ridge": {"spreads": [1.0], "ridge": 10.0},
