@@ -186,9 +186,9 @@ fn within<T: Send>(
     match threads {
         Some(0) => Err(Error::range("threads", "a number of at least 1", 0)),
         None | Some(1) => f(threads),
-        Some(count) => match rayon::ThreadPoolBuilder::new().num_threads(count).build() {
-            Ok(pool) => pool.install(|| f(None)),
-            Err(_) => f(Some(1)),
+        Some(count) => match crate::parallel::pool(count) {
+            Some(pool) => pool.install(|| f(None)),
+            None => f(Some(1)),
         },
     }
 }

@@ -3,7 +3,7 @@
 use super::cells::{Cell, Cells, Table, Value, with_cells};
 use super::ids::{Id, Ids, outside, with_ids};
 use super::reduce::{A, B, Rows, TIE};
-use crate::{Error, Result, Stop};
+use crate::{Error, Result, Stop, size};
 
 /// What the weights of a win and of a tie are, and when to stop.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -205,6 +205,7 @@ pub fn elo(
     options: EloOptions,
     stop: Stop<'_>,
 ) -> Result<Vec<f64>> {
+    rows.check_lengths()?;
     let finite = [options.initial, options.base, options.scale, options.k, options.tie];
     if !finite.iter().all(|x| x.is_finite()) || options.base <= 1.0 || options.scale <= 0.0 {
         let got = format!("{finite:?}");
@@ -215,7 +216,7 @@ pub fn elo(
             return Err(Error::length("start", items, start.len()));
         }
         Some(start) => start.to_vec(),
-        None => vec![options.initial; items],
+        None => vec![options.initial; size::count("items", items)?],
     };
     with_ids!(rows.a, rows.b, (a, b) => play(a, b, rows, ratings, options, stop))
 }
