@@ -21,6 +21,7 @@ WORDS = {
     "tie": ("all", "order", "put"),
     "method": ("auto", "subsets", "branch", "local"),
     "strength": ("margins", "winning", "opposition", "ratio"),
+    "variant": ("weak", "strict", *CHOICES),
     "quota": ("droop", "exact_droop", "hare"),
     "transfer": ("weighted", "inclusive", "last_parcel", "random"),
     "tie_points": ("mean", "high", "low"),
@@ -105,10 +106,14 @@ def option(draw: Draw, name: str, m: int) -> Any:
         return draw.pick((draw.pick(CHOICES), draw.number(0, 1), draw.flag(), [draw.number(0, 1)]))
     if name in WORDS:
         return draw.name(WORDS[name])
-    if name == "variant":
-        return draw.name(CHOICES)
     if name in FLAGS:
         return draw.flag()
+    if name in ("before", "tied"):
+        return (
+            [draw.number(0, 2) for _ in range(6)]
+            if draw.chance(0.5)
+            else [0.5, 0.5, 0.0, 0.5, 0.5, 0.0]
+        )
     if name == "order":
         return [float(x) for x in draw.rng.permutation(m)]
     if name == "vector":
@@ -224,11 +229,12 @@ def elect(draw: Draw) -> None:
     m = small(draw)
     k = int(draw.rng.integers(1, m + 1))
     profile, params = electorate(draw, kind, m), parameters(draw, m)
-    method = draw.name(("auto", "greedy", "plain", "swap", "exact", "stochastic"))
+    method = draw.name(("auto", "greedy", "plain", "swap", "exact", "stochastic", "single_peaked"))
     limit = draw.seconds()
     found = _core.elect(
         name, profile, draw.count(k, k), groups(draw, m, k) if draw.chance(0.4) else [], params,
-        method, draw.flag(), draw.count(1, 200, work=True), limit, draw.threads(),
+        method, draw.flag(), draw.count(1, 200, work=True), (draw.number(0.05, 0.9), draw.seed()), limit,
+        draw.threads(),
     )  # fmt: skip
     _core.committee_score(name, profile, params, found[0][0])
 
@@ -258,6 +264,7 @@ TARGETS: dict[str, tuple[Callable[[Draw], None], ...]] = {
     "social_rules": (lambda _: _core.social_rules() and None,),
     "social_decide": (decide,),
     "social_sample": (sample,),
+    "social_axis": (lambda draw: _core.social_axis(ballots(draw)) and None,),
     "social_distances": (measure,),
     "Approvals": (lambda draw: approvals(draw, small(draw)) and None,),
     "Utilities": (lambda draw: utilities(draw, small(draw)) and None,),

@@ -3,6 +3,7 @@
 use super::bounds::Bounds;
 use super::outcome::{Committee, Method, Options};
 use super::search::{optimise, value};
+use super::single_peaked;
 use super::views::{Approvals, Places, Utilities};
 use super::worths::{Built, by_approvals, by_rankings, by_utilities};
 use crate::{Error, Result};
@@ -119,6 +120,14 @@ pub fn elect(
     }
     within(options.threads, |threads| {
         let options = Options { threads, ..*options };
+        if options.method == Method::SinglePeaked {
+            return match (rule.name, profile, params.vector) {
+                ("cc", Profile::Places(places), None) => {
+                    single_peaked::elect(places, bounds, &options)
+                }
+                _ => Err(Error::range("method", "another but for cc on rankings", "single_peaked")),
+            };
+        }
         match rule.run {
             Run::Best(build) => optimise(&build(profile, params, bounds.size())?, bounds, &options),
             Run::Sequential(build) => {

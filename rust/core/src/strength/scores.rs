@@ -49,10 +49,11 @@ pub struct ScoreRule {
 }
 
 /// Scores from cells.
-pub const SCORES: [ScoreRule; 4] = [
+pub const SCORES: [ScoreRule; 5] = [
     ScoreRule { name: "average_win_rate", source: "folklore", run: Run::Each(average_win_rate) },
     ScoreRule { name: "counting", source: "Copeland 1951, of weights", run: Run::Each(counting) },
     ScoreRule { name: "eigen", source: "Bonacich 1987", run: Run::All(eigen) },
+    ScoreRule { name: "hits", source: "Kleinberg 1999", run: Run::All(hits) },
     ScoreRule { name: "pagerank", source: "Brin and Page 1998", run: Run::All(pagerank) },
 ];
 
@@ -167,6 +168,27 @@ fn eigen(cells: &Cells<f64>, options: ScoreOptions, stop: Stop<'_>) -> Result<Sc
             flow + shift * x[i]
         };
         let mut after: Vec<f64> = (0..m).map(into).collect();
+        let norm = after.iter().map(|a| a * a).sum::<f64>().sqrt();
+        if norm > 0.0 {
+            for a in &mut after {
+                *a /= norm;
+            }
+        }
+        after
+    })
+}
+
+/// Authorities among items, where losers point at winners: good if those that lost to it lost to the good;
+/// of length one.
+fn hits(cells: &Cells<f64>, options: ScoreOptions, stop: Stop<'_>) -> Result<Scores> {
+    let m = cells.items();
+    iterate(m, options, stop, |x| {
+        let through = |from: &[f64], of: fn(&Cell<f64>) -> f64| -> Vec<f64> {
+            let into = |i| cells.row(i).iter().map(|c| of(c) * from[c.other()]).sum();
+            (0..m).map(into).collect()
+        };
+        let hubs = through(x, |c| c.losses);
+        let mut after = through(&hubs, |c| c.wins);
         let norm = after.iter().map(|a| a * a).sum::<f64>().sqrt();
         if norm > 0.0 {
             for a in &mut after {
