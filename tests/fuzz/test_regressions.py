@@ -29,6 +29,7 @@ RISING = np.array([0, 3])
         lambda size: _core.reduce_comparisons(ORDER[:1], ORDER[1:2], None, None, size, None),
         lambda size: _core.social_sample("impartial", size, 3, None, None, 1, 0, None),
         lambda size: _core.social_sample("impartial", 3, size, None, None, 1, 0, None),
+        lambda size: _core.social_sample("euclidean", 3, 3, None, None, size, 0, None),
         lambda size: _core.estimate_smoothness(
             "borda", ("impartial", None, None), ("swapping", [0.5, 0.5], True, True), LABELS, 2,
             (3, size, 1, 1), None, 0, 1,

@@ -78,6 +78,9 @@ pub fn sample(
     let labels = u32::try_from(items)
         .map_err(|_| Error::range("n_items", "fewer than 2^32 items", items))?;
     size::table("n_ballots", ballots, items)?;
+    if let Culture::Euclidean { dimensions } = culture {
+        size::table("dimensions", *dimensions, items.max(ballots))?;
+    }
     let draw = Draw { ballots, items, labels, seed, threads };
     match culture {
         Culture::Impartial => Ok(draw.rows(Stream::shuffle)),
