@@ -7,13 +7,15 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ONCE   ?=
 JOBS   ?= 2
+SECONDS ?= 600
+SEED    ?= 0
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo test lint types floors rust python test-slow test-gpu bench docs format clean
+.PHONY: help install build demo test lint types floors rust python test-slow test-gpu fuzz bench docs format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -73,6 +75,9 @@ test-slow: install ## the long runs: 100 kills on each engine, acceptance at ful
 
 test-gpu: install ## the tests that need a CUDA device
 	$(BIN)/pytest -q -m gpu
+
+fuzz: install ## random calls of every export for SECONDS=600; SEED numbers the first
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
 
 bench: install ## short versions of the benchmarks
 	$(BIN)/python benchmarks/posterior.py

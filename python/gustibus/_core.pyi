@@ -60,6 +60,7 @@ __all__ = [
     "repair_parity",
     "required_rankings",
     "score_comparisons",
+    "social_axis",
     "social_decide",
     "social_distances",
     "social_rules",
@@ -197,6 +198,7 @@ def social_sample(
     seed: int,
     threads: int | None,
 ) -> Ballots: ...
+def social_axis(ballots: Ballots) -> list[int] | None: ...
 def social_distances(
     ballots: Ballots, buckets: I64, metric: str, penalty: float, threads: int | None
 ) -> F64: ...
@@ -230,6 +232,7 @@ def elect(
     method: str,
     resolute: bool,
     cap: int,
+    sampling: tuple[float, int],
     time_limit: float | None,
     threads: int | None,
 ) -> _Committee: ...

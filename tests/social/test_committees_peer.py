@@ -18,7 +18,7 @@ with warnings.catch_warnings():
 
 BRUTE = ("pav", "slav", "cc", "geom2", "minimaxav", "monroe")
 EXACT = ("av", "sav", *BRUTE)
-SEQUENTIAL = ("seqpav", "revseqpav", "seqslav", "seqcc", "seqphragmen", "equal-shares",
+SEQUENTIAL = ("maximin-support", "seqpav", "revseqpav", "seqslav", "seqcc", "seqphragmen", "equal-shares",
               "equal-shares-with-av-completion", "equal-shares-without-completion")  # fmt: skip
 
 
@@ -31,6 +31,8 @@ def peer_of(profile):
 
 def outcomes(rule, profile, k, **options):
     algorithm = "brute-force" if rule in BRUTE else "fastest"
+    if rule == "maximin-support":
+        algorithm = "nx-max-flow"
     if rule in ("seqphragmen",) or rule.startswith("equal-shares"):
         algorithm = "standard-fractions"
     found = abcrules.compute(

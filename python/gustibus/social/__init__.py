@@ -36,9 +36,13 @@ if TYPE_CHECKING:
     from gustibus.social.committees import committee_rules as committee_rules
     from gustibus.social.committees import committee_value as committee_value
     from gustibus.social.committees import price_of_fairness as price_of_fairness
+    from gustibus.social.consensus import chanas as chanas
     from gustibus.social.consensus import footrule as footrule
     from gustibus.social.consensus import kemeny as kemeny
+    from gustibus.social.consensus import mc4 as mc4
+    from gustibus.social.consensus import pick_a_perm as pick_a_perm
     from gustibus.social.consensus import slater as slater
+    from gustibus.social.consensus import weak_kemeny as weak_kemeny
     from gustibus.social.cultures import random_profile as random_profile
     from gustibus.social.decisions import Decision as Decision
     from gustibus.social.decisions import RuleRow as RuleRow
@@ -91,6 +95,9 @@ if TYPE_CHECKING:
     from gustibus.social.metrics import distance as distance
     from gustibus.social.metrics import distances as distances
     from gustibus.social.metrics import rbo as rbo
+    from gustibus.social.nearness import dodgson as dodgson
+    from gustibus.social.nearness import single_peaked_axis as single_peaked_axis
+    from gustibus.social.nearness import young as young
     from gustibus.social.profile import Lists as Lists
     from gustibus.social.profile import Profile as Profile
     from gustibus.social.runoffs import benham as benham
@@ -124,6 +131,7 @@ if TYPE_CHECKING:
     from gustibus.social.strength_chains import counting as counting
     from gustibus.social.strength_chains import eigen as eigen
     from gustibus.social.strength_chains import elo as elo
+    from gustibus.social.strength_chains import hits as hits
     from gustibus.social.strength_chains import pagerank as pagerank
     from gustibus.social.strength_chains import rank_centrality as rank_centrality
     from gustibus.social.strength_chains import spectral as spectral
@@ -190,6 +198,7 @@ _HOME = {
     "bradley_terry": "strength",
     "bradley_terry_totals": "strength",
     "bucklin": "runoffs",
+    "chanas": "consensus",
     "check_committee": "checks",
     "closest_fair_ranking": "fair_rankings",
     "committee": "committees",
@@ -205,6 +214,7 @@ _HOME = {
     "decide": "decisions",
     "distance": "metrics",
     "distances": "metrics",
+    "dodgson": "nearness",
     "dowdall": "scoring",
     "eigen": "strength_chains",
     "elo": "strength_chains",
@@ -225,15 +235,18 @@ _HOME = {
     "fusion_methods": "fusion",
     "fusion_norms": "fusion",
     "hare": "runoffs",
+    "hits": "strength_chains",
     "instant_runoff": "runoffs",
     "intervals": "strength_doubt",
     "kemeny": "consensus",
     "maximal_lotteries": "majority",
+    "mc4": "consensus",
     "meek": "seats",
     "minimax": "majority",
     "nanson": "majority",
     "pagerank": "strength_chains",
     "pairwise_parity": "fair_rankings",
+    "pick_a_perm": "consensus",
     "plackett_luce": "strength",
     "plurality": "scoring",
     "positional": "scoring",
@@ -256,6 +269,7 @@ _HOME = {
     "shares": "bounds",
     "simple_stable_voting": "majority",
     "simplified_bucklin": "runoffs",
+    "single_peaked_axis": "nearness",
     "slater": "consensus",
     "smith_irv": "runoffs",
     "smith_set": "majority",
@@ -271,6 +285,8 @@ _HOME = {
     "veto": "scoring",
     "warren": "seats",
     "weak_condorcet_winner": "majority",
+    "weak_kemeny": "consensus",
+    "young": "nearness",
 }
 
 __all__ = [*_HOME]

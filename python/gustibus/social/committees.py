@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 AnyProfile: TypeAlias = Profile | ApprovalProfile | UtilityProfile
 
-_METHODS = ("auto", "greedy", "plain", "swap", "exact", "milp")
+_METHODS = (
+    "auto", "greedy", "plain", "swap", "exact", "milp", "stochastic", "single_peaked",
+)  # fmt: skip
 _ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
     "geom2": ("geometric", {"p": 2.0}),
     "borda_cc": ("cc", {}),
@@ -119,6 +121,8 @@ def committee(
     t: int | None = None,
     p: float | None = None,
     completion: str | None = None,
+    epsilon: float = 0.1,
+    seed: int = 0,
     time_limit: float | None = None,
     threads: int | None = None,
 ) -> Committee:
@@ -133,8 +137,10 @@ def committee(
         upper: Most members by group.
         bounds: Policies such as `"proportional"`, `at_most(None, 1 / 3)`; the tightest bounds count.
         method: For rules that maximise: `exact`, `greedy`, `swap` (greedy, then exchanges), `plain`
-            (greedy without laziness, for comparison), `milp` (needs scipy; any bounds), or `auto`: exact
-            where that is cheap, else swaps or greedy. Sequential rules have one method.
+            (greedy without laziness, for comparison), `milp` (needs scipy; any bounds), `stochastic`
+            (greedy among random samples, for very many items), `single_peaked` (exact in polynomial
+            time for `cc` on such rankings, without bounds), or `auto`: exact where that is cheap, else
+            swaps or greedy. Sequential rules have one method.
         resolute: Whether one committee is enough; otherwise `tied` lists all: every optimum of exact
             methods, every outcome of breaking ties for the others.
         max_committees: Most committees to list.
@@ -143,6 +149,8 @@ def committee(
         p: Power of `lp_borda`, base of `geometric`.
         completion: How `equal_shares` fills seats that nobody can afford: `seqphragmen`, `av`,
             `increment` or `none`; for utilities `sum`, `increment` or `none`.
+        epsilon: The share of the value that `stochastic` may lose beyond greedy, in expectation.
+        seed: Of the samples.
         time_limit: Seconds after which exact search returns the best so far.
         threads: Number of threads; every core by default. Results do not depend on it.
 
@@ -180,9 +188,14 @@ def committee(
             raise InputError(message)
         out = solve(profile, kind, name, k, bounded, params, time_limit)
     else:
+        if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
+            message = f"epsilon: expected a number above 0 and below 1, got {epsilon!r}"
+            raise InputError(message)
+        sampling = (float(epsilon), _whole("seed", seed, 0))
         first, second = _core.elect(
-            name, profile.handle, k, bounded, params, method, resolute, cap, time_limit, threads
-        )
+            name, profile.handle, k, bounded, params, method, resolute, cap, sampling, time_limit,
+            threads,
+        )  # fmt: skip
         out = (*first, *second)
     return _result(profile, name, out)
 

@@ -188,6 +188,32 @@ def eigen(
     return _score(cells, labels, "eigen", win_weight, tie_weight, 1.0, limits)
 
 
+def hits(
+    winners: Any,
+    losers: Any,
+    outcomes: Any = None,
+    *,
+    weights: Any = None,
+    ties: Any = None,
+    win_weight: float = 1.0,
+    tie_weight: float = 0.5,
+    items: int | Iterable[Hashable] | None = None,
+    tolerance: float = 1e-12,
+    max_iter: int = 10_000,
+    threads: int | None = None,
+) -> Scores:
+    """Authorities where losers point at winners: good is what those point at who point at the good.
+
+    The leading eigenvector of `W W^T`, with `W` the wins by winner and loser, of length one. Arguments
+    are those of `pagerank`.
+
+    Source: Kleinberg 1999.
+    """
+    cells, labels = _cells(winners, losers, outcomes, weights, ties, items, threads)
+    limits = checked_limits(tolerance, max_iter)
+    return _score(cells, labels, "hits", win_weight, tie_weight, 1.0, limits)
+
+
 def elo(
     winners: Any,
     losers: Any,

@@ -15,6 +15,7 @@ pub mod matching;
 mod parallel;
 pub mod posterior;
 pub mod rng;
+mod size;
 pub mod social;
 mod stop;
 pub mod strength;

@@ -1,7 +1,15 @@
 //! Mapping over fixed chunks: the split never depends on the number of threads.
 
-use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// More threads than this are never started; results do not depend on their number.
+const MOST: usize = 256;
+
+/// A pool of so many threads, if the machine grants it.
+pub(crate) fn pool(threads: usize) -> Option<ThreadPool> {
+    ThreadPoolBuilder::new().num_threads(threads.min(MOST)).build().ok()
+}
 
 /// `f(0), ..., f(count - 1)` in index order; serial for one thread or one item.
 ///
@@ -16,10 +24,10 @@ pub(crate) fn map<T: Send>(
         return (0..count).map(f).collect();
     }
     let run = || (0..count).into_par_iter().map(&f).collect();
-    match threads.map(|n| ThreadPoolBuilder::new().num_threads(n).build()) {
+    match threads.map(pool) {
         None => run(),
-        Some(Ok(pool)) => pool.install(run),
-        Some(Err(_)) => (0..count).map(&f).collect(),
+        Some(Some(pool)) => pool.install(run),
+        Some(None) => (0..count).map(&f).collect(),
     }
 }
 
@@ -28,10 +36,10 @@ pub(crate) fn each<T: Send>(items: Vec<T>, threads: Option<usize>, f: impl Fn(T)
     if items.len() <= 1 || threads == Some(1) {
         return items.into_iter().for_each(f);
     }
-    match threads.map(|n| ThreadPoolBuilder::new().num_threads(n).build()) {
+    match threads.map(pool) {
         None => items.into_par_iter().for_each(f),
-        Some(Ok(pool)) => pool.install(|| items.into_par_iter().for_each(f)),
-        Some(Err(_)) => items.into_iter().for_each(f),
+        Some(Some(pool)) => pool.install(|| items.into_par_iter().for_each(f)),
+        Some(None) => items.into_iter().for_each(f),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use gustibus_core::committee::{
     Approvals, Bounds, Cells, Committee, Group, Lists, Method, Options, Params, Places, Profile,
-    RULES, Utilities, Weights, check, elect, score,
+    RULES, Sampling, Utilities, Weights, check, elect, score,
 };
 use gustibus_core::rng::Stream;
 use gustibus_core::{Error, Stop, social};
@@ -135,7 +135,14 @@ fn params(rule: &str, scores: &'static [f64]) -> Params<'static> {
 const SCORES: [f64; 8] = [9.0, 7.0, 4.0, 4.0, 2.0, 1.0, 0.5, 0.0];
 
 fn options(method: Method) -> Options<'static> {
-    Options { method, resolute: true, cap: 10_000, threads: Some(1), stop: Stop::never() }
+    Options {
+        method,
+        resolute: true,
+        cap: 10_000,
+        threads: Some(1),
+        stop: Stop::never(),
+        sampling: Sampling::default(),
+    }
 }
 
 fn run(rule: &str, profile: &Profile<'_>, bounds: &Bounds, options: &Options<'_>) -> Committee {

@@ -143,7 +143,9 @@ impl Params {
 /// A committee, its value and upper bound, whether it is optimal, steps, tied committees, whether nothing
 /// was cut short, and the method.
 #[pyfunction]
-#[pyo3(signature = (rule, profile, k, groups, params, method, resolute, cap, time_limit, threads))]
+#[pyo3(signature = (
+    rule, profile, k, groups, params, method, resolute, cap, sampling, time_limit, threads
+))]
 pub(crate) fn elect<'py>(
     py: Python<'py>,
     rule: &str,
@@ -154,11 +156,13 @@ pub(crate) fn elect<'py>(
     method: &str,
     resolute: bool,
     cap: usize,
+    sampling: (f64, u64),
     time_limit: Option<f64>,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (held, params) = (Held::of(profile)?, Params::copy(params)?);
     let method = parse_method(method)?;
+    let sampling = core::Sampling { epsilon: sampling.0, seed: sampling.1 };
     let groups: Vec<core::Group> = groups
         .into_iter()
         .map(|(name, members, lower, upper)| core::Group { name, members, lower, upper })
@@ -166,7 +170,7 @@ pub(crate) fn elect<'py>(
     let found = interruptible(py, time_limit, |stop| {
         let profile = held.profile()?;
         let bounds = core::Bounds::new(profile.items(), k, &groups)?;
-        let options = core::Options { method, resolute, cap, threads, stop };
+        let options = core::Options { method, resolute, cap, threads, stop, sampling };
         core::elect(rule, &profile, &bounds, &params.view(), &options)
     })?;
     let steps: Vec<(usize, f64)> = found.steps.iter().map(|step| (step.item, step.gain)).collect();
@@ -185,8 +189,10 @@ fn parse_method(name: &str) -> PyResult<core::Method> {
         "plain" => core::Method::Plain,
         "swap" => core::Method::Swap,
         "exact" => core::Method::Exact,
+        "stochastic" => core::Method::Stochastic,
+        "single_peaked" => core::Method::SinglePeaked,
         other => {
-            let expected = "auto, greedy, plain, swap or exact";
+            let expected = "auto, greedy, plain, swap, exact, stochastic or single_peaked";
             return Err(to_python(&Error::range("method", expected, other)));
         }
     })

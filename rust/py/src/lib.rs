@@ -42,7 +42,7 @@ mod _core {
         acquire, acquire_batch, fit_population, place, place_particles, place_simplex, predict,
     };
     #[pymodule_export]
-    use super::profiles::{social_distances, social_sample};
+    use super::profiles::{social_axis, social_distances, social_sample};
     #[pymodule_export]
     use super::rules::{social_decide, social_rules};
     #[pymodule_export]

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use gustibus_core::Error;
-use gustibus_core::social::{Compact, Culture, Metric, Profile, distances, sample};
+use gustibus_core::social::{Compact, Culture, Metric, Profile, axis, distances, sample};
 use numpy::PyReadonlyArrayDyn;
 use pyo3::prelude::*;
 
@@ -85,6 +85,17 @@ fn parse_culture(
             });
         }
     })
+}
+
+/// The items along an axis on which all ballots are single-peaked, or `None` when there is no such axis.
+#[pyfunction]
+#[pyo3(signature = (ballots))]
+pub(crate) fn social_axis(
+    py: Python<'_>,
+    ballots: &Bound<'_, Ballots>,
+) -> PyResult<Option<Vec<usize>>> {
+    let profile = Arc::clone(&ballots.get().profile);
+    interruptible(py, None, |stop| axis(&profile, stop))
 }
 
 /// `(n,)` distances of ballots from a weak order, given as a bucket per item.

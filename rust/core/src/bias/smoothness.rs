@@ -5,7 +5,7 @@ use super::models::{Bias, Scratch, apply};
 use super::rules::Objective;
 use crate::fair::Groups;
 use crate::rng::Stream;
-use crate::{Error, Result, Stop, parallel};
+use crate::{Error, Result, Stop, parallel, size};
 
 /// Elections of one task.
 const CHUNK: usize = 16;
@@ -99,6 +99,7 @@ fn check(groups: Groups<'_>, options: &SmoothnessOptions<'_>) -> Result<()> {
         if x == 0 {
             return Err(Error::range(name, "at least 1", x));
         }
+        size::table(name, x, groups.items())?;
     }
     if options.seats == 0 || options.seats > groups.items() {
         let expected = format!("1 to the {} items", groups.items());

@@ -5,7 +5,7 @@ use super::latent::{Latent, bias_stream, election_seed};
 use super::models::{Bias, Scratch, apply};
 use super::rules::Objective;
 use crate::fair::Groups;
-use crate::{Error, Result, Stop, parallel};
+use crate::{Error, Result, Stop, parallel, size};
 
 /// What to simulate.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +93,7 @@ fn check(
         if x == 0 {
             return Err(Error::range(name, "at least one", x));
         }
+        size::table(name, x, groups.items())?;
     }
     if options.seats == 0 || options.seats > groups.items() {
         let expected = format!("1 to the {} items", groups.items());

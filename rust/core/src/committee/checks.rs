@@ -265,7 +265,9 @@ fn deviation(
     if items.len() == case.members.len() {
         return Ok(None);
     }
-    for item in from..case.approvals.items() {
+    // What nobody approves makes no set better liked.
+    let wanted = |item: &usize| case.supporters(*item).next().is_some();
+    for item in (from..case.approvals.items()).filter(wanted) {
         items.push(item);
         case.supporters(item).for_each(|voter| liked[voter] += 1);
         let found = deviation(case, item + 1, items, liked)?;

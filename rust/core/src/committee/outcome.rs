@@ -28,6 +28,25 @@ pub enum Method {
     Swap,
     /// Branch and bound.
     Exact,
+    /// Greedy among a random sample in each round.
+    Stochastic,
+    /// Along the axis of single-peaked rankings; for Chamberlin and Courant's rule.
+    SinglePeaked,
+}
+
+/// How stochastic greedy samples.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// The share of the value that may be lost beyond greedy's, in expectation; above 0 and below 1.
+    pub epsilon: f64,
+    /// Of the samples.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { epsilon: 0.1, seed: 0 }
+    }
 }
 
 /// Options of all rules.
@@ -43,6 +62,8 @@ pub struct Options<'a> {
     pub threads: Option<usize>,
     /// When to give up.
     pub stop: Stop<'a>,
+    /// How stochastic greedy samples.
+    pub sampling: Sampling,
 }
 
 /// One decision of a sequential rule.

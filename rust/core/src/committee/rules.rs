@@ -3,6 +3,7 @@
 use super::bounds::Bounds;
 use super::outcome::{Committee, Method, Options};
 use super::search::{optimise, value};
+use super::single_peaked;
 use super::views::{Approvals, Places, Utilities};
 use super::worths::{Built, by_approvals, by_rankings, by_utilities};
 use crate::{Error, Result};
@@ -119,6 +120,14 @@ pub fn elect(
     }
     within(options.threads, |threads| {
         let options = Options { threads, ..*options };
+        if options.method == Method::SinglePeaked {
+            return match (rule.name, profile, params.vector) {
+                ("cc", Profile::Places(places), None) => {
+                    single_peaked::elect(places, bounds, &options)
+                }
+                _ => Err(Error::range("method", "another but for cc on rankings", "single_peaked")),
+            };
+        }
         match rule.run {
             Run::Best(build) => optimise(&build(profile, params, bounds.size())?, bounds, &options),
             Run::Sequential(build) => {
@@ -186,9 +195,9 @@ fn within<T: Send>(
     match threads {
         Some(0) => Err(Error::range("threads", "a number of at least 1", 0)),
         None | Some(1) => f(threads),
-        Some(count) => match rayon::ThreadPoolBuilder::new().num_threads(count).build() {
-            Ok(pool) => pool.install(|| f(None)),
-            Err(_) => f(Some(1)),
+        Some(count) => match crate::parallel::pool(count) {
+            Some(pool) => pool.install(|| f(None)),
+            None => f(Some(1)),
         },
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::amount::{Amount, Unit};
 use super::bounds::{Bounds, Room};
-use super::greedy::{branches, completion, lazy, plain};
+use super::greedy::{branches, completion, lazy, plain, stochastic};
 use super::objective::{Objective, gains};
 use super::outcome::{Committee, DEPTH, Found, Method, Options, check_depth};
 use super::worths::{Built, with};
@@ -41,11 +41,13 @@ fn maximise<O: Objective>(
         given => given,
     };
     let greedy = || match (options.method, objective.cost() > 4) {
+        (Method::Stochastic, _) => stochastic(objective, bounds, options),
         (Method::Plain, _) | (_, false) => plain(objective, bounds, options),
         _ => lazy(objective, bounds, options),
     };
     let mut found = greedy()?;
     match method {
+        Method::Stochastic | Method::SinglePeaked => {}
         Method::Auto | Method::Greedy | Method::Plain => {
             if !options.resolute {
                 (found.tied, found.complete) = branches(objective, bounds, options)?;

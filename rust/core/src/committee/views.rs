@@ -1,7 +1,7 @@
 //! Validated profiles: places, approvals and utilities, each with weights.
 
 use super::amount::{Amount, UTILITY_BITS, Unit, Weights, check_amounts, is_whole, room};
-use crate::{Error, Result};
+use crate::{Error, Result, size};
 
 /// Utilities that are whole multiples of `2^-EXACT_BITS` of their total are compared exactly.
 const EXACT_BITS: i32 = 40;
@@ -115,6 +115,7 @@ impl Lists {
             let expected = format!("numbers rising from 0 to {}", values.len());
             return Err(Error::range("offsets", &expected, "another sequence"));
         }
+        size::count("n_items", m)?;
         let lists = Self { starts, values };
         for (index, list) in lists.iter().enumerate() {
             if let Some(value) = list.iter().find(|v| **v as usize >= m) {
@@ -186,7 +187,7 @@ impl Approvals {
         if u32::try_from(n).is_err() {
             return Err(Error::range("approvals", "fewer than 2^32 voters", n));
         }
-        let by_item = by_voter.invert(m);
+        let by_item = by_voter.invert(size::count("n_items", m)?);
         Ok(Self { by_voter, by_item, weights })
     }
 

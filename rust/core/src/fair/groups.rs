@@ -1,6 +1,6 @@
 //! Which group an item belongs to, and each group's items from best to worst.
 
-use crate::{Error, Result};
+use crate::{Error, Result, size};
 
 /// One group per item, checked: labels are below `count`.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ impl<'a> Groups<'a> {
             let expected = format!("groups below {count}");
             return Err(Error::range("groups", &expected, format!("{} at item {i}", labels[i])));
         }
-        Ok(Self { labels, count })
+        Ok(Self { labels, count: size::count("groups", count)? })
     }
 
     /// The group of an item.

@@ -3,7 +3,7 @@
 use super::dispersion::{gamma, phi_of_norm};
 use super::drawing::{Draw, conitzer, walsh};
 use crate::rng::Stream;
-use crate::{Error, Result};
+use crate::{Error, Result, size};
 
 /// How ballots arise.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +77,10 @@ pub fn sample(
     }
     let labels = u32::try_from(items)
         .map_err(|_| Error::range("n_items", "fewer than 2^32 items", items))?;
+    size::table("n_ballots", ballots, items)?;
+    if let Culture::Euclidean { dimensions } = culture {
+        size::table("dimensions", *dimensions, items.max(ballots))?;
+    }
     let draw = Draw { ballots, items, labels, seed, threads };
     match culture {
         Culture::Impartial => Ok(draw.rows(Stream::shuffle)),

@@ -1,7 +1,7 @@
 //! Partial and weak rankings as lists of items with the ends of their buckets.
 
 use super::rows::{Id, repeated};
-use crate::{Error, Result};
+use crate::{Error, Result, size};
 
 /// Ballots of different lengths: items best first, tied ones next to each other in any order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Lists {
         if let Some(ends) = ends.as_ref().filter(|ends| ends.len() != ids.len()) {
             return Err(Error::length("ends", ids.len(), ends.len()));
         }
-        let mut seen = vec![usize::MAX; items];
+        let mut seen = vec![usize::MAX; size::count("n_items", items)?];
         let mut narrow = Vec::with_capacity(ids.len());
         for (ballot, span) in starts.windows(2).enumerate() {
             for (place, id) in ids[span[0]..span[1]].iter().enumerate() {

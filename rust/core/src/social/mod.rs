@@ -6,6 +6,7 @@
 #![allow(clippy::float_cmp, reason = "sums of integers are exact, and a tie has to be a tie")]
 #![allow(clippy::unnecessary_wraps, reason = "rules of a table have one signature")]
 
+mod axis;
 mod bits;
 mod borda_rounds;
 mod cells;
@@ -23,6 +24,7 @@ mod kemeny;
 mod lists;
 mod locking;
 mod meek;
+mod near;
 mod options;
 mod outcome;
 mod paths;
@@ -34,8 +36,11 @@ mod rules;
 mod stable;
 mod support;
 mod tally;
+mod walks;
 mod weights;
 
+pub use axis::axis;
+pub(crate) use axis::axis_by;
 pub use cells::{Cell, Cells};
 pub use compact::Compact;
 pub use cultures::{Culture, sample};

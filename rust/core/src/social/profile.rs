@@ -9,7 +9,7 @@ use super::positional::histogram;
 use super::rows::{Id, Rows};
 use super::support::Support;
 use super::weights::Weights;
-use crate::{Error, Result, Stop};
+use crate::{Error, Result, Stop, size};
 
 /// What it means that a ballot does not rank an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -188,6 +188,7 @@ impl Profile {
         if let Some(counts) = self.histogram.get() {
             return Ok(counts);
         }
+        size::square("profile", self.items)?;
         let counts = match self.rows().map(|rows| &rows.places) {
             Some(Cells::U8(places)) => histogram(places, &self.weights, threads, stop)?,
             Some(Cells::U16(places)) => histogram(places, &self.weights, threads, stop)?,

@@ -5,8 +5,8 @@ use super::outcome::Outcome;
 use super::profile::Profile;
 use super::support::Support;
 use super::{
-    borda_rounds, condorcet, covering, elimination, games, kemeny, locking, paths, positional,
-    proportional, stable,
+    borda_rounds, condorcet, covering, elimination, games, kemeny, locking, near, paths,
+    positional, proportional, stable, walks,
 };
 use crate::{Error, Result, Stop};
 
@@ -46,6 +46,9 @@ const FILES: &[&[Rule]] = &[
     borda_rounds::RULES,
     games::RULES,
     kemeny::RULES,
+    kemeny::HEURISTICS,
+    near::RULES,
+    walks::RULES,
     elimination::RULES,
     proportional::RULES,
 ];

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::counting::count;
 use super::profile::Profile;
-use crate::{Error, Result, Stop};
+use crate::{Error, Result, Stop, size};
 
 /// Margins closer than this share of the total weight are equal, unless weights are exact.
 const SNAP: f64 = 1e-12;
@@ -50,7 +50,7 @@ impl Support {
     /// # Errors
     /// [`Error::Interrupted`].
     pub fn count(profile: &Profile, threads: Option<usize>, stop: Stop<'_>) -> Result<Self> {
-        let (items, weights) = (profile.items(), profile.weights());
+        let (items, weights) = (size::square("profile", profile.items())?, profile.weights());
         let values = count(profile, threads, stop)?;
         let size = (items * items) as f64;
         let exact = weights.is_exact() && weights.total() * size < 9e15; // sums of rows stay exact

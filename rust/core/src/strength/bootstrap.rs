@@ -9,7 +9,7 @@ use super::resample::Multinomial;
 use super::within;
 use crate::posterior::linalg::dot;
 use crate::rng::Stream;
-use crate::{Result, Stop, parallel};
+use crate::{Result, Stop, parallel, size};
 
 /// Up to this many items the inverse of the full data's curvature is the step of every replicate.
 const DENSE: usize = 1500;
@@ -50,6 +50,7 @@ pub fn bootstrap(
     stop: Stop<'_>,
 ) -> Result<Bootstrap> {
     fitted.check(table.items())?;
+    size::table("count", count, table.items())?;
     within(threads, |threads| {
         with_cells!(table, cells => {
             let of = fitted.component;

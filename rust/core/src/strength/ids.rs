@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 
 /// The most items: two more bits of a key say how a comparison ended.
-pub const MAX_ITEMS: usize = 1 << 30;
+pub const MAX_ITEMS: usize = crate::size::MOST;
 
 /// One column of item numbers; nothing is checked before the numbers are used.
 #[derive(Debug, Clone, Copy)]

@@ -46,8 +46,8 @@ pub use ties::{MODELS, TieModel, fit_ties};
 /// Runs `f` in a pool of so many threads and tells it what to ask of `parallel` inside.
 fn within<T: Send>(threads: Option<usize>, f: impl FnOnce(Option<usize>) -> T + Send) -> T {
     let Some(count) = threads.filter(|count| *count > 1) else { return f(threads) };
-    match rayon::ThreadPoolBuilder::new().num_threads(count).build() {
-        Ok(pool) => pool.install(|| f(None)),
-        Err(_) => f(Some(1)),
+    match crate::parallel::pool(count) {
+        Some(pool) => pool.install(|| f(None)),
+        None => f(Some(1)),
     }
 }

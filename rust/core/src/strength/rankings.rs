@@ -3,7 +3,7 @@
 use super::cells::{Cell, Cells};
 use super::connect::{Components, Digraph};
 use super::ids::{Id, Ids, outside, with_ids};
-use crate::{Error, Result};
+use crate::{Error, Result, size};
 
 /// Rankings best first; validated.
 ///
@@ -69,7 +69,7 @@ impl Rankings {
         count: usize,
     ) -> Result<Self> {
         let n = starts.len() - 1;
-        let mut seen = vec![usize::MAX; count];
+        let mut seen = vec![usize::MAX; size::count("items", count)?];
         let mut out = Self {
             count,
             items: Vec::with_capacity(ids.len()),

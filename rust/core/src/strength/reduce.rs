@@ -43,6 +43,24 @@ pub struct Rows<'a> {
     pub weights: Option<&'a [f64]>,
 }
 
+impl Rows<'_> {
+    /// [`Error::Shape`] for columns of different lengths.
+    pub(super) fn check_lengths(&self) -> Result<()> {
+        let n = self.a.len();
+        let lengths = [
+            ("losers", Some(self.b.len())),
+            ("outcomes", self.outcomes.map(<[u8]>::len)),
+            ("weights", self.weights.map(<[f64]>::len)),
+        ];
+        for (name, length) in lengths {
+            if let Some(length) = length.filter(|length| *length != n) {
+                return Err(Error::length(name, n, length));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Sums rows per pair; `items` of `None` takes the largest number in sight.
 ///
 /// Every row is read in one or two passes, and every value is checked where it is used.
@@ -51,20 +69,10 @@ pub struct Rows<'a> {
 /// [`Error::Shape`] for columns of different lengths, [`Error::Range`] for a number that is no item, an
 /// item compared with itself, an unknown outcome or a weight out of range.
 pub fn reduce(rows: Rows<'_>, items: Option<usize>, threads: Option<usize>) -> Result<Table> {
-    let n = rows.a.len();
-    let lengths = [
-        ("losers", Some(rows.b.len())),
-        ("outcomes", rows.outcomes.map(<[u8]>::len)),
-        ("weights", rows.weights.map(<[f64]>::len)),
-    ];
-    for (name, length) in lengths {
-        if length.is_some_and(|length| length != n) {
-            return Err(Error::length(name, n, length.unwrap_or(0)));
-        }
-    }
+    rows.check_lengths()?;
     let items = match items {
         Some(items) if items > MAX_ITEMS => {
-            return Err(Error::range("items", "at most 2^30 items", items));
+            return Err(Error::range("items", "at most 2^26 items", items));
         }
         Some(items) => items,
         None => rows.a.span("winners")?.max(rows.b.span("losers")?),

@@ -3,7 +3,7 @@
 use super::cells::{Cell, Cells, Table, Value, with_cells};
 use super::ids::{Id, Ids, outside, with_ids};
 use super::reduce::{A, B, Rows, TIE};
-use crate::{Error, Result, Stop};
+use crate::{Error, Result, Stop, size};
 
 /// What the weights of a win and of a tie are, and when to stop.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,10 +49,11 @@ pub struct ScoreRule {
 }
 
 /// Scores from cells.
-pub const SCORES: [ScoreRule; 4] = [
+pub const SCORES: [ScoreRule; 5] = [
     ScoreRule { name: "average_win_rate", source: "folklore", run: Run::Each(average_win_rate) },
     ScoreRule { name: "counting", source: "Copeland 1951, of weights", run: Run::Each(counting) },
     ScoreRule { name: "eigen", source: "Bonacich 1987", run: Run::All(eigen) },
+    ScoreRule { name: "hits", source: "Kleinberg 1999", run: Run::All(hits) },
     ScoreRule { name: "pagerank", source: "Brin and Page 1998", run: Run::All(pagerank) },
 ];
 
@@ -177,6 +178,27 @@ fn eigen(cells: &Cells<f64>, options: ScoreOptions, stop: Stop<'_>) -> Result<Sc
     })
 }
 
+/// Authorities among items, where losers point at winners: good if those that lost to it lost to the good;
+/// of length one.
+fn hits(cells: &Cells<f64>, options: ScoreOptions, stop: Stop<'_>) -> Result<Scores> {
+    let m = cells.items();
+    iterate(m, options, stop, |x| {
+        let through = |from: &[f64], of: fn(&Cell<f64>) -> f64| -> Vec<f64> {
+            let into = |i| cells.row(i).iter().map(|c| of(c) * from[c.other()]).sum();
+            (0..m).map(into).collect()
+        };
+        let hubs = through(x, |c| c.losses);
+        let mut after = through(&hubs, |c| c.wins);
+        let norm = after.iter().map(|a| a * a).sum::<f64>().sqrt();
+        if norm > 0.0 {
+            for a in &mut after {
+                *a /= norm;
+            }
+        }
+        after
+    })
+}
+
 /// Constants of Elo's ratings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EloOptions {
@@ -205,6 +227,7 @@ pub fn elo(
     options: EloOptions,
     stop: Stop<'_>,
 ) -> Result<Vec<f64>> {
+    rows.check_lengths()?;
     let finite = [options.initial, options.base, options.scale, options.k, options.tie];
     if !finite.iter().all(|x| x.is_finite()) || options.base <= 1.0 || options.scale <= 0.0 {
         let got = format!("{finite:?}");
@@ -215,7 +238,7 @@ pub fn elo(
             return Err(Error::length("start", items, start.len()));
         }
         Some(start) => start.to_vec(),
-        None => vec![options.initial; items],
+        None => vec![options.initial; size::count("items", items)?],
     };
     with_ids!(rows.a, rows.b, (a, b) => play(a, b, rows, ratings, options, stop))
 }

@@ -5,7 +5,7 @@ use crate::committee::amount::Factors;
 use crate::committee::rules::{Params, Profile, Rule, Run};
 use crate::committee::thiele::{Thiele, geometric, harmonic, odd, threshold};
 use crate::committee::views::Approvals;
-use crate::committee::{egalitarian, monroe, phragmen, reverse, scores, shares};
+use crate::committee::{egalitarian, maximin, monroe, phragmen, reverse, scores, shares};
 use crate::{Error, Result};
 
 const SEPARABLE: &[&str] = &["modular", "exact"];
@@ -45,6 +45,12 @@ pub(crate) const ROWS: &[Rule] = &[
         "Phragmen 1899",
         &["committee-monotone", "pjr", "priceable"],
         phragmen::SEQUENTIAL,
+    ),
+    row(
+        "maximin_support",
+        "Sanchez-Fernandez et al. 2022",
+        &["committee-monotone", "pjr"],
+        maximin::SUPPORT,
     ),
     row("equal_shares", "Peters and Skowron 2020", &["ejr+", "priceable"], shares::APPROVALS),
     row("monroe", "Monroe 1995", &["jr-when-divisible"], monroe::EXACT),

@@ -4,7 +4,7 @@ use super::super::options::Options;
 use super::super::outcome::{Fact, Outcome};
 use super::super::profile::{Ballots, Profile, Unranked};
 use super::super::rules::{Rule, Run};
-use crate::{Error, Result, Stop};
+use crate::{Error, Result, Stop, size};
 
 pub(crate) const RULE: Rule = Rule {
     name: "footrule",
@@ -15,7 +15,7 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn footrule(profile: &Profile, options: &Options, stop: Stop<'_>) -> Result<Outcome> {
-    let m = profile.items();
+    let m = size::square("profile", profile.items())?;
     let costs = costs(profile, options.threads, stop)?;
     let places = assign(&costs, m, stop)?;
     let mut order = vec![0; m];

@@ -1,9 +1,11 @@
 //! Orders that disagree least with the ballots.
 
 mod footrule;
+mod heuristics;
 mod local;
 mod search;
 mod subset;
+mod weak;
 
 use super::condorcet::borda;
 use super::covering::smith;
@@ -55,7 +57,10 @@ pub(crate) const RULES: &[Rule] = &[
         }),
     },
     footrule::RULE,
+    weak::RULE,
 ];
+
+pub(crate) use heuristics::RULES as HEURISTICS;
 
 /// How to solve components.
 struct Plan {

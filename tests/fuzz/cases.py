@@ -1,0 +1,43 @@
+"""The table of targets, and what may come out of a case."""
+
+from __future__ import annotations
+
+import traceback
+
+from gustibus import _core
+from tests.fuzz import fairness, groups, matching, people, strengths
+from tests.fuzz.draw import Draw
+
+TARGETS = {
+    **groups.TARGETS,
+    **strengths.TARGETS,
+    **fairness.TARGETS,
+    **people.TARGETS,
+    **matching.TARGETS,
+}
+
+#: What a wrong argument may raise. `gustibus.errors.InputError` is a ValueError, an unknown name is a
+#: LookupError; an integer that no machine word holds is Python's OverflowError.
+ALLOWED = (ValueError, TypeError, LookupError, OverflowError)
+
+
+def exports() -> set[str]:
+    """Names of everything callable that the compiled core exports."""
+    return {
+        name for name in dir(_core) if not name.startswith("_") and callable(getattr(_core, name))
+    }
+
+
+def run(target: str, seed: int) -> tuple[str, str | None]:
+    """Runs one case: the kind of its end, and the story where that is not allowed."""
+    draw = Draw(seed)
+    try:
+        for call in TARGETS[target]:
+            call(draw)
+    except ALLOWED as error:
+        return type(error).__name__, None
+    except BaseException as error:  # a panic is no Exception
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return type(error).__name__, "".join(traceback.format_exception(error))
+    return "returned", None
