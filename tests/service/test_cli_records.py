@@ -380,7 +380,9 @@ def test_a_terminal_needs_no_enter(texts_folder, texts_model, tmp_path):
     for key in b"12q":
         shown = b""
         while not shown.endswith(b"\n> "):  # each question, before it is answered
-            shown += process.stderr.read(1)
+            more = process.stderr.read(1)
+            assert more, shown
+            shown += more
         os.write(mine, bytes([key]))
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
