@@ -10,6 +10,7 @@ from gustibus.service.listener import listen
 from gustibus.service.loading import follow, load
 from gustibus.service.routes import (
     comparisons,
+    compat,
     items,
     matching,
     onboarding,
@@ -28,6 +29,7 @@ TABLE = Table(
     [
         *scoring.ROUTES,
         *rerank.ROUTES,
+        *compat.ROUTES,
         *users.ROUTES,
         *pairs.ROUTES,
         *items.ROUTES,
