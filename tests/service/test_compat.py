@@ -6,8 +6,13 @@ import httpx
 import numpy as np
 import pytest
 
+from gustibus.artifact import Artifact, People
+from gustibus.encoders import load_encoder
+from gustibus.models.network import Network
+from gustibus.models.pro import Orchestrator
+from gustibus.posterior import Answering, GaussianPrior
 from gustibus.scoring import Scorer
-from tests.service.harness import new_key
+from tests.service.harness import new_key, running
 
 PROMPTS = ["Say something, please: ", "And now: ", "Say something, please: "]
 RESPONSES = ["warm and short", "a formal, long and dry answer", "plain"]
@@ -44,6 +49,37 @@ def test_the_remote_reward_hook_of_a_trainer(address, texts_model, user):
     np.testing.assert_allclose(rewards, expected(texts_model, user), rtol=1e-5)
     np.testing.assert_allclose(scores, 1 / (1 + np.exp(-np.array(rewards))), rtol=1e-9)
     assert logs == {}
+
+
+def test_a_model_that_reads_prompts_gets_each_response_its_own(tmp_path):
+    rng, encoder = np.random.default_rng(0), load_encoder("hashing", dim=16)
+
+    def draw(*shape):
+        return rng.standard_normal(shape).astype(np.float32)
+
+    model = Orchestrator(
+        heads=draw(16, 3), center=draw(16), mean=np.zeros(3), spread=np.ones(3),
+        adapter=Network((draw(16, 8), draw(8, 3)), (draw(8), draw(3)), "relu"),
+        prompt_center=np.zeros(16, np.float32), prompt_spread=np.ones(16, np.float32),
+        logits=np.zeros(3), scale=2.0, stated=np.full(3, 1 / 3), trust=0.0,
+        prior=GaussianPrior.single(np.ones(3), np.eye(3)), answering=Answering(lapse=0.0),
+    )  # fmt: skip
+    spec = {"name": encoder.name, "options": dict(encoder.options),
+            "fingerprint": encoder.fingerprint, "dim": encoder.dim}  # fmt: skip
+    card = {"name": "pro", "family": "pro", "version": "0", "encoder": spec, "created": ""}
+    reference = np.zeros((2, model.representation_dim), np.float32)
+    saved = Artifact(model, card, People.empty(3), reference).save(tmp_path / "model")
+    url = f"sqlite:///{tmp_path}/s.db"
+    with running(url, tmp_path, gustibus_model=str(tmp_path / "model")) as service:
+        with service.client():
+            pass
+        address = service.base.replace("http://", f"http://x:{service.key}@")
+        queries = [p + r for p, r in zip(PROMPTS, RESPONSES, strict=True)]
+        path = "/v1/compat/openrlhf/get_reward"
+        rewards, _, _ = remote_reward(address + path, queries, PROMPTS, LABELS)
+    wanted = expected(saved)
+    np.testing.assert_allclose(rewards, wanted, rtol=1e-4)
+    assert wanted[0] != pytest.approx(float(Scorer(saved).score("", RESPONSES[:1])[0]))
 
 
 def test_a_hook_that_sends_queries_alone(address, texts_model):
