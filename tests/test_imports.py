@@ -57,6 +57,22 @@ def test_serving_brings_no_torch():
     assert not loaded_by("import gustibus.service.app, gustibus.store") & {"torch", "transformers"}
 
 
+def test_the_client_brings_nothing_of_the_server():
+    statement = "from gustibus import Client, AsyncClient; Client('http://127.0.0.1:1').close()"
+    found = loaded_by(statement)
+    assert not found & {*HEAVY, "gustibus._core", "gustibus.service", "gustibus.store"}
+    assert "httpx" in found
+    assert "httpx" not in loaded_by("import gustibus")
+
+
+def test_a_client_without_httpx_says_what_to_install():
+    code = (
+        "import sys; sys.modules['httpx'] = None\nimport gustibus\n"
+        "try: gustibus.Client()\nexcept gustibus.GustibusError as error: print(error)"
+    )
+    assert "pip install 'gustibus[client]'" in python(code)
+
+
 def test_training_brings_no_web_stack():
     web = {"starlette", "uvicorn", "msgspec", "sqlalchemy", "alembic"}
     assert not loaded_by("import gustibus.training, gustibus.models.pal_fit") & web

@@ -1,7 +1,7 @@
 """gustibus: learn each person's own reward from comparisons, serve it, decide for groups.
 
 `import gustibus` needs numpy alone. Names below are loaded on first use, and learning, encoding and
-serving bring their own dependencies with the extras `train` and `serve`.
+serving bring their own dependencies with the extras `train`, `serve` and `client`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gustibus.artifact import Artifact as Artifact
+    from gustibus.client import AsyncClient as AsyncClient
+    from gustibus.client import Client as Client
     from gustibus.data import Comparisons as Comparisons
     from gustibus.data import Dataset as Dataset
     from gustibus.data import read as read
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 _HOME = {
     "Answering": "posterior",
     "Artifact": "artifact",
+    "AsyncClient": "client",
+    "Client": "client",
     "Comparisons": "data",
     "Dataset": "data",
     "Evidence": "posterior",

@@ -28,7 +28,10 @@ def trained(tmp_path_factory):
 
 
 def test_every_command_has_help(capsys):
-    for command in ("train", "encode", "eval", "score", "serve", "demo", "openapi", "db", "keys"):
+    for command in (
+        "train", "encode", "eval", "score", "serve", "demo", "openapi", "db", "keys", "doctor",
+        "import", "export", "users", "models", "onboard",
+    ):  # fmt: skip
         assert run([command, "--help"]) == 0
         assert "Usage" in capsys.readouterr().out
 
@@ -131,6 +134,25 @@ def test_keys_are_made_listed_and_revoked(tmp_path, capsys):
     assert run(["keys", "revoke", listed.split()[0], *database]) == 0
     run(["keys", "list", *database])
     assert "revoked" in capsys.readouterr().out
+
+
+def test_the_schema_and_keys_as_json(tmp_path, capsys):
+    database = ["--json", "--database", f"sqlite:///{tmp_path}/keys.db"]
+
+    def told(*arguments):
+        assert run([*arguments, *database]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert told("db", "current")["schema"] is None
+    upgraded = told("db", "upgrade")
+    assert upgraded["schema"] == upgraded["newest"] == told("db", "current")["schema"]
+    assert told("db", "check") == {"drift": False}
+    key = told("keys", "create", "laptop", "--scope", "score")
+    assert key["key"].startswith("gustibus_live_")
+    (row,) = told("keys", "list")
+    assert row == {"id": key["id"], "state": "live", "name": "laptop", "scopes": ["score"]}
+    assert told("keys", "revoke", key["id"]) == {"id": key["id"], "state": "revoked"}
+    assert told("keys", "list")[0]["state"] == "revoked"
 
 
 def test_encode_writes_an_array(tmp_path, capsys):

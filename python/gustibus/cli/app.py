@@ -11,7 +11,21 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from gustibus.cli import benching, encoding, evaluating, operating, ranking, scoring, training
+from gustibus.cli import (
+    asking,
+    benching,
+    catalogue,
+    doctoring,
+    encoding,
+    evaluating,
+    exporting,
+    importing,
+    operating,
+    people,
+    ranking,
+    scoring,
+    training,
+)
 from gustibus.errors import ConfigError, GustibusError, NotFoundError
 
 app = typer.Typer(
@@ -27,6 +41,12 @@ evaluating.register(app)
 scoring.register(app)
 ranking.register(app)
 benching.register(app)
+importing.register(app)
+exporting.register(app)
+people.register(app)
+catalogue.register(app)
+asking.register(app)
+doctoring.register(app)
 operating.register(app)
 
 

@@ -1,18 +1,39 @@
-"""What commands share: options as NAME=VALUE, and JSON on standard output."""
+"""What commands share: options as NAME=VALUE, JSON on standard output, and a question first."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import Annotated, Any
+
+from typer import Option
 
 from gustibus.errors import ConfigError
+
+JsonOption = Annotated[bool, Option("--json", help="One JSON document.")]
+YesOption = Annotated[bool, Option("--yes", "-y", help="Do not ask first.")]
 
 
 def emit(value: Any) -> None:
     """One JSON document on standard output."""
     json.dump(value, sys.stdout, ensure_ascii=False, indent=1)
     sys.stdout.write("\n")
+
+
+def confirmed(question: str) -> bool:
+    """Ask on standard error; only a plain yes is one.
+
+    Raises:
+        ConfigError: nobody is there to answer.
+    """
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        sys.stderr.write("\n")
+        message = "--yes: nobody answers on standard input; give --yes to go on without asking"
+        raise ConfigError(message, where="--yes")
+    return line.strip().lower() in {"y", "yes"}
 
 
 def parse_options(pairs: list[str]) -> dict[str, Any]:

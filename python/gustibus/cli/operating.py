@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from gustibus.cli.common import JsonOption, emit
+
 Option = typer.Option
 _DATABASE = "sqlite:///gustibus.db"
 
@@ -80,37 +82,41 @@ def demo_command(
 
 def openapi_command() -> int:
     """Print the OpenAPI 3.1 document of the HTTP API."""
-    from gustibus.cli.common import emit
     from gustibus.service.openapi import document
 
     emit(document())
     return 0
 
 
-def upgrade_command(*, database: DatabaseOption = "") -> int:
+def upgrade_command(*, database: DatabaseOption = "", as_json: JsonOption = False) -> int:
     """Bring the schema up to date."""
-    from gustibus.store import current, upgrade
+    from gustibus.store import upgrade
 
-    url = _database(database)
-    upgrade(url)
-    sys.stdout.write(f"schema {current(url)}\n")
-    return 0
+    upgrade(_database(database))
+    return current_command(database=database, as_json=as_json)
 
 
-def current_command(*, database: DatabaseOption = "") -> int:
+def current_command(*, database: DatabaseOption = "", as_json: JsonOption = False) -> int:
     """Print the schema's revision."""
-    from gustibus.store import current
+    from gustibus.store import current, head
 
-    sys.stdout.write(f"schema {current(_database(database))}\n")
+    found = current(_database(database))
+    if as_json:
+        emit({"schema": found or None, "newest": head()})
+    else:
+        sys.stdout.write(f"schema {found}\n")
     return 0
 
 
-def check_command(*, database: DatabaseOption = "") -> int:
+def check_command(*, database: DatabaseOption = "", as_json: JsonOption = False) -> int:
     """Fail where the database differs from what this version expects."""
     from gustibus.store import check
 
     check(_database(database))
-    sys.stdout.write("no drift\n")
+    if as_json:
+        emit({"drift": False})
+    else:
+        sys.stdout.write("no drift\n")
     return 0
 
 
@@ -121,6 +127,7 @@ def create_key_command(
         list[str] | None, Option(help="A scope, repeatable; default: all but admin.")
     ] = None,
     database: DatabaseOption = "",
+    as_json: JsonOption = False,
 ) -> int:
     """Create a key and print its secret, once."""
     from gustibus.service.routing import SCOPES
@@ -133,27 +140,42 @@ def create_key_command(
             key = create_key(conn, name=name, scopes=scopes)
     finally:
         store.close()
-    sys.stdout.write(f"{key.secret_text}\n")
+    if as_json:
+        emit({
+            "id": key.id, "name": key.name, "scopes": list(key.scopes), "key": key.secret_text
+        })  # fmt: skip
+    else:
+        sys.stdout.write(f"{key.secret_text}\n")
     return 0
 
 
-def list_keys_command(*, database: DatabaseOption = "") -> int:
+def list_keys_command(*, database: DatabaseOption = "", as_json: JsonOption = False) -> int:
     """List keys, never their secrets."""
     from gustibus.store import Store, list_keys
 
     store = Store(_database(database))
     try:
         with store.read() as conn:
-            for key in list_keys(conn):
-                state = "revoked" if key.revoked_at else "live"
-                sys.stdout.write(f"{key.id}  {state:8} {key.name}  {' '.join(key.scopes)}\n")
+            rows = [
+                {"id": key.id, "state": "revoked" if key.revoked_at else "live", "name": key.name,
+                 "scopes": list(key.scopes)} for key in list_keys(conn)
+            ]  # fmt: skip
     finally:
         store.close()
+    if as_json:
+        emit(rows)
+        return 0
+    for row in rows:
+        scopes = " ".join(row["scopes"])
+        sys.stdout.write(f"{row['id']}  {row['state']:8} {row['name']}  {scopes}\n")
     return 0
 
 
 def revoke_key_command(
-    *, key_id: Annotated[str, typer.Argument(help="Id of the key.")], database: DatabaseOption = ""
+    *,
+    key_id: Annotated[str, typer.Argument(help="Id of the key.")],
+    database: DatabaseOption = "",
+    as_json: JsonOption = False,
 ) -> int:
     """Revoke a key; every process refuses it within 5 seconds."""
     from gustibus.store import Store, revoke_key
@@ -164,4 +186,6 @@ def revoke_key_command(
             revoke_key(conn, key_id=key_id)
     finally:
         store.close()
+    if as_json:
+        emit({"id": key_id, "state": "revoked"})
     return 0

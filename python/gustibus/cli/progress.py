@@ -40,7 +40,10 @@ class Bars:
 
     def update(self, stage: str, done: int, total: int, figure: float) -> None:
         """Show how much of a stage is done, and its figure, the loss on held-out people."""
-        shown = "" if math.isnan(figure) else f"held-out loss {figure:.4f}"
+        self.show(stage, done, total, "" if math.isnan(figure) else f"held-out loss {figure:.4f}")
+
+    def show(self, stage: str, done: int, total: int, shown: str) -> None:
+        """The same with words in place of the figure."""
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(stage, total=total, figure=shown)
         self._progress.update(self._tasks[stage], completed=done, total=total, figure=shown)

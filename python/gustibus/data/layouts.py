@@ -222,7 +222,7 @@ def _read_texts(table: Table, identical: Identical) -> Comparisons:
     """Responses by text; the common beginning of conversations is the prompt if none is given."""
     require(table, ("user", "response_a", "response_b"))
     target, met = _answers(table)
-    prompts, a, b = _pairs(table, "response_a", "response_b")
+    prompts, a, b = pairs(table, "response_a", "response_b")
     return _of_texts(table, (prompts, a, b, target, met), ("response_a", "response_b"), identical)
 
 
@@ -247,9 +247,9 @@ LAYOUTS.add("arena", source="LMSYS chatbot arena logs")(
 def _read_chosen_rejected(table: Table, identical: Identical) -> Comparisons:
     """`chosen` was preferred to `rejected`; a hash that ignores which is which draws sides."""
     require(table, ("user", "chosen", "rejected"))
-    prompts, chosen, rejected = _pairs(table, "chosen", "rejected")
+    prompts, chosen, rejected = pairs(table, "chosen", "rejected")
     first = [
-        _draws_lesser(u, q, *sorted((c, r))) == (c < r)
+        draws_lesser(u, q, *sorted((c, r))) == (c < r)
         for u, q, c, r in zip(table.columns["user"], prompts, chosen, rejected, strict=True)
     ]
     a = [c if f else r for f, c, r in zip(first, chosen, rejected, strict=True)]
@@ -264,13 +264,13 @@ LAYOUTS.add("chosen_rejected", source="common preference data sets")(
 )
 
 
-def _draws_lesser(user: Any, prompt: str, lesser: str, greater: str) -> bool:
+def draws_lesser(user: Any, prompt: str, lesser: str, greater: str) -> bool:
     """Whether side a gets the lexically smaller text: a coin that every run tosses alike."""
     text = "\0".join((str(user), prompt, lesser, greater)).encode("utf-8", "surrogatepass")
     return bool(blake2b(text, digest_size=1).digest()[0] & 1)
 
 
-def _pairs(table: Table, left: str, right: str) -> tuple[list[str], list[str], list[str]]:
+def pairs(table: Table, left: str, right: str) -> tuple[list[str], list[str], list[str]]:
     """Prompt and the two texts of every row; lists of messages lose their common beginning."""
     given = table.columns.get("prompt")
     prompts: list[str] = []

@@ -11,6 +11,7 @@ from gustibus.service.loading import follow, load
 from gustibus.service.routes import (
     best,
     comparisons,
+    compat,
     items,
     matching,
     onboarding,
@@ -30,6 +31,7 @@ TABLE = Table(
         *scoring.ROUTES,
         *best.ROUTES,
         *rerank.ROUTES,
+        *compat.ROUTES,
         *users.ROUTES,
         *pairs.ROUTES,
         *items.ROUTES,

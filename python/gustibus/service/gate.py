@@ -16,6 +16,7 @@ from gustibus.errors import GustibusError
 from gustibus.service.call import JSON, Call, Reply
 from gustibus.service.decoding import inflate
 from gustibus.service.ids import ulid
+from gustibus.service.keys import as_bearer
 from gustibus.service.problems import MEDIA_TYPE, Problem, from_error
 from gustibus.service.routing import ANY, OPEN, Table
 
@@ -144,6 +145,8 @@ class Gate:
             raise Problem("not_ready", "The service is starting or stopping")
         if header is None:
             raise Problem("unauthenticated", "Send the header Authorization: Bearer <key>")
+        if route.basic:
+            header = as_bearer(header)
         caller = self.state.keys.find(header)
         if caller is None and route.session:
             caller = self.state.sessions.find(header, call.params.get("session", ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from base64 import b64decode
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -108,6 +109,18 @@ class KeyTable:
         if caller.expires is not None and caller.expires <= time.time():
             return None
         return caller
+
+
+def as_bearer(header: bytes) -> bytes:
+    """`Authorization: Basic` with a key as the password, as bearer; anything else as it is."""
+    scheme, _, told = header.partition(b" ")
+    if scheme.lower() != b"basic":
+        return header
+    try:
+        _, _, key = b64decode(told, validate=True).partition(b":")
+    except ValueError:
+        return header
+    return b"Bearer " + key
 
 
 def _seconds(moment: datetime) -> float:

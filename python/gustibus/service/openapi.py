@@ -59,6 +59,10 @@ def document() -> dict[str, Any]:
                     "description": "A key; scopes: "
                     + "; ".join(f"`{name}`: {text}" for name, text in SCOPES.items()),
                 },
+                "basic": {
+                    "type": "http", "scheme": "basic",
+                    "description": "A key as the password, under any name.",
+                },
                 "session": {
                     "type": "http", "scheme": "bearer",
                     "description": "The token of one onboarding session, good for 30 minutes.",
@@ -128,7 +132,8 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
 def _security(route: Route) -> list[dict[str, list[str]]]:
     if route.scope == OPEN:
         return []
-    return [{"key": []}, {"session": []}] if route.session else [{"key": []}]
+    more = [name for name, on in (("session", route.session), ("basic", route.basic)) if on]
+    return [{name: []} for name in ("key", *more)]
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:

@@ -64,6 +64,7 @@ class Route:
         binary: whether `application/octet-stream` is taken too.
         strict: whether names that occur twice in an object are refused.
         session: whether the token of an onboarding session does in place of a key.
+        basic: whether the key may also come as the password of `Authorization: Basic`.
         idempotent: whether `Idempotency-Key` is honoured.
         example: of the request.
     """
@@ -86,6 +87,7 @@ class Route:
     binary: bool = False
     strict: bool = True
     session: bool = False
+    basic: bool = False
     idempotent: bool = False
     example: Any = None
     parameters: tuple[str, ...] = field(init=False, default=())

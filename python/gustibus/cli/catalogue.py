@@ -1,0 +1,112 @@
+"""`gustibus models`: what is served, and what is in folders."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gustibus.cli.common import JsonOption
+from gustibus.cli.records import UrlOption
+from gustibus.errors import GustibusError, NotFoundError
+
+_MANIFEST = "MANIFEST.json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    models = typer.Typer(help="Models of a service or of folders.", no_args_is_help=True)
+    models.command("list")(list_command)
+    models.command("show")(show_command)
+    app.add_typer(models, name="models")
+
+
+def list_command(
+    *,
+    root: Annotated[
+        Path | None, typer.Argument(help="A folder of model folders; without, a service is asked.")
+    ] = None,
+    url: UrlOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """List models with their digest and what they need; a folder that is damaged is said to be."""
+    from gustibus.cli.common import emit
+
+    rows = _served(url) if root is None else _in_folder(root)
+    if as_json:
+        emit(rows)
+    else:
+        for row in rows:
+            state = row.get("problem") or (
+                f"{row['family']:13} {row['encoder'] or 'embeddings'}, {row['questions']} questions"
+            )
+            sys.stdout.write(f"{row['id']:32} {(row['digest'] or '')[:12]:12}  {state}\n")
+    return 1 if any(row.get("problem") for row in rows) else 0
+
+
+def show_command(
+    *,
+    model: Annotated[str, typer.Argument(help="A model folder, or a name that a service knows.")],
+    url: UrlOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Show a model: its card, verified against its digest."""
+    from gustibus.artifact import Artifact
+    from gustibus.cli.common import emit
+
+    if (Path(model) / _MANIFEST).is_file() or (not url and Path(model).is_dir()):
+        artifact = Artifact.load(model)
+        found: dict[str, Any] = {**artifact.card, "digest": artifact.digest}
+    else:
+        named = [one for one in _served(url) if model in (one["id"], one["digest"], "default")]
+        if not named:
+            message = f"model: there is no folder and no served model {model!r}"
+            raise NotFoundError(message, where="model")
+        found = named[0]
+    if as_json:
+        emit(found)
+        return 0
+    plain = {n: v for n, v in found.items() if isinstance(v, str | int | float | None)}
+    wide = max(map(len, plain))
+    sys.stdout.write("".join(f"{name:{wide}}  {value}\n" for name, value in plain.items()))
+    nested = sorted(found.keys() - plain.keys())
+    if nested:
+        sys.stdout.write(f"with --json also: {', '.join(nested)}\n")
+    return 0
+
+
+def _served(url: str) -> list[dict[str, Any]]:
+    from gustibus.client import Client
+
+    with Client(url or os.environ.get("GUSTIBUS_URL") or None) as client:
+        return [asdict(one) for one in client.models().data]
+
+
+def _in_folder(root: Path) -> list[dict[str, Any]]:
+    from gustibus.artifact import Artifact
+
+    if not root.is_dir():
+        message = f"{root}: no such folder"
+        raise NotFoundError(message, where=str(root))
+    folders = sorted(found.parent for found in root.glob(f"*/{_MANIFEST}"))
+    if (root / _MANIFEST).is_file():
+        folders = [root, *folders]
+    rows: list[dict[str, Any]] = []
+    for folder in folders:
+        try:
+            artifact = Artifact.load(folder)
+        except GustibusError as error:
+            rows.append({"id": str(folder), "digest": None, "problem": error.message})
+            continue
+        encoder = artifact.card.get("encoder")
+        rows.append({
+            "id": str(folder), "digest": artifact.digest, "family": artifact.model.family,
+            "encoder": encoder["name"] if encoder else None,
+            "questions": 0 if artifact.pool is None else len(artifact.pool),
+            "created": artifact.card.get("created"),
+        })  # fmt: skip
+    return rows

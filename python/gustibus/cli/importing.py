@@ -1,0 +1,161 @@
+"""`gustibus import`: comparisons from a file into a service or a database, each once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Self, TextIO
+
+import typer
+
+from gustibus.cli.common import JsonOption
+from gustibus.cli.records import DatabaseOption, Records, UrlOption
+from gustibus.data.answers import Answer
+from gustibus.errors import ConfigError, GustibusError, InputError
+
+Option = typer.Option
+_ROWS = 1000
+"""Rows that are sent, or committed, together."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("import")(import_command)
+
+
+def import_command(
+    *,
+    file: Annotated[Path, typer.Argument(help="Parquet, JSON Lines or CSV; text also with .gz.")],
+    url: UrlOption = "",
+    database: DatabaseOption = "",
+    columns: Annotated[
+        str, Option("--map", help="Column names, such as chosen=good,user=annotator.")
+    ] = "",
+    by_id: Annotated[bool, Option(help="Use the ids of items where there are texts too.")] = False,
+    skip: Annotated[int, Option(min=0, help="Leave out the first records.")] = 0,
+    rejects: Annotated[
+        Path | None, Option(help="Where records that are refused go; default FILE.rejects.jsonl.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Import comparisons; what is there already is left as it is, so a run may be repeated.
+
+    A record's `id` names it; without one it is named by what it says, and the same record again is
+    a duplicate. Exit code 4 says that some records were refused, and 1 that all were.
+
+    Example: gustibus import logs.parquet --map chosen=good,user=annotator
+    """
+    from gustibus.cli.common import emit
+    from gustibus.cli.progress import Bars
+    from gustibus.cli.records import opened
+    from gustibus.data import parse_columns
+    from gustibus.data.streaming import rows_of
+
+    names = parse_columns(columns) if columns else {}
+    target = rejects or file.with_name(file.name + ".rejects.jsonl")
+    if target.resolve() == file.resolve():
+        message = "--rejects: expected another file than the one that is read"
+        raise ConfigError(message, where="--rejects")
+    rows = rows_of(file)
+    with ExitStack() as stack:
+        records = stack.enter_context(opened(url, database))
+        run = stack.enter_context(Import(records, target, append=skip > 0))
+        bars = stack.enter_context(Bars())
+        try:
+            for row in rows:
+                run.read += 1
+                if run.read <= skip:
+                    run.done = run.read
+                    continue
+                run.take(f"{file}:{row.number}", row.number, row.values, names, by_id=by_id)
+                if len(run.waiting) >= _ROWS:
+                    run.send()
+                    bars.show("importing", row.position, row.size, run.words)
+            run.send()
+        except (KeyboardInterrupt, GustibusError):
+            sys.stderr.write(
+                f"stopped after {run.done} records: {run.words}; run the command again to go on, or "
+                f"with --skip {run.done} to begin there\n"
+            )
+            raise
+    if as_json:
+        emit({
+            "read": run.read, "skipped": min(skip, run.read), "accepted": run.accepted,
+            "duplicates": run.duplicates, "rejected": run.rejected,
+            "rejects": str(target) if run.rejected else None,
+        })  # fmt: skip
+    else:
+        where = f", see {target}" if run.rejected else ""
+        sys.stdout.write(f"{run.words}{where}\n")
+    if not run.rejected:
+        return 0
+    return 4 if run.accepted or run.duplicates else 1
+
+
+@dataclass(slots=True)
+class Import:
+    """One run: what waits to be sent, and what became of the rest."""
+
+    records: Records
+    target: Path
+    append: bool = False
+    read: int = 0
+    done: int = 0
+    """Records dealt with for good."""
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    waiting: list[tuple[int, dict[str, Any], Answer]] = field(default_factory=list)
+    file: TextIO | None = None
+
+    @property
+    def words(self) -> str:
+        """The counts."""
+        return f"{self.accepted} accepted, {self.duplicates} duplicates, {self.rejected} rejected"
+
+    def take(
+        self, place: str, number: int, values: dict[str, Any] | InputError, names: dict[str, str],
+        *, by_id: bool,
+    ) -> None:  # fmt: skip
+        """Read one record; one that says nothing is refused."""
+        from gustibus.data.answers import answer_of
+
+        if isinstance(values, InputError):
+            self.refuse(number, values.code, values.message, None)
+            return
+        try:
+            answer = answer_of(values, place=place, columns=names, by_id=by_id)
+        except InputError as error:
+            self.refuse(number, error.code, error.message, values)
+        else:
+            self.waiting.append((number, values, answer))
+
+    def send(self) -> None:
+        """Send what waits."""
+        if self.waiting:
+            sent = self.records.add([answer for _, _, answer in self.waiting])
+            self.accepted += sent.accepted
+            self.duplicates += sent.duplicates
+            for place, code, detail in sorted(sent.rejected):
+                number, values, _ = self.waiting[place]
+                self.refuse(number, code, detail, values)
+            self.waiting = []
+        self.done = self.read
+
+    def refuse(self, number: int, code: str, problem: str, row: dict[str, Any] | None) -> None:
+        """Write a record to the file of those that were refused."""
+        self.rejected += 1
+        if self.file is None:
+            self.file = self.target.open("a" if self.append else "w", encoding="utf-8")
+        told = {"row": number, "code": code, "problem": problem, "record": row}
+        self.file.write(json.dumps(told, ensure_ascii=True, default=str) + "\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.file is not None:
+            self.file.close()

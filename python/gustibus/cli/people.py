@@ -1,0 +1,103 @@
+"""`gustibus users`: what is held about a person, and its removal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gustibus.cli.common import JsonOption, YesOption, confirmed
+from gustibus.cli.records import DatabaseOption, UrlOption
+
+UserArgument = Annotated[str, typer.Argument(help="Id of the person.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    users = typer.Typer(help="People of a service or a database.", no_args_is_help=True)
+    users.command("show")(show_command)
+    users.command("export")(export_command)
+    users.command("delete")(delete_command)
+    app.add_typer(users, name="users")
+
+
+def show_command(
+    *,
+    user: UserArgument,
+    url: UrlOption = "",
+    database: DatabaseOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Show a person: how many answers, which state, which attributes."""
+    from gustibus.cli.common import emit
+    from gustibus.cli.records import opened
+
+    with opened(url, database) as records:
+        found = records.show(user)
+    if as_json:
+        emit(found)
+        return 0
+    wide = max(map(len, found))
+    sys.stdout.write("".join(f"{name:{wide}}  {value}\n" for name, value in found.items()))
+    return 0
+
+
+def export_command(
+    *,
+    user: UserArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .jsonl file; without, stdout.")
+    ] = None,
+    url: UrlOption = "",
+    database: DatabaseOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Everything held about a person, one JSON value a line, or one document with --json."""
+    from gustibus.cli.common import emit
+    from gustibus.cli.records import opened
+
+    with opened(url, database) as records:
+        rows = records.export(user)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+        told = {"output": str(output), "rows": len(rows)}
+        if as_json:
+            emit(told)
+        else:
+            sys.stdout.write(f"{len(rows)} rows in {output}\n")
+    elif as_json:
+        emit(rows)
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def delete_command(
+    *,
+    user: UserArgument,
+    yes: YesOption = False,
+    url: UrlOption = "",
+    database: DatabaseOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Remove everything that names a person, for ever."""
+    from gustibus.cli.common import emit
+    from gustibus.cli.records import opened
+
+    with opened(url, database) as records:
+        if not yes:
+            held = records.show(user)["comparisons"]
+            if not confirmed(f"Remove {user!r} with {held} comparisons, for ever?"):
+                sys.stderr.write("nothing was removed\n")
+                return 1
+        removed = records.delete(user)
+    if as_json:
+        emit({"user": user, "removed": removed})
+    else:
+        told = ", ".join(f"{count} {name}" for name, count in removed.items() if count)
+        sys.stdout.write(f"removed {user}: {told or 'nothing was held'}\n")
+    return 0

@@ -1,0 +1,315 @@
+"""People and their comparisons, in a running service or straight in its database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from typer import Option
+
+from gustibus.data.answers import Answer
+from gustibus.errors import ConfigError, NotFoundError
+
+if TYPE_CHECKING:
+    from gustibus.client import ApiError, Client
+    from gustibus.store import Store
+
+UrlOption = Annotated[
+    str, Option("--url", help="A running service; default GUSTIBUS_URL, with the key GUSTIBUS_KEY.")
+]
+DatabaseOption = Annotated[
+    str, Option("--database", help="URL of a database, instead of a service; see `gustibus db`.")
+]
+
+DATABASE = "sqlite:///gustibus.db"
+_PAGE = 1000
+_ROW_PROBLEMS = frozenset({400, 404, 409, 410, 413, 422})
+"""Statuses that may be one row's fault."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of answers."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: list[tuple[int, str, str]] = field(default_factory=list)
+    """Place among those that were sent, code, and what is wrong."""
+
+
+class Records(Protocol):
+    """What the commands about people need."""
+
+    def add(self, answers: Sequence[Answer]) -> Sent:
+        """Keep answers, each once."""
+
+    def comparisons(self, user: str | None) -> Iterator[dict[str, Any]]:
+        """Comparisons of one person or of all, the oldest first, as rows of a file."""
+
+    def show(self, user: str) -> dict[str, Any]:
+        """One person."""
+
+    def export(self, user: str) -> list[dict[str, Any]]:
+        """Everything held about a person."""
+
+    def delete(self, user: str) -> dict[str, int]:
+        """Remove a person, and say how much was removed."""
+
+
+@contextmanager
+def opened(url: str, database: str) -> Iterator[Records]:
+    """The service or the database that flags and environment name.
+
+    Raises:
+        ConfigError: both are named.
+        MissingExtraError: a service without httpx.
+    """
+    if url and database:
+        message = "--url and --database: expected one of them, got both"
+        raise ConfigError(message, where="--url")
+    url = url or ("" if database else os.environ.get("GUSTIBUS_URL", ""))
+    if url:
+        from gustibus.client import Client
+
+        with Client(url, max_retries=6) as client:
+            yield Served(client)
+        return
+    from gustibus.store import Store
+
+    store = Store(database or os.environ.get("GUSTIBUS_DATABASE", DATABASE))
+    try:
+        store.check_schema()
+        yield Stored(store)
+    finally:
+        store.close()
+
+
+class Served:
+    """Records of a running service."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._most: tuple[int, int] | None = None
+
+    def add(self, answers: Sequence[Answer]) -> Sent:
+        """Send answers in requests that are not too large."""
+        if self._most is None:
+            limits = self._client.limits()
+            self._most = limits.comparisons, limits.other_body_bytes - 4096
+        rows, size = self._most
+        done, start, used = Sent(), 0, 0
+        for place, one in enumerate(answers):
+            cost = 600 + 6 * sum(len(t or "") for t in (one.prompt, one.a_text, one.b_text))
+            if place > start and (place - start >= rows or used + cost > size):
+                self._send(answers, list(range(start, place)), done)
+                start, used = place, 0
+            used += cost
+        if answers:
+            self._send(answers, list(range(start, len(answers))), done)
+        return done
+
+    def _send(self, answers: Sequence[Answer], places: list[int], done: Sent) -> None:
+        """Send some of the answers; where one row spoils the request, the others go without it."""
+        from gustibus.client import ApiError
+
+        while places:
+            try:
+                reply = self._client.comparisons.create([_wire(answers[p]) for p in places])
+            except ApiError as error:
+                if error.status not in _ROW_PROBLEMS or error.code == "not_ready":
+                    raise
+                bad = _rows_named(error, len(places))
+                if not bad and len(places) > 1:
+                    half = len(places) // 2
+                    self._send(answers, places[:half], done)
+                    places = places[half:]
+                    continue
+                bad = bad or {0: error.detail}
+                done.rejected += [(places[row], error.code, bad[row]) for row in sorted(bad)]
+                places = [p for row, p in enumerate(places) if row not in bad]
+                continue
+            done.accepted += reply.accepted
+            done.duplicates += reply.duplicates
+            done.rejected += [
+                (places[one.index], one.problem.code, one.problem.detail) for one in reply.rejected
+            ]
+            return
+
+    def comparisons(self, user: str | None) -> Iterator[dict[str, Any]]:
+        """Comparisons as rows of a file, fetched page by page."""
+        for one in self._client.comparisons.iterate(user=user, limit=_PAGE):
+            yield _row(
+                one.client_id or one.id, one.user, one.prompt, (one.a.id, one.a.text),
+                (one.b.id, one.b.text), one.outcome, one.strength, one.at, one.source,
+                one.created_at,
+            )  # fmt: skip
+
+    def show(self, user: str) -> dict[str, Any]:
+        """One person."""
+        found = self._client.users.get(user)
+        return {
+            "id": found.id, "state": found.state, "attributes": found.attributes,
+            "comparisons": found.comparisons, "fitted_comparisons": found.fitted_comparisons,
+            "profile_version": found.profile_version, "created_at": _iso(found.created_at),
+            "updated_at": _iso(found.updated_at),
+        }  # fmt: skip
+
+    def export(self, user: str) -> list[dict[str, Any]]:
+        """Everything held about a person."""
+        return self._client.users.export(user)
+
+    def delete(self, user: str) -> dict[str, int]:
+        """Remove a person."""
+        return self._client.users.delete(user).removed
+
+
+class Stored:
+    """Records of a database; a running service sees new answers within minutes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, answers: Sequence[Answer]) -> Sent:
+        """Keep answers in one transaction."""
+        from gustibus.store import (
+            NewComparison,
+            Side,
+            add_comparisons,
+            deleted_users,
+            ensure_users,
+            existing_items,
+        )
+
+        done = Sent()
+        with self._store.write() as conn:
+            gone = deleted_users(conn, users={one.user for one in answers})
+            named = {i for one in answers for i in (one.a_item, one.b_item) if i is not None}
+            known = existing_items(conn, items=sorted(named))
+            kept: list[int] = []
+            for place, one in enumerate(answers):
+                lacking = [i for i in (one.a_item, one.b_item) if i is not None and i not in known]
+                if one.user in gone:
+                    done.rejected.append((place, "user_deleted", f"{one.user!r} was deleted"))
+                elif lacking:
+                    detail = f"there is no item {lacking[0]!r}"
+                    done.rejected.append((place, "not_found", detail))
+                else:
+                    kept.append(place)
+            ensure_users(conn, users=sorted({answers[place].user for place in kept}))
+            rows = [
+                NewComparison(
+                    one.user, Side(one.a_item, one.a_text, None), Side(one.b_item, one.b_text, None),
+                    one.outcome, one.id, one.prompt, one.strength, one.at, one.source or "import",
+                ) for one in (answers[place] for place in kept)
+            ]  # fmt: skip
+            for place, added in zip(kept, add_comparisons(conn, rows=rows, model=""), strict=True):
+                if added.conflict:
+                    detail = f"{answers[place].id!r} was another comparison before"
+                    done.rejected.append((place, "conflict", detail))
+                else:
+                    done.duplicates += added.duplicate
+                    done.accepted += not added.duplicate
+        return done
+
+    def comparisons(self, user: str | None) -> Iterator[dict[str, Any]]:
+        """Comparisons as rows of a file, read page by page."""
+        from gustibus.store import list_comparisons
+
+        after: str | None = None
+        while True:
+            with self._store.read() as conn:
+                rows = list_comparisons(conn, user=user, after=after, limit=_PAGE)
+            for one in rows:
+                yield _row(
+                    one.client_id or one.id, one.user, one.prompt, (one.a_item, one.a_text),
+                    (one.b_item, one.b_text), one.outcome, one.strength, one.at, one.source,
+                    one.created_at,
+                )  # fmt: skip
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].id
+
+    def show(self, user: str) -> dict[str, Any]:
+        """One person."""
+        from gustibus.store import get_user
+
+        with self._store.read() as conn:
+            found = get_user(conn, user=user)
+        if found is None:
+            raise _nobody(user)
+        return {
+            "id": found.id, "state": found.state, "attributes": found.attributes,
+            "comparisons": found.n_comparisons, "profile_version": found.profile_version,
+            "created_at": _iso(found.created_at), "updated_at": _iso(found.updated_at),
+        }  # fmt: skip
+
+    def export(self, user: str) -> list[dict[str, Any]]:
+        """Everything held about a person."""
+        from gustibus.store import export_user
+
+        with self._store.read() as conn:
+            found = list(export_user(conn, user=user))
+        if not found:
+            raise _nobody(user)
+        return found
+
+    def delete(self, user: str) -> dict[str, int]:
+        """Remove a person, also from what a model's training says of them."""
+        from gustibus.store import delete_user, forget_training, get_user
+
+        with self._store.write() as conn:
+            if get_user(conn, user=user) is None:
+                raise _nobody(user)
+            forget_training(conn, user=user)
+            return dict(delete_user(conn, user=user)._asdict())
+
+
+def _wire(one: Answer) -> dict[str, Any]:
+    """An answer as the service takes it."""
+    sides = {
+        "a": {"id": one.a_item} if one.a_item is not None else {"text": one.a_text},
+        "b": {"id": one.b_item} if one.b_item is not None else {"text": one.b_text},
+    }
+    more = {
+        "prompt": one.prompt, "strength": one.strength, "at": _iso(one.at),
+        "source": one.source or "import",
+    }  # fmt: skip
+    told = {name: value for name, value in more.items() if value is not None}
+    return {"id": one.id, "user": one.user, **sides, "outcome": one.outcome, **told}
+
+
+def _rows_named(error: ApiError, count: int) -> dict[int, str]:
+    """The rows that a problem points at, with what is wrong with each."""
+    found: dict[int, str] = {}
+    for one in error.errors:
+        parts = one.pointer.split("/")
+        if len(parts) > 2 and parts[1] == "comparisons" and parts[2].isdigit():
+            row = int(parts[2])
+            if row < count:
+                found.setdefault(row, one.detail)
+    return found
+
+
+def _row(
+    name: str, user: str, prompt: str | None, a: tuple[str | None, str | None],
+    b: tuple[str | None, str | None], outcome: str, strength: float | None, at: datetime | None,
+    source: str | None, created: datetime,
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "id": name, "user": user, "prompt": prompt, "item_a": a[0], "response_a": a[1],
+        "item_b": b[0], "response_b": b[1], "outcome": outcome, "strength": strength,
+        "at": _iso(at), "source": source, "created_at": _iso(created),
+    }  # fmt: skip
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
+
+
+def _nobody(user: str) -> NotFoundError:
+    message = f"user: there is nobody called {user!r}"
+    return NotFoundError(message, where="user")

@@ -1,0 +1,126 @@
+"""Comparisons: what people preferred."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from gustibus.client.decoding import decoder
+from gustibus.client.wire import Page, Request, body_of, candidate_of, segment
+
+Outcome = Literal["a", "b", "tie", "both_bad", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDetail:
+    """One wrong field of an answer."""
+
+    pointer: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """Why one answer was not taken."""
+
+    code: str
+    status: int
+    detail: str
+    errors: tuple[FieldDetail, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An answer that was not taken."""
+
+    index: int
+    problem: RowProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of answers that were sent together."""
+
+    accepted: int
+    duplicates: int
+    """Answers that were there before, word for word."""
+    rejected: tuple[Rejected, ...]
+    ids: tuple[str | None, ...]
+    """Names of the answers in their order; None for those rejected."""
+    profiles: str
+    """`queued`, or `ready` where the people were fitted before the reply."""
+    profile_versions: dict[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sided:
+    """One side of a comparison as it was given; empty for an embedding."""
+
+    id: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A comparison as it is kept."""
+
+    id: str
+    client_id: str | None
+    user: str
+    prompt: str | None
+    a: Sided
+    b: Sided
+    outcome: str
+    strength: float | None
+    at: datetime | None
+    source: str | None
+    score_id: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonDeleted:
+    """A comparison that is no more; its person is fitted again."""
+
+    id: str
+    user: str
+
+
+def create_comparisons(
+    comparisons: Sequence[Mapping[str, Any]],
+    *,
+    wait: bool = False,
+    idempotency_key: str | None = None,
+) -> Request[Taken]:
+    """Send up to 1,000 answers; an `id` of their own keeps each once however often it is sent.
+
+    Args:
+        comparisons: `{"user", "a", "b", "outcome"}` and, if there are, `id`, `prompt`, `strength`,
+            `at`, `source`, `score_id`; sides are candidates as in `score`.
+        wait: whether the people are fitted before the reply, at most 50 of them.
+        idempotency_key: makes the request as a whole one that is taken once.
+    """
+    rows = [
+        {**one, "a": candidate_of(one.get("a", "")), "b": candidate_of(one.get("b", ""))}
+        for one in comparisons
+    ]
+    return Request(
+        "POST", "/v1/comparisons", decoder(Taken), {"wait": "profile" if wait else None},
+        body_of(comparisons=rows), writes=True, key=idempotency_key,
+    )  # fmt: skip
+
+
+def list_comparisons(
+    *, user: str | None = None, limit: int = 100, after: str | None = None
+) -> Request[Page[Comparison]]:
+    """Comparisons of one person or of all, the oldest first."""
+    query = {"user": user, "limit": limit, "after": after}
+    return Request("GET", "/v1/comparisons", decoder(Page[Comparison]), query)
+
+
+def delete_comparison(comparison: str) -> Request[ComparisonDeleted]:
+    """Remove a comparison and fit its person again."""
+    path = f"/v1/comparisons/{segment(comparison)}"
+    return Request("DELETE", path, decoder(ComparisonDeleted), writes=True)

@@ -1,0 +1,96 @@
+"""Health, version, limits and models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gustibus.client.decoding import decoder
+from gustibus.client.wire import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The service answers; details are for keys with scope `admin`."""
+
+    status: str
+    details: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What runs there."""
+
+    version: str
+    api: str
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that is served."""
+
+    id: str
+    created: int
+    digest: str
+    family: str
+    embedding_dim: int
+    representation_dim: int
+    user_dim: int
+    min_comparisons: int
+    encoder: str | None
+    questions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What is served."""
+
+    data: tuple[Model, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a request may be."""
+
+    scoring_body_bytes: int
+    binary_body_bytes: int
+    other_body_bytes: int
+    header_bytes: int
+    url_bytes: int
+    compression_ratio: int
+    texts: int
+    base64_embeddings: int
+    float_arrays: int
+    ids: int
+    binary_rows: int
+    text_bytes: int
+    comparisons: int
+    refits_while_waiting: int
+    units_per_second: float
+    burst_units: float
+
+
+def livez() -> Request[Health]:
+    """Whether the process answers."""
+    return Request("GET", "/livez", decoder(Health))
+
+
+def readyz(*, verbose: bool = False) -> Request[Health]:
+    """Whether requests should be sent there; a service that is not ready raises."""
+    return Request("GET", "/readyz", decoder(Health), {"verbose": verbose or None})
+
+
+def version() -> Request[Version]:
+    """Build, version of the API, and the model in service."""
+    return Request("GET", "/v1/version", decoder(Version))
+
+
+def models() -> Request[Models]:
+    """What is served."""
+    return Request("GET", "/v1/models", decoder(Models))
+
+
+def limits() -> Request[Limits]:
+    """What a request may be."""
+    return Request("GET", "/v1/limits", decoder(Limits))

@@ -1,0 +1,151 @@
+"""People: their attributes, their profiles, what to ask them next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gustibus.client.decoding import decoder
+from gustibus.client.wire import Candidate, Page, Prompt, Request, body_of, candidate_of, segment
+
+Attribute = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person and how well they are known."""
+
+    id: str
+    state: str
+    attributes: dict[str, Any]
+    comparisons: int
+    """Answers given to this service."""
+    fitted_comparisons: int
+    """Answers that scores rest on, those of the training included."""
+    profile_version: int
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinate:
+    """One coordinate of the user vector."""
+
+    index: int
+    mean: float
+    stderr: float
+    population_mean: float
+    population_sd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is known of a person under the model in service."""
+
+    user: User
+    model: str
+    information: float
+    directions: tuple[Coordinate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UserDeleted:
+    """What was removed; scores are those of the population from now on."""
+
+    id: str
+    removed: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PairSide:
+    """A candidate by its place, or a text of the pool."""
+
+    index: int | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The pair to ask."""
+
+    model: str
+    user: str
+    a: PairSide
+    b: PairSide
+    information: float
+    id: str | None = None
+    prompt: str | None = None
+
+
+def _user(name: str) -> str:
+    return f"/v1/users/{segment(name)}"
+
+
+def put_user(
+    user: str,
+    *,
+    attributes: Mapping[str, Attribute] | None = None,
+    idempotency_key: str | None = None,
+) -> Request[User]:
+    """Make a person, or change their attributes; those that are left out stay."""
+    body = body_of(attributes=None if attributes is None else dict(attributes))
+    return Request("PUT", _user(user), decoder(User), body=body, writes=True, key=idempotency_key)
+
+
+def get_user(user: str) -> Request[User]:
+    """One person."""
+    return Request("GET", _user(user), decoder(User))
+
+
+def list_users(*, limit: int = 100, after: str | None = None) -> Request[Page[User]]:
+    """People whom the service has met, by name."""
+    return Request("GET", "/v1/users", decoder(Page[User]), {"limit": limit, "after": after})
+
+
+def delete_user(user: str) -> Request[UserDeleted]:
+    """Remove everything that names a person.
+
+    Should the reply to an earlier attempt have been lost, the next one says 404.
+    """
+    return Request("DELETE", _user(user), decoder(UserDeleted), writes=True)
+
+
+def get_profile(user: str) -> Request[Profile]:
+    """What is known of a person."""
+    return Request("GET", _user(user) + "/profile", decoder(Profile))
+
+
+def reset_profile(user: str) -> Request[User]:
+    """Forget the fit and keep the comparisons."""
+    return Request("POST", _user(user) + "/profile:reset", decoder(User), writes=True)
+
+
+def export_user(user: str) -> Request[list[dict[str, Any]]]:
+    """Everything held about a person, one object a row, its table under `kind`."""
+    return Request("POST", _user(user) + ":export", _lines)
+
+
+def _lines(content: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in content.splitlines() if line]
+
+
+def next_pair(
+    user: str,
+    *,
+    candidates: Sequence[Candidate] | None = None,
+    pairs: Sequence[tuple[int, int]] | None = None,
+    prompt: Prompt | None = None,
+    exclude: Sequence[str] = (),
+    strategy: str = "d_opt",
+    model: str = "default",
+) -> Request[Pair]:
+    """The pair whose answer would teach most, of the candidates or of the model's own pool."""
+    sent = None if candidates is None else [candidate_of(one) for one in candidates]
+    body = body_of(
+        candidates=sent, pairs=pairs, prompt=prompt, exclude=list(exclude), strategy=strategy,
+        model=model,
+    )  # fmt: skip
+    return Request("POST", _user(user) + ":next-pair", decoder(Pair), body=body)

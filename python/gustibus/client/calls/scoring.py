@@ -1,0 +1,242 @@
+"""Scores, order, best of n and comparison of two, for one person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gustibus.client.decoding import decoder
+from gustibus.client.wire import (
+    OCTETS,
+    Array,
+    Candidate,
+    Prompt,
+    Request,
+    body_of,
+    bytes_of,
+    candidate_of,
+)
+from gustibus.errors import InputError
+
+UserState = str
+"""`population`, `learning`, `ready` or another that a later service knows."""
+OnUnknown = Literal["population", "error", "create"]
+Normalize = Literal["none", "user", "population"]
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfo:
+    """Whose scores these are, and how well that person is known."""
+
+    id: str | None
+    state: UserState
+    comparisons: int
+    profile_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One candidate's reward in log-odds."""
+
+    index: int
+    score: float
+    stderr: float | None = None
+    basis: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the request took."""
+
+    candidates: int
+    encoded_tokens: int
+    cached: int
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores in the order of the candidates, and the order from best to worst."""
+
+    id: str
+    model: str
+    user: UserInfo
+    data: tuple[Score, ...]
+    ranking: tuple[int, ...]
+    usage: Usage
+    cyclic_share: float = 0.0
+    """Part of the person's preferences among the candidates that no order can express."""
+
+    @property
+    def scores(self) -> list[float]:
+        """The rewards alone."""
+        return [one.score for one in self.data]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as it was sent."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One document, best first."""
+
+    index: int
+    relevance_score: float
+    document: Document | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """Documents from best to worst."""
+
+    id: str
+    model: str
+    results: tuple[Ranked, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Probability that a is preferred to b, and how well that is known."""
+
+    id: str
+    model: str
+    user: UserInfo
+    p_a: float
+    stderr: float
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best candidate."""
+
+    index: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class BestOfN:
+    """The best candidate and how sure that is."""
+
+    id: str
+    model: str
+    user: UserInfo
+    best: Best
+    p_best: float
+    runner_up: int | None
+    expected_regret: float
+    usage: Usage
+    cyclic_share: float = 0.0
+
+
+def score(
+    candidates: Sequence[Candidate] | Array,
+    *,
+    user: str | None = None,
+    prompt: Prompt | None = None,
+    model: str = "default",
+    on_unknown_user: OnUnknown = "population",
+    normalize: Normalize = "none",
+    stderr: bool = False,
+    basis: bool = False,
+) -> Request[Scores]:
+    """Scores of candidates for one person; without a person, for the population.
+
+    Args:
+        candidates: texts, `{"id": …}`, `{"messages": […]}`, arrays `(d,)`; or one array `(n, d)` of
+            embeddings, which goes as raw bytes where nothing else is asked.
+        user: whose scores.
+        prompt: what the candidates answer.
+        model: name, or name and version.
+        on_unknown_user: what to do for somebody who is not known.
+        normalize: `none` gives rewards in log-odds.
+        stderr: whether standard errors are wanted.
+        basis: whether the gradient in the user vector is wanted.
+    """
+    wanted = [name for name, on in (("stderr", stderr), ("basis", basis)) if on]
+    read = decoder(Scores)
+    if isinstance(candidates, np.ndarray):
+        vectors = _matrix(candidates)
+        if prompt is None and not wanted:
+            data, dtype = bytes_of(vectors)
+            query = {
+                "model": model, "user": user, "dtype": dtype, "dim": vectors.shape[1],
+                "on_unknown_user": on_unknown_user, "normalize": normalize,
+            }  # fmt: skip
+            return Request("POST", "/v1/score", read, query, data, OCTETS)
+    body = body_of(
+        candidates=[candidate_of(one) for one in candidates], model=model, user=user,
+        prompt=prompt, on_unknown_user=on_unknown_user, normalize=normalize,
+        **({"return": wanted} if wanted else {}),
+    )  # fmt: skip
+    return Request("POST", "/v1/score", read, body=body)
+
+
+def _matrix(vectors: Array) -> Array:
+    if vectors.ndim != 2 or not len(vectors):
+        message = f"candidates: expected an array of shape (n, d), n above 0, got {vectors.shape}"
+        raise InputError(message, where="candidates")
+    return vectors
+
+
+def rerank(
+    query: str,
+    documents: Sequence[Candidate],
+    *,
+    user: str | None = None,
+    top_n: int | None = None,
+    return_documents: bool = False,
+    raw_scores: bool = False,
+    model: str = "default",
+    on_unknown_user: OnUnknown = "population",
+) -> Request[Reranked]:
+    """Documents in a person's order; relevance is a probability unless `raw_scores`."""
+    body = body_of(
+        query=query, documents=[candidate_of(one) for one in documents], user=user, top_n=top_n,
+        return_documents=return_documents, raw_scores=raw_scores, model=model,
+        on_unknown_user=on_unknown_user,
+    )  # fmt: skip
+    return Request("POST", "/v1/rerank", decoder(Reranked), body=body)
+
+
+def compare(
+    a: Candidate,
+    b: Candidate,
+    *,
+    user: str | None = None,
+    prompt: Prompt | None = None,
+    model: str = "default",
+    on_unknown_user: OnUnknown = "population",
+) -> Request[Compared]:
+    """Probability that a person prefers a to b."""
+    body = body_of(
+        a=candidate_of(a), b=candidate_of(b), user=user, prompt=prompt, model=model,
+        on_unknown_user=on_unknown_user,
+    )  # fmt: skip
+    return Request("POST", "/v1/compare", decoder(Compared), body=body)
+
+
+def best_of_n(
+    candidates: Sequence[Candidate] | Array,
+    *,
+    user: str | None = None,
+    prompt: Prompt | None = None,
+    model: str = "default",
+    on_unknown_user: OnUnknown = "population",
+    seed: int = 0,
+) -> Request[BestOfN]:
+    """The best candidate for a person and how sure that is."""
+    if isinstance(candidates, np.ndarray):
+        candidates = list(_matrix(candidates))
+    body = body_of(
+        candidates=[candidate_of(one) for one in candidates], user=user, prompt=prompt,
+        model=model, on_unknown_user=on_unknown_user, seed=seed,
+    )  # fmt: skip
+    return Request("POST", "/v1/best-of-n", decoder(BestOfN), body=body)

@@ -1,0 +1,131 @@
+"""Every operation once, for both clients."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from gustibus.client.calls import (
+    answers,
+    groups,
+    items,
+    matching,
+    onboarding,
+    operations,
+    people,
+    scoring,
+)
+from gustibus.client.doors import Door_co, Iteration, Operation, Space
+
+
+class Comparisons(Space[Door_co]):
+    """What people preferred."""
+
+    create = Operation(answers.create_comparisons)
+    list = Operation(answers.list_comparisons)
+    iterate = Iteration(answers.list_comparisons)
+    delete = Operation(answers.delete_comparison)
+
+
+class Users(Space[Door_co]):
+    """People."""
+
+    put = Operation(people.put_user)
+    get = Operation(people.get_user)
+    list = Operation(people.list_users)
+    iterate = Iteration(people.list_users)
+    delete = Operation(people.delete_user)
+    profile = Operation(people.get_profile)
+    reset_profile = Operation(people.reset_profile)
+    export = Operation(people.export_user)
+    next_pair = Operation(people.next_pair)
+
+
+class Items(Space[Door_co]):
+    """Responses that are kept under a name."""
+
+    put = Operation(items.put_item)
+    put_many = Operation(items.put_items)
+    get = Operation(items.get_item)
+    list = Operation(items.list_items)
+    iterate = Iteration(items.list_items)
+    delete = Operation(items.delete_item)
+
+
+class Onboarding(Space[Door_co]):
+    """Placing new people with a few questions."""
+
+    create = Operation(onboarding.create_session)
+    next = Operation(onboarding.next_question)
+    answer = Operation(onboarding.put_answer)
+    undo = Operation(onboarding.undo_answer)
+    finish = Operation(onboarding.finish_session)
+    result = Operation(onboarding.session_result)
+
+
+class Matchings(Space[Door_co]):
+    """Online matching."""
+
+    create = Operation(matching.create_matching)
+    get = Operation(matching.get_matching)
+    list = Operation(matching.list_matchings)
+    iterate = Iteration(matching.list_matchings)
+    arrive = Operation(matching.arrive)
+    report = Operation(matching.report)
+    add_items = Operation(matching.add_items)
+    expire = Operation(matching.expire)
+    events = Operation(matching.list_events)
+    iterate_events = Iteration(matching.list_events)
+    delete = Operation(matching.delete_matching)
+
+
+class Rank(Space[Door_co]):
+    """What groups decide."""
+
+    aggregate = Operation(groups.aggregate)
+    committee = Operation(groups.committee)
+    rerank = Operation(groups.fair_rerank)
+    positions = Operation(groups.positions)
+
+    @property
+    def matchings(self) -> Matchings[Door_co]:
+        """Online matching."""
+        return Matchings(self.door)
+
+
+class Operations:
+    """What both clients can do."""
+
+    score = Operation(scoring.score)
+    rerank = Operation(scoring.rerank)
+    compare = Operation(scoring.compare)
+    best_of_n = Operation(scoring.best_of_n)
+    models = Operation(operations.models)
+    limits = Operation(operations.limits)
+    version = Operation(operations.version)
+    livez = Operation(operations.livez)
+    readyz = Operation(operations.readyz)
+
+    @property
+    def comparisons(self) -> Comparisons[Self]:
+        """What people preferred."""
+        return Comparisons(self)
+
+    @property
+    def users(self) -> Users[Self]:
+        """People."""
+        return Users(self)
+
+    @property
+    def items(self) -> Items[Self]:
+        """Responses that are kept under a name."""
+        return Items(self)
+
+    @property
+    def onboarding(self) -> Onboarding[Self]:
+        """Placing new people with a few questions."""
+        return Onboarding(self)
+
+    @property
+    def rank(self) -> Rank[Self]:
+        """What groups decide."""
+        return Rank(self)

@@ -1,0 +1,169 @@
+"""A request as a value, and a reply that has not been read yet."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gustibus.errors import InputError
+
+T = TypeVar("T")
+
+Array: TypeAlias = NDArray[Any]
+Candidate: TypeAlias = "str | Mapping[str, Any] | Array"
+"""A text; `{"id": …}`, `{"text": …}`, `{"messages": […]}` or `{"embedding": array}`; or an array."""
+Prompt: TypeAlias = "str | Sequence[Mapping[str, Any]]"
+
+JSON = "application/json"
+OCTETS = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[T]):
+    """What is sent, and how the reply is read.
+
+    Attributes:
+        method: HTTP method.
+        path: from the root of the service.
+        read: from the bytes of a success to the result.
+        query: parameters; those that are None are left out.
+        body: bytes, None without a body.
+        content_type: of the body.
+        writes: whether it changes something, and so goes under an idempotency key.
+        key: the idempotency key; None has one made.
+        repeatable: whether it may be sent again when it is not known whether it took effect.
+        token: of an onboarding session, sent in place of the key.
+    """
+
+    method: str
+    path: str
+    read: Callable[[bytes], T]
+    query: Mapping[str, str | int | float | bool | None] | None = None
+    body: bytes | None = None
+    content_type: str = JSON
+    writes: bool = False
+    key: str | None = None
+    repeatable: bool = True
+    token: str | None = None
+
+    def asking(self, **query: str | int | None) -> Request[T]:
+        """With more parameters."""
+        return replace(self, query={**(self.query or {}), **query})
+
+    def parameters(self) -> dict[str, str]:
+        """Parameters as texts."""
+        given = {k: v for k, v in (self.query or {}).items() if v is not None}
+        return {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in given.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Raw(Generic[T]):
+    """A reply with its head; `parse` gives what the call without `with_raw_response` returns."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    retries: int
+    """How often the request was sent again."""
+    read: Callable[[bytes], T]
+
+    @property
+    def request_id(self) -> str:
+        """Finds the request in the log of the service."""
+        return self.headers.get("x-request-id", "")
+
+    def parse(self) -> T:
+        """The result.
+
+        Raises:
+            BadReplyError: the reply is of another form.
+        """
+        return self.read(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list."""
+
+    data: tuple[T, ...]
+    has_more: bool
+    next: str | None = None
+    """What `after` is for the following page."""
+
+
+def segment(name: str) -> str:
+    """A name as one segment of a path.
+
+    Raises:
+        InputError: it is empty.
+    """
+    if not name:
+        message = "name: expected an id, got an empty text"
+        raise InputError(message, where="name")
+    return quote(name, safe="@:")
+
+
+def body_of(**values: Any) -> bytes:
+    """JSON of the values that are not None, arrays in them as base64.
+
+    Raises:
+        InputError: a value has no JSON, as NaN has none.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    try:
+        text = json.dumps(given, separators=(",", ":"), allow_nan=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        message = f"request: expected values that JSON has, got others ({error})"
+        raise InputError(message, where="request") from None
+    return text.encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable):
+        return list(value)
+    isoformat = getattr(value, "isoformat", None)
+    if isoformat is not None:
+        return isoformat()
+    message = f"a {type(value).__name__} has no JSON"
+    raise TypeError(message)
+
+
+def candidate_of(value: Candidate) -> Any:
+    """A candidate as JSON, an embedding as base64."""
+    if isinstance(value, np.ndarray):
+        return {"embedding": embedding_of(value)}
+    if isinstance(value, Mapping) and isinstance(value.get("embedding"), np.ndarray):
+        return {**value, "embedding": embedding_of(value["embedding"])}
+    return value
+
+
+def embedding_of(vector: Array) -> dict[str, str]:
+    """One embedding as base64 of little-endian numbers.
+
+    Raises:
+        InputError: the array has another shape than `(d,)`.
+    """
+    if vector.ndim != 1:
+        message = f"embedding: expected shape (d,), got {vector.shape}"
+        raise InputError(message, where="embedding")
+    data, dtype = bytes_of(vector)
+    return {"b64": base64.b64encode(data).decode(), "dtype": dtype}
+
+
+def bytes_of(vectors: Array) -> tuple[bytes, str]:
+    """Row-major little-endian bytes and their type: `f16` stays `f16`, all else becomes `f32`."""
+    dtype = "f16" if vectors.dtype == np.float16 else "f32"
+    return np.ascontiguousarray(vectors, "<f2" if dtype == "f16" else "<f4").tobytes(), dtype

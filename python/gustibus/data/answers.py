@@ -1,0 +1,183 @@
+"""One record of any layout as one person's answer, for logs that are sent on row by row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from gustibus.data.files import Table
+from gustibus.data.layouts import OUTCOMES, ColumnMap, draws_lesser, pairs, renamed
+from gustibus.data.origin import Origin
+from gustibus.errors import InputError
+
+_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
+_LONE = re.compile("[\x00\ud800-\udfff]")
+_MAX_TEXT = 32 << 10
+_EDGE = {"1": "a", "0": "b", "0.5": "tie"}
+_ANSWER = ("outcome", "winner", "label", "target")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one person said of two responses; a side is the id of an item or a text."""
+
+    id: str
+    """Of the record, or made of what it says: the same record again is the same answer."""
+    user: str
+    prompt: str | None
+    a_item: str | None
+    a_text: str | None
+    b_item: str | None
+    b_text: str | None
+    outcome: str
+    strength: float | None = None
+    at: datetime | None = None
+    source: str | None = None
+
+
+def answer_of(
+    values: Mapping[str, Any], *, place: str, columns: ColumnMap | None = None, by_id: bool = False
+) -> Answer:
+    """The answer in a record.
+
+    Args:
+        values: the record by column, in any of the `LAYOUTS`, or as the service takes and lists it.
+        place: the file and the number of the record, for messages.
+        columns: the file's own names.
+        by_id: whether sides go by the ids of items where the record has ids and texts.
+
+    Raises:
+        InputError: a column is missing or a value is wrong; the message names the place.
+    """
+    cells = _flat(values)
+    origin = Origin(place, np.zeros(1, np.int64))
+    try:
+        table = renamed(
+            Table({name: [cell] for name, cell in cells.items()}, origin), columns or {}
+        )
+        found = {name: cell[0] for name, cell in table.columns.items()}
+        prompt, sides, outcome = _judged(table, found, by_id=by_id)
+    except InputError as error:  # the table has one row, whose number would mislead
+        raise InputError(error.message.replace(f"{place}:0", place), where=place) from None
+    user = str(found.get("user", ""))
+    if _ID.fullmatch(user) is None:
+        raise _wrong(place, "user", "1 to 128 letters, digits or any of . _ : @ -", user)
+    for name, text in (("prompt", prompt), ("a", sides[1]), ("b", sides[3])):
+        _check_text(place, name, text)
+    for name, item in (("item_a", sides[0]), ("item_b", sides[2])):
+        if item is not None and _ID.fullmatch(item) is None:
+            raise _wrong(place, name, "1 to 128 letters, digits or any of . _ : @ -", item)
+    strength = found.get("strength")
+    at = _time(place, found.get("at"))
+    made = _digest(user, prompt, *sides, outcome, strength, at)
+    name = str(found.get("id", made))
+    if _ID.fullmatch(name) is None:
+        raise _wrong(place, "id", "1 to 128 letters, digits or any of . _ : @ -", name)
+    source = found.get("source")
+    return Answer(
+        name, user, prompt, *sides, outcome, None if strength is None else _number(place, strength),
+        at, None if source is None else str(source)[:64],
+    )  # fmt: skip
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Sides as the service writes them, `{"id"}` or `{"text"}`, as columns; time stamps stay out."""
+    cells = {name: cell for name, cell in values.items() if cell is not None}
+    for side in ("a", "b"):
+        given = cells.get(side)
+        if isinstance(given, Mapping):
+            del cells[side]
+            named = {f"item_{side}": given.get("id"), f"response_{side}": given.get("text")}
+            cells |= {name: cell for name, cell in named.items() if cell is not None}
+    return cells
+
+
+def _judged(
+    table: Table, found: Mapping[str, Any], *, by_id: bool
+) -> tuple[str | None, tuple[str | None, str | None, str | None, str | None], str]:
+    """Prompt, the sides as item and text of a and of b, and the outcome."""
+    if "user" not in found:
+        raise table.origin.missing([("user",)], table.columns)
+    if "chosen" in found and "rejected" in found:
+        (shared,), (chosen,), (rejected,) = pairs(table, "chosen", "rejected")
+        lesser, greater = sorted((chosen, rejected))
+        first = draws_lesser(found["user"], shared, lesser, greater) == (chosen < rejected)
+        a, b = (chosen, rejected) if first else (rejected, chosen)
+        return shared or None, (None, a, None, b), "a" if first else "b"
+    outcome = _outcome(table, found)
+    if "response_a" in found and "response_b" in found and not (by_id and "item_a" in found):
+        (shared,), (a,), (b,) = pairs(table, "response_a", "response_b")
+        return shared or None, (None, a, None, b), outcome
+    sides: list[str | None] = []
+    for side in ("a", "b"):
+        item, text = found.get(f"item_{side}"), found.get(f"response_{side}")
+        if item is None and text is None:
+            raise table.origin.missing([(f"response_{side}", f"item_{side}")], table.columns)
+        given = item is not None and (by_id or text is None)
+        sides += [str(item), None] if given else [None, str(text)]
+    prompt = found.get("prompt")
+    if prompt is not None and not isinstance(prompt, str):
+        raise table.origin.problem(0, "prompt", "a text", prompt)
+    return prompt, (sides[0], sides[1], sides[2], sides[3]), outcome
+
+
+def _outcome(table: Table, found: Mapping[str, Any]) -> str:
+    column = next((name for name in _ANSWER if name in found), None)
+    if column is None:
+        raise table.origin.missing([_ANSWER], table.columns)
+    said = found[column]
+    if column in ("outcome", "winner"):
+        known = OUTCOMES.get(said.strip().lower()) if isinstance(said, str) else None
+        if known is None:
+            raise table.origin.problem(0, column, f"one of {', '.join(OUTCOMES)}", said)
+        return known
+    try:
+        return _EDGE[f"{float(said):g}"]
+    except (KeyError, TypeError, ValueError):
+        raise table.origin.problem(0, column, "1 for a, 0 for b or 0.5 for a tie", said) from None
+
+
+def _check_text(place: str, name: str, text: str | None) -> None:
+    if text is None:
+        return
+    if _LONE.search(text):
+        raise _wrong(place, name, "no NUL and no half of a surrogate pair", text[:20])
+    if len(text.encode()) > _MAX_TEXT:
+        raise _wrong(place, name, f"at most {_MAX_TEXT} bytes", f"{len(text.encode())} bytes")
+
+
+def _time(place: str, value: Any) -> datetime | None:
+    """A time with its zone; one without is taken as UTC."""
+    if value is None:
+        return None
+    try:
+        found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        raise _wrong(place, "at", "a time such as 2026-01-31T12:00:00Z", value) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _number(place: str, value: Any) -> float:
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = 0.0
+    if not 0 < found <= 100:
+        raise _wrong(place, "strength", "a number above 0 and up to 100", value)
+    return found
+
+
+def _digest(*parts: Any) -> str:
+    text = "\0".join("" if part is None else f"{part}" for part in parts)
+    return "row:" + blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def _wrong(place: str, name: str, expected: str, got: Any) -> InputError:
+    message = f"{place}: column {name!r}: expected {expected}, got {got!r}"
+    return InputError(message, where=place)

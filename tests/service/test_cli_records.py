@@ -1,0 +1,414 @@
+"""`gustibus import`, `export`, `users`, `models` and `onboard` against services and databases."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gustibus.cli.app import run
+from gustibus.store import Store, list_comparisons, list_users, upgrade
+from tests.service.harness import running
+
+TEXT = {"prompt": "Well?", "response_a": "warm and short", "response_b": "dry and long"}
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch):
+    for name in ("GUSTIBUS_URL", "GUSTIBUS_DATABASE", "GUSTIBUS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def database(tmp_path):
+    url = f"sqlite:///{tmp_path}/own.db"
+    upgrade(url)
+    return url
+
+
+@pytest.fixture(params=["service", "database"])
+def target(request, monkeypatch):
+    """Flags that name a service, or a database."""
+    if request.param == "database":
+        return ["--database", request.getfixturevalue("database")]
+    texts, _ = request.getfixturevalue("texts"), request.getfixturevalue("texts_http")
+    monkeypatch.setenv("GUSTIBUS_KEY", texts.key)
+    return ["--url", texts.base]
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def exported(capsys, target, user):
+    assert run(["export", "--user", user, *target]) == 0
+    return lines(capsys.readouterr().out)
+
+
+def kept(url):
+    store = Store(url)
+    try:
+        with store.read() as conn:
+            return list_comparisons(conn, limit=100_000)
+    finally:
+        store.close()
+
+
+def test_a_file_is_imported_once_however_often(target, tmp_path, capsys, request):
+    user = f"im-{request.node.callspec.id}"
+    rows = [{**TEXT, "user": user, "winner": w, "prompt": f"Well {n}?"}
+            for n, w in enumerate(["model_a", "model_b", "tie", "both_bad"])]  # fmt: skip
+    path = write(tmp_path / "log.jsonl", [*rows, rows[0]])
+    assert run(["import", path, "--json", *target]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["read"], told["accepted"], told["duplicates"], told["rejected"]) == (5, 4, 1, 0)
+    assert run(["import", path, *target]) == 0
+    assert capsys.readouterr().out == "0 accepted, 5 duplicates, 0 rejected\n"
+    found = exported(capsys, target, user)
+    assert [row["outcome"] for row in found] == ["a", "b", "tie", "both_bad"]
+    assert found[0]["response_a"] == "warm and short"
+    assert {row["source"] for row in found} == {"import"}
+
+
+def test_bad_records_are_written_down_and_the_rest_is_taken(target, tmp_path, capsys, request):
+    user = f"bad-{request.node.callspec.id}"
+    good = {**TEXT, "user": user, "outcome": "a"}
+    path = tmp_path / "log.jsonl"
+    path.write_text("\n".join([
+        json.dumps(good), "{broken", json.dumps({**good, "outcome": "perhaps"}),
+        json.dumps({**good, "item_a": "nothing", "response_a": None, "id": "x-1"}),
+        json.dumps({**good, "outcome": "b", "id": f"{user}-1"}),
+        json.dumps({**good, "outcome": "a", "id": f"{user}-1"}),
+        json.dumps({**good, "user": "white space"}),
+    ]))  # fmt: skip
+    assert run(["import", str(path), *target]) == 4
+    said = capsys.readouterr().out
+    assert said.startswith("2 accepted, 0 duplicates, 5 rejected, see ")
+    refused = lines((tmp_path / "log.jsonl.rejects.jsonl").read_text())
+    assert {row["row"]: row["code"] for row in refused} == {
+        2: "invalid_field", 3: "invalid_field", 4: "not_found", 6: "conflict", 7: "invalid_field",
+    }  # fmt: skip
+    assert next(row for row in refused if row["row"] == 3)["record"]["outcome"] == "perhaps"
+    assert "nothing" in next(row for row in refused if row["row"] == 4)["problem"]
+    assert len(exported(capsys, target, user)) == 2
+
+
+def test_a_file_of_nothing_good(target, tmp_path, capsys):
+    path = write(tmp_path / "log.jsonl", [{"user": "u"}] * 3)
+    assert run(["import", path, "--rejects", str(tmp_path / "bad"), *target]) == 1
+    assert len(lines((tmp_path / "bad").read_text())) == 3
+
+
+def test_a_deleted_person_is_refused(target, tmp_path, capsys, request):
+    user = f"gone-{request.node.callspec.id}"
+    path = write(tmp_path / "one.jsonl", [{**TEXT, "user": user, "outcome": "a"}])
+    assert run(["import", path, *target]) == 0
+    assert run(["users", "delete", user, "--yes", *target]) == 0
+    assert run(["users", "show", user, *target]) == 3
+    assert run(["import", path, *target]) == 1
+    assert "user_deleted" in (tmp_path / "one.jsonl.rejects.jsonl").read_text()
+    assert run(["export", "--user", user, *target]) == 3
+
+
+def test_people_are_shown_exported_and_removed(target, tmp_path, capsys, request, monkeypatch):
+    user = f"who-{request.node.callspec.id}"
+    rows = [{**TEXT, "user": user, "outcome": "a", "prompt": f"{n}?"} for n in range(3)]
+    assert run(["import", write(tmp_path / "log.jsonl", rows), *target]) == 0
+    capsys.readouterr()
+    assert run(["users", "show", user, "--json", *target]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["id"], shown["comparisons"]) == (user, 3)
+    assert run(["users", "show", user, *target]) == 0
+    assert user in capsys.readouterr().out
+    assert run(["users", "export", user, *target]) == 0
+    held = lines(capsys.readouterr().out)
+    assert sum(row["kind"] == "comparison" for row in held) == 3
+    assert run(["users", "export", user, "-o", str(tmp_path / "me.jsonl"), *target]) == 0
+    assert len(lines((tmp_path / "me.jsonl").read_text())) == len(held)
+    for answer, code in (("no\n", 1), ("", 2)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        assert run(["users", "delete", user, *target]) == code
+    assert run(["users", "show", user, *target]) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    capsys.readouterr()
+    assert run(["users", "delete", user, "--json", *target]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["removed"]["comparisons"] == 3
+    assert "with 3 comparisons, for ever?" in said.err
+    assert run(["users", "show", user, *target]) == 3
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_an_export_can_be_imported_elsewhere(database, tmp_path, capsys, suffix):
+    rows = [
+        {**TEXT, "user": f"u{n % 3}", "outcome": "a", "prompt": f"{n}?", "at": "2026-01-02T00:00:00Z",
+         "strength": 2} for n in range(7)
+    ]  # fmt: skip
+    assert run(["import", write(tmp_path / "log.jsonl", rows), "--database", database]) == 0
+    output = tmp_path / f"out.{suffix}"
+    capsys.readouterr()
+    assert run(["export", "-o", str(output), "--json", "--database", database]) == 0
+    assert json.loads(capsys.readouterr().out) == {"output": str(output), "comparisons": 7}
+    assert run(["import", str(output), "--database", database]) == 0
+    assert capsys.readouterr().out == "0 accepted, 7 duplicates, 0 rejected\n"
+    other = f"sqlite:///{tmp_path}/other.db"
+    upgrade(other)
+    assert run(["import", str(output), "--database", other]) == 0
+    mine, theirs = kept(database), kept(other)
+    fields = ("client_id", "user", "prompt", "a_text", "b_text", "outcome", "strength", "at")
+    for one, two in zip(mine, theirs, strict=True):
+        assert [getattr(one, f) for f in fields] == [getattr(two, f) for f in fields]
+    from gustibus.data import read_table, to_comparisons
+
+    assert len(to_comparisons(read_table(output))) == 7
+    assert list(tmp_path.glob(".out*")) == []
+
+
+def test_more_than_a_request_holds_is_sent_in_parts(
+    texts, texts_http, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("GUSTIBUS_KEY", texts.key)
+    monkeypatch.setenv("GUSTIBUS_URL", texts.base)
+    long = "word " * 5000
+    rows = [{"user": "long", "prompt": f"{n}", "response_a": long, "response_b": "b", "label": 1}
+            for n in range(90)]  # fmt: skip
+    rows[50]["user"] = "x" * 200  # one that spoils the request it is in
+    assert run(["import", write(tmp_path / "log.jsonl", rows), "--json"]) == 4
+    told = json.loads(capsys.readouterr().out)
+    assert (told["accepted"], told["rejected"]) == (89, 1)
+    assert texts_http.get("/v1/users/long").json()["comparisons"] == 89
+
+
+def test_a_row_that_the_service_refuses_does_not_spoil_the_others(
+    http, service, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("GUSTIBUS_KEY", service.key)
+    rows = [{"user": "spoilt", "item_a": f"item-{n}", "item_b": "item-1", "outcome": "a"}
+            for n in (0, 2, 3, 900, 4)]  # fmt: skip
+    rows.append({**TEXT, "user": "spoilt", "outcome": "a"})  # a text, which this model cannot read
+    path = write(tmp_path / "log.jsonl", rows)
+    assert run(["import", path, "--url", service.base]) == 4
+    refused = lines((tmp_path / "log.jsonl.rejects.jsonl").read_text())
+    assert [(row["row"], row["code"]) for row in refused] == [
+        (4, "not_found"),
+        (6, "invalid_field"),
+    ]
+    assert http.get("/v1/users/spoilt").json()["comparisons"] == 4
+
+
+STOPPED = """
+import os, signal
+from gustibus.cli import main
+from gustibus.cli.records import Stored
+add, calls = Stored.add, []
+def counted(self, answers):
+    calls.append(answers)
+    if len(calls) == 4:
+        os.kill(os.getpid(), signal.{signal})
+    return add(self, answers)
+Stored.add = counted
+main()
+"""
+"""A real process that gets a signal when three thousand rows are in."""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+def test_an_import_that_was_stopped_goes_on_where_it_was(database, tmp_path, name):
+    rows = ({**TEXT, "user": f"u{n % 50}", "prompt": f"{n}", "label": 1} for n in range(8000))
+    command = ["import", write(tmp_path / "log.jsonl", rows), "--database", database]
+    first = subprocess.run(
+        [sys.executable, "-c", STOPPED.format(signal=name), *command],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    some, skip = len(kept(database)), 0
+    assert some in {3000, 4000}
+    if name == "SIGINT":
+        assert first.returncode == 130, first.stderr
+        skip = int(first.stderr.partition("--skip ")[2].split()[0])
+        assert skip == 3000
+    else:
+        assert first.returncode == -signal.SIGKILL
+    code = "from gustibus.cli import main; main()"
+    again = subprocess.run(
+        [sys.executable, "-c", code, *command, "--skip", str(skip), "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    told = json.loads(again.stdout)
+    assert (told["accepted"], told["duplicates"]) == (8000 - some, some - skip)
+    assert len(kept(database)) == 8000
+
+
+def test_answers_written_to_the_database_reach_a_running_service(
+    tmp_path, texts_folder, texts_model, capsys
+):
+    url = f"sqlite:///{tmp_path}/live.db"
+    with running(url, tmp_path, gustibus_model=str(texts_folder)) as service:
+        rows = [{**TEXT, "user": "late", "outcome": "a", "prompt": f"{n}"} for n in range(5)]
+        assert run(["import", write(tmp_path / "log.jsonl", rows), "--database", url]) == 0
+        service.stop()
+        service.start()
+        with service.client() as client:
+            until = time.monotonic() + 90
+            while time.monotonic() < until:
+                shown = client.get("/v1/users/late").json()
+                if shown["fitted_comparisons"] == 5:
+                    break
+                time.sleep(0.05)
+            assert shown["fitted_comparisons"] == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["import", "none.jsonl", "--database", "{db}"], 3, "no such file"),
+        (["import", "log.jsonl", "--database", "{db}", "--url", "http://x"], 2, "got both"),
+        (["import", "log.jsonl", "--rejects", "log.jsonl", "--database", "{db}"], 2, "--rejects"),
+        (["import", "log.jsonl", "--map", "good", "--database", "{db}"], 1, "name=column"),
+        (["import", "log.jsonl", "--database", "sqlite:///{tmp}/none.db"], 2, "db upgrade"),
+        (["import", "log.jsonl", "--url", "http://127.0.0.1:9"], 1, "no connection"),
+        (["export", "-o", "x.csv", "--database", "{db}"], 2, "--output"),
+        (["export", "--json", "--database", "{db}"], 2, "--output"),
+        (["users", "show", "nobody", "--database", "{db}"], 3, "nobody"),
+        (["users", "delete", "nobody", "--yes", "--database", "{db}"], 3, "nobody"),
+        (["onboard"], 2, "Missing option"),
+        (["onboard", "--user", "me", "--model", "none"], 1, "none"),
+    ],
+)
+def test_errors_are_one_line_and_an_exit_code(
+    arguments, code, reason, database, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gustibus.client.attempts.Options.delay", lambda *a: 0.0)
+    write(tmp_path / "log.jsonl", [{**TEXT, "user": "u", "outcome": "a"}])
+    given = [a.replace("{db}", database).replace("{tmp}", str(tmp_path)) for a in arguments]
+    assert run(given) == code
+    error = capsys.readouterr().err
+    assert reason in error
+    assert "Traceback" not in error
+
+
+def test_models_of_a_service(http, service, vectors_model, monkeypatch, capsys):
+    monkeypatch.setenv("GUSTIBUS_KEY", service.key)
+    assert run(["models", "list", "--url", service.base, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["digest"] == vectors_model.digest
+    assert run(["models", "show", row["id"], "--url", service.base, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == row
+    assert run(["models", "show", "other", "--url", service.base]) == 3
+
+
+def answers(monkeypatch, text):
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{key}\n" for key in text)))
+
+
+def test_onboarding_against_a_model_folder(
+    texts_folder, texts_model, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    command = ["onboard", "--user", "me", "--model", str(texts_folder), "--json", "--seed", "5"]
+    answers(monkeypatch, "1x2zts" + "q")
+    assert run(command) == 0
+    said = capsys.readouterr()
+    first = json.loads(said.out)
+    kept_turns = json.loads((tmp_path / "me.answers.json").read_text())["turns"]
+    assert [turn["answer"] for turn in kept_turns] == ["left", "tie", "skip"]
+    assert (first["answers"], first["user"]) == (2, "me")
+    assert "Question 1" in said.err
+    answers(monkeypatch, "2q")  # goes on
+    assert run(command) == 0
+    assert json.loads(capsys.readouterr().out)["answers"] == 3
+    answers(monkeypatch, "1" * 40)
+    assert run([*command, "--max-questions", "6"]) == 0  # until the session ends by itself
+    assert 3 <= json.loads(capsys.readouterr().out)["answers"] <= 6
+    answers(monkeypatch, "q")
+    assert run(["onboard", "--user", "you", "--model", str(texts_folder), "--answers",
+                "me.answers.json"]) == 2  # fmt: skip
+    assert "holds answers of 'me'" in capsys.readouterr().err
+
+
+def test_onboarding_against_a_service(http, service, monkeypatch, capsys):
+    monkeypatch.setenv("GUSTIBUS_KEY", service.key)
+    monkeypatch.setenv("GUSTIBUS_URL", service.base)
+    answers(monkeypatch, "z12zbq")
+    assert run(["onboard", "--user", "terminal", "--json"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert (found["answers"], found["profile_version"]) == (2, 1)
+    assert "This is the first question." in said.err
+    rows = http.get("/v1/comparisons", params={"user": "terminal"}).json()["data"]
+    assert sorted(row["outcome"] for row in rows)[-1] == "both_bad"
+    assert rows[1]["outcome"] == "both_bad"  # the second answer, after going back
+    assert rows[0]["outcome"] in {"a", "b"}
+
+
+def test_an_interrupted_session_of_a_service_can_be_gone_on_with(
+    http, service, monkeypatch, capsys
+):
+    monkeypatch.setenv("GUSTIBUS_KEY", service.key)
+    monkeypatch.setenv("GUSTIBUS_URL", service.base)
+    said = iter(["1", "1"])
+
+    def read():
+        try:
+            return next(said)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr("gustibus.cli.asking._first_of_line", read)
+    assert run(["onboard", "--user", "later"]) == 130
+    hint = capsys.readouterr().err
+    session = hint.partition("--session ")[2].split()[0]
+    monkeypatch.undo()
+    monkeypatch.setenv("GUSTIBUS_KEY", service.key)
+    answers(monkeypatch, "2q")
+    command = ["onboard", "--user", "later", "--session", session, "--url", service.base, "--json"]
+    assert run(command) == 0
+    assert json.loads(capsys.readouterr().out)["answers"] == 3
+
+
+def test_a_terminal_needs_no_enter(texts_folder, texts_model, tmp_path):
+    """In a real terminal: keys one by one, and the terminal as it was afterwards."""
+    import pty
+    import termios
+
+    mine, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    code = "import sys; from gustibus.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "onboard", "--user", "me", "--model", str(texts_folder),
+         "--json"],
+        stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path,
+    )  # fmt: skip
+    for key in b"12q":
+        shown = b""
+        while not shown.endswith(b"\n> "):  # each question, before it is answered
+            more = process.stderr.read(1)
+            assert more, shown
+            shown += more
+        os.write(mine, bytes([key]))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert json.loads(out)["answers"] == 2
+    assert termios.tcgetattr(theirs)[3] == before[3]
+    os.close(mine)
+    os.close(theirs)
+
+
+def test_people_of_an_import_are_there(database, tmp_path):
+    rows = [{**TEXT, "user": f"u{n}", "outcome": "a"} for n in range(3)]
+    assert run(["import", write(tmp_path / "log.jsonl", rows), "--database", database]) == 0
+    store = Store(database)
+    with store.read() as conn:
+        assert [one.id for one in list_users(conn)] == ["u0", "u1", "u2"]
+    store.close()
