@@ -14,9 +14,11 @@ from gustibus.service.routes import (
     matching,
     onboarding,
     operations,
+    pages,
     pairs,
     ranking,
     rerank,
+    revisions,
     scoring,
     users,
 )
@@ -33,9 +35,11 @@ TABLE = Table(
         *items.ROUTES,
         *comparisons.ROUTES,
         *onboarding.ROUTES,
+        *revisions.ROUTES,
         *ranking.ROUTES,
         *matching.ROUTES,
         *operations.ROUTES,
+        *pages.ROUTES,
     ]
 )
 """Every operation."""

@@ -206,6 +206,25 @@ def delete_comparison(conn: Connection, *, comparison: str) -> str | None:
     return user
 
 
+def delete_answers(conn: Connection, *, user: str, client_ids: Sequence[str]) -> int:
+    """Remove those of a person's comparisons that have these client ids; returns how many."""
+    removed = 0
+    for part in batched(client_ids, _ROWS):
+        mine = (
+            (comparisons.c.tenant_id == TENANT)
+            & (comparisons.c.user_id == user)
+            & comparisons.c.client_id.in_(part)
+        )
+        gone = list(
+            conn.execute(delete(comparisons).where(mine).returning(comparisons.c.id)).scalars()
+        )
+        conn.execute(
+            delete(sides).where(sides.c.tenant_id == TENANT, sides.c.comparison_id.in_(gone))
+        )
+        removed += len(gone)
+    return removed
+
+
 def evidence(conn: Connection, *, user: str, model: str, limit: int = 10_000) -> EvidenceRows:
     """A person's last answers under a model."""
     same = (sides.c.tenant_id == comparisons.c.tenant_id) & (sides.c.model == model)
