@@ -57,7 +57,7 @@ def ready(page, seq=None):
             "n => document.getElementById('progress-text').textContent.startsWith(`${n} answered`)",
             arg=seq,
         )
-    page.wait_for_function("!document.getElementById('ask').classList.contains('held')")
+    page.wait_for_function("() => !document.getElementById('ask').classList.contains('held')")
     page.wait_for_timeout(1000 * GUARD + 50)
 
 

@@ -9,6 +9,7 @@ from gustibus.service.gate import Gate
 from gustibus.service.listener import listen
 from gustibus.service.loading import follow, load
 from gustibus.service.routes import (
+    admin,
     comparisons,
     items,
     matching,
@@ -39,6 +40,7 @@ TABLE = Table(
         *ranking.ROUTES,
         *matching.ROUTES,
         *operations.ROUTES,
+        *admin.ROUTES,
         *pages.ROUTES,
     ]
 )

@@ -30,6 +30,10 @@ FILES: Final[dict[str, File]] = {
     "/onboard/markdown.js": File("markdown.js", "onboard_markdown", "How the compare page shows texts."),
     "/onboard/result.js": File("result.js", "onboard_result", "How the compare page shows what was learned."),
     "/onboard/icon.svg": File("icon.svg", "icon", "The mark."),
+    "/admin": File("admin.html", "admin_page", "The operator pages; they ask for a key."),
+    "/admin/page.css": File("admin.css", "admin_style", "Style of the operator pages."),
+    "/admin/page.js": File("admin.js", "admin_module", "The operator pages' module."),
+    "/admin/map.js": File("map.js", "admin_map_module", "How people are drawn."),
 }  # fmt: skip
 """Every file by its path."""
 
@@ -47,7 +51,9 @@ _POLICY: Final = (
 async def show(call: Call) -> Reply:
     """A file, with a policy under which a page runs nothing but what is served here."""
     name = FILES[call.route.path].name
-    policy = _POLICY.format(ancestors=call.state.settings.frame_ancestors)
+    framed = call.route.path.startswith("/onboard")  # the operator pages are never in a frame
+    ancestors = call.state.settings.frame_ancestors if framed else "'none'"
+    policy = _POLICY.format(ancestors=ancestors)
     headers = (
         (b"content-security-policy", policy.encode()),
         (b"referrer-policy", b"no-referrer"),
