@@ -246,6 +246,7 @@ def _show_rankings(client: _Client, world: DemoWorld) -> None:
 
 
 def _where_next(client: _Client, root: Path) -> str:
+    page = client.ask("POST", "/v1/onboarding/sessions", {"user": "you"})["url"]
     body = json.dumps(
         {"user": "Ada", "prompt": _PROMPT,
          "candidates": ["Phone away, lights off.", "What a lovely question! Take it slowly."],
@@ -258,6 +259,8 @@ def _where_next(client: _Client, root: Path) -> str:
         f"     -H 'Content-Type: application/json' -d '{body}'\n"
         f'   curl -s {client.url}/v1/users/{_NEW}/profile -H "Authorization: Bearer $KEY"\n'
         f"   curl -s {client.url}/openapi.json\n\n"
+        f"   Say what you prefer yourself (in a browser, for half an hour):\n   {client.url}{page}\n"
+        f"   Operator pages, which ask for the key above: {client.url}/admin\n\n"
         f"   Model card: {root / 'model' / 'README.md'}; log: {root / 'service.log'}\n"
         f"   How good is it?  gustibus eval {root / 'sample'} --model {root / 'model'}\n"
     )

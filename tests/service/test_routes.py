@@ -10,13 +10,14 @@ import pytest
 from gustibus.service.app import TABLE
 from gustibus.service.openapi import document, text
 from gustibus.service.problems import CODES
+from gustibus.service.routes.pages import FILES
 from gustibus.service.routing import ANY, OPEN, SCOPES, Route
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
-def test_every_route_has_a_scope_and_only_health_is_open():
-    assert {route.path for route in TABLE if route.scope == OPEN} == {"/livez", "/readyz"}
+def test_every_route_has_a_scope_and_only_health_and_the_files_of_pages_are_open():
+    assert {route.path for route in TABLE if route.scope == OPEN} == {"/livez", "/readyz", *FILES}
     for route in TABLE:
         assert route.scope in {*SCOPES, OPEN, ANY}, route.path
 

@@ -3,15 +3,17 @@
 from gustibus.onboarding.building import Pairs, build_pool, random_pairs
 from gustibus.onboarding.confidence import Stopping, confidence
 from gustibus.onboarding.doubt import carelessness, consistency, doubted
-from gustibus.onboarding.explain import Explanation, explain, explain_session
+from gustibus.onboarding.explain import Explanation, deciding_pair, explain, explain_session
 from gustibus.onboarding.pool import QuestionPool
 from gustibus.onboarding.questions import QUESTIONS, Exposure, choose, choose_batch
 from gustibus.onboarding.session import Progress, Step, advance, next_question, place_person, replay
+from gustibus.onboarding.tendencies import TRAITS, Tendency, telling_pair, tendencies
 from gustibus.onboarding.turns import ANSWERS, Question, Rows, Session, Settings, Turn, evidence
 
 __all__ = [
     "ANSWERS",
     "QUESTIONS",
+    "TRAITS",
     "Explanation",
     "Exposure",
     "Pairs",
@@ -23,6 +25,7 @@ __all__ = [
     "Settings",
     "Step",
     "Stopping",
+    "Tendency",
     "Turn",
     "advance",
     "build_pool",
@@ -31,6 +34,7 @@ __all__ = [
     "choose_batch",
     "confidence",
     "consistency",
+    "deciding_pair",
     "doubted",
     "evidence",
     "explain",
@@ -39,4 +43,6 @@ __all__ = [
     "place_person",
     "random_pairs",
     "replay",
+    "telling_pair",
+    "tendencies",
 ]

@@ -15,6 +15,7 @@ from gustibus.onboarding.doubt import carelessness, consistency
 from gustibus.onboarding.information import effective_answers, information_gained
 from gustibus.onboarding.pool import Linear, QuestionPool
 from gustibus.onboarding.session import place_person
+from gustibus.onboarding.tendencies import Tendency, tendencies
 from gustibus.onboarding.turns import Rows, Turn
 from gustibus.posterior import Posterior
 from gustibus.types import F64, I64
@@ -69,6 +70,8 @@ class Explanation:
 
     directions: tuple[Direction, ...]
     """The clearest first."""
+    tendencies: tuple[Tendency, ...]
+    """What the answers of the session agree on, the most certain first."""
     answers: int
     """Answers that say something: all but skipped ones."""
     effective_answers: float
@@ -146,6 +149,7 @@ def explain(
         )
     return Explanation(
         directions=found,
+        tendencies=tendencies(pool, turns),
         answers=len(told),
         effective_answers=worth,
         information=information_gained(model.prior, posterior),
@@ -165,6 +169,29 @@ def explain_session(
 ) -> Explanation:
     """`explain` of the person whose answers are given."""
     return explain(model, place_person(model, pool, turns, earlier=earlier), pool, turns=turns)
+
+
+def deciding_pair(
+    model: PreferenceModel, pool: QuestionPool, index: int, asked: Sequence[int]
+) -> int | None:
+    """The pair, of those not asked yet, that one direction decides most; None when none is left.
+
+    Measured by how far a typical difference between people along the direction moves the margin,
+    compared with such differences along all directions together.
+
+    Args:
+        model: the fitted model.
+        pool: questions.
+        index: of the direction.
+        asked: rows asked so far.
+    """
+    rows = np.flatnonzero(pool.still_open(asked))
+    if len(rows) == 0:
+        return None
+    prior = Posterior.from_prior(model.prior)
+    moved = np.abs(pool.delta(model, prior.mean)[rows] * _sd(prior))  # (n, u)
+    own = moved[:, index]
+    return int(rows[int(np.argmax(own * own / np.maximum(moved.sum(axis=1), 1e-12)))])
 
 
 def _clearest(prior: Posterior, posterior: Posterior, most: int, certainty: float) -> list[int]:

@@ -15,7 +15,7 @@ from gustibus.onboarding.questions import QUESTIONS
 from gustibus.types import F32, F64
 
 Answer = Literal["left", "right", "tie", "both_bad", "skip"]
-Reason = Literal["info", "random", "repeat"]
+Reason = Literal["info", "random", "repeat", "doubt"]
 
 ANSWERS: tuple[str, ...] = get_args(Answer)
 _TARGET = {"left": 1.0, "right": 0.0, "tie": 0.5, "both_bad": 0.5}
@@ -63,8 +63,8 @@ class Question:
         seq: position in the session, from 0.
         row: of the pool.
         swapped: whether the pair's side b is on the left.
-        reason: `info` chosen by the rule, `random`, or `repeat` of an earlier pair with sides
-            swapped.
+        reason: `info` chosen by the rule, `random`, `repeat` of an earlier pair with sides
+            swapped, or `doubt` about something that was said of the person.
     """
 
     seq: int

@@ -9,6 +9,7 @@ from gustibus.service.gate import Gate
 from gustibus.service.listener import listen
 from gustibus.service.loading import follow, load
 from gustibus.service.routes import (
+    admin,
     best,
     comparisons,
     compat,
@@ -16,9 +17,11 @@ from gustibus.service.routes import (
     matching,
     onboarding,
     operations,
+    pages,
     pairs,
     ranking,
     rerank,
+    revisions,
     scoring,
     users,
 )
@@ -37,9 +40,12 @@ TABLE = Table(
         *items.ROUTES,
         *comparisons.ROUTES,
         *onboarding.ROUTES,
+        *revisions.ROUTES,
         *ranking.ROUTES,
         *matching.ROUTES,
         *operations.ROUTES,
+        *admin.ROUTES,
+        *pages.ROUTES,
     ]
 )
 """Every operation."""

@@ -7,7 +7,7 @@ changed the session meanwhile, it is worked out again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -115,8 +115,8 @@ def _turns(row: SessionRow, asked: list[QuestionRow]) -> tuple[Session, Question
     waiting = None
     for q in asked:
         question = Question(q.seq, q.row, q.swapped, cast("Reason", q.reason))
-        if q.answer is None:
-            waiting = question
+        if q.answer is None:  # what waited when a session was closed does so no longer
+            waiting = question if row.state == "open" or q.reason == "doubt" else None
         else:
             turns.append(Turn(question, cast("Answer", q.answer), q.ms))
     return Session(_settings(row.settings), tuple(turns)), waiting
@@ -180,7 +180,7 @@ async def begin(
         row = create_session(
             conn, user=user, model=serving.digest, settings=settings, lifetime=LIFETIME
         )
-        _go_on(conn, state, serving, row, session, step)
+        go_on(conn, state, serving, row, session, step)
         found = get_session(conn, session=row.id)
         assert found is not None, "the transaction has just written it"
         return found
@@ -215,7 +215,8 @@ async def answer(
         given = now.session.turns[seq] if seq < len(now.session.turns) else None
         if given is not None and given.answer == said:  # sent again: the reply was lost
             return now, await step_of(state, serving, now)
-        if now.row.state != "open":
+        closed = now.row.state != "open"
+        if closed and question != now.waiting:  # only a doubt is answered afterwards
             raise Problem("conflict", "The session is closed; its answers stay as they are")
         after = replace(now, session=now.session.answered(question, said, ms=ms))
         step = await step_of(state, serving, after)
@@ -224,7 +225,8 @@ async def answer(
         if await state.threads.write(_taking(state, serving, now, after, seq, step)):
             if step.question is not None:
                 return replace(after, waiting=step.question), step
-            return await _written(state, serving, session), step
+            now = await written(state, serving, session)
+            return now, await step_of(state, serving, now) if closed else step
     raise Problem("conflict", "Other requests keep changing this session; try again")
 
 
@@ -249,14 +251,16 @@ def _taking(
         if now.seen != before.seen:
             return False
         set_answer(conn, session=before.row.id, seq=seq, answer=turn.answer, ms=turn.ms)
-        if step.question is None or step.question != before.waiting:
-            _go_on(conn, state, serving, before.row, after.session, step)
+        if before.row.state != "open":
+            _keep(conn, state, serving, before.row, [turn])
+        elif step.question is None or step.question != before.waiting:
+            go_on(conn, state, serving, before.row, after.session, step)
         return True
 
     return write
 
 
-def _go_on(
+def go_on(
     conn: Connection, state: State, serving: Serving, row: SessionRow, session: Session, step: Step
 ) -> None:
     """Keep the next question, or close the session with what came out of it."""
@@ -271,10 +275,22 @@ def _close(
     conn: Connection, state: State, serving: Serving, row: SessionRow, session: Session, stop: str
 ) -> None:
     close_session(conn, session=row.id, stop=stop)
+    _keep(conn, state, serving, row, session.turns)
+
+
+def _keep(
+    conn: Connection, state: State, serving: Serving, row: SessionRow, turns: Sequence[Turn]
+) -> None:
+    """Answers of a session as comparisons."""
     add_comparisons(
-        conn, rows=[_comparison(serving, row, turn) for turn in session.turns],
-        model=serving.digest, store_text=state.settings.store_text,
+        conn, rows=[_comparison(serving, row, turn) for turn in turns], model=serving.digest,
+        store_text=state.settings.store_text,
     )  # fmt: skip
+
+
+def comparison_id(session: str, seq: int) -> str:
+    """Client id of the comparison that an answer becomes."""
+    return f"{session}:{seq}"
 
 
 def _comparison(serving: Serving, row: SessionRow, turn: Turn) -> NewComparison:
@@ -288,7 +304,7 @@ def _comparison(serving: Serving, row: SessionRow, turn: Turn) -> NewComparison:
         a=Side(None, pool.texts_a[at] or None, pool.a[at]),
         b=Side(None, pool.texts_b[at] or None, pool.b[at]),
         outcome=outcome,
-        client_id=f"{row.id}:{turn.question.seq}",
+        client_id=comparison_id(row.id, turn.question.seq),
         prompt=pool.prompts[at] or None,
         source="onboarding",
     )
@@ -304,11 +320,11 @@ async def finish(state: State, serving: Serving, session: str) -> tuple[Intervie
             _close(conn, state, serving, now.row, now.session, "person")
 
     await state.threads.write(write)
-    now = await _written(state, serving, session)
+    now = await written(state, serving, session)
     return now, await step_of(state, serving, now)
 
 
-async def _written(state: State, serving: Serving, session: str) -> Interview:
+async def written(state: State, serving: Serving, session: str) -> Interview:
     """A session after a write; the profile of somebody whose session has ended is fitted first."""
     now = await state.threads.read(lambda conn: read_interview(conn, session, serving.digest))
     if now.row.state != "open":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
@@ -24,6 +25,23 @@ BOUNDS = [0.00025 * 2.0**i for i in range(17)]
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 
+class Traffic(NamedTuple):
+    """What one route has answered."""
+
+    route: str
+    method: str
+    requests: int
+    refused: int
+    """Replies of 400 to 499."""
+    failed: int
+    """Replies of 500 and above."""
+    mean: float
+    """Seconds."""
+    median: float
+    """Seconds, rounded up to an edge of `BOUNDS`; infinite beyond the last."""
+    p99: float
+
+
 class Meter:
     """How often each route answered what, and how fast."""
 
@@ -31,6 +49,7 @@ class Meter:
         self._requests: dict[tuple[str, str, int], int] = {}
         self._buckets: dict[tuple[str, str], list[int]] = {}
         self._seconds: dict[tuple[str, str], float] = {}
+        self.started = monotonic()
         self.in_flight = 0
         self.candidates: dict[str, int] = {"id": 0, "embedding": 0, "text": 0}
         self.rejected: dict[str, int] = {}
@@ -53,6 +72,18 @@ class Meter:
             self._seconds[where] = 0.0
         buckets[bisect_left(BOUNDS, seconds)] += 1
         self._seconds[where] += seconds
+
+    def traffic(self) -> list[Traffic]:
+        """What each route has answered, the busiest first."""
+        rows = []
+        for (route, method), buckets in self._buckets.items():
+            count = sum(buckets)
+            refused = self._requests.get((route, method, 4), 0)
+            failed = self._requests.get((route, method, 5), 0)
+            mean = self._seconds[(route, method)] / count
+            half, most = _quantile(buckets, 0.5), _quantile(buckets, 0.99)
+            rows.append(Traffic(route, method, count, refused, failed, mean, half, most))
+        return sorted(rows, key=lambda row: (-row.requests, row.route, row.method))
 
     def reject(self, reason: str) -> None:
         """One request that was turned away."""
@@ -139,6 +170,17 @@ def _counter(name: str, text: str, label: str, values: dict[str, int]) -> Counte
     for key, value in values.items():
         family.add_metric([key], value)
     return family
+
+
+def _quantile(counts: list[int], share: float) -> float:
+    """Upper edge of the bucket in which a share of the replies has been given."""
+    edges = [*BOUNDS, float("inf")]
+    wanted, seen = share * sum(counts), 0
+    for edge, count in zip(edges, counts, strict=True):
+        seen += count
+        if seen >= wanted:
+            return edge
+    return edges[-1]
 
 
 def _cumulated(counts: list[int]) -> list[tuple[str, float]]:

@@ -24,6 +24,8 @@ _TAGS = {
     "Groups": "Orders, committees and fair rankings for many people.",
     "Matching": "Arrivals matched to items with limited room, one by one.",
     "Operations": "What is served, and how it is doing.",
+    "Operators": "What the operator pages show.",
+    "Pages": "For people, in a browser.",
 }
 _INTRO = """Personalised reward models over HTTP.
 

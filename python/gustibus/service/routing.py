@@ -28,7 +28,7 @@ SCOPES: Final[dict[str, str]] = {
     "users:read": "read people, their profiles and comparisons",
     "users:write": "write, export and delete people",
     "models:read": "read what is served",
-    "admin": "read metrics and details of readiness",
+    "admin": "read metrics, details of readiness and everything on the operator pages",
 }
 """What a key may be allowed to do."""
 

@@ -24,6 +24,15 @@ class Token(NamedTuple):
     """Seconds since the epoch."""
 
 
+def page_of(token: str) -> str:
+    """Address of the page that runs a session, relative to the service.
+
+    The token is in the fragment, which no browser sends: it is in no log of a server or a proxy and
+    in no `Referer`.
+    """
+    return f"/onboard#{token}"
+
+
 class SessionTokens:
     """Makes and checks tokens; every process with the same secret accepts them.
 

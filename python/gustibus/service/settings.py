@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -13,6 +14,8 @@ from gustibus.errors import ConfigError
 
 T = TypeVar("T")
 PREFIX = "GUSTIBUS_"
+_ORIGIN = r"(?:'self'|https?://[A-Za-z0-9.:*-]+)"
+_ANCESTORS = re.compile(rf"'none'|{_ORIGIN}(?: {_ORIGIN})*")
 MIB = 1 << 20
 
 
@@ -65,6 +68,8 @@ class Settings:
     """Seconds between looks at what other processes wrote."""
     drain: float = 5.0
     """Seconds between the end of readiness and the end of the listener."""
+    frame_ancestors: str = "'none'"
+    """Sites that may show a page in a frame, as in `Content-Security-Policy`; `'none'` for none."""
     log: bool = True
     """Whether a line a request is written to standard error."""
 
@@ -112,6 +117,8 @@ class Settings:
             raise _wrong("DATABASE", self.database, "a URL such as sqlite:///gustibus.db")
         if self.secret and len(self.secret) < 32:
             raise _wrong("SECRET", "a shorter text", "at least 32 characters")
+        if not _ANCESTORS.fullmatch(self.frame_ancestors):
+            raise _wrong("FRAME_ANCESTORS", self.frame_ancestors, "'none', or 'self' and origins")
         name = self.model_name
         if not (0 < len(name) <= 64 and all(c.isalnum() or c in "._-" for c in name)):
             raise _wrong("MODEL_NAME", name, "1 to 64 letters, digits, '.', '_' or '-'")

@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from gustibus.types import F32, F64
+from gustibus.types import F32, F64, I64
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -82,6 +82,14 @@ class PeopleTable:
         self._grow(len(self._rows) + len(users))
         for user, mean, count, version in zip(users, means, counts, versions, strict=True):
             self.put(user, mean, count=int(count), version=int(version))
+
+    def answered(self) -> tuple[list[str], F64, I64]:
+        """Everybody who has answered: names, user vectors `(n, u)` and comparisons `(n,)`."""
+        rows = np.fromiter(self._rows.values(), np.int64, len(self._rows))
+        kept = self._counts[rows] > 0
+        names = [name for name, told in zip(self._rows, kept.tolist(), strict=True) if told]
+        rows = rows[kept]
+        return names, self._means[rows], self._counts[rows].astype(np.int64)
 
     def drop(self, user: str) -> bool:
         """Forget somebody; their row is wiped."""

@@ -185,15 +185,29 @@ def _put_sides(conn: Connection, found: Mapping[str, tuple[Any, Any]], model: st
 
 
 def list_comparisons(
-    conn: Connection, *, user: str | None = None, after: str | None = None, limit: int = 100
-) -> list[ComparisonRow]:
-    """Comparisons from old to new, of one person or of all."""
+    conn: Connection, *, user: str | None = None, outcome: str | None = None,
+    source: str | None = None, after: str | None = None, limit: int = 100, newest: bool = False,
+) -> list[ComparisonRow]:  # fmt: skip
+    """Comparisons of one person or of all, from old to new or from new to old.
+
+    Args:
+        conn: a transaction.
+        user: whose; None for everybody's.
+        outcome: which; None for all.
+        source: where from; None for everywhere.
+        after: id of the row before the first.
+        limit: most rows.
+        newest: whether the newest comes first.
+    """
     query = select(comparisons).where(comparisons.c.tenant_id == TENANT)
-    if user is not None:
-        query = query.where(comparisons.c.user_id == user)
+    for column, value in ((comparisons.c.user_id, user), (comparisons.c.outcome, outcome),
+                          (comparisons.c.source, source)):  # fmt: skip
+        if value is not None:
+            query = query.where(column == value)
     if after is not None:
-        query = query.where(comparisons.c.id > after)
-    return [_row(row) for row in conn.execute(query.order_by(comparisons.c.id).limit(limit))]
+        query = query.where(comparisons.c.id < after if newest else comparisons.c.id > after)
+    order = comparisons.c.id.desc() if newest else comparisons.c.id
+    return [_row(row) for row in conn.execute(query.order_by(order).limit(limit))]
 
 
 def delete_comparison(conn: Connection, *, comparison: str) -> str | None:
@@ -204,6 +218,25 @@ def delete_comparison(conn: Connection, *, comparison: str) -> str | None:
         delete(sides).where(sides.c.tenant_id == TENANT, sides.c.comparison_id == comparison)
     )
     return user
+
+
+def delete_answers(conn: Connection, *, user: str, client_ids: Sequence[str]) -> int:
+    """Remove those of a person's comparisons that have these client ids; returns how many."""
+    removed = 0
+    for part in batched(client_ids, _ROWS):
+        mine = (
+            (comparisons.c.tenant_id == TENANT)
+            & (comparisons.c.user_id == user)
+            & comparisons.c.client_id.in_(part)
+        )
+        gone = list(
+            conn.execute(delete(comparisons).where(mine).returning(comparisons.c.id)).scalars()
+        )
+        conn.execute(
+            delete(sides).where(sides.c.tenant_id == TENANT, sides.c.comparison_id.in_(gone))
+        )
+        removed += len(gone)
+    return removed
 
 
 def evidence(conn: Connection, *, user: str, model: str, limit: int = 10_000) -> EvidenceRows:

@@ -191,6 +191,15 @@ def iter_profiles(conn: Connection, *, model: str) -> Iterator[ProfileRow]:
         after = rows[-1].user_id
 
 
+def profiles_of(conn: Connection, *, users: Sequence[str], model: str) -> Iterator[ProfileRow]:
+    """The profiles under a model that some people have, read in pages."""
+    for part in batched(users, _ROWS):
+        mine = (profiles.c.tenant_id == TENANT) & (profiles.c.model == model)
+        yield from map(
+            _profile, conn.execute(select(profiles).where(mine, profiles.c.user_id.in_(part)))
+        )
+
+
 def user_versions(conn: Connection) -> dict[str, int]:
     """Everybody's name and profile version."""
     query = select(users.c.id, users.c.profile_version).where(users.c.tenant_id == TENANT)

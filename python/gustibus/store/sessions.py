@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
+from gustibus.store.engine import SCRUB
 from gustibus.store.erasure import hold_users
 from gustibus.store.ids import ulid
 from gustibus.store.tables import TENANT, questions, sessions
@@ -109,6 +110,39 @@ def drop_unanswered(conn: Connection, *, session: str) -> None:
     """Forget a question that was asked and not answered, as when an earlier answer changes."""
     mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == session)
     conn.execute(questions.delete().where(mine & questions.c.answer.is_(None)))
+
+
+def take_back(conn: Connection, *, session: str, seq: int) -> None:
+    """Forget an answer: its question waits again, and what was asked after it is forgotten."""
+    mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == session)
+    conn.execute(questions.delete().where(mine & (questions.c.seq > seq)))
+    nothing = {"answer": None, "ms": None, "answered_at": None}
+    conn.execute(update(questions).where(mine & (questions.c.seq == seq)).values(**nothing))
+
+
+def empty_session(
+    conn: Connection, *, session: str, settings: Mapping[str, Any], lifetime: timedelta
+) -> int:
+    """Begin a session anew without its questions, and return how many those were."""
+    values = {
+        "state": "open", "stop": None, "closed_at": None, "settings": dict(settings),
+        "expires_at": datetime.now(UTC) + lifetime,
+    }  # fmt: skip
+    conn.execute(update(sessions).where(_is(session)).values(**values))
+    return _drop_questions(conn, session)
+
+
+def delete_session(conn: Connection, *, session: str) -> int:
+    """Remove a session, and return how many questions it had."""
+    removed = _drop_questions(conn, session)
+    conn.execute(sessions.delete().where(_is(session)))
+    conn.info[SCRUB] = True
+    return removed
+
+
+def _drop_questions(conn: Connection, session: str) -> int:
+    mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == session)
+    return conn.execute(questions.delete().where(mine)).rowcount
 
 
 def close_session(conn: Connection, *, session: str, stop: str) -> bool:

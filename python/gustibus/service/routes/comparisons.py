@@ -126,7 +126,7 @@ class Comparison(Struct):
 
 
 class Comparisons(Struct):
-    """A page of comparisons, the oldest first."""
+    """A page of comparisons, the oldest first unless the newest are asked for."""
 
     object: Literal["list"]
     data: list[Comparison]
@@ -135,9 +135,13 @@ class Comparisons(Struct):
 
 
 class ListQuery(Struct, forbid_unknown_fields=True):
-    """Whose comparisons, and which part of the list."""
+    """Which comparisons, and which part of the list."""
 
     user: Id | None = None
+    outcome: Outcome | None = None
+    source: Annotated[str, Meta(max_length=64)] | None = None
+    newest: bool = False
+    """Whether the newest comes first."""
     limit: Limit = 100
     after: After | None = None
 
@@ -368,14 +372,20 @@ def _row_problem(problem: Problem) -> RowProblem:
 async def list_all(call: Call) -> Reply:
     """A page of comparisons."""
     query, state = call.query(ListQuery), call.state
-    kind = f"comparisons {query.user or ''}"
+    if query.source is not None:
+        refuse_unstorable(query.source, "query:source")
+    wanted = (query.outcome or "", query.source or "", "newest" if query.newest else "")
+    kind = f"comparisons {query.user or ''}" + (f" {wanted}" if any(wanted) else "")
     after = state.cursors.open(kind, query.after)
     rows, more = page_of(
         await state.threads.read(
-            lambda conn: list_comparisons(conn, user=query.user, after=after, limit=query.limit + 1)
+            lambda conn: list_comparisons(
+                conn, user=query.user, outcome=query.outcome, source=query.source, after=after,
+                limit=query.limit + 1, newest=query.newest,
+            )
         ),
         query.limit,
-    )
+    )  # fmt: skip
     following = state.cursors.seal(kind, rows[-1].id) if more else None
     return ok(Comparisons("list", [_show(row) for row in rows], more, following))
 
@@ -423,7 +433,7 @@ ROUTES = (
     ),
     Route(
         "GET", "/v1/comparisons", "list_comparisons", "users:read", list_all, "Comparisons",
-        "Comparisons of one person or of all, the oldest first.",
+        "Comparisons of one person or of all, by outcome and source where wanted.",
         query=ListQuery, response=Comparisons, problems=STORE,
     ),
     Route(

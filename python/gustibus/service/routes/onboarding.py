@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from gustibus.onboarding import QUESTIONS, Step, explain
+from gustibus.onboarding import QUESTIONS, Step, Tendency, explain
 from gustibus.onboarding.explain import Direction as Known
 from gustibus.onboarding.explain import Explanation
 from gustibus.onboarding.turns import Answer, Question
@@ -28,9 +28,11 @@ from gustibus.service.interviews import (
 )
 from gustibus.service.once import once
 from gustibus.service.problems import invalid
+from gustibus.service.revisions import asking
 from gustibus.service.routes.scoring import ModelName
 from gustibus.service.routing import STORE, Route
 from gustibus.service.serving import Serving
+from gustibus.service.sessions import page_of
 from gustibus.service.state import State, refuse_deleted
 from gustibus.store import Connection, SessionRow, ensure_users
 
@@ -68,7 +70,7 @@ class Asked(Struct):
     prompt: str
     left: Side
     right: Side
-    reason: Literal["info", "random", "repeat"]
+    reason: Literal["info", "random", "repeat", "doubt"]
 
 
 class ProgressShown(Struct):
@@ -100,6 +102,8 @@ class SessionReply(Struct, omit_defaults=True):
     """Lets a page run this session and nothing else; told once."""
     token_expires_at: int | None = None
     """Seconds since the epoch."""
+    url: str | None = None
+    """Of the page that runs the session, relative to this service; it holds the token."""
     after: dict[str, Asked | None] | None = None
     """What would be asked after each answer, as `prefetch` wants it."""
 
@@ -144,6 +148,26 @@ class DirectionShown(Struct):
     examples: list[ExampleShown]
 
 
+class ChosenShown(Struct):
+    """A pair of the session, the side that was taken first."""
+
+    prompt: str
+    preferred: str
+    other: str
+
+
+class TendencyShown(Struct):
+    """Something visible that the answers agree on."""
+
+    trait: str
+    more: bool
+    words: str
+    kept: int
+    of: int
+    certainty: float
+    examples: list[ChosenShown]
+
+
 class Result(Struct):
     """What was learned, in words and numbers."""
 
@@ -161,6 +185,7 @@ class Result(Struct):
     repeated: int
     consistent: int
     careless: float
+    tendencies: list[TendencyShown]
     directions: list[DirectionShown]
 
 
@@ -188,8 +213,9 @@ async def create(call: Call) -> Reply:
         ensure_users(conn, users=[body.user])
         row = write(conn)
         token = state.sessions.issue(row.id)
-        shown = _show(state, serving, row, step.question, step)
+        shown = show(state, serving, row, step.question, step)
         shown.token, shown.token_expires_at = token
+        shown.url = page_of(token.text)
         return Reply(201, encode(shown))
 
     reply = await once(call, work, users=[body.user])
@@ -204,9 +230,10 @@ def _count(state: State, what: str) -> None:
     counts[what] = counts.get(what, 0) + 1
 
 
-def _show(
+def show(
     state: State, serving: Serving, row: SessionRow, question: Question | None, step: Step
 ) -> SessionReply:
+    """A session as the interface shows it."""
     progress = step.progress
     closed = row.state != "open"
     person = state.people.find(row.user) if closed else None
@@ -236,10 +263,11 @@ def _asked(serving: Serving, question: Question) -> Asked:
 async def show_next(call: Call) -> Reply:
     """The question that waits."""
     query, state = call.query(NextQuery), call.state
-    serving, now = await _read(call)
-    step = await step_of(state, serving, now)
-    shown = _show(state, serving, now.row, now.waiting, step)
-    if query.prefetch and now.waiting is not None:
+    serving = model_of(state, "default")
+    now, step = await asking(state, serving, call.param("session"))
+    call.user = now.row.user
+    shown = show(state, serving, now.row, now.waiting, step)
+    if query.prefetch and now.waiting is not None and now.row.state == "open":
         sides: tuple[Answer, ...] = ("left", "right")
         after: dict[str, Asked | None] = {}
         for side in sides[: query.prefetch]:
@@ -277,7 +305,7 @@ async def put_answer(call: Call) -> Reply:
     )
     call.user = now.row.user
     _count(state, "answered" if now.row.state == "open" else f"ended_{now.row.stop}")
-    return ok(_show(state, serving, now.row, now.waiting, step))
+    return ok(show(state, serving, now.row, now.waiting, step))
 
 
 async def end(call: Call) -> Reply:
@@ -287,7 +315,7 @@ async def end(call: Call) -> Reply:
     now, step = await finish(state, serving, session)
     call.user = now.row.user
     _count(state, "finished")
-    return ok(_show(state, serving, now.row, None, step))
+    return ok(show(state, serving, now.row, None, step))
 
 
 async def result(call: Call) -> Reply:
@@ -308,8 +336,14 @@ def _result(serving: Serving, row: SessionRow, found: Explanation) -> Result:
         answers=found.answers, effective_answers=found.effective_answers,
         information=found.information, confidence=found.confidence, repeated=found.repeated,
         consistent=found.consistent, careless=found.careless,
+        tendencies=[_tendency(one) for one in found.tendencies],
         directions=[_direction(one) for one in found.directions],
     )  # fmt: skip
+
+
+def _tendency(one: Tendency) -> TendencyShown:
+    examples = [ChosenShown(e.prompt, e.preferred, e.other) for e in one.examples]
+    return TendencyShown(one.trait, one.more, one.words, one.kept, one.of, one.certainty, examples)
 
 
 def _direction(one: Known) -> DirectionShown:

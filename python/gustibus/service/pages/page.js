@@ -1,0 +1,288 @@
+// The compare page: two answers to one prompt, and which of them somebody prefers.
+
+import { open, Refused } from "./client.js";
+import { show } from "./markdown.js";
+import { draw } from "./result.js";
+
+const GUARD = 400; // milliseconds in which a new pair takes no answer: it was meant for the last one
+const SECONDS = 12; // that a pair takes, about
+const KEYS = {
+  1: "left", ArrowLeft: "left", 2: "right", ArrowRight: "right", 3: "tie", t: "tie",
+  4: "both_bad", b: "both_bad", s: "skip",
+}; // prettier-ignore
+
+const $ = (id) => document.getElementById(id);
+const choices = [...document.querySelectorAll("[data-answer]")];
+const bar = document.querySelector("progress");
+const session = open(location.hash, { onTrouble: trouble });
+
+let asked = null; // the question that is shown
+let ahead = {}; // what comes after each answer to it, as far as that is known
+let answered = 0;
+let shownAt = Infinity;
+let waiting = 0; // answers that are not saved yet
+let saving = Promise.resolve(); // they are saved in order
+
+function view(name) {
+  for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== name;
+  $("progress").hidden = name !== "ask" || asked?.reason === "doubt";
+}
+
+function say(text) {
+  $("status").textContent = text;
+}
+
+function trouble(yes) {
+  document.body.classList.toggle("trouble", yes);
+  if (yes) say("The service cannot be reached. Trying again; please keep this page open.");
+  else if ($("status").textContent.startsWith("The service")) say("");
+}
+
+function message(title, text) {
+  asked = null;
+  document.title = title;
+  $("message-title").textContent = title;
+  $("message-text").textContent = text;
+  view("message");
+  $("message-title").focus();
+}
+
+/** What to show when the service refuses. */
+function refused(error) {
+  if (!(error instanceof Refused)) throw error;
+  if (error.status === 401) {
+    message("This link has expired", "Your answers are kept. Ask where you got the link for a new one.");
+  } else if (error.status === 404) {
+    message("There is nothing here", "These questions were deleted, or the link is incomplete.");
+  } else if (error.status === 410) {
+    message("These questions are over", error.message);
+  } else {
+    message("Something went wrong", error.message);
+  }
+}
+
+function progress(reply) {
+  const { answered: done, expected_remaining: left } = reply.progress;
+  answered = done;
+  $("progress-text").textContent =
+    left > 0 ? `${done} answered, about ${left} to go` : `${done} answered, almost done`;
+  $("undo").disabled = done === 0 || reply.state !== "open";
+  $("stop").hidden = done < 2 || reply.state !== "open";
+  // The estimate of what is left may rise; the bar never moves backwards for it.
+  const key = `bar ${session.id}`;
+  const before = done === 0 && reply.question?.seq === 0 ? 0 : Number(sessionStorage.getItem(key));
+  bar.value = Math.max(before, done / Math.max(done + left, 1));
+  sessionStorage.setItem(key, String(bar.value));
+}
+
+function display(question) {
+  asked = question;
+  ahead = {};
+  document.title = "Which do you prefer?";
+  show($("prompt-text"), question.prompt);
+  $("prompt-text").hidden = question.prompt === "";
+  for (const side of ["left", "right"]) {
+    show($(`text-${side}`), question[side].text || "(This answer has no text.)");
+    $(`card-${side}`).scrollTop = 0;
+  }
+  for (const choice of choices) choice.setAttribute("aria-checked", "false");
+  $("ask").classList.remove("held");
+  $("prompt").scrollTop = 0;
+  window.scrollTo(0, 0);
+  view("ask");
+  $("prompt").focus({ preventScroll: true });
+  restart($("ask"), "fresh");
+  shownAt = performance.now();
+}
+
+/** Play an animation again. */
+function restart(element, name) {
+  element.classList.remove(name);
+  void element.offsetWidth;
+  element.classList.add(name);
+}
+
+/** Show what a reply says is next. */
+async function follow(reply) {
+  progress(reply);
+  if (reply.question === null) {
+    if (reply.state === "finished") await finished();
+    return;
+  }
+  if (asked === null || asked.seq !== reply.question.seq || asked.id !== reply.question.id) {
+    display(reply.question);
+  }
+  if (reply.state === "open") prefetch(reply.question);
+}
+
+async function prefetch(question) {
+  const reply = await session.next(2);
+  if (asked === question || (asked?.id === question.id && asked.seq === question.seq)) {
+    if (waiting === 0) ahead = reply.after ?? {};
+  }
+}
+
+function choose(answer) {
+  const question = asked;
+  if (question === null || $("ask").hidden || performance.now() - shownAt < GUARD) return;
+  const ms = Math.round(performance.now() - shownAt);
+  const next = ahead[answer];
+  choices.find((c) => c.dataset.answer === answer).setAttribute("aria-checked", "true");
+  shownAt = Infinity; // no second answer to this question
+  say("");
+  if (next) display(next);
+  else $("ask").classList.add("held");
+  waiting += 1;
+  saving = saving.then(() => save(question, answer, ms)).catch(refused);
+}
+
+async function save(question, answer, ms) {
+  let reply;
+  try {
+    reply = await session.answer(question, answer, ms);
+  } catch (error) {
+    // Another page has gone on with this session, or what was shown ahead was not what came.
+    if (!(error instanceof Refused) || ![404, 409].includes(error.status)) throw error;
+    reply = await session.next();
+  } finally {
+    waiting -= 1;
+  }
+  if (waiting === 0) await follow(reply);
+}
+
+async function undo() {
+  if (asked === null || asked.seq === 0 || $("undo").disabled) return;
+  $("undo").disabled = true;
+  $("ask").classList.add("held");
+  const seq = asked.seq - 1;
+  saving = saving
+    .then(async () => {
+      asked = null;
+      await follow(await session.undo(seq));
+      say("Undone. Choose again.");
+    })
+    .catch(refused);
+  await saving;
+}
+
+async function stop() {
+  await saving;
+  await follow(await session.finish());
+}
+
+async function finished() {
+  asked = null;
+  const found = await session.result();
+  document.title = "What your answers say";
+  draw(found, { onDoubt: (line) => doubt(line).catch(refused) });
+  view("result");
+  window.scrollTo(0, 0);
+  $("result-title").focus();
+}
+
+async function doubt(line) {
+  try {
+    await follow(await session.doubt(line));
+    say("One more pair about that.");
+  } catch (error) {
+    if (!(error instanceof Refused) || error.status !== 409) throw error;
+    say("There is no other pair that would tell.");
+  }
+}
+
+/** Ask before something that cannot be undone. */
+function sure(title, text, yes) {
+  $("confirm-title").textContent = title;
+  $("confirm-text").textContent = text;
+  $("confirm-yes").textContent = yes;
+  $("confirm").returnValue = "no";
+  $("confirm").showModal();
+  return new Promise((done) => {
+    $("confirm").addEventListener("close", () => done($("confirm").returnValue === "yes"), { once: true });
+  });
+}
+
+async function startOver() {
+  if (!(await sure("Start over?", "The answers that you gave here are forgotten.", "Start over"))) return;
+  asked = null;
+  await follow(await session.restart());
+}
+
+async function remove() {
+  const text = "The pairs you saw here and your choices are removed for good, and what was learned from them.";
+  if (!(await sure("Delete your answers?", text, "Delete"))) return;
+  await saving;
+  await session.remove();
+  message("Deleted", "Your answers, and what was learned from them, are gone. You can close this page.");
+}
+
+function shortcuts() {
+  return localStorage.getItem("gustibus keys") !== "off";
+}
+
+function press(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented) return;
+  if (document.querySelector("dialog[open]") !== null || $("ask").hidden) return;
+  const at = choices.indexOf(document.activeElement);
+  if (at >= 0 && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
+    const step = event.key === "ArrowDown" ? 1 : choices.length - 1;
+    choices[(at + step) % choices.length].focus();
+    event.preventDefault();
+    return;
+  }
+  if (!shortcuts()) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (key in KEYS) choose(KEYS[key]);
+  else if (key === "z") undo();
+  else if (key === "?") $("help").showModal();
+  else return;
+  event.preventDefault();
+}
+
+function listen() {
+  const guard = (work) => () => Promise.resolve(work()).catch(refused);
+  document.addEventListener("keydown", press);
+  for (const choice of choices) choice.addEventListener("click", () => choose(choice.dataset.answer));
+  for (const button of document.querySelectorAll("[data-delete]")) {
+    button.addEventListener("click", guard(remove));
+  }
+  $("undo").addEventListener("click", guard(undo));
+  $("stop").addEventListener("click", guard(stop));
+  $("restart").addEventListener("click", guard(startOver));
+  $("open-help").addEventListener("click", () => $("help").showModal());
+  $("shortcuts").checked = shortcuts();
+  document.body.classList.toggle("keyless", !shortcuts());
+  $("shortcuts").addEventListener("change", (event) => {
+    localStorage.setItem("gustibus keys", event.target.checked ? "on" : "off");
+    document.body.classList.toggle("keyless", !event.target.checked);
+  });
+  window.addEventListener("hashchange", () => location.reload());
+}
+
+async function begin() {
+  if (session === null) {
+    message("There is nothing here", "The link is incomplete: it should end in a # and a long code.");
+    return;
+  }
+  listen();
+  const reply = await session.next(2);
+  if (reply.state !== "open" || reply.progress.answered > 0) {
+    await follow(reply);
+    if (reply.state === "open") say("Welcome back: your answers are still here.");
+    return;
+  }
+  const { expected_remaining: left, max } = reply.progress;
+  const minutes = Math.max(1, Math.round((left * SECONDS) / 60));
+  $("duration").textContent =
+    `About ${left} pairs and ${minutes === 1 ? "a minute" : `${minutes} minutes`}, never more than ` +
+    `${max} pairs. You can stop after two.`;
+  view("intro");
+  $("start").addEventListener("click", () => {
+    progress(reply);
+    display(reply.question);
+    ahead = reply.after ?? {};
+  });
+  $("start").focus();
+}
+
+begin().catch(refused);
