@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gustibus.bench import METHODS, Entry, LeagueConfig, run_league
+from gustibus.bench.league import _settings
 from gustibus.cli.app import app
 from gustibus.data import write_folder
 from gustibus.data.synthetic import linear_mixture_world
@@ -127,3 +128,12 @@ def test_the_command_prints_the_tables(folder):
     assert "| `bt` |" in found.output
     wrong = CliRunner().invoke(app, ["bench", "league", "x", "-o", "y", "--method", "btt"])
     assert wrong.exit_code != 0
+
+
+def test_a_model_from_before_a_setting_existed_is_kept(folder):
+    league(folder, "first", methods={"bt": ENTRIES["bt"]})
+    card = folder / "out" / "first" / "0" / "bt" / "card.json"
+    saved = json.loads(card.read_text())
+    assert saved["run"].pop("device") == "auto"
+    assert _settings(saved["run"]) == _settings({**saved["run"], "device": "auto"})
+    assert _settings({**saved["run"], "colour": "red"}) is None

@@ -166,7 +166,8 @@ def _trained(
     """The model of a run, and whether it was trained now; a run that failed before fails again."""
     if not config.fresh and (Path(run.output) / "MANIFEST.json").is_file():
         artifact = Artifact.load(run.output)
-        if _settings(artifact.card.get("run", {})) == _settings(run.as_json()):
+        saved = _settings(artifact.card.get("run"))
+        if saved is not None and saved == _settings(run.as_json()):
             return artifact, False
 
     def titled(stage: str, done: int, total: int, figure: float) -> None:
@@ -176,9 +177,16 @@ def _trained(
     return train(run, progress=None if progress is None else titled), True
 
 
-def _settings(run: Mapping[str, Any]) -> Any:
-    """What decides the result of a run; folders may have moved."""
-    return json.loads(json.dumps({k: v for k, v in run.items() if k not in ("data", "output")}))
+def _settings(run: Any) -> Any:
+    """What decides the result of a run; None for one that this version does not know.
+
+    Folders may have moved, and a run that was saved before there was a setting had its default.
+    """
+    try:
+        whole = RunConfig(**run).as_json()
+    except (TypeError, GustibusError):
+        return None
+    return json.loads(json.dumps({k: v for k, v in whole.items() if k not in ("data", "output")}))
 
 
 def _judged(
