@@ -70,7 +70,8 @@ proptest! {
         let profile = build(&votes, Compact::Never);
         for rule in rules() {
             let Ok(outcome) = run(rule.name, &profile, 1) else {
-                prop_assert!(matches!(rule.name, "meek" | "warren"), "{}", rule.name);
+                // the first two refuse ties, the last ballots that leave items out
+                prop_assert!(matches!(rule.name, "meek" | "warren" | "dodgson"), "{}", rule.name);
                 continue;
             };
             prop_assert_eq!(outcome.buckets.len(), votes.items);
