@@ -104,7 +104,7 @@ def inside(profile, k, rule, name, **options):
 
 def test_every_rule_that_maximises_is_compared():
     own = {"monroe", "greedy_monroe", "egalitarian_cc", "minimaxav", "equal_shares"}
-    own |= {"seqphragmen", "revseqpav", "seqpav", "seqcc", "seqslav"}
+    own |= {"seqphragmen", "revseqpav", "seqpav", "seqcc", "seqslav", "maximin_support"}
     kinds = {"rankings": rankings, "approvals": approvals, "utilities": utilities}
     rows = {(kinds[row.ballots], row.name) for row in committee_rules() if row.name not in own}
     assert rows == set(CASES)
