@@ -26,13 +26,16 @@ def draw(standings: Sequence[Standing], path: Path, *, part: str) -> bool:
         return False
     rows = -(-len(shown) // _COLUMNS)
     figure = Figure(figsize=(5 * _COLUMNS, 3.8 * rows), layout="constrained")
-    names: dict[str, Any] = {}
+    lines: dict[str, Any] = {}
+    every = [m.name for s in shown for m in s.report.methods if m.kind == "model"]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(every))}
     for place, standing in enumerate(shown):
         axes = figure.add_subplot(rows, _COLUMNS, place + 1)
         report = standing.report
         sizes = [n for n in report.sizes if any(m.point(part, n) for m in report.methods)]
         models = [m for m in report.methods if m.kind == "model"]
-        for number, method in enumerate(models):
+        for method in models:
+            number = numbers[method.name]  # the same colour in every panel
             points = [
                 (sizes.index(n), p) for n in sizes if (p := method.point(part, n)) is not None
             ]
@@ -41,14 +44,18 @@ def draw(standings: Sequence[Standing], path: Path, *, part: str) -> bool:
                 marker=_MARKS[number % len(_MARKS)], markersize=4, linewidth=1.2,
                 color=f"C{number % 10}", linestyle="-" if number < 10 else "--",
             )  # fmt: skip
-            names.setdefault(method.name, line)
+            lines.setdefault(method.name, line)
         axes.set_title(f"{standing.title} ({report.people['new']} new people)", fontsize=10)
         axes.set_xticks(range(len(sizes)), [str(n) for n in sizes])
         axes.grid(alpha=0.3)
     figure.supxlabel("answers that place a person")
     figure.supylabel(f"accuracy in %, {PARTS[part]}")
     figure.legend(
-        list(names.values()), list(names), loc="outside right upper", fontsize=8, frameon=False
+        [lines[name] for name in numbers if name in lines],
+        [n for n in numbers if n in lines],
+        loc="outside right upper",
+        fontsize=8,
+        frameon=False,
     )
     figure.savefig(path, dpi=130)
     return True
