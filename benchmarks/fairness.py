@@ -55,7 +55,7 @@ def fusion_peer(runs, queries, docs):
     """A call of ranx's fusion per method on its own runs, or nothing."""
     try:
         import ranx
-    except Exception:
+    except ImportError:
         return {}
     theirs = []
     for run in runs:
@@ -81,7 +81,7 @@ def table_peer(k):
     try:
         from fairsearchcore.fail_prob import LegalAssignmentKey
         from fairsearchcore.mtable_generator import MTableGenerator
-    except Exception:
+    except ImportError:
         return None
     theirs = LegalAssignmentKey.__hash__
     LegalAssignmentKey.__hash__ = lambda key: int(theirs(key))
@@ -94,7 +94,7 @@ def measures_peer(ranking, groups):
     try:
         import pandas as pd
         from FairRankTune.Metrics import AWRF, EXP, NDKL
-    except Exception:
+    except ImportError:
         return None
     frame, labels = pd.DataFrame(ranking), dict(enumerate(groups.tolist()))
 

@@ -227,6 +227,11 @@ class Transitive:
 
     transitive: ClassVar[bool] = True
 
+    if TYPE_CHECKING:
+
+        def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
+            """Utility and gradient, of the family."""
+
     def contrast(self, user: F64, a: F32, b: F32) -> tuple[F64, F64]:
         """Differences of utilities and of their gradients."""
         value_a, slope_a = self.linearize(user, a)
@@ -237,10 +242,6 @@ class Transitive:
         """Nothing runs in a circle."""
         del user, representations
         return 0.0
-
-    def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
-        """Of the family."""
-        raise NotImplementedError
 
 
 class LinearInUser(Transitive):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gustibus.models.tastes import LinearTaste
 from gustibus.posterior import Answering, ParticlePrior, Posteriors, predict
 from gustibus.types import F32, F64, I64
 
@@ -108,3 +109,30 @@ def normalised(scores: F64) -> F64:
 def effective(weights: F64) -> F64:
     """`(*b, j)` weights -> `(*b)` effective number of candidates, `1 / sum w^2`."""
     return np.asarray(1 / (np.asarray(weights) ** 2).sum(-1))
+
+
+class Weighed(LinearTaste):
+    """A family whose people are weighted means of the particles of its prior."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def prior(self) -> ParticlePrior:
+            """The candidates, user vectors in the basis, with their log weights."""
+
+        def weigh(self, person: Person) -> F64:
+            """Weights `(j,)` of the candidates, on the simplex, for a person's answers."""
+
+    def place(
+        self,
+        a: F32,
+        b: F32,
+        target: F64,
+        *,
+        weight: F64 | None = None,
+        starts: I64 | None = None,
+        covariance: bool = True,
+    ) -> Posteriors:
+        """The weighted mean of the candidates, and their spread around it."""
+        people = people_of(a, b, target, weight, starts)
+        return place_by_weights(people, self.prior, self.weigh, covariance=covariance)

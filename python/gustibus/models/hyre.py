@@ -19,13 +19,12 @@ import numpy as np
 from gustibus.models.base import MODELS, Fitted, Progress, TrainingSet
 from gustibus.models.heads import (
     Person,
+    Weighed,
     head_scores,
     normalised,
     people_of,
-    place_by_weights,
 )
-from gustibus.models.tastes import LinearTaste
-from gustibus.posterior import Answering, ParticlePrior, Posteriors
+from gustibus.posterior import Answering, ParticlePrior
 from gustibus.types import F32, F64, I64
 
 
@@ -33,7 +32,7 @@ from gustibus.types import F32, F64, I64
     "hyre", source="Lee et al. 2024, arXiv 2412.08812", laws=("antisymmetric", "transitive")
 )
 @dataclass(frozen=True)
-class Hyre(LinearTaste):
+class Hyre(Weighed):
     """Heads are the particles of the prior: user vectors in the basis."""
 
     center: F32
@@ -59,28 +58,15 @@ class Hyre(LinearTaste):
     ) -> F64:
         """`(p, j)` weights of the heads for each person; arguments as of `place`."""
         people = people_of(a, b, target, weight, starts)
-        return np.stack([self._weigh(person) for person in people])
+        return np.stack([self.weigh(person) for person in people])
 
-    def _weigh(self, person: Person) -> F64:
+    def weigh(self, person: Person) -> F64:
+        """Weights `(j,)` of the heads: their prior, sharpened by how well they foretell."""
         prior = np.asarray(self.prior.log_weights, np.float64)
         if len(person.target) == 0:
             return normalised(prior)
         scores = head_scores(person, self.prior.particles, self.answering, self.score)
         return normalised(prior + self.sharpness * scores)
-
-    def place(
-        self,
-        a: F32,
-        b: F32,
-        target: F64,
-        *,
-        weight: F64 | None = None,
-        starts: I64 | None = None,
-        covariance: bool = True,
-    ) -> Posteriors:
-        """The weighted mean of the heads, and their spread around it."""
-        people = people_of(a, b, target, weight, starts)
-        return place_by_weights(people, self.prior, self._weigh, covariance=covariance)
 
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """JSON parameters and arrays."""

@@ -20,14 +20,12 @@ import numpy as np
 from gustibus.models.base import MODELS, Fitted, Progress, TrainingSet
 from gustibus.models.heads import (
     Person,
+    Weighed,
     head_scores,
     normalised,
-    people_of,
-    place_by_weights,
 )
-from gustibus.models.tastes import LinearTaste
-from gustibus.posterior import Answering, ParticlePrior, Posteriors
-from gustibus.types import F32, F64, I64
+from gustibus.posterior import Answering, ParticlePrior
+from gustibus.types import F32, F64
 
 
 @MODELS.add(
@@ -36,7 +34,7 @@ from gustibus.types import F32, F64, I64
     laws=("antisymmetric", "transitive"),
 )
 @dataclass(frozen=True)
-class Nearest(LinearTaste):
+class Nearest(Weighed):
     """Seen people are the particles of the prior: user vectors in the basis."""
 
     center: F32
@@ -58,7 +56,7 @@ class Nearest(LinearTaste):
         """Logistic answers without lapses."""
         return Answering(lapse=0.0)
 
-    def _weigh(self, person: Person) -> F64:
+    def weigh(self, person: Person) -> F64:
         """Weights `(j,)`: the nearest by their likelihood, then everybody a little."""
         everybody = np.asarray(self.prior.log_weights, np.float64)
         scores = everybody + head_scores(
@@ -69,20 +67,6 @@ class Nearest(LinearTaste):
         weights[near] = normalised(scores[near])
         share = self.imaginary / (self.imaginary + person.weight.sum() or 1.0)
         return np.asarray((1 - share) * weights + share * normalised(everybody))
-
-    def place(
-        self,
-        a: F32,
-        b: F32,
-        target: F64,
-        *,
-        weight: F64 | None = None,
-        starts: I64 | None = None,
-        covariance: bool = True,
-    ) -> Posteriors:
-        """The mean of the nearest people, and their spread around it."""
-        people = people_of(a, b, target, weight, starts)
-        return place_by_weights(people, self.prior, self._weigh, covariance=covariance)
 
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """JSON parameters and arrays."""

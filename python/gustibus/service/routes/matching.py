@@ -1,4 +1,4 @@
-"""`/v1/rank/matchings` and `/v1/rank/positions`: online matching as a named, durable thing."""
+"""`/v1/rank/matchings`: online matching as a named, durable thing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Meta, Struct, to_builtins
 
 from gustibus.errors import GustibusError
-from gustibus.matching import Matcher, place_creatives, position_auction
+from gustibus.matching import Matcher
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.candidates import AnyCandidate, Prompt, model_of, represent
 from gustibus.service.ids import Id
@@ -185,31 +185,6 @@ class MatchingList(Struct):
     has_more: bool
 
 
-class Positions(Struct, forbid_unknown_fields=True):
-    """Creatives and positions: who is shown where, and at what price."""
-
-    p: Annotated[list[list[Annotated[float, Meta(ge=0, le=1)]]], Meta(min_length=1, max_length=256)]
-    """Click chances, a row a creative, a column a position."""
-    values: Annotated[list[Annotated[float, Meta(ge=0)]], Meta(min_length=1, max_length=256)]
-    """Bids per click."""
-    method: Annotated[str, Meta(max_length=32)] = "mnl"
-    payments: bool = True
-    """Whether prices are asked for, which need `mnl` or `cascade`."""
-    most: Annotated[int, Meta(ge=1)] | None = None
-
-
-class PositionsReply(Struct):
-    """The slate of largest value."""
-
-    pairs: list[Annotated[list[int], Meta(min_length=2, max_length=2)]]
-    """Creative and position."""
-    click: list[float]
-    value: float
-    payment: list[float] | None
-    payment_per_click: list[float] | None
-    method: str
-
-
 async def create(call: Call) -> Reply:
     """A new matching, or the one that was made of the same."""
     name, body = call.param("matching"), await call.read_aside(CreateMatching)
@@ -335,27 +310,6 @@ async def remove(call: Call) -> Reply:
     return Reply(204, b"")
 
 
-async def positions(call: Call) -> Reply:
-    """Who is shown where."""
-    body = await call.read_aside(Positions)
-    call.units += sum(map(len, body.p)) // 32 + 1
-
-    def work() -> PositionsReply:
-        if body.payments:
-            found = position_auction(body.method, body.p, body.values, most=body.most)
-            paid = None if found.payment is None else found.payment.tolist()
-            each = None if paid is None else found.payment_per_click.tolist()
-        else:
-            found = place_creatives(body.method, body.p, body.values, most=body.most)
-            paid = each = None
-        pairs = [list(pair) for pair in found.pairs]
-        return PositionsReply(
-            pairs, found.click.tolist(), float(found.value), paid, each, body.method
-        )
-
-    return ok(await decided(call, work))
-
-
 async def _values(call: Call, model: str, one: NewArrival, place: int) -> list[float] | None:
     """Values as they came, or from what a model says of the person and the items."""
     if one.candidates is None:
@@ -456,12 +410,5 @@ ROUTES = (
     _route(
         "DELETE", _PATH, "delete_matching", remove, "Remove a matching with its log.", status=204,
         problems=_BAD,
-    ),
-    _route(
-        "POST", "/v1/rank/positions", "place_in_positions", positions,
-        "Creatives in positions, and what they pay.",
-        request=Positions, response=PositionsReply, body="scoring",
-        problems=("too_many_candidates", "queue_full", "not_finite"),
-        example={"p": [[0.5], [0.4]], "values": [2.0, 1.0]},
     ),
 )  # fmt: skip
