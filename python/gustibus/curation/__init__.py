@@ -1,0 +1,1 @@
+"""Tools on tables of comparisons, which annotate and never overwrite."""

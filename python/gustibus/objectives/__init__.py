@@ -1,0 +1,1 @@
+"""What training minimises: functions of margins, lists and representations, in torch."""

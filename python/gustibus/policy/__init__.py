@@ -1,0 +1,1 @@
+"""Training language models: their losses, trainers of TRL, tree search, distillation, diffusion."""

@@ -1,0 +1,1 @@
+"""How easily a ranking is pushed, and what holds it in place."""
