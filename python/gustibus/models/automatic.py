@@ -2,28 +2,32 @@
 
 A family chooses its own ridge, rank and the like on validation people, so that its loss on them is
 flattered. Families are therefore compared on other people: some are held out, every candidate is
-fitted on the rest, and the one of least loss is fitted again on everybody.
+fitted on the rest, and the one of least loss is fitted again on everybody. Where the pooled reward
+has the least loss by no more than its error, a personal family is taken all the same: it is as good
+for these people, and it can learn from those who come.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from gustibus.errors import ConfigError, GustibusError, InputError
 from gustibus.models.base import MODELS, Fitted, Progress, TrainingSet
 from gustibus.models.hybrid import fit_model
+from gustibus.models.judges import Draw, draws_of
 from gustibus.models.keywords import check_range
-from gustibus.models.validation import everybody, held_out_losses, hold_out, part
-from gustibus.types import F64, I64
+from gustibus.models.validation import everybody, held_out_losses, hold_out
+from gustibus.types import F64
 
 AUTO = "auto"
-FAMILIES = ("bt", "hierarchical", "pal", "pro", "gpm")
+POOLED = "bt"
+FAMILIES = (POOLED, "hierarchical", "pal", "pro", "gpm")
 """Families that `auto` tries, the quickest first."""
 SIZES: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "pal": ("prototypes", (3, 16)),
@@ -31,12 +35,6 @@ SIZES: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "pro": ("experts", (3, 16)),
 }
 """The option that is a family's size, and what is tried beside its default."""
-_JUDGES, _FOLDS, _FEWEST = 400, 4, 10
-"""People who should judge; draws of them at most; people below which nobody is held out."""
-_JUDGING, _VALID = 0.25, 0.15
-"""Shares: of people who judge, and of the rest who are a family's validation people."""
-_ROWS = 60_000
-"""Comparisons that candidates are fitted on at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +95,6 @@ class Candidate:
 
 class _LateError(Exception):
     """The time is up."""
-
-
-class _Draw(NamedTuple):
-    """People of one draw."""
-
-    train: TrainingSet
-    valid: TrainingSet | None
-    judges: TrainingSet
 
 
 def fit_any(
@@ -232,7 +222,7 @@ class _Search:
         )  # fmt: skip
         self.candidates: list[Candidate] = []
         self.began = time.monotonic()
-        self.draws = list(_draws(self.both, seed))
+        self.draws = list(draws_of(self.both, seed))
 
     def choose(self) -> tuple[Candidate, str]:
         """The best candidate, and why it is."""
@@ -250,7 +240,8 @@ class _Search:
         for number, draw in enumerate(self.draws[1:], 1):
             self._judge(draw, number, self._among(number))
         best = self._best()
-        return best, self._why(best)
+        chosen = self._personal(best)
+        return chosen, self._why(chosen, best)
 
     def report(self, best: Candidate, why: str) -> dict[str, Any]:
         """JSON record of the choice."""
@@ -298,6 +289,18 @@ class _Search:
             raise InputError(message, where="train")
         return min((c for c in self.candidates if len(c.losses) == most), key=lambda c: c.loss)
 
+    def _personal(self, best: Candidate) -> Candidate:
+        """The best candidate, or what cannot be told from it and learns from people's answers."""
+        if best.family != POOLED:
+            return best
+        alike = []
+        for one in self.candidates:
+            behind, error = self._against(one, best).values()
+            judged = one.family != POOLED and len(one.losses) == len(best.losses)
+            if judged and behind is not None and behind <= (error or 0.0):
+                alike.append(one)
+        return min(alike, key=lambda c: c.loss, default=best)
+
     def _against(self, one: Candidate, best: Candidate) -> dict[str, float | None]:
         """Mean of the paired differences of losses over people, and its standard error."""
         shared = min(len(one.losses), len(best.losses))
@@ -309,19 +312,25 @@ class _Search:
             return {"behind": None, "error": None}
         return {"behind": float(gaps.mean()), "error": float(gaps.std() / np.sqrt(len(gaps)))}
 
-    def _why(self, best: Candidate) -> str:
+    def _why(self, best: Candidate, least: Candidate) -> str:
         judged = sum(int(np.isfinite(x).sum()) for x in best.losses)
         said = f"least loss, {best.loss:.4f}, over {judged} people it was not fitted on"
-        others = [c for c in self.candidates if c is not best and c.losses]
+        if best is not least:
+            gap = self._against(best, least)
+            said = (
+                f"{least.title} has the least loss, {least.loss:.4f}, over {judged} people it was "
+                f"not fitted on, but {best.title}, {_signed(gap)} behind, can learn from others"
+            )
+        others = [c for c in self.candidates if c not in (best, least) and c.losses]
         if others:
             second = min(others, key=lambda c: c.loss)
             gap = self._against(second, best)
-            if gap["behind"] is not None and gap["error"] is not None:
-                said += f"; {second.title} is {gap['behind']:.4f} ± {gap['error']:.4f} behind"
+            if gap["behind"] is not None:
+                said += f"; {second.title} is {_signed(gap)} behind"
         late = [c.title for c in self.candidates if c.fate != "judged"]
         return said + (f"; not judged to the end: {', '.join(late)}" if late else "")
 
-    def _judge(self, draw: _Draw, number: int, candidates: list[Candidate]) -> None:
+    def _judge(self, draw: Draw, number: int, candidates: list[Candidate]) -> None:
         split = hold_out(draw.judges)
         for place, one in enumerate(candidates):
             kept = self.keeper.get(one, number)
@@ -351,7 +360,7 @@ class _Search:
             one.seconds += spent
             self.keeper.put(one, number, losses, spent)
 
-    def _watched(self, title: str, began: float, draw: _Draw, *, free: bool) -> Progress:
+    def _watched(self, title: str, began: float, draw: Draw, *, free: bool) -> Progress:
         """Passes progress on, and ends a fit that would leave no time to be made again on all rows.
 
         Args:
@@ -407,31 +416,6 @@ class _Keeper:
         self._file.save(len(tensors), tensors, self._seconds)
 
 
-def _draws(both: TrainingSet, seed: int) -> Iterator[_Draw]:
-    """Draws of judging people, until enough have judged; nobody judges twice."""
-    people = np.flatnonzero(np.bincount(both.user, minlength=both.people))
-    if len(people) < _FEWEST:
-        return
-    order = np.random.default_rng(seed).permutation(people)
-    each = max(int(_JUDGING * len(people)), 2)
-    count = int(np.clip(np.ceil(_JUDGES / each), 1, _FOLDS))
-    for number in range(count):
-        judges = order[number * each : (number + 1) * each][:_JUDGES]
-        rest = np.setdiff1d(people, judges)
-        rest = _as_many_as(both, np.random.default_rng([seed, number]).permutation(rest))
-        valid = max(int(_VALID * len(rest)), 1)
-        yield _Draw(
-            part(both, np.sort(rest[valid:])), part(both, np.sort(rest[:valid])),
-            part(both, np.sort(judges)),
-        )  # fmt: skip
-
-
-def _as_many_as(data: TrainingSet, people: I64) -> I64:
-    """The first people who have `_ROWS` rows together, or all."""
-    rows = np.cumsum(np.bincount(data.user, minlength=data.people)[people])
-    return people[: max(int(np.searchsorted(rows, _ROWS)), 2)]
-
-
 def _titled(progress: Progress | None, title: str) -> Progress | None:
     if progress is None:
         return None
@@ -441,6 +425,12 @@ def _titled(progress: Progress | None, title: str) -> Progress | None:
         shown(f"{title}: {stage}" if stage not in title else title, done, total, figure)
 
     return told
+
+
+def _signed(gap: Mapping[str, float | None]) -> str:
+    """A gap and its error; what rounds to nothing has no sign."""
+    behind, error = gap["behind"] or 0.0, gap["error"] or 0.0
+    return f"{round(behind, 4) + 0.0:.4f} ± {error:.4f}"
 
 
 def _finite(value: float) -> float | None:

@@ -14,7 +14,8 @@ from gustibus.errors import InputError
 from gustibus.models.base import Fitted, Progress, TrainingSet
 from gustibus.models.factors import Factors
 from gustibus.models.hierarchical import Hierarchical
-from gustibus.models.hierarchical_fit import fit_hierarchical, hierarchical_options
+from gustibus.models.hierarchical_fit import fit_hierarchical
+from gustibus.models.hierarchical_options import hierarchical_options
 from gustibus.models.keywords import check_range, read_options
 from gustibus.models.known import KnownItems
 from gustibus.models.validation import everybody

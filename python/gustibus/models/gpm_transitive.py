@@ -17,7 +17,8 @@ import torch
 from gustibus.models.base import Progress, TrainingSet
 from gustibus.models.gpm import GeneralPreference
 from gustibus.models.hierarchical import Hierarchical
-from gustibus.models.hierarchical_fit import fit_chosen, fit_hierarchical, hierarchical_options
+from gustibus.models.hierarchical_fit import fit_chosen, fit_hierarchical
+from gustibus.models.hierarchical_options import hierarchical_options
 from gustibus.models.validation import representations
 from gustibus.posterior import Answering, Evidence, GaussianPrior, fit_population
 from gustibus.types import F32, F64

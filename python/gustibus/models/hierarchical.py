@@ -101,7 +101,8 @@ class Hierarchical(LinearInUser):
         **options: Any,
     ) -> Fitted:
         """Empirical Bayes in the compiled engine; options are those of `HierarchicalOptions`."""
-        from gustibus.models.hierarchical_fit import fit_hierarchical, hierarchical_options
+        from gustibus.models.hierarchical_fit import fit_hierarchical
+        from gustibus.models.hierarchical_options import hierarchical_options
 
         return fit_hierarchical(
             train, valid, options=hierarchical_options(options),

@@ -25,6 +25,8 @@ from gustibus.types import F64
 _BLOCK = 8
 """Rows of one person that are worked on together."""
 _WARM_ROUNDS = 4
+SETTLING = 2
+"""EM rounds over the distribution of z where nobody can choose them."""
 _MOST_DIRECTIONS = 64
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 
@@ -215,31 +217,53 @@ def exact(train: TrainingSet, frame: Frame, *, groups: int, rounds: int) -> Popu
         people=train.people,
     )  # fmt: skip
     population = fit_population(
-        evidence, initial=_spread(GaussianPrior.standard(q, 0.1**0.5), groups),
+        evidence, initial=GaussianPrior.standard(q, 0.1**0.5), groups=groups,
         rounds=max(rounds, 25), tolerance=1e-7, answering=Answering(0.0),
     )  # fmt: skip
     return Population(frame, np.zeros(q), np.eye(q) * np.sqrt(q), population.prior)
 
 
-def finish(frame: Frame, theta: F64, basis: F64, train: TrainingSet, *, groups: int) -> Population:
-    """Estimate the population of z in the learned basis."""
-    start = _spread(GaussianPrior.standard(basis.shape[1]), groups)
-    population = fit_population(
-        evidence_of(train, frame, theta, basis), initial=start, rounds=5, answering=Answering(0.0)
-    )
-    return Population(frame, theta, basis, population.prior)
+def settle(
+    frame: Frame, theta: F64, basis: F64, train: TrainingSet, *,
+    groups: Sequence[int], rounds: Sequence[int],
+) -> Iterator[tuple[int, int, Population]]:  # fmt: skip
+    """The distribution of z in a learned basis, after every wanted number of EM rounds.
+
+    V was learned on the same people, and shrunk by its ridge. A round or two gives z the spread that
+    the ridge took away; with more of them EM follows these people further than new ones go. Their
+    mean stays 0, since theta holds it.
+
+    Args:
+        frame: coordinates.
+        theta: `(q,)`.
+        basis: `(q, k)`.
+        train: the people that both were learned on.
+        groups: numbers of Gaussians.
+        rounds: numbers of EM rounds.
+
+    Yields:
+        Groups, rounds, and the population.
+    """
+    evidence = evidence_of(train, frame, theta, basis)
+    for count in groups:
+        prior, done = GaussianPrior.standard(basis.shape[1]), 0
+        for wanted in sorted(rounds):
+            prior = fit_population(
+                evidence, initial=prior, groups=count, rounds=wanted - done, tolerance=0.0,
+                answering=Answering(0.0),
+            ).prior  # fmt: skip
+            done = wanted
+            centred = GaussianPrior(prior.weights, prior.means - prior.mean, prior.covariances)
+            yield count, wanted, Population(frame, theta, basis, centred)
 
 
-def _spread(prior: GaussianPrior, groups: int) -> GaussianPrior:
-    """A mixture of `groups` around one Gaussian, apart enough for EM to tell them."""
-    if groups == 1:
-        return prior
-    noise = np.random.default_rng(0).standard_normal((groups, prior.dim))
-    root = np.linalg.cholesky(prior.covariance)
-    return GaussianPrior(
-        np.full(groups, 1 / groups), prior.mean + noise @ root.T,
-        np.repeat(prior.covariance[None], groups, axis=0),
-    )  # fmt: skip
+def finish(
+    frame: Frame, theta: F64, basis: F64, train: TrainingSet, *, groups: int = 1,
+    rounds: int = SETTLING,
+) -> Population:  # fmt: skip
+    """The last population of `settle`."""
+    *_, (_, _, last) = settle(frame, theta, basis, train, groups=(groups,), rounds=(rounds,))
+    return last
 
 
 def _export(frame: Frame, theta: F64, basis: F64, prior: GaussianPrior) -> Hierarchical:

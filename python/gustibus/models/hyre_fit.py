@@ -19,7 +19,8 @@ from gustibus.models.base import Fitted, Progress, TrainingSet
 from gustibus.models.gpm_transitive import refit_transitive
 from gustibus.models.heads import SCORES, effective
 from gustibus.models.hierarchical import Hierarchical
-from gustibus.models.hierarchical_fit import fit_hierarchical, hierarchical_options
+from gustibus.models.hierarchical_fit import fit_hierarchical
+from gustibus.models.hierarchical_options import hierarchical_options
 from gustibus.models.hierarchical_start import Frame
 from gustibus.models.hyre import Hyre
 from gustibus.models.keywords import check_choice, check_range, read_options

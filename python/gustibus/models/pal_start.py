@@ -78,7 +78,7 @@ def warm_start(
         spare = np.zeros((len(basis), k - 1 - basis.shape[1]))  # fewer features than prototypes
         basis = np.column_stack([basis, spare])
         found.append((wide, basis))
-        models.append(finish(frame, wide, basis, train, groups=1).export())
+        models.append(finish(frame, wide, basis, train).export())
     chosen = max(len(found) - 2, 0)
     if valid is not None:
         split = hold_out(valid)

@@ -52,7 +52,8 @@ def fit_population(
 
     Args:
         evidence: Rows of the population.
-        groups: Number of Gaussians; ignored when `initial` is given.
+        groups: Number of Gaussians. An `initial` of one Gaussian is split around clusters of the
+            modes under it; one of several has as many as it has.
         method: Posterior of a person, as in `place`. The variational one gives a lower bound of the
             evidence and a prior with less bias.
         structure: `full`, `diagonal` or `isotropic` covariances.
@@ -85,7 +86,9 @@ def fit_population(
                 evidence.rows, evidence.starts, start,
                 rounds=5, tolerance=tolerance, progress=None, **settings,
             )  # fmt: skip
-            initial = _split(evidence, GaussianPrior(*out[:3]), groups, answering, seed)
+            initial = GaussianPrior(*out[:3])
+    if groups > 1 and len(initial.weights) == 1:
+        initial = _split(evidence, initial, groups, answering, seed)
     start = (initial.weights, initial.means, initial.covariances)
     *prior, trace, responsibilities, converged = _core.fit_population(
         evidence.rows, evidence.starts, start,

@@ -1,0 +1,109 @@
+"""How the distribution of people is estimated once the directions in which they differ are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gustibus.errors import ConfigError
+from gustibus.models import MODELS
+from gustibus.models.base import TrainingSet
+from gustibus.models.hierarchical_learn import (
+    Objective,
+    evidence_of,
+    learn,
+    population_reward,
+    settle,
+)
+from gustibus.models.hierarchical_start import Frame
+from gustibus.models.validation import part
+from gustibus.posterior import Answering, GaussianPrior, fit_population
+
+HIERARCHICAL = MODELS["hierarchical"].run
+QUICK = {
+    "equalise": 0.5, "ridges": [3.0], "rounds": 4, "rank": 3, "residuals": 0.0,
+    "ridge_population": 10.0,
+}  # fmt: skip
+
+
+def kinds(people: int, count: int, *, rows: int = 20, dim: int = 5, seed: int = 0) -> TrainingSet:
+    """People of a few kinds, as many of each, who answer by their kind's reward with little doubt."""
+    rng = np.random.default_rng(seed)
+    items = rng.standard_normal((300, dim)).astype(np.float32)
+    rewards = np.linalg.qr(rng.standard_normal((dim, dim)))[0][:count] * 4
+    user = np.repeat(np.arange(people), rows).astype(np.int32)
+    a, b = rng.integers(0, 300, (2, len(user)))
+    margin = ((items[a] - items[b]) * rewards[user % count]).sum(1)
+    target = (rng.random(len(user)) < 1 / (1 + np.exp(-margin))).astype(np.float32)
+    return TrainingSet(
+        user=user, prompt=np.zeros(len(user), np.int32), a=a.astype(np.int32),
+        b=b.astype(np.int32), target=target, weight=np.ones(len(user), np.float32),
+        item_features=items, prompt_features=None, people=people,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """A learned basis: frame, theta, V, and the people."""
+    train = kinds(60, 3)
+    frame = Frame.of(train, 0.5, 384)
+    objective = Objective(train, frame, torch.device("cpu"))
+    theta, pull = population_reward(objective, frame, (10.0,), None)
+    ((_, wide, basis),) = learn(
+        objective, train, frame, theta, pull=pull, ridges=(3.0,), rank=2, rounds=4
+    )
+    return frame, wide, basis, train
+
+
+def test_one_gaussian_is_the_covariance_of_em_around_zero(learned):
+    frame, theta, basis, train = learned
+    found = {
+        (g, r): p.prior for g, r, p in settle(frame, theta, basis, train, groups=[1], rounds=[3, 1])
+    }
+    assert list(found) == [(1, 1), (1, 3)]
+    for (_, rounds), prior in found.items():
+        expected = fit_population(
+            evidence_of(train, frame, theta, basis), initial=GaussianPrior.standard(2),
+            rounds=rounds, tolerance=0.0, answering=Answering(0.0),
+        ).prior  # fmt: skip
+        np.testing.assert_allclose(prior.covariance, expected.covariance, rtol=1e-6)
+        np.testing.assert_array_equal(prior.mean, 0.0)
+
+
+def test_several_gaussians_keep_the_mean_at_zero(learned):
+    for count, _, population in settle(*learned, groups=[3], rounds=[1, 2, 4]):
+        prior = population.prior
+        assert len(prior.weights) == count == 3
+        np.testing.assert_allclose(prior.mean, 0.0, atol=1e-12)
+        assert prior.weights.sum() == pytest.approx(1)
+
+
+def test_people_of_kinds_get_a_mixture_that_foretells_them_better():
+    world = kinds(140, 4)
+    train, valid = part(world, np.arange(100)), part(world, np.arange(100, 140))
+    mixed = HIERARCHICAL.fit(train, valid, seed=0, groups=[1, 4], **QUICK)
+    single = HIERARCHICAL.fit(train, valid, seed=0, groups=1, **QUICK)
+    assert mixed.report["chosen"]["groups"] == 4
+    assert single.report["chosen"]["groups"] == 1
+    assert mixed.report["held_out_loss"] < single.report["held_out_loss"] - 0.01
+    assert len(mixed.model.prior.weights) == 4
+    np.testing.assert_allclose(mixed.model.prior.mean, 0.0, atol=1e-6)
+    np.testing.assert_allclose(
+        mixed.model.prior.covariance, np.eye(mixed.model.user_dim), atol=1e-4
+    )
+
+
+def test_a_mixture_needs_enough_people():
+    world = kinds(38, 3)
+    train, valid = part(world, np.arange(30)), part(world, np.arange(30, 38))
+    found = HIERARCHICAL.fit(train, valid, seed=0, groups=[8], **QUICK)
+    assert found.report["chosen"]["groups"] == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("groups", [0]), ("groups", []), ("settling", [1, 0]), ("rounds", 0)]
+)
+def test_counts_are_at_least_one(option, value):
+    with pytest.raises(ConfigError, match=option):
+        HIERARCHICAL.fit(kinds(10, 2), None, **{option: value})
