@@ -45,7 +45,8 @@ class AutoOptions:
         minutes: time that choice and fit may take together, about; the pooled floor, or the first
             of `families`, is always fitted.
         families: names of `MODELS`, in the order in which they are tried.
-        sizes: whether the two best families with a size are tried at other sizes.
+        sizes: whether the two best families with a size, if they are not far behind, are tried at
+            other sizes.
         settings: options of a family for all its fits.
         known_items: see `fit_model`.
     """
@@ -258,8 +259,8 @@ class _Search:
         }  # fmt: skip
 
     def _other_sizes(self) -> list[Candidate]:
-        """The two best families that have a size, at other sizes."""
-        able = [c for c in self.candidates if c.family in SIZES and c.losses]
+        """The two best families that have a size and are not far behind, at other sizes."""
+        able = [c for c in self._close(1) if c.family in SIZES]
         fixed = self.options.settings
         found = [
             Candidate(c.family, {SIZES[c.family][0]: size})
@@ -272,14 +273,17 @@ class _Search:
 
     def _among(self, done: int) -> list[Candidate]:
         """Those that another draw of people could still bring to the front, the best first."""
-        best = self._best()
-        close = []
+        close = self._close(done)
+        return sorted(close, key=lambda c: c.loss) if len(close) > 1 else []
+
+    def _close(self, done: int) -> list[Candidate]:
+        """Candidates of so many draws that are less than two errors behind the best."""
+        best, close = self._best(), []
         for one in [c for c in self.candidates if len(c.losses) == done]:
-            found = self._against(one, best)
-            behind, error = found["behind"], found["error"]
+            behind, error = self._against(one, best).values()
             if behind is None or error is None or behind <= 2 * error:
                 close.append(one)
-        return sorted(close, key=lambda c: c.loss) if len(close) > 1 else []
+        return close
 
     def _best(self) -> Candidate:
         """Least loss among those that the most people judged."""
