@@ -1,6 +1,6 @@
 """What the question rules are worth: accuracy after n answers, on simulated and on recorded people.
 
-    python benchmarks/onboarding.py                      # simulated populations, bars of service.md 6.5
+    python benchmarks/onboarding.py                      # simulated populations, and their bars
     python benchmarks/onboarding.py --data FOLDER        # a population fitted on a preference folder
     python benchmarks/onboarding.py --latency            # answer to next question
 
@@ -125,7 +125,7 @@ def show(title: str, curves: dict[str, Curve]) -> None:
 
 
 def bars(dim: int, curves: dict[str, Curve]) -> None:
-    """The bars of service.md 6.5 in both readings of accuracy."""
+    """The bars in both readings of accuracy."""
     at = {n: i for i, n in enumerate(curves["random"].lengths)}
     for name in ("accuracy", "sign"):
         best, control = getattr(curves["d_opt"], name), getattr(curves["random"], name)

@@ -1,4 +1,4 @@
-"""Rows of S5 in gpm-pro-ppd.md 3.3: the pooled reward, per-user ridge and HyRe with both heads.
+"""Rows of S5: the pooled reward, per-user ridge and HyRe with both heads.
 
 A figure is a floor less the tolerance, mean of two seeds of the world, agreement with the
 noise-free sign on people who were not seen. Two rows are bounds from above too: what stays at the

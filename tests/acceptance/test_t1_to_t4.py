@@ -1,4 +1,4 @@
-"""T1 to T4 of pal.md section 9: figures that anyone can measure again on data made here.
+"""T1 to T4: figures that anyone can measure again on data made here.
 
 A figure is a floor less the tolerance of 0.02; models that must not know more than they can (one
 prototype, no answers) have a ceiling as well. Worlds differ by seed more than by the tolerance, so

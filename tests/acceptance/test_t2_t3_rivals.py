@@ -1,4 +1,4 @@
-"""LoRe's rows of T3 and VPL's of T2 in pal.md section 9.
+"""LoRe's rows of T3 and VPL's of T2.
 
 As in `test_t1_to_t4`, a figure is a floor less 0.02.
 """

@@ -63,7 +63,7 @@ def test_people_are_harmed_only_where_they_do_worse():
 
 
 def test_calibration_error_is_that_of_the_worked_example():
-    # rewards-selection-eval.md 5.2: four answers, each in a bin of its own
+    # four answers, each in a bin of its own
     margin = np.array([2.0, -0.5, 0.3, 1.2])
     p = 1 / (1 + np.exp(-margin))
     found = calibration(p, correctness(margin, np.ones(4)), bins=4)

@@ -1,4 +1,4 @@
-"""HyRe: the invariants of gpm-pro-ppd.md 4.5, and what its heads are."""
+"""HyRe: its invariants, and what its heads are."""
 
 from __future__ import annotations
 

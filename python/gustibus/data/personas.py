@@ -156,7 +156,7 @@ def persona_world(
     Raises:
         InputError: `groups` is out of range, or there are too few statements.
 
-    Source: pal.md section 9, T4, with statements of our own.
+    The project's own, statements included.
     """
     if not 1 <= groups <= len(INTERESTS):
         message = f"groups: expected 1 to {len(INTERESTS)}, got {groups}"

@@ -75,8 +75,6 @@ def nested_shots(
 
     Raises:
         InputError: A size is negative or there are no draws.
-
-    Source: pal.md section 11, few-shot curve.
     """
     if draws < 1 or not sizes or min(sizes) < 0:
         message = f"expected sizes at or above 0 and draws at or above 1, got {sizes} and {draws}"

@@ -115,8 +115,6 @@ def four_cells(
 
     Raises:
         InputError: A share is out of range, or there are too few people, prompts or items.
-
-    Source: pal.md section 11.
     """
     for name, share in (
         ("new_users", new_users),

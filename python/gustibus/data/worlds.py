@@ -83,7 +83,7 @@ def bilinear_world(
         dim: Features of prompts and items.
         seed: Of everything.
 
-    Source: pal.md section 9, T1.
+    The project's own.
     """
     rng = np.random.default_rng(seed)
     cells = (
@@ -148,7 +148,7 @@ def ideal_point_world(
         latent: Dimensions of the space of ideal points.
         seed: Of everything.
 
-    Source: pal.md section 9, T2.
+    The project's own.
     """
     rng = np.random.default_rng(seed)
     cells = (
@@ -213,7 +213,7 @@ def linear_mixture_world(
     Raises:
         InputError: A person would need more pairs than there are.
 
-    Source: pal.md section 9, T3 and T6.
+    The project's own.
     """
     rng = np.random.default_rng(seed)
     cells = (

@@ -1,6 +1,6 @@
 """The protocol: which rows place whom, which are judged, and the few-shot curve.
 
-Source: pal.md section 11. Four cells of seen and new people and items; nested shots drawn alike for
+Four cells of seen and new people and items; nested shots drawn alike for
 every contender; nothing of a new person is seen but the shots.
 """
 

@@ -5,7 +5,7 @@ the
 population part `mu` becomes the shared offset, and `S = B B^T` becomes `phi = x B` with a standard
 normal prior, cut after the directions that hold nearly all of the personal variance.
 
-Source: pal.md 10; Laplace EM as in Gelman et al. 2013, "Bayesian Data Analysis", 3rd ed., ch. 13,
+Source: Laplace EM as in Gelman et al. 2013, "Bayesian Data Analysis", 3rd ed., ch. 13,
 16.
 """
 
@@ -30,7 +30,11 @@ from gustibus.posterior import Answering, GaussianPrior
 from gustibus.types import F32
 
 
-@MODELS.add("hierarchical", source="pal.md 10", laws=("antisymmetric", "transitive"))
+@MODELS.add(
+    "hierarchical",
+    source="Gelman et al. 2013, Bayesian Data Analysis, ch. 13 and 16",
+    laws=("antisymmetric", "transitive"),
+)
 @dataclass(frozen=True)
 class Hierarchical(LinearInUser):
     """Linear reward with a personal vector in a learned basis; representation `[offset, phi]`."""

@@ -1,6 +1,6 @@
 """The fit of hierarchical Bayes: candidates judged on held-out people, the best one on everybody.
 
-With many features and few answers a person, the covariance of pal.md 10 has far more numbers than
+With many features and few answers a person, a full covariance has far more numbers than
 the data can tell, and EM creeps; `hierarchical_learn` has the way out. How strong the ridge is and
 how far variances are equalised is chosen on held-out people, then how the distribution of people is
 estimated, and the choice is fitted once more on all of them.

@@ -208,7 +208,7 @@ class Population:
 
 
 def exact(train: TrainingSet, frame: Frame, *, groups: int, rounds: int) -> Population:
-    """pal.md 10 as written: full mean and covariance by EM, in all coordinates."""
+    """Full mean and covariance by EM, in all coordinates."""
     q = frame.items.shape[1]
     delta = frame.items * np.sqrt(q)  # unit variance a coordinate: the scale of a prior of 0.1 I
     evidence = Evidence.build(

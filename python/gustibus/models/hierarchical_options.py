@@ -19,7 +19,7 @@ class HierarchicalOptions:
     """Options of the fit.
 
     Attributes:
-        basis: `learned`, `features` (the model of pal.md 10 as written, for features that are few
+        basis: `learned`, `features` (full mean and covariance over all of them, for features that are few
             or already good), or `auto`: whichever is better on held-out people, `features` being
             tried up to 64 dimensions.
         rank: personal directions at most.

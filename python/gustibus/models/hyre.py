@@ -3,8 +3,8 @@
 `w_j ~ prior_j exp(-sum_t loss_j(t))`; the reward of a person is the weighted mean of the heads',
 folded into one user vector. Nothing is fitted to a person but the weights.
 
-Source: Lee et al. 2024, "Test-Time Alignment via Hypothesis Reweighting", arXiv 2412.08812;
-gpm-pro-ppd.md 3.3, whose heads are the denoised rewards of seen people.
+Source: Lee et al. 2024, "Test-Time Alignment via Hypothesis Reweighting", arXiv 2412.08812.
+That the heads are the denoised rewards of seen people is the project's own.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ numbers, what they leave to 1 is the population, so that 0 is the population, 1 
 1 the person exaggerated. *Reward* mode mixes rewards in the same way. The two agree where the reward
 is affine in the user vector.
 
-Source: gpm-pro-ppd.md 3.4.
+The project's own.
 """
 
 from __future__ import annotations

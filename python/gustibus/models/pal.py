@@ -46,7 +46,7 @@ _LINEAR_POINTS = ("Pw", "f(P)w", "|f(P)|w")
 
 @dataclass(frozen=True, slots=True)
 class PalShape:
-    """Which member of the family: pal.md 3 (variant A) and 4 (variant B).
+    """Which member of the family: variant A or B.
 
     Attributes:
         variant: `a`, fixed ideal points, or `b`, ideal points computed from the prompt.

@@ -1,6 +1,6 @@
 """Placing a new person as the PAL paper's code does, kept for comparison with the posterior.
 
-Defects of that recipe, measured in pal.md 9 (T5): Adam moves a logit by about the learning rate a
+Defects of that recipe, as measured on made populations: Adam moves a logit by about the learning rate a
 step whatever the evidence says, so after few steps the random start decides.
 """
 

@@ -18,9 +18,7 @@ from gustibus.posterior import Answering, GaussianPrior
 from gustibus.types import F32
 
 
-@MODELS.add(
-    "ridge", source="Hoerl & Kennard 1970; pal.md 8.3", laws=("antisymmetric", "transitive")
-)
+@MODELS.add("ridge", source="Hoerl & Kennard 1970", laws=("antisymmetric", "transitive"))
 @dataclass(frozen=True)
 class Ridge(LinearTaste):
     """A shared linear reward and a personal one, `N(0, I)` in the basis, which holds the spread."""

@@ -22,7 +22,7 @@ except ImportError:
 
 
 class Projector(nn.Module):
-    """Linear layers with activation, dropout and optional batch norm between (pal.md 2.1).
+    """Linear layers with activation, dropout and optional batch norm between.
 
     `layers` hidden layers of width `dim_out` and a linear output layer; -1 hidden layers is the
     identity. Order inside a hidden layer: linear, batch norm, dropout, activation.

@@ -100,7 +100,7 @@ def build_pool(
     Raises:
         InputError: a row or code is out of range, texts do not fit, or the filters leave nothing.
 
-    Source: service.md 6.4; greedy determinant maximisation as in Nemhauser et al. 1978.
+    Source: greedy determinant maximisation as in Nemhauser et al. 1978.
     """
     items = check_features("items", items, model.item_dim)
     pairs = _checked(pairs, len(items), texts, prompts, prompt_features)

@@ -98,8 +98,6 @@ def confidence(
 
     Returns:
         From 0.5, a coin, to 1.
-
-    Source: service.md 6.5.
     """
     p = preference(model, posterior, pool, pool.sample() if rows is None else rows)
     return float(np.maximum(p, 1.0 - p).mean()) if len(p) else 0.5

@@ -21,7 +21,7 @@ def answer_information(margin: F64, answering: Answering) -> F64:
     Returns:
         `(*b)`, from 0 to 0.25 without ties.
 
-    Source: service.md 6.1 and 6.2; Rao and Kupper 1967 for ties.
+    Source: Rao and Kupper 1967 for ties.
     """
     z = np.asarray(margin, np.float64)
     keep, tie = 1.0 - answering.lapse, answering.tie

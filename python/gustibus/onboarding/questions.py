@@ -27,7 +27,7 @@ QUESTIONS: Registry[Rule] = Registry("question rule")
 
 @QUESTIONS.add(
     "d_opt",
-    source="Chaloner & Verdinelli 1995; service.md 6.3",
+    source="Chaloner & Verdinelli 1995",
     laws=("order_free", "side_free", "reads_answers"),
 )
 def d_opt(
@@ -40,7 +40,7 @@ def d_opt(
 
 @QUESTIONS.add(
     "eubo",
-    source="Lin, Astudillo, Frazier & Bakshy 2022, AISTATS; service.md 6.3",
+    source="Lin, Astudillo, Frazier & Bakshy 2022, AISTATS",
     laws=("order_free", "reads_answers"),
 )
 def eubo(
@@ -56,7 +56,7 @@ def eubo(
 
 @QUESTIONS.add(
     "information",
-    source="Houlsby et al. 2011, arXiv 1112.5745; service.md 6.3",
+    source="Houlsby et al. 2011, arXiv 1112.5745",
     laws=("order_free", "side_free", "reads_answers"),
 )
 def information(
@@ -67,7 +67,7 @@ def information(
     return _acquire("information", model, posterior, pool)
 
 
-@QUESTIONS.add("random", source="the control arm; service.md 6.3")
+@QUESTIONS.add("random", source="the control arm")
 def random(
     model: PreferenceModel, posterior: Posterior, pool: QuestionPool, rng: np.random.Generator
 ) -> F64:
@@ -193,7 +193,7 @@ def choose_batch(
     Raises:
         InputError: as in `choose`, or `size` is below 0.
 
-    Source: service.md 6.3; Nemhauser, Wolsey and Fisher 1978.
+    Source: Nemhauser, Wolsey and Fisher 1978.
     """
     if size < 0:
         message = f"size: expected at least 0, got {size}"

@@ -73,7 +73,7 @@ class Question:
     reason: Reason
 
     def show(self, pool: QuestionPool) -> dict[str, Any]:
-        """JSON of service.md 3.5: prompt, texts of both sides, why it is asked."""
+        """JSON of a question: prompt, texts of both sides, why it is asked."""
         left, right = pool.texts_a[self.row], pool.texts_b[self.row]
         if self.swapped:
             left, right = right, left
