@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from gustibus.models.hierarchical_learn import (
     settle,
 )
 from gustibus.models.hierarchical_start import Frame
+from gustibus.models.recent import remembered
 from gustibus.models.validation import part
 from gustibus.posterior import Answering, GaussianPrior, fit_population
 
@@ -107,3 +110,25 @@ def test_a_mixture_needs_enough_people():
 def test_counts_are_at_least_one(option, value):
     with pytest.raises(ConfigError, match=option):
         HIERARCHICAL.fit(kinds(10, 2), None, **{option: value})
+
+
+def test_a_search_makes_a_fit_once_and_again_for_other_data_or_settings():
+    made = []
+    train = kinds(20, 2)
+
+    def told(stage, done, total, figure):
+        made.append(stage)
+
+    def fits(data, **options):
+        made.clear()
+        HIERARCHICAL.fit(data, kinds(8, 2), seed=7, progress=told, **{**QUICK, **options})
+        return bool(made)
+
+    with remembered():
+        assert fits(train)
+        same = replace(train, item_features=train.item_features.copy())
+        assert not fits(same), "equal content is the same data"
+        assert fits(train, rank=2)
+        assert fits(replace(train, target=1 - train.target))
+        assert not fits(train)
+    assert fits(train), "outside of a search every fit is made"

@@ -22,6 +22,7 @@ from gustibus.models.base import MODELS, Fitted, Progress, TrainingSet
 from gustibus.models.hybrid import fit_model
 from gustibus.models.judges import Draw, draws_of
 from gustibus.models.keywords import check_range
+from gustibus.models.recent import remembered
 from gustibus.models.validation import everybody, held_out_losses, hold_out
 from gustibus.types import F64
 
@@ -169,7 +170,8 @@ def fit_auto(
         message = "train: expected at least one comparison, got none"
         raise InputError(message, where="train")
     search = _Search(train, valid, chosen, seed, device, progress, checkpoint)
-    best, why = search.choose()
+    with remembered():
+        best, why = search.choose()
     last = None if checkpoint is None else checkpoint / "last"
     fitted = fit_model(
         best.family, train, valid, seed=seed, device=device,

@@ -22,6 +22,7 @@ from gustibus.models.hierarchical import Hierarchical
 from gustibus.models.hierarchical_choice import Candidate, Choice, Chooser, Fitter
 from gustibus.models.hierarchical_learn import finish
 from gustibus.models.hierarchical_options import HierarchicalOptions
+from gustibus.models.recent import once
 from gustibus.models.torch_network import pick_device
 from gustibus.models.validation import everybody, held_out_loss, hold_out
 from gustibus.posterior import Answering
@@ -47,9 +48,19 @@ def fit_hierarchical(
     if len(train) == 0:
         message = "train: expected at least one comparison, got none"
         raise InputError(message, where="train")
+    where = pick_device(device)
+    return once(
+        lambda: _fit(train, valid, options, seed, where, progress, checkpoint),
+        train, valid, f"{options} {seed} {where}",
+    )  # fmt: skip
+
+
+def _fit(
+    train: TrainingSet, valid: TrainingSet | None, options: HierarchicalOptions, seed: int,
+    where: torch.device, progress: Progress | None, checkpoint: Path | None,
+) -> Fitted:  # fmt: skip
     started = time.perf_counter()
     torch.manual_seed(seed)
-    where = pick_device(device)
     judged = valid if valid is not None and len(valid) else None
     if judged is None:  # nothing to choose with: the middle of every range
         equalise, ridge, pull = (
