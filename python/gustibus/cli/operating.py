@@ -17,6 +17,7 @@ _DATABASE = "sqlite:///gustibus.db"
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     app.command("serve")(serve_command)
+    app.command("worker")(worker_command)
     app.command("demo")(demo_command)
     app.command("openapi")(openapi_command)
     db = typer.Typer(help="The database's schema.", no_args_is_help=True)
@@ -62,6 +63,21 @@ def serve_command(
     if upgrade:
         upgrade_schema(settings.database)
     serve(settings)
+    return 0
+
+
+def worker_command(
+    *,
+    model: Annotated[str, Option(help="Folder of a trained model; default GUSTIBUS_MODEL.")] = "",
+    database: DatabaseOption = "",
+) -> int:
+    """Work on jobs: imports, exports, refits and removals. Run as many as there is work for."""
+    from gustibus.service.run import work
+    from gustibus.service.settings import Settings
+
+    given = {"GUSTIBUS_MODEL": model, "GUSTIBUS_DATABASE": database}
+    environment = {**os.environ, **{name: value for name, value in given.items() if value}}
+    work(Settings.from_env(environment))
     return 0
 
 

@@ -92,13 +92,13 @@ class Served:
     """Records of a running service."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
         self._most: tuple[int, int] | None = None
 
     def add(self, answers: Sequence[Answer]) -> Sent:
         """Send answers in requests that are not too large."""
         if self._most is None:
-            limits = self._client.limits()
+            limits = self.client.limits()
             self._most = limits.comparisons, limits.other_body_bytes - 4096
         rows, size = self._most
         done, start, used = Sent(), 0, 0
@@ -118,7 +118,7 @@ class Served:
 
         while places:
             try:
-                reply = self._client.comparisons.create([_wire(answers[p]) for p in places])
+                reply = self.client.comparisons.create([_wire(answers[p]) for p in places])
             except ApiError as error:
                 if error.status not in _ROW_PROBLEMS or error.code == "not_ready":
                     raise
@@ -141,7 +141,7 @@ class Served:
 
     def comparisons(self, user: str | None) -> Iterator[dict[str, Any]]:
         """Comparisons as rows of a file, fetched page by page."""
-        for one in self._client.comparisons.iterate(user=user, limit=_PAGE):
+        for one in self.client.comparisons.iterate(user=user, limit=_PAGE):
             yield _row(
                 one.client_id or one.id, one.user, one.prompt, (one.a.id, one.a.text),
                 (one.b.id, one.b.text), one.outcome, one.strength, one.at, one.source,
@@ -150,7 +150,7 @@ class Served:
 
     def show(self, user: str) -> dict[str, Any]:
         """One person."""
-        found = self._client.users.get(user)
+        found = self.client.users.get(user)
         return {
             "id": found.id, "state": found.state, "attributes": found.attributes,
             "comparisons": found.comparisons, "fitted_comparisons": found.fitted_comparisons,
@@ -160,60 +160,29 @@ class Served:
 
     def export(self, user: str) -> list[dict[str, Any]]:
         """Everything held about a person."""
-        return self._client.users.export(user)
+        return self.client.users.export(user)
 
     def delete(self, user: str) -> dict[str, int]:
         """Remove a person."""
-        return self._client.users.delete(user).removed
+        return self.client.users.delete(user).removed
 
 
 class Stored:
-    """Records of a database; a running service sees new answers within minutes."""
+    """Records of a database; a running service sees new answers within seconds."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def add(self, answers: Sequence[Answer]) -> Sent:
-        """Keep answers in one transaction."""
-        from gustibus.store import (
-            NewComparison,
-            Side,
-            add_comparisons,
-            deleted_users,
-            ensure_users,
-            existing_items,
-        )
+        """Keep answers in one transaction, and have a running service fit their people."""
+        from gustibus.store import ensure_job, take_answers
 
-        done = Sent()
         with self._store.write() as conn:
-            gone = deleted_users(conn, users={one.user for one in answers})
-            named = {i for one in answers for i in (one.a_item, one.b_item) if i is not None}
-            known = existing_items(conn, items=sorted(named))
-            kept: list[int] = []
-            for place, one in enumerate(answers):
-                lacking = [i for i in (one.a_item, one.b_item) if i is not None and i not in known]
-                if one.user in gone:
-                    done.rejected.append((place, "user_deleted", f"{one.user!r} was deleted"))
-                elif lacking:
-                    detail = f"there is no item {lacking[0]!r}"
-                    done.rejected.append((place, "not_found", detail))
-                else:
-                    kept.append(place)
-            ensure_users(conn, users=sorted({answers[place].user for place in kept}))
-            rows = [
-                NewComparison(
-                    one.user, Side(one.a_item, one.a_text, None), Side(one.b_item, one.b_text, None),
-                    one.outcome, one.id, one.prompt, one.strength, one.at, one.source or "import",
-                ) for one in (answers[place] for place in kept)
-            ]  # fmt: skip
-            for place, added in zip(kept, add_comparisons(conn, rows=rows, model=""), strict=True):
-                if added.conflict:
-                    detail = f"{answers[place].id!r} was another comparison before"
-                    done.rejected.append((place, "conflict", detail))
-                else:
-                    done.duplicates += added.duplicate
-                    done.accepted += not added.duplicate
-        return done
+            taken = take_answers(conn, answers=answers)
+            if taken.accepted:
+                ensure_job(conn, kind="refit_profiles", by="cli")
+        refused = [(one.place, one.code, one.problem) for one in taken.refused]
+        return Sent(taken.accepted, taken.duplicates, refused)
 
     def comparisons(self, user: str | None) -> Iterator[dict[str, Any]]:
         """Comparisons as rows of a file, read page by page."""

@@ -7,6 +7,7 @@ in `calls`. `client.score.with_raw_response(…)` gives the reply with its head.
 from gustibus.client.attempts import Options
 from gustibus.client.calls.answers import Comparison, Taken
 from gustibus.client.calls.groups import Aggregated, Chosen, FairReranked, Placed
+from gustibus.client.calls.imports import Import, RowError
 from gustibus.client.calls.items import Item
 from gustibus.client.calls.matching import Decision, Matching
 from gustibus.client.calls.onboarding import Question, Result, Session
@@ -50,6 +51,7 @@ __all__ = [
     "Decision",
     "FairReranked",
     "GoneError",
+    "Import",
     "InvalidRequestError",
     "Item",
     "Limits",
@@ -67,6 +69,7 @@ __all__ = [
     "Request",
     "Reranked",
     "Result",
+    "RowError",
     "Scores",
     "ServiceError",
     "Session",

@@ -7,6 +7,7 @@ from typing import Self
 from gustibus.client.calls import (
     answers,
     groups,
+    imports,
     items,
     matching,
     onboarding,
@@ -24,6 +25,16 @@ class Comparisons(Space[Door_co]):
     list = Operation(answers.list_comparisons)
     iterate = Iteration(answers.list_comparisons)
     delete = Operation(answers.delete_comparison)
+
+
+class Imports(Space[Door_co]):
+    """Logs of comparisons."""
+
+    create = Operation(imports.create_import)
+    send = Operation(imports.send_data)
+    get = Operation(imports.get_import)
+    errors = Operation(imports.list_errors)
+    iterate_errors = Iteration(imports.list_errors)
 
 
 class Users(Space[Door_co]):
@@ -109,6 +120,11 @@ class Operations:
     def comparisons(self) -> Comparisons[Self]:
         """What people preferred."""
         return Comparisons(self)
+
+    @property
+    def imports(self) -> Imports[Self]:
+        """Logs of comparisons."""
+        return Imports(self)
 
     @property
     def users(self) -> Users[Self]:

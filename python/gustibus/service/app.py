@@ -13,7 +13,9 @@ from gustibus.service.routes import (
     best,
     comparisons,
     compat,
+    imports,
     items,
+    jobs,
     matching,
     onboarding,
     operations,
@@ -29,6 +31,7 @@ from gustibus.service.routes import (
 from gustibus.service.routing import OPEN, Table
 from gustibus.service.settings import Settings
 from gustibus.service.state import State
+from gustibus.service.worker import Worker
 
 TABLE = Table(
     [
@@ -40,10 +43,12 @@ TABLE = Table(
         *pairs.ROUTES,
         *items.ROUTES,
         *comparisons.ROUTES,
+        *imports.ROUTES,
         *onboarding.ROUTES,
         *revisions.ROUTES,
         *ranking.ROUTES,
         *matching.ROUTES,
+        *jobs.ROUTES,
         *positions.ROUTES,
         *operations.ROUTES,
         *admin.ROUTES,
@@ -62,7 +67,9 @@ def create_app(settings: Settings) -> Gate:
     async def start() -> None:
         state.loop = asyncio.get_running_loop()
         load(state)
-        work = (follow(state), state.refits.run(), state.encoding.run())
+        work = [follow(state), state.refits.run(), state.encoding.run()]
+        if settings.worker:
+            work.append(Worker(lambda: state).run())
         tasks.extend(asyncio.create_task(each) for each in work)
         if settings.metrics_port:
             listeners.append(await listen(state))

@@ -6,19 +6,20 @@ else. It is written for speed: a stack of helper middlewares costs ten times as 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gustibus.errors import GustibusError
-from gustibus.service.call import JSON, Call, Reply
+from gustibus.service.call import JSON, Call, Reply, Streamed
 from gustibus.service.decoding import inflate
 from gustibus.service.ids import ulid
 from gustibus.service.keys import as_bearer
 from gustibus.service.problems import MEDIA_TYPE, Problem, from_error
-from gustibus.service.routing import ANY, OPEN, Table
+from gustibus.service.routing import ANY, OPEN, Route, Table
 
 if TYPE_CHECKING:
     from gustibus.service.state import State
@@ -47,6 +48,41 @@ class Gone(Exception):  # noqa: N818 - not an error
     """The client has left."""
 
 
+class Stream:
+    """A body in pieces, as they come.
+
+    Args:
+        receive: of ASGI.
+        kind: media type.
+        most: bytes in all.
+    """
+
+    def __init__(self, receive: Receive, kind: bytes, most: int) -> None:
+        self.kind = kind
+        self.ended = False
+        self._receive = receive
+        self._most = most
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces.
+
+        Raises:
+            Gone: the client has left before the end.
+            Problem: 413.
+        """
+        size = 0
+        while not self.ended:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            piece: bytes = message.get("body", b"")
+            size += len(piece)
+            if size > self._most:
+                raise _too_large(self._most)
+            self.ended = not message.get("more_body", False)
+            yield piece
+
+
 class Gate:
     """ASGI application over a route table."""
 
@@ -56,8 +92,8 @@ class Gate:
     ) -> None:  # fmt: skip
         self.state = state
         self.table = table
-        self._start = start
-        self._stop = stop
+        self.start = start
+        self.stop = stop
         settings = state.settings
         self._limits = {"scoring": settings.scoring_body, "other": settings.other_body}
         self._binary = settings.binary_body
@@ -72,6 +108,7 @@ class Gate:
         meter.in_flight += 1
         path = scope["path"]
         call: Call | None = None
+        reply: Reply | Streamed
         template = "unknown"
         request_id = ""
         try:
@@ -104,7 +141,9 @@ class Gate:
             call.query_string = scope["query_string"]
             if route.query is None and call.query_string:
                 raise Problem("invalid_field", "query: this operation takes no parameters")
-            if route.request is not None:
+            if route.stream:
+                call.stream = self._stream(route, headers, receive)
+            elif route.request is not None:
                 await self._read_body(call, headers, receive)
             reply = await route.run(call)
         except Gone:
@@ -115,16 +154,22 @@ class Gate:
         seconds = perf_counter() - started
         head = [
             (b"content-type", reply.content_type),
-            (b"content-length", b"%d" % len(reply.body)),
             (b"x-request-id", request_id.encode()),
             (b"server-timing", b"total;dur=%.3f" % (seconds * 1e3)),
             _NOSNIFF,
             _NO_STORE,
             *reply.headers,
         ]
+        if call is not None and call.stream is not None and not call.stream.ended:
+            head.append(_CLOSE)  # what is still on its way must not be read as the next request
         meter.in_flight -= 1
         meter.count(template, scope["method"], reply.status, seconds)
         self.state.journal.add(scope["method"], template, reply.status, seconds, request_id, call)
+        if isinstance(reply, Streamed):
+            await send({"type": "http.response.start", "status": reply.status, "headers": head})
+            await _send_pieces(reply, receive, send)
+            return
+        head.append((b"content-length", b"%d" % len(reply.body)))
         await send({"type": "http.response.start", "status": reply.status, "headers": head})
         body = b"" if scope["method"] == "HEAD" else reply.body
         await send({"type": "http.response.body", "body": body})
@@ -169,11 +214,29 @@ class Gate:
                     detail = "Idempotency-Key: expected 1 to 255 printable characters"
                     raise Problem("bad_header", detail)
                 call.idempotency_key = given.decode()
+            elif route.keyed:
+                raise Problem("bad_header", "Idempotency-Key: this operation needs one")
+
+    def _stream(self, route: Route, headers: Headers, receive: Receive) -> Stream:
+        """The body as it comes, of a kind that the route takes.
+
+        Raises:
+            Problem: 415.
+        """
+        kind = _media_type(headers)
+        if kind.decode("latin-1") not in route.stream:
+            detail = f"Content-Type: expected {' or '.join(route.stream)}, got {_shown(kind)}"
+            raise Problem("unsupported_media_type", detail)
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise Problem(
+                "unsupported_media_type", "Content-Encoding: streams are sent as they are"
+            )
+        return Stream(receive, kind, self.state.settings.import_body)
 
     async def _read_body(self, call: Call, headers: Headers, receive: Receive) -> None:
         route = call.route
         limit = self._limits[route.body]
-        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        kind = _media_type(headers)
         if kind == OCTETS and route.binary:
             limit = self._binary
         length = headers.get(b"content-length", b"")
@@ -192,7 +255,7 @@ class Gate:
             return
         if kind != JSON and not (kind == OCTETS and route.binary):
             known = "application/json" + (" or application/octet-stream" if route.binary else "")
-            detail = f"Content-Type: expected {known}, got {kind.decode('latin-1')!r}"
+            detail = f"Content-Type: expected {known}, got {_shown(kind)}"
             raise Problem("unsupported_media_type", detail)
         encoding = headers.get(b"content-encoding")
         if encoding is not None:
@@ -230,7 +293,7 @@ class Gate:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 try:
-                    await self._start()
+                    await self.start()
                 except Exception as error:
                     expected = isinstance(error, GustibusError)
                     log.error("start failed: %s", error, exc_info=None if expected else error)
@@ -238,9 +301,26 @@ class Gate:
                     return
                 await send({"type": "lifespan.startup.complete"})
             else:
-                await self._stop()
+                await self.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+async def _send_pieces(reply: Streamed, receive: Receive, send: Send) -> None:
+    """Send a reply as it is made; what it holds is closed, also when the client leaves."""
+    left = asyncio.ensure_future(receive())
+    pieces = reply.pieces
+    try:
+        async for piece in pieces:
+            if left.done():
+                break
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        left.cancel()
+        close = getattr(pieces, "aclose", None)
+        if close is not None:
+            await close()
 
 
 async def _rest(first: bytes, limit: int, receive: Receive) -> bytes:
@@ -257,6 +337,14 @@ async def _rest(first: bytes, limit: int, receive: Receive) -> bytes:
         size += len(part)
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+def _media_type(headers: Headers) -> bytes:
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
+def _shown(kind: bytes) -> str:
+    return repr(kind.decode("latin-1"))
 
 
 def _too_large(limit: int) -> Problem:

@@ -13,6 +13,7 @@ from prometheus_client.core import (
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
+    SummaryMetricFamily,
 )
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
@@ -60,6 +61,12 @@ class Meter:
         self.refit_failures = 0
         self.encoded_hits = 0
         self.encoded_misses = 0
+        self._jobs: dict[tuple[str, str], tuple[int, float]] = {}
+
+    def job(self, kind: str, outcome: str, seconds: float) -> None:
+        """One job that has ended here."""
+        count, total = self._jobs.get((kind, outcome), (0, 0.0))
+        self._jobs[kind, outcome] = (count + 1, total + seconds)
 
     def count(self, route: str, method: str, status: int, seconds: float) -> None:
         """One reply."""
@@ -111,6 +118,12 @@ class Meter:
         yield _counter("rejected", "Turned away.", "reason", self.rejected)
         yield _counter("comparisons", "Received.", "outcome", self.comparisons)
         yield _counter("onboarding_sessions", "By what happened.", "outcome", self.onboarding)
+        jobs = SummaryMetricFamily(
+            "gustibus_job_duration_seconds", "Jobs that ended here.", labels=["kind", "state"]
+        )
+        for kind, (count, seconds) in self._jobs.items():
+            jobs.add_metric(list(kind), count_value=count, sum_value=seconds)
+        yield jobs
         yield CounterMetricFamily("gustibus_profile_refits", "Fits.", value=self.refits)
         yield CounterMetricFamily(
             "gustibus_profile_refit_failures", "Fits that failed.", value=self.refit_failures

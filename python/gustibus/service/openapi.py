@@ -20,6 +20,9 @@ _TAGS = {
     "People": "People, what is known of them, and their rights.",
     "Items": "Responses that are scored by name.",
     "Comparisons": "What people preferred.",
+    "Imports": "Logs of comparisons, however long.",
+    "Models": "Versions of models, and which one is served.",
+    "Jobs": "Work that takes longer than a request.",
     "Onboarding": "Placing a new person with a few questions.",
     "Groups": "Orders, committees and fair rankings for many people.",
     "Matching": "Arrivals matched to items with limited room, one by one.",
@@ -118,7 +121,16 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
     if route.scope not in {OPEN, ANY}:
         operation["description"] = f"Needs the scope `{route.scope}`."
     if route.idempotent:
-        operation["parameters"].append({"$ref": "#/components/parameters/IdempotencyKey"})
+        operation["parameters"].append(
+            {**_IDEMPOTENCY_KEY, "required": True}
+            if route.keyed
+            else {"$ref": "#/components/parameters/IdempotencyKey"}
+        )
+    if route.stream:
+        octets = {"schema": {"type": "string"}}
+        operation["requestBody"] = {
+            "required": True, "content": dict.fromkeys(route.stream, octets)
+        }  # fmt: skip
     if route.request is not None:
         content: dict[str, Any] = {"application/json": {"schema": schemas.of(route.request)}}
         if route.example is not None:

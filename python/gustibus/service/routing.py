@@ -15,19 +15,22 @@ from gustibus.service.ids import PATTERN
 from gustibus.service.problems import CODES
 
 if TYPE_CHECKING:
-    from gustibus.service.call import Call, Reply
+    from gustibus.service.call import Call, Reply, Streamed
 
-Handler = Callable[["Call"], Awaitable["Reply"]]
+Handler = Callable[["Call"], Awaitable["Reply | Streamed"]]
 
 SCOPES: Final[dict[str, str]] = {
     "score": "score, rerank and compare candidates",
     "score:raw": "use embeddings that the client supplies",
     "onboard": "run onboarding sessions",
     "rank": "decide for groups: orders, committees, fair rankings, matching",
-    "ingest": "write comparisons and items",
+    "ingest": "write comparisons and items, import logs",
     "users:read": "read people, their profiles and comparisons",
     "users:write": "write, export and delete people",
     "models:read": "read what is served",
+    "models:write": "register, promote, roll back and forget versions of models",
+    "jobs": "run jobs and read what came of them",
+    "audit:read": "read the audit log",
     "admin": "read metrics, details of readiness and everything on the operator pages",
 }
 """What a key may be allowed to do."""
@@ -66,6 +69,8 @@ class Route:
         session: whether the token of an onboarding session does in place of a key.
         basic: whether the key may also come as the password of `Authorization: Basic`.
         idempotent: whether `Idempotency-Key` is honoured.
+        keyed: whether it must be there.
+        stream: media types of a body that is read as it comes; empty for others.
         example: of the request.
     """
 
@@ -89,6 +94,8 @@ class Route:
     session: bool = False
     basic: bool = False
     idempotent: bool = False
+    keyed: bool = False
+    stream: tuple[str, ...] = ()
     example: Any = None
     parameters: tuple[str, ...] = field(init=False, default=())
 
@@ -109,6 +116,8 @@ class Route:
         codes = {"bad_header", "internal", *self.problems}
         if self.scope != OPEN:
             codes |= {"unauthenticated", "forbidden", "not_ready"}
+        if self.stream:
+            codes |= {"body_too_large", "unsupported_media_type"}
         if self.request is not None:
             codes |= {
                 "malformed_json", "bad_encoding", "body_too_large", "unsupported_media_type",

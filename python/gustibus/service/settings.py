@@ -54,6 +54,8 @@ class Settings:
     """Most bytes of a binary body."""
     other_body: int = 1 * MIB
     """Most bytes of a body elsewhere."""
+    import_body: int = 10 * 1024 * MIB
+    """Most bytes of one upload of an import."""
     readers: int = 4
     """Threads that read the store."""
     writers: int = 4
@@ -66,6 +68,16 @@ class Settings:
     """Encoded texts kept in memory."""
     refresh: float = 1.0
     """Seconds between looks at what other processes wrote."""
+    files: str = ""
+    """Folder for results of jobs, shared by every process; empty refuses jobs that have any."""
+    import_folder: str = ""
+    """Folder whose files jobs may import; empty refuses such jobs."""
+    worker: bool = True
+    """Whether a serving process also works on jobs; `gustibus worker` does nothing else."""
+    lease: float = 60.0
+    """Seconds after which a job is taken from a worker that is not heard of."""
+    keep_files: float = 86_400.0
+    """Seconds that results of jobs are kept."""
     drain: float = 5.0
     """Seconds between the end of readiness and the end of the listener."""
     frame_ancestors: str = "'none'"
@@ -108,9 +120,16 @@ class Settings:
         _within("RATE", self.rate, 0, 1e12)
         _within("BURST", self.burst, 1, 1e12)
         _within("REFRESH", self.refresh, 0.01, 60)
+        _within("LEASE", self.lease, 1, 3600)
+        _within("KEEP_FILES", self.keep_files, 60, 1e9)
+        for name in ("files", "import_folder"):
+            folder = getattr(self, name)
+            if folder and not Path(folder).is_dir():
+                raise _wrong(name.upper(), folder, "a folder")
         _within("DRAIN", self.drain, 0, 600)
         for name in ("scoring_body", "binary_body", "other_body"):
             _within(name.upper(), getattr(self, name), 1024, 1 << 32)
+        _within("IMPORT_BODY", self.import_body, 1024, 1 << 50)
         if self.model and not Path(self.model).is_dir():
             raise _wrong("MODEL", self.model, "the folder of a trained model")
         if "://" not in self.database:

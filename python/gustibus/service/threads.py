@@ -31,10 +31,11 @@ class Threads:
         self._write = ThreadPoolExecutor(writers, thread_name_prefix="write")
         self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="background")
+        self._ingest = ThreadPoolExecutor(2, thread_name_prefix="ingest")
         self._groups = ThreadPoolExecutor(1, thread_name_prefix="groups")
         self._most = {
             "read": waiting, "write": waiting, "compute": waiting, "background": waiting,
-            "groups": _GROUPS,
+            "ingest": waiting, "groups": _GROUPS,
         }  # fmt: skip
         self._waiting = dict.fromkeys(self._most, 0)
 
@@ -80,6 +81,14 @@ class Threads:
         """
         return await self._run("background", self._background, work)
 
+    async def ingest(self, work: Callable[[], T]) -> T:
+        """Read records of an import.
+
+        Raises:
+            OverloadedError: too many wait.
+        """
+        return await self._run("ingest", self._ingest, work)
+
     async def groups(self, work: Callable[[], T]) -> T:
         """Run a decision of a group, which may take seconds; it uses every core by itself.
 
@@ -104,6 +113,6 @@ class Threads:
     def close(self) -> None:
         """Finish what runs, then stop."""
         for pool in (
-            self._read, self._write, self._compute, self._background, self._groups,
+            self._read, self._write, self._compute, self._background, self._ingest, self._groups,
         ):  # fmt: skip
             pool.shutdown(wait=True)
