@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -120,7 +121,7 @@ async def _rows(path: Path, done: int) -> AsyncIterator[Batch]:
     rows = rows_of(path)
 
     def more(count: int) -> list[bytes | Row]:
-        return [row for row, _ in zip(rows, range(count), strict=False)]
+        return list(islice(rows, count))
 
     left = done
     while left > 0:
