@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gustibus.service.gate import Gate
 from gustibus.service.listener import listen
-from gustibus.service.loading import follow, load
+from gustibus.service.loading import follow, load, watch_lag
 from gustibus.service.routes import (
     admin,
     best,
@@ -67,7 +67,7 @@ def create_app(settings: Settings) -> Gate:
     async def start() -> None:
         state.loop = asyncio.get_running_loop()
         load(state)
-        work = [follow(state), state.refits.run(), state.encoding.run()]
+        work = [watch_lag(state), follow(state), state.refits.run(), state.encoding.run()]
         if settings.worker:
             work.append(Worker(lambda: state).run())
         tasks.extend(asyncio.create_task(each) for each in work)

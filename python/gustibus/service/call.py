@@ -64,11 +64,12 @@ class Call:
         units: work done for the key's rate and the log; handlers add to it.
         model: name for the log.
         user: person for the log, hashed there.
+        counted: who counts the request among those that are open, None for other routes.
         stream: the body of a route that reads it as it comes.
     """
 
     __slots__ = (
-        "body", "caller", "content_type", "idempotency_key", "model", "params", "query_string",
+        "body", "caller", "content_type", "counted", "idempotency_key", "model", "params", "query_string",
         "request_id", "route", "state", "stream", "units", "user",
     )  # fmt: skip
 
@@ -86,6 +87,7 @@ class Call:
         self.model = ""
         self.user = ""
         self.stream: Stream | None = None
+        self.counted: Caller | None = None
 
     def read(self, kind: type[T]) -> T:
         """The body as a type."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gustibus.errors import GustibusError
@@ -20,6 +20,7 @@ from gustibus.service.ids import ulid
 from gustibus.service.keys import as_bearer
 from gustibus.service.problems import MEDIA_TYPE, Problem, from_error
 from gustibus.service.routing import ANY, OPEN, Route, Table
+from gustibus.service.threads import DEADLINE
 
 if TYPE_CHECKING:
     from gustibus.service.state import State
@@ -32,6 +33,9 @@ Headers = dict[bytes, bytes]
 
 MAX_HEADERS = 16 << 10
 MAX_URL = 4 << 10
+MAX_DEADLINE_MS = 60_000
+MAX_WAIT = 0.25
+"""Seconds that requests may wait before they are read; above it new ones are turned away."""
 OCTETS = b"application/octet-stream"
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{1,64}")
@@ -97,6 +101,8 @@ class Gate:
         settings = state.settings
         self._limits = {"scoring": settings.scoring_body, "other": settings.other_body}
         self._binary = settings.binary_body
+        self._deadline_ms = settings.deadline_ms
+        self._most_in_flight = settings.in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or take part in start and stop."""
@@ -145,12 +151,15 @@ class Gate:
                 call.stream = self._stream(route, headers, receive)
             elif route.request is not None:
                 await self._read_body(call, headers, receive)
-            reply = await route.run(call)
+            reply = await self._run(route, call, headers)
         except Gone:
             meter.in_flight -= 1
             return
         except Exception as error:
             reply = self._problem(error, path, request_id)
+        finally:
+            if call is not None and call.counted is not None:
+                call.counted.in_flight -= 1
         seconds = perf_counter() - started
         head = [
             (b"content-type", reply.content_type),
@@ -160,6 +169,8 @@ class Gate:
             _NO_STORE,
             *reply.headers,
         ]
+        if call is not None and call.counted is not None:
+            head += call.counted.told()
         if call is not None and call.stream is not None and not call.stream.ended:
             head.append(_CLOSE)  # what is still on its way must not be read as the next request
         meter.in_flight -= 1
@@ -207,6 +218,16 @@ class Gate:
                 self.state.meter.reject("rate")
                 detail = "The key has used up its units; wait as Retry-After says"
                 raise Problem("rate_limited", detail, retry_after=wait)
+            if caller.in_flight >= self._most_in_flight:
+                self.state.meter.reject("concurrency")
+                detail = f"The key has {caller.in_flight} requests open, at most that many may be"
+                raise Problem("tenant_concurrency", detail)
+            if self.state.lag > MAX_WAIT:
+                self.state.meter.reject("queue_full")
+                detail = f"Requests wait for {self.state.lag:.1f} s here, more than {MAX_WAIT:g} s"
+                raise Problem("queue_full", detail, retry_after=self.state.lag)
+            caller.in_flight += 1
+            call.counted = caller
         if route.idempotent:
             given = headers.get(b"idempotency-key")
             if given is not None:
@@ -232,6 +253,35 @@ class Gate:
                 "unsupported_media_type", "Content-Encoding: streams are sent as they are"
             )
         return Stream(receive, kind, self.state.settings.import_body)
+
+    async def _run(self, route: Route, call: Call, headers: Headers) -> Reply | Streamed:
+        """The handler's reply, or 504 when it is not there in time.
+
+        What has not begun by then never does; a transaction that has begun is finished.
+        """
+        given = headers.get(b"x-deadline-ms")
+        if given is not None:
+            if not given.isdigit() or not 0 < int(given) <= MAX_DEADLINE_MS:
+                detail = f"X-Deadline-Ms: expected a whole number from 1 to {MAX_DEADLINE_MS}"
+                raise Problem("bad_header", detail)
+            limit = int(given)
+        elif route.body == "scoring" and not route.patient:
+            limit = self._deadline_ms
+        else:
+            limit = 0
+        if not limit:
+            return await route.run(call)
+        DEADLINE.set(monotonic() + limit / 1e3)
+        clock = asyncio.timeout(limit / 1e3)
+        try:
+            async with clock:
+                return await route.run(call)
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            self.state.meter.reject("deadline")
+            detail = f"The reply was not ready within the deadline of {limit} ms"
+            raise Problem("deadline_exceeded", detail) from None
 
     async def _read_body(self, call: Call, headers: Headers, receive: Receive) -> None:
         route = call.route
@@ -308,7 +358,7 @@ class Gate:
 
 async def _send_pieces(reply: Streamed, receive: Receive, send: Send) -> None:
     """Send a reply as it is made; what it holds is closed, also when the client leaves."""
-    left = asyncio.ensure_future(receive())
+    left = asyncio.create_task(_until_gone(receive))
     pieces = reply.pieces
     try:
         async for piece in pieces:
@@ -321,6 +371,11 @@ async def _send_pieces(reply: Streamed, receive: Receive, send: Send) -> None:
         close = getattr(pieces, "aclose", None)
         if close is not None:
             await close()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _rest(first: bytes, limit: int, receive: Receive) -> bytes:

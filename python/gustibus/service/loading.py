@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _MOST = 500  # names read at once
 _EXPOSURE = 10.0  # seconds that counts of shown questions stay as they are
+_TICK = 0.05  # seconds between looks at how late the event loop is
 _PURGE = 3600.0  # seconds between removals of what nobody needs any more
 
 log = logging.getLogger("gustibus.service")
@@ -122,6 +123,15 @@ def shown(state: State, conn: Connection) -> Exposure | None:
         if row < len(counts):
             counts[row] = count
     return Exposure(counts, people)
+
+
+async def watch_lag(state: State) -> None:
+    """Measure how late the event loop comes to what is due, until cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + _TICK
+        await asyncio.sleep(_TICK)
+        state.lag = max(0.0, loop.time() - due)
 
 
 async def follow(state: State) -> None:

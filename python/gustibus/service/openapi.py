@@ -56,7 +56,10 @@ def document() -> dict[str, Any]:
         "paths": dict(paths),
         "components": {
             "schemas": schemas.components,
-            "parameters": {"RequestId": _REQUEST_ID, "IdempotencyKey": _IDEMPOTENCY_KEY},
+            "parameters": {
+                "RequestId": _REQUEST_ID, "IdempotencyKey": _IDEMPOTENCY_KEY,
+                "Deadline": _DEADLINE,
+            },
             "headers": {"RetryAfter": _RETRY_AFTER, "RequestId": _REQUEST_ID_HEADER},
             "securitySchemes": {
                 "key": {
@@ -87,6 +90,11 @@ _IDEMPOTENCY_KEY = {
     "description": "The same key and body give the stored reply for 24 hours.",
     "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
 }  # fmt: skip
+_DEADLINE = {
+    "name": "X-Deadline-Ms", "in": "header", "required": False,
+    "description": "Milliseconds after which a reply is of no use; then it is 504, or 503 at once.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 60_000},
+}  # fmt: skip
 _RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
 _REQUEST_ID_HEADER = {"description": "Finds the log line.", "schema": {"type": "string"}}
 
@@ -114,7 +122,11 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         "operationId": route.operation,
         "summary": route.summary,
         "tags": [route.tag],
-        "parameters": [*_parameters(route), {"$ref": "#/components/parameters/RequestId"}],
+        "parameters": [
+            *_parameters(route),
+            {"$ref": "#/components/parameters/RequestId"},
+            {"$ref": "#/components/parameters/Deadline"},
+        ],
         "responses": _responses(route, schemas),
         "security": _security(route),
     }

@@ -64,6 +64,7 @@ class Route:
         also: other statuses on success, with the same reply.
         problems: codes it can answer beyond those that follow from the rest of the row.
         body: which limit holds: `scoring` or `other`.
+        patient: whether it may take however long where the request names no deadline.
         binary: whether `application/octet-stream` is taken too.
         strict: whether names that occur twice in an object are refused.
         session: whether the token of an onboarding session does in place of a key.
@@ -89,6 +90,7 @@ class Route:
     also: tuple[int, ...] = ()
     problems: tuple[str, ...] = ()
     body: str = "other"
+    patient: bool = False
     binary: bool = False
     strict: bool = True
     session: bool = False
@@ -115,7 +117,9 @@ class Route:
         """Every problem that this route can answer."""
         codes = {"bad_header", "internal", *self.problems}
         if self.scope != OPEN:
-            codes |= {"unauthenticated", "forbidden", "not_ready"}
+            codes |= {"unauthenticated", "forbidden", "not_ready", "deadline_exceeded"}
+        if self.body == "scoring":
+            codes |= {"rate_limited", "tenant_concurrency", "queue_full"}
         if self.stream:
             codes |= {"body_too_large", "unsupported_media_type"}
         if self.request is not None:

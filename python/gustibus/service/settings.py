@@ -48,6 +48,10 @@ class Settings:
     """Units a second for each key; 0 is no limit."""
     burst: float = 100_000.0
     """Units that a key may save up."""
+    in_flight: int = 64
+    """Scoring requests that a key may have open."""
+    deadline_ms: int = 2_000
+    """Milliseconds that a scoring request may take where it sends no `X-Deadline-Ms`; 0 is no limit."""
     scoring_body: int = 4 * MIB
     """Most bytes of a JSON body on scoring routes."""
     binary_body: int = 64 * MIB
@@ -119,6 +123,8 @@ class Settings:
         _within("TEXTS", self.texts, 0, 100_000_000)
         _within("RATE", self.rate, 0, 1e12)
         _within("BURST", self.burst, 1, 1e12)
+        _within("IN_FLIGHT", self.in_flight, 1, 1_000_000)
+        _within("DEADLINE_MS", self.deadline_ms, 0, 60_000)
         _within("REFRESH", self.refresh, 0.01, 60)
         _within("LEASE", self.lease, 1, 3600)
         _within("KEEP_FILES", self.keep_files, 60, 1e9)

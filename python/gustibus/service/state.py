@@ -56,6 +56,7 @@ class State:
         touched: people and items that this process changed since it last began to look at what
             others wrote.
         sequence: cursor into what was written.
+        lag: seconds that the event loop was behind when it was last asked.
         ready: whether requests are answered.
         draining: whether the process is about to end.
     """
@@ -79,6 +80,7 @@ class State:
         self.forgotten: set[str] = set()
         self.touched: set[tuple[str, str]] = set()
         self.sequence = 0
+        self.lag = 0.0
         self.ready = False
         self.draining = False
         self.secure(settings.secret or new_secret())

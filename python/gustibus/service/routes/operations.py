@@ -13,7 +13,8 @@ from gustibus.models.directions import objectives
 from gustibus.service import candidates as limits
 from gustibus.service.call import Call, Reply, encode, ok
 from gustibus.service.decoding import MAX_RATIO
-from gustibus.service.gate import MAX_HEADERS, MAX_URL
+from gustibus.service.gate import MAX_DEADLINE_MS, MAX_HEADERS, MAX_URL
+from gustibus.service.intake import MAX_LINE, MAX_TABLE
 from gustibus.service.metrics import CONTENT_TYPE, exposition, registry_of
 from gustibus.service.problems import Problem
 from gustibus.service.routing import ANY, OPEN, Route
@@ -154,6 +155,12 @@ class Limits(Struct):
     refits_while_waiting: int
     units_per_second: float
     burst_units: float
+    requests_open: int
+    deadline_ms: int
+    longest_deadline_ms: int
+    import_bytes: int
+    import_line_bytes: int
+    import_table_bytes: int
 
 
 async def show_limits(call: Call) -> Reply:
@@ -176,6 +183,12 @@ async def show_limits(call: Call) -> Reply:
         refits_while_waiting=50,
         units_per_second=settings.rate,
         burst_units=settings.burst,
+        requests_open=settings.in_flight,
+        deadline_ms=settings.deadline_ms,
+        longest_deadline_ms=MAX_DEADLINE_MS,
+        import_bytes=settings.import_body,
+        import_line_bytes=MAX_LINE,
+        import_table_bytes=MAX_TABLE,
     ))  # fmt: skip
 
 
