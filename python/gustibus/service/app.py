@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from gustibus.service.gate import Gate
 from gustibus.service.listener import listen
-from gustibus.service.loading import follow, load, watch_lag
+from gustibus.service.loading import load, watch_lag
+from gustibus.service.reloading import Reloader
 from gustibus.service.routes import (
     admin,
     best,
@@ -17,6 +18,7 @@ from gustibus.service.routes import (
     items,
     jobs,
     matching,
+    models,
     onboarding,
     operations,
     pages,
@@ -49,6 +51,7 @@ TABLE = Table(
         *ranking.ROUTES,
         *matching.ROUTES,
         *jobs.ROUTES,
+        *models.ROUTES,
         *positions.ROUTES,
         *operations.ROUTES,
         *admin.ROUTES,
@@ -67,16 +70,16 @@ def create_app(settings: Settings) -> Gate:
     async def start() -> None:
         state.loop = asyncio.get_running_loop()
         load(state)
-        work = [watch_lag(state), follow(state), state.refits.run(), state.encoding.run()]
+        work = [watch_lag(state), Reloader(gate).run()]
         if settings.worker:
-            work.append(Worker(lambda: state).run())
+            work.append(Worker(lambda: gate.state).run())
         tasks.extend(asyncio.create_task(each) for each in work)
         if settings.metrics_port:
-            listeners.append(await listen(state))
+            listeners.append(await listen(lambda: gate.state))
         state.ready = True
 
     async def stop() -> None:
-        state.ready = False
+        gate.state.ready = False
         for server in listeners:
             server.close()
         for task in tasks:
@@ -84,13 +87,14 @@ def create_app(settings: Settings) -> Gate:
         await asyncio.gather(*tasks, return_exceptions=True)
         if hasattr(state, "threads"):
             state.threads.close()
-        if state.serving is not None:
-            state.serving.close()
+        if gate.state.serving is not None:
+            gate.state.serving.close()
         if hasattr(state, "store"):
             state.store.close()
         state.journal.event("stopped")
 
-    return Gate(state, _table(settings), start=start, stop=stop)
+    gate = Gate(state, _table(settings), start=start, stop=stop)
+    return gate
 
 
 def _table(settings: Settings) -> Table:

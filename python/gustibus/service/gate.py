@@ -40,6 +40,7 @@ OCTETS = b"application/octet-stream"
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{1,64}")
 _IDEMPOTENCY_KEY = re.compile(rb"[\x20-\x7e]{1,255}")
+_ETAG = re.compile(rb'"([1-9][0-9]{0,8})"')
 _PROBLEM = MEDIA_TYPE.encode()
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _NO_STORE = (b"cache-control", b"no-store")
@@ -142,6 +143,7 @@ class Gate:
             route, params = found
             template = route.path
             call = Call(self.state, route, params)
+            call.state.open += 1
             call.request_id = request_id
             self._admit(call, headers)
             call.query_string = scope["query_string"]
@@ -158,8 +160,10 @@ class Gate:
         except Exception as error:
             reply = self._problem(error, path, request_id)
         finally:
-            if call is not None and call.counted is not None:
-                call.counted.in_flight -= 1
+            if call is not None:
+                call.state.open -= 1
+                if call.counted is not None:
+                    call.counted.in_flight -= 1
         seconds = perf_counter() - started
         head = [
             (b"content-type", reply.content_type),
@@ -222,12 +226,16 @@ class Gate:
                 self.state.meter.reject("concurrency")
                 detail = f"The key has {caller.in_flight} requests open, at most that many may be"
                 raise Problem("tenant_concurrency", detail)
-            if self.state.lag > MAX_WAIT:
+            if self.state.meter.lag > MAX_WAIT:
                 self.state.meter.reject("queue_full")
-                detail = f"Requests wait for {self.state.lag:.1f} s here, more than {MAX_WAIT:g} s"
-                raise Problem("queue_full", detail, retry_after=self.state.lag)
+                detail = (
+                    f"Requests wait for {self.state.meter.lag:.1f} s here, more than {MAX_WAIT:g} s"
+                )
+                raise Problem("queue_full", detail, retry_after=self.state.meter.lag)
             caller.in_flight += 1
             call.counted = caller
+        if route.conditional:
+            call.seen = _revision(headers)
         if route.idempotent:
             given = headers.get(b"idempotency-key")
             if given is not None:
@@ -392,6 +400,24 @@ async def _rest(first: bytes, limit: int, receive: Receive) -> bytes:
         size += len(part)
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+def _revision(headers: Headers) -> int:
+    """The revision that a change is based on; 0 for something that is not there yet.
+
+    Raises:
+        Problem: 428 without one, 400 for anything that is not a revision.
+    """
+    if headers.get(b"if-none-match", b"").strip() == b"*":
+        return 0
+    given = headers.get(b"if-match")
+    if given is None:
+        detail = "If-Match: send the ETag of what is to change, or If-None-Match: * for a new one"
+        raise Problem("etag_required", detail)
+    found = _ETAG.fullmatch(given.strip())
+    if found is None:
+        raise Problem("bad_header", 'If-Match: expected an ETag as it was given, such as "3"')
+    return int(found[1])
 
 
 def _media_type(headers: Headers) -> bytes:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gustibus.artifact import Artifact
-from gustibus.errors import GustibusError
+from gustibus.errors import ArtifactError, GustibusError
 from gustibus.onboarding import Exposure
 from gustibus.service.serving import Serving
 from gustibus.service.settings import new_secret
@@ -20,6 +21,8 @@ from gustibus.store import (
     KeyRow,
     ProfileRow,
     Store,
+    VersionRow,
+    champion,
     deleted_among,
     existing_items,
     exposure,
@@ -70,11 +73,42 @@ def load(state: State) -> None:
         with store.write() as conn:
             state.secure(setting(conn, name="secret", default=new_secret))
     if settings.model:
-        artifact = Artifact.load(settings.model)
-        state.serve(
-            Serving(artifact, name=settings.model_name, texts=settings.texts, meter=state.meter)
-        )
-    with store.read() as conn:
+        state.serve(open_model(state, Path(settings.model), None))
+    elif settings.models:
+        with store.read() as conn:
+            row = champion(conn, model=settings.model_name)
+        if row is not None:
+            state.serve(open_model(state, Path(settings.models) / row.digest, row))
+    fill(state)
+
+
+def open_model(state: State, folder: Path, row: VersionRow | None) -> Serving:
+    """A model from its folder, verified, and found to give numbers.
+
+    Args:
+        state: of the process.
+        folder: of the model.
+        row: the version that it is registered as; None for one that is not.
+
+    Raises:
+        ArtifactError: the folder is damaged, or holds another model.
+    """
+    settings = state.settings
+    artifact = Artifact.load(folder)
+    if row is not None and artifact.digest != row.digest:
+        message = f"{folder}: holds {artifact.digest[:12]}, not version {row.version}"
+        raise ArtifactError(message, where=str(folder))
+    serving = Serving(
+        artifact, name=settings.model_name, texts=settings.texts, meter=state.meter,
+        version=None if row is None else row.version,
+    )  # fmt: skip
+    serving.check()
+    return serving
+
+
+def fill(state: State) -> None:
+    """Fill every table of a state from the store, for the model that it serves."""
+    with state.store.read() as conn:
         state.sequence = position(conn)  # first: what is written from now on is read again
         state.keys.load(list_keys(conn))
         _load_people(state, conn)
@@ -131,7 +165,7 @@ async def watch_lag(state: State) -> None:
     while True:
         due = loop.time() + _TICK
         await asyncio.sleep(_TICK)
-        state.lag = max(0.0, loop.time() - due)
+        state.meter.lag = max(0.0, loop.time() - due)
 
 
 async def follow(state: State) -> None:
@@ -181,6 +215,8 @@ async def catch_up(state: State) -> None:
     if any(change.kind == "key" for change in changes):
         keys: list[KeyRow] = await state.threads.read(list_keys)
         state.keys.load(keys)
+    if any(change.kind == "model" for change in changes):
+        state.moved.set()
     users = [change.name for change in changes if change.kind == "user"]
     items = [change.name for change in changes if change.kind == "item"]
     for start in range(0, max(len(users), len(items)), _MOST):

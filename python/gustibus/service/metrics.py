@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,6 +52,9 @@ class Meter:
         self._seconds: dict[tuple[str, str], float] = {}
         self.started = monotonic()
         self.in_flight = 0
+        self.lag = 0.0
+        """Seconds that the event loop was behind when it was last asked."""
+        self.reloads: dict[str, int] = {}
         self.candidates: dict[str, int] = {"id": 0, "embedding": 0, "text": 0}
         self.rejected: dict[str, int] = {}
         self.comparisons: dict[str, int] = {}
@@ -115,6 +118,10 @@ class Meter:
             "gustibus_http_requests_in_flight", "Being answered.", value=self.in_flight
         )
         yield _counter("score_candidates", "Scored.", "source", self.candidates)
+        yield _counter("model_reloads", "By what came of them.", "result", self.reloads)
+        yield GaugeMetricFamily(
+            "gustibus_event_loop_lag_seconds", "How late the event loop is.", value=self.lag
+        )
         yield _counter("rejected", "Turned away.", "reason", self.rejected)
         yield _counter("comparisons", "Received.", "outcome", self.comparisons)
         yield _counter("onboarding_sessions", "By what happened.", "outcome", self.onboarding)
@@ -142,12 +149,12 @@ class Meter:
 class _Shown(Collector):
     """Reads a state when somebody asks."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: Callable[[], State]) -> None:
         self._state = state
 
     def collect(self) -> Iterator[Metric]:
         """Families of the meter and sizes of the tables."""
-        state = self._state
+        state = self._state()
         yield from state.meter.families()
         sizes = GaugeMetricFamily("gustibus_rows_in_memory", "Rows.", labels=["table"])
         sizes.add_metric(["people"], len(state.people))
@@ -163,8 +170,8 @@ class _Shown(Collector):
             yield info
 
 
-def registry_of(state: State) -> CollectorRegistry:
-    """A registry that shows one process."""
+def registry_of(state: Callable[[], State]) -> CollectorRegistry:
+    """A registry that shows one process, whose state may be another after a new model."""
     registry = CollectorRegistry()
     registry.register(_Shown(state))
     ProcessCollector(namespace="gustibus", registry=registry)

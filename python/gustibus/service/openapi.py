@@ -95,6 +95,17 @@ _DEADLINE = {
     "description": "Milliseconds after which a reply is of no use; then it is 504, or 503 at once.",
     "schema": {"type": "integer", "minimum": 1, "maximum": 60_000},
 }  # fmt: skip
+_CONDITIONS = [
+    {
+        "name": "If-Match", "in": "header", "required": False,
+        "description": "The `ETag` of what is to change.", "schema": {"type": "string"},
+    },
+    {
+        "name": "If-None-Match", "in": "header", "required": False,
+        "description": "`*` for something that must not be there yet.",
+        "schema": {"type": "string"},
+    },
+]  # fmt: skip
 _RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
 _REQUEST_ID_HEADER = {"description": "Finds the log line.", "schema": {"type": "string"}}
 
@@ -138,6 +149,8 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
             if route.keyed
             else {"$ref": "#/components/parameters/IdempotencyKey"}
         )
+    if route.conditional:
+        operation["parameters"] += _CONDITIONS
     if route.stream:
         octets = {"schema": {"type": "string"}}
         operation["requestBody"] = {

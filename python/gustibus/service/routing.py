@@ -72,6 +72,7 @@ class Route:
         idempotent: whether `Idempotency-Key` is honoured.
         keyed: whether it must be there.
         stream: media types of a body that is read as it comes; empty for others.
+        conditional: whether a change names the revision that it is based on, in `If-Match`.
         example: of the request.
     """
 
@@ -98,6 +99,7 @@ class Route:
     idempotent: bool = False
     keyed: bool = False
     stream: tuple[str, ...] = ()
+    conditional: bool = False
     example: Any = None
     parameters: tuple[str, ...] = field(init=False, default=())
 
@@ -120,6 +122,8 @@ class Route:
             codes |= {"unauthenticated", "forbidden", "not_ready", "deadline_exceeded"}
         if self.body == "scoring":
             codes |= {"rate_limited", "tenant_concurrency", "queue_full"}
+        if self.conditional:
+            codes |= {"etag_required", "etag_mismatch"}
         if self.stream:
             codes |= {"body_too_large", "unsupported_media_type"}
         if self.request is not None:

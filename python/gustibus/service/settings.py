@@ -27,6 +27,8 @@ class Settings:
     """URL of the store: `sqlite:///file` or `postgresql+psycopg://user@host/name`."""
     model: str = ""
     """Folder of a trained model; empty serves people, items and comparisons only."""
+    models: str = ""
+    """Folder of registered models, each under its digest; the version that is promoted is served."""
     model_name: str = "default"
     """Name under which the model is addressed, beside `default`."""
     host: str = "127.0.0.1"
@@ -128,7 +130,9 @@ class Settings:
         _within("REFRESH", self.refresh, 0.01, 60)
         _within("LEASE", self.lease, 1, 3600)
         _within("KEEP_FILES", self.keep_files, 60, 1e9)
-        for name in ("files", "import_folder"):
+        if self.model and self.models:
+            raise _wrong("MODEL", self.model, "no folder beside GUSTIBUS_MODELS")
+        for name in ("files", "import_folder", "models"):
             folder = getattr(self, name)
             if folder and not Path(folder).is_dir():
                 raise _wrong(name.upper(), folder, "a folder")

@@ -66,6 +66,7 @@ async def readyz(call: Call) -> Reply:
         "keys": len(state.keys),
         "refits_waiting": state.refits.waiting,
         "sequence": state.sequence,
+        "model_problem": state.problem,
     }
     return ok(Ready("ok", details))
 
@@ -196,7 +197,7 @@ async def metrics(call: Call) -> Reply:
     """Counters of this process as Prometheus text."""
     if call.state.settings.metrics_port:
         raise Problem("not_found", "Metrics have a listener of their own here")
-    return Reply(200, exposition(registry_of(call.state)), CONTENT_TYPE)
+    return Reply(200, exposition(registry_of(lambda: call.state)), CONTENT_TYPE)
 
 
 async def openapi(call: Call) -> Reply:
