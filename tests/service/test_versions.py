@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 import time
@@ -247,7 +246,7 @@ def test_the_command_line_registers_and_promotes(served, models, tmp_path, capsy
         monkeypatch.setenv("GUSTIBUS_KEY", served.key)
         url = ["--url", served.base]
         root = tmp_path / "root"
-        os.symlink(models[0], root)
+        root.symlink_to(models[0])
         assert run(["models", "register", str(folder), "--root", str(root), *url]) == 0
         assert f"default@3 {artifact.digest[:12]} validated" in capsys.readouterr().out
         assert run(["models", "promote", "3", *url]) == 0

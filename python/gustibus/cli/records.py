@@ -228,13 +228,15 @@ class Stored:
 
     def delete(self, user: str) -> dict[str, int]:
         """Remove a person, also from what a model's training says of them."""
-        from gustibus.store import delete_user, forget_training, get_user
+        from gustibus.store import audit, delete_user, forget_training, get_user, hashed_user
 
         with self._store.write() as conn:
             if get_user(conn, user=user) is None:
                 raise _nobody(user)
             forget_training(conn, user=user)
-            return dict(delete_user(conn, user=user)._asdict())
+            removed = delete_user(conn, user=user)
+            audit(conn, actor="cli", action="user.delete", what=hashed_user(conn, user))
+        return {**removed._asdict(), "files": len(removed.files)}
 
 
 def _wire(one: Answer) -> dict[str, Any]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 
+from gustibus.errors import GustibusError
 from gustibus.service.gate import Gate
 from gustibus.service.listener import listen
-from gustibus.service.loading import load, watch_lag
+from gustibus.service.loading import load, watch_lag, write_usage
 from gustibus.service.reloading import Reloader
 from gustibus.service.routes import (
     admin,
+    auditing,
     best,
     comparisons,
     compat,
     imports,
     items,
     jobs,
+    keys,
     matching,
     models,
     onboarding,
@@ -28,6 +32,7 @@ from gustibus.service.routes import (
     rerank,
     revisions,
     scoring,
+    usage,
     users,
 )
 from gustibus.service.routing import OPEN, Table
@@ -52,6 +57,9 @@ TABLE = Table(
         *matching.ROUTES,
         *jobs.ROUTES,
         *models.ROUTES,
+        *keys.ROUTES,
+        *auditing.ROUTES,
+        *usage.ROUTES,
         *positions.ROUTES,
         *operations.ROUTES,
         *admin.ROUTES,
@@ -86,6 +94,8 @@ def create_app(settings: Settings) -> Gate:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if hasattr(state, "threads"):
+            with contextlib.suppress(GustibusError):
+                await write_usage(gate.state)
             state.threads.close()
         if gate.state.serving is not None:
             gate.state.serving.close()

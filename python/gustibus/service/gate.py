@@ -177,6 +177,8 @@ class Gate:
             head += call.counted.told()
         if call is not None and call.stream is not None and not call.stream.ended:
             head.append(_CLOSE)  # what is still on its way must not be read as the next request
+        if call is not None and call.caller is not None:
+            meter.use(call.caller.id, call.units)
         meter.in_flight -= 1
         meter.count(template, scope["method"], reply.status, seconds)
         self.state.journal.add(scope["method"], template, reply.status, seconds, request_id, call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,7 @@ from gustibus.store import (
     ProfileRow,
     Store,
     VersionRow,
+    add_usage,
     champion,
     deleted_among,
     existing_items,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 _MOST = 500  # names read at once
 _EXPOSURE = 10.0  # seconds that counts of shown questions stay as they are
 _TICK = 0.05  # seconds between looks at how late the event loop is
+_USAGE = 10.0  # seconds of usage that a crash may lose
 _PURGE = 3600.0  # seconds between removals of what nobody needs any more
 
 log = logging.getLogger("gustibus.service")
@@ -171,7 +174,7 @@ async def watch_lag(state: State) -> None:
 async def follow(state: State) -> None:
     """Read again what other processes write, and clear up, until cancelled."""
     loop = asyncio.get_running_loop()
-    counted, purged = loop.time(), loop.time() - _PURGE
+    counted, written, purged = loop.time(), loop.time(), loop.time() - _PURGE
     while True:
         await asyncio.sleep(state.settings.refresh)
         try:
@@ -179,6 +182,9 @@ async def follow(state: State) -> None:
             if loop.time() > counted + _EXPOSURE:
                 counted = loop.time()
                 state.exposure = await state.threads.read(lambda conn: shown(state, conn))
+            if loop.time() > written + _USAGE:
+                written = loop.time()
+                await write_usage(state)
             if loop.time() > purged + _PURGE:
                 purged = loop.time()
                 await state.threads.write(_purge)
@@ -186,6 +192,24 @@ async def follow(state: State) -> None:
             log.warning("what others wrote could not be read: %s", error)
         except Exception as error:  # the task must not end while the process serves
             log.error("what others wrote could not be read", exc_info=error)
+
+
+async def write_usage(state: State) -> None:
+    """Write down what keys have used since the last time.
+
+    Raises:
+        GustibusError: the store cannot be used now; the counts are kept for the next time.
+    """
+    used, state.meter.usage = state.meter.usage, {}
+    if not used:
+        return
+    day = datetime.now(UTC).date().isoformat()
+    try:
+        await state.threads.write(lambda conn: add_usage(conn, day=day, used=used))
+    except BaseException:
+        for key, (units, requests) in used.items():
+            state.meter.use(key, units, requests)
+        raise
 
 
 def _purge(conn: Connection) -> None:

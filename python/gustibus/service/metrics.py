@@ -54,6 +54,8 @@ class Meter:
         self.in_flight = 0
         self.lag = 0.0
         """Seconds that the event loop was behind when it was last asked."""
+        self.usage: dict[str, tuple[int, int]] = {}
+        """Units and requests of each key since they were last written down."""
         self.reloads: dict[str, int] = {}
         self.candidates: dict[str, int] = {"id": 0, "embedding": 0, "text": 0}
         self.rejected: dict[str, int] = {}
@@ -94,6 +96,11 @@ class Meter:
             half, most = _quantile(buckets, 0.5), _quantile(buckets, 0.99)
             rows.append(Traffic(route, method, count, refused, failed, mean, half, most))
         return sorted(rows, key=lambda row: (-row.requests, row.route, row.method))
+
+    def use(self, key: str, units: int, requests: int = 1) -> None:
+        """What a key has used."""
+        before = self.usage.get(key, (0, 0))
+        self.usage[key] = (before[0] + units, before[1] + requests)
 
     def reject(self, reason: str) -> None:
         """One request that was turned away."""

@@ -35,6 +35,9 @@ SCOPES: Final[dict[str, str]] = {
 }
 """What a key may be allowed to do."""
 
+OPERATING: Final = frozenset({"admin", "audit:read", "jobs", "models:write"})
+"""Scopes for those who run the service, which applications do without."""
+
 OPEN: Final = "open"
 """Scope of a route that needs no key."""
 ANY: Final = "any"

@@ -24,6 +24,7 @@ from gustibus.store.tables import (
     comparisons,
     idempotency,
     import_errors,
+    jobs,
     profiles,
     questions,
     sessions,
@@ -188,6 +189,10 @@ def export_user(conn: Connection, *, user: str) -> Iterator[dict[str, Any]]:
         mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == row["id"])
         for question in _rows(conn, questions, mine):
             yield {"kind": "question", **question}
+    for row in _rows(conn, import_errors, _of(import_errors, user)):
+        yield {"kind": "import_error", **row}
+    for row in _rows(conn, jobs, _of(jobs, user)):
+        yield {"kind": "job", **row}
     for caller, key in _replies(conn, user):
         where = (idempotency.c.caller == caller) & (idempotency.c.key == key)
         for row in _rows(conn, idempotency, (idempotency.c.tenant_id == TENANT) & where):

@@ -46,18 +46,19 @@ class AliasRow:
 def register_version(conn: Connection, *, model: str, digest: str) -> tuple[VersionRow, bool]:
     """Number a model folder by its digest; the flag says whether it is new."""
     mine = (model_versions.c.tenant_id == TENANT) & (model_versions.c.model == model)
+    fresh = False
     for _ in range(100):  # another process may take the number
         known = conn.execute(select(model_versions).where(mine, model_versions.c.digest == digest))
         row = known.first()
         if row is not None:
-            return _version(row), False
+            return _version(row), fresh
         last = select(func.coalesce(func.max(model_versions.c.version), 0)).where(mine)
         value = {
             "tenant_id": TENANT, "model": model, "digest": digest, "state": "registered",
             "version": int(conn.execute(last).scalar_one()) + 1, "created_at": datetime.now(UTC),
         }  # fmt: skip
-        if insert_or_ignore(conn, model_versions, [value], returning=model_versions.c.version):
-            continue
+        made = insert_or_ignore(conn, model_versions, [value], returning=model_versions.c.version)
+        fresh = bool(made)
     message = f"model: versions of {model!r} are being registered by too many at once"
     raise ConflictError(message, where="model")
 

@@ -24,10 +24,12 @@ from gustibus.service.tables import Person
 from gustibus.store import (
     Connection,
     UserRow,
+    audit,
     ensure_users,
     evidence,
     export_user,
     get_user,
+    hashed_user,
     list_users,
     put_profile,
     put_user,
@@ -262,6 +264,13 @@ async def export(call: Call) -> Reply:
     body = await state.threads.read(work)
     if not body:
         raise _nobody(user)
+    actor = "" if call.caller is None else call.caller.id
+
+    def note(conn: Connection) -> None:
+        what = hashed_user(conn, user)
+        audit(conn, actor=actor, action="user.export", what=what, request_id=call.request_id)
+
+    await state.threads.write(note)
     return Reply(200, body, b"application/x-ndjson")
 
 
