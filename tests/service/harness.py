@@ -125,7 +125,7 @@ class Service:
     def log_path(self) -> Path:
         return self.folder / f"server-{self.starts}.log"
 
-    def start(self, *, seconds: float = 30.0) -> Service:
+    def start(self, *, seconds: float = 90.0) -> Service:
         """Start and wait until every process is ready."""
         self.starts += 1
         environment = {

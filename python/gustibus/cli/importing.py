@@ -7,15 +7,17 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Self, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Self, TextIO
 
 import typer
 
 from gustibus.cli.common import JsonOption
 from gustibus.cli.records import DatabaseOption, Records, UrlOption
 from gustibus.cli.streaming import Counts
-from gustibus.data.answers import Answer
 from gustibus.errors import ConfigError, GustibusError, InputError
+
+if TYPE_CHECKING:
+    from gustibus.data.answers import Answer
 
 Option = typer.Option
 _ROWS = 1000

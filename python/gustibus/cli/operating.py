@@ -37,7 +37,12 @@ def register(app: typer.Typer) -> None:
 
 
 def _database(given: str) -> str:
-    return given or os.environ.get("GUSTIBUS_DATABASE", _DATABASE)
+    """The flag, else the environment, else the settings file, else a file here."""
+    from gustibus.service.settings import from_file, settings_file
+
+    if given or "GUSTIBUS_DATABASE" in os.environ:
+        return given or os.environ["GUSTIBUS_DATABASE"]
+    return str(from_file(settings_file(os.environ)).get("database", _DATABASE))
 
 
 DatabaseOption = Annotated[

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from typer import Option
 
-from gustibus.data.answers import Answer
 from gustibus.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
     from gustibus.client import ApiError, Client
+    from gustibus.data.answers import Answer
     from gustibus.store import Store
 
 UrlOption = Annotated[
@@ -78,9 +78,11 @@ def opened(url: str, database: str) -> Iterator[Records]:
         with Client(url, max_retries=6) as client:
             yield Served(client)
         return
+    from gustibus.service.settings import from_file, settings_file
     from gustibus.store import Store
 
-    store = Store(database or os.environ.get("GUSTIBUS_DATABASE", DATABASE))
+    told = from_file(settings_file(os.environ)).get("database", DATABASE)
+    store = Store(database or os.environ.get("GUSTIBUS_DATABASE", str(told)))
     try:
         store.check_schema()
         yield Stored(store)

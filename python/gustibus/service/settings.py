@@ -1,12 +1,14 @@
-"""How the service is run: one frozen record, read from the environment, checked once."""
+"""How the service is run: one frozen record, read from a file and the environment, checked once."""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -93,13 +95,13 @@ class Settings:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Read `GUSTIBUS_*`.
+        """Read `GUSTIBUS_*`, over what the settings file says.
 
         Raises:
-            ConfigError: names the variable, what it holds and what is expected.
+            ConfigError: names the variable or the entry, what it holds and what is expected.
         """
         environment = os.environ if environment is None else environment
-        given: dict[str, Any] = {}
+        given = from_file(settings_file(environment))
         for field in fields(cls):
             name = PREFIX + field.name.upper()
             text = environment.get(name)
@@ -151,6 +153,52 @@ class Settings:
         name = self.model_name
         if not (0 < len(name) <= 64 and all(c.isalnum() or c in "._-" for c in name)):
             raise _wrong("MODEL_NAME", name, "1 to 64 letters, digits, '.', '_' or '-'")
+
+
+def settings_file(environment: Mapping[str, str]) -> Path | None:
+    """The file that settings are read from: `GUSTIBUS_CONFIG`, else `gustibus.toml` here, else none.
+
+    Raises:
+        ConfigError: `GUSTIBUS_CONFIG` names no file.
+    """
+    named = environment.get(PREFIX + "CONFIG", "")
+    path = Path(named or "gustibus.toml")
+    if path.is_file():
+        return path
+    if named:
+        raise _wrong("CONFIG", named, "a TOML file")
+    return None
+
+
+def from_file(path: Path | None) -> dict[str, Any]:
+    """The table `[service]` of a TOML file, its entries called as the fields of `Settings`.
+
+    Raises:
+        ConfigError: it is not TOML, an entry is not known, or is of another type.
+    """
+    if path is None:
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("service", {})
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path}: not a TOML file ({error})", where=str(path)) from None
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: service: expected a table", where=str(path))
+    kinds = {field.name: type(field.default) for field in fields(Settings)}
+    for name, value in table.items():
+        if name not in kinds:
+            near = get_close_matches(name, kinds, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(kinds)}"
+            raise ConfigError(f"{path}: service.{name}: no such setting{hint}", where=str(path))
+        whole = kinds[name] is float and type(value) is int
+        if type(value) is not kinds[name] and not whole:
+            expected = {bool: "true or false", int: "a whole number", float: "a number"}
+            message = (
+                f"{path}: service.{name}: expected {expected.get(kinds[name], 'a text')}, "
+                f"got {value!r}"
+            )
+            raise ConfigError(message, where=str(path))
+    return {name: float(v) if kinds[name] is float else v for name, v in table.items()}
 
 
 def new_secret() -> str:
