@@ -167,7 +167,7 @@ class Service:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return httpx.Client(base_url=self.base, headers=headers, timeout=20.0, **options)
 
-    def settle(self, key: str, *, seconds: float = 10.0) -> None:
+    def settle(self, key: str, *, seconds: float = 40.0) -> None:
         """Wait until the server knows a key."""
         until = time.monotonic() + seconds
         headers = {"Authorization": f"Bearer {key}"}
