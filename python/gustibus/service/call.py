@@ -12,7 +12,7 @@ from gustibus.service.ids import CLIENT_ID
 from gustibus.service.problems import Problem, invalid
 
 if TYPE_CHECKING:
-    from gustibus.service.gate import Stream
+    from gustibus.service.bodies import Stream
     from gustibus.service.keys import Caller
     from gustibus.service.routing import Route
     from gustibus.service.state import State

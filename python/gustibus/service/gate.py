@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gustibus.errors import GustibusError
+from gustibus.service.bodies import Gone, Receive, Send, Stream, read_rest, send_pieces, too_large
 from gustibus.service.call import JSON, Call, Reply, Streamed
 from gustibus.service.decoding import inflate
 from gustibus.service.ids import ulid
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from gustibus.service.state import State
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Headers = dict[bytes, bytes]
 
 MAX_HEADERS = 16 << 10
@@ -47,45 +45,6 @@ _NO_STORE = (b"cache-control", b"no-store")
 _CLOSE = (b"connection", b"close")
 
 log = logging.getLogger("gustibus.service")
-
-
-class Gone(Exception):  # noqa: N818 - not an error
-    """The client has left."""
-
-
-class Stream:
-    """A body in pieces, as they come.
-
-    Args:
-        receive: of ASGI.
-        kind: media type.
-        most: bytes in all.
-    """
-
-    def __init__(self, receive: Receive, kind: bytes, most: int) -> None:
-        self.kind = kind
-        self.ended = False
-        self._receive = receive
-        self._most = most
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """The pieces.
-
-        Raises:
-            Gone: the client has left before the end.
-            Problem: 413.
-        """
-        size = 0
-        while not self.ended:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise Gone
-            piece: bytes = message.get("body", b"")
-            size += len(piece)
-            if size > self._most:
-                raise _too_large(self._most)
-            self.ended = not message.get("more_body", False)
-            yield piece
 
 
 class Gate:
@@ -163,7 +122,7 @@ class Gate:
             if call is not None:
                 call.state.open -= 1
                 if call.counted is not None:
-                    call.counted.in_flight -= 1
+                    call.counted.opened[0] -= 1
         seconds = perf_counter() - started
         head = [
             (b"content-type", reply.content_type),
@@ -184,7 +143,7 @@ class Gate:
         self.state.journal.add(scope["method"], template, reply.status, seconds, request_id, call)
         if isinstance(reply, Streamed):
             await send({"type": "http.response.start", "status": reply.status, "headers": head})
-            await _send_pieces(reply, receive, send)
+            await send_pieces(reply, receive, send)
             return
         head.append((b"content-length", b"%d" % len(reply.body)))
         await send({"type": "http.response.start", "status": reply.status, "headers": head})
@@ -224,9 +183,9 @@ class Gate:
                 self.state.meter.reject("rate")
                 detail = "The key has used up its units; wait as Retry-After says"
                 raise Problem("rate_limited", detail, retry_after=wait)
-            if caller.in_flight >= self._most_in_flight:
+            if caller.opened[0] >= self._most_in_flight:
                 self.state.meter.reject("concurrency")
-                detail = f"The key has {caller.in_flight} requests open, at most that many may be"
+                detail = f"The key has {caller.opened[0]} requests open, at most that many may be"
                 raise Problem("tenant_concurrency", detail)
             if self.state.meter.lag > MAX_WAIT:
                 self.state.meter.reject("queue_full")
@@ -234,7 +193,7 @@ class Gate:
                     f"Requests wait for {self.state.meter.lag:.1f} s here, more than {MAX_WAIT:g} s"
                 )
                 raise Problem("queue_full", detail, retry_after=self.state.meter.lag)
-            caller.in_flight += 1
+            caller.opened[0] += 1
             call.counted = caller
         if route.conditional:
             call.seen = _revision(headers)
@@ -301,15 +260,15 @@ class Gate:
             limit = self._binary
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         message = await receive()
         body: bytes = message.get("body", b"")
         if message.get("more_body", False):
-            body = await _rest(body, limit, receive)
+            body = await read_rest(body, limit, receive)
         elif message["type"] == "http.disconnect":
             raise Gone
         if len(body) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         call.content_type = kind
         if not body and route.optional:
             return
@@ -366,44 +325,6 @@ class Gate:
                 return
 
 
-async def _send_pieces(reply: Streamed, receive: Receive, send: Send) -> None:
-    """Send a reply as it is made; what it holds is closed, also when the client leaves."""
-    left = asyncio.create_task(_until_gone(receive))
-    pieces = reply.pieces
-    try:
-        async for piece in pieces:
-            if left.done():
-                break
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-    finally:
-        left.cancel()
-        close = getattr(pieces, "aclose", None)
-        if close is not None:
-            await close()
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _rest(first: bytes, limit: int, receive: Receive) -> bytes:
-    """A body that came in several pieces; reading ends as soon as it is too long."""
-    parts, size = [first], len(first)
-    while True:
-        if size > limit:
-            raise _too_large(limit)
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        part = message.get("body", b"")
-        parts.append(part)
-        size += len(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
-
-
 def _revision(headers: Headers) -> int:
     """The revision that a change is based on; 0 for something that is not there yet.
 
@@ -428,7 +349,3 @@ def _media_type(headers: Headers) -> bytes:
 
 def _shown(kind: bytes) -> str:
     return repr(kind.decode("latin-1"))
-
-
-def _too_large(limit: int) -> Problem:
-    return Problem("body_too_large", f"The body is longer than {limit} bytes")

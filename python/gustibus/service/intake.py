@@ -31,7 +31,7 @@ from gustibus.store import (
 )
 
 if TYPE_CHECKING:
-    from gustibus.service.gate import Stream
+    from gustibus.service.bodies import Stream
     from gustibus.service.state import State
 
 PARQUET: Final = b"application/vnd.apache.parquet"

@@ -28,7 +28,7 @@ class Caller:
     """
 
     __slots__ = (
-        "_at", "_burst", "_left", "_rate", "digest", "expires", "id", "in_flight", "scopes",
+        "_at", "_burst", "_left", "_rate", "digest", "expires", "id", "opened", "scopes",
     )  # fmt: skip
 
     def __init__(
@@ -43,8 +43,8 @@ class Caller:
         self._burst = burst
         self._left = burst
         self._at = monotonic()
-        self.in_flight = 0
-        """Scoring requests that are being answered."""
+        self.opened = [0]
+        """Scoring requests that are being answered; shared with the same key when it is loaded again."""
 
     def overdraft(self) -> float:
         """Seconds until the key may do more work; 0 when it may now."""
@@ -73,7 +73,7 @@ class Caller:
     def inherit(self, old: Caller) -> None:
         """Keep the balance of the same key as it was loaded before."""
         self._left, self._at = min(old._left, self._burst), old._at
-        self.in_flight = old.in_flight
+        self.opened = old.opened
 
 
 class KeyTable:

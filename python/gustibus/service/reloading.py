@@ -43,6 +43,7 @@ class Reloader:
     async def run(self) -> None:
         """Work until cancelled."""
         self._tasks = _begin(self._gate.state)
+        self._gate.state.moved.set()  # it may have been moved while this process was starting
         try:
             while True:
                 await self._gate.state.moved.wait()
@@ -71,6 +72,7 @@ class Reloader:
             log.error("another version of the model cannot be served: %s", error)
             return
         self._swap(new)
+        new.moved.set()  # or while the new version was being loaded
         self._count("done")
         seconds = round(perf_counter() - began, 3)
         assert new.serving is not None, "it was just loaded"
@@ -85,9 +87,21 @@ class Reloader:
         new.ready, new.draining = old.ready, old.draining
         self._gate.state = new
         self._tasks = _begin(new)
-        retiring = asyncio.create_task(_retire(old, before))
+        retiring = asyncio.create_task(self._retire(old, before))
         self._retiring.add(retiring)
         retiring.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, old: State, tasks: list[asyncio.Task[None]]) -> None:
+        """Let a state go once every request that began with it is answered."""
+        until = perf_counter() + _PATIENCE
+        while old.open and perf_counter() < until:  # noqa: ASYNC110 - an event would cost every request
+            await asyncio.sleep(_LOOK)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if old.serving is not None:
+            old.serving.close()
+        self._gate.state.refits.look()  # answers to the old version came in until now
 
 
 def _begin(state: State) -> list[asyncio.Task[None]]:
@@ -100,15 +114,3 @@ def _prepare(new: State, row: VersionRow) -> None:
     """Load, check and fill, in a thread."""
     new.serve(open_model(new, Path(new.settings.models) / row.digest, row))
     fill(new)
-
-
-async def _retire(old: State, tasks: list[asyncio.Task[None]]) -> None:
-    """Let a state go once every request that began with it is answered."""
-    until = perf_counter() + _PATIENCE
-    while old.open and perf_counter() < until:  # noqa: ASYNC110 - an event would cost every request
-        await asyncio.sleep(_LOOK)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    if old.serving is not None:
-        old.serving.close()

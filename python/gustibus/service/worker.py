@@ -91,7 +91,7 @@ class Worker:
 
     async def _do(self, state: State, job: JobRow) -> None:
         """One job under its lease; it is stopped when somebody cancels it or takes it over."""
-        task, started = Task(state, job), perf_counter()
+        task, started = Task(self._state, job), perf_counter()
         work: asyncio.Task[dict[str, Any]] = asyncio.ensure_future(KINDS[job.kind](task))
         lease = asyncio.create_task(self._hold(task, work))
         outcome, result, error = "succeeded", None, None

@@ -105,6 +105,9 @@ def names_of(columns: dict[str, str]) -> dict[str, str]:
     """
     if not columns:
         return {}
+    for name, column in columns.items():
+        refuse_unstorable(name, "/columns")
+        refuse_unstorable(column, "/columns")
     try:
         return parse_columns(",".join(f"{k}={v}" for k, v in columns.items()))
     except InputError as error:

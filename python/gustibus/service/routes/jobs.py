@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from gustibus.service.call import Call, Reply, Streamed, encode, ok
 from gustibus.service.cursors import After, Limit, page_of
+from gustibus.service.decoding import refuse_unstorable
 from gustibus.service.ids import Id
 from gustibus.service.once import once
 from gustibus.service.problems import Problem, invalid
@@ -99,7 +100,7 @@ class JobsQuery(Struct, forbid_unknown_fields=True):
     """Which jobs, and which part of the list."""
 
     state: State | None = None
-    kind: Annotated[str, Meta(max_length=32)] | None = None
+    kind: Literal["delete_user", "export", "import", "refit_profiles"] | None = None
     limit: Limit = 100
     after: After | None = None
 
@@ -120,6 +121,7 @@ async def post(call: Call) -> Reply:
             params["user"] = user
     elif isinstance(body, ImportFile):
         call.need("ingest")
+        refuse_unstorable(body.file, "/file")
         source_of(state.settings.import_folder, body.file)
         params["file"] = body.file
         columns = names_of(body.columns)

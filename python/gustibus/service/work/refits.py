@@ -18,17 +18,20 @@ async def refit_profiles(task: Task) -> dict[str, Any]:
     Raises:
         JobError: a page of people took too long, as when no text can be encoded.
     """
-    state, after = task.state, ""
+    model, after = task.state.digest, ""
     while True:
+        state = task.state
+        if state.digest != model:  # everybody is to be fitted under the new one
+            model, after = state.digest, ""
         found = await state.threads.read(
-            partial(users_with_news, model=state.digest, after=after, limit=_PAGE)
+            partial(users_with_news, model=model, after=after, limit=_PAGE)
         )
         if not found:
             break
         await _fit(task, found)
         after = found[-1]
-    await _fit(task, await state.threads.read(lambda conn: stale_users(conn, model=state.digest)))
-    return {"people": task.done, "model": state.digest}
+    await _fit(task, await state.threads.read(lambda conn: stale_users(conn, model=model)))
+    return {"people": task.done, "model": model}
 
 
 async def _fit(task: Task, users: list[str]) -> None:

@@ -22,16 +22,21 @@ class Task:
     """What a kind of job is given.
 
     Attributes:
-        state: of the process.
+        now: the state of the process, which is another after a new model.
         job: what is to be done.
         done: units that are done, shown to whoever asks.
         total: units in all, None while that is not known.
     """
 
-    state: State
+    now: Callable[[], State]
     job: JobRow
     done: int = 0
     total: int | None = None
+
+    @property
+    def state(self) -> State:
+        """Of the process, as it is now."""
+        return self.now()
 
     @property
     def file(self) -> Path:
