@@ -130,7 +130,8 @@ class Service:
         self.starts += 1
         environment = {
             **os.environ, "GUSTIBUS_DATABASE": self.url, "GUSTIBUS_PORT": str(self.port),
-            "GUSTIBUS_DRAIN": "0", "GUSTIBUS_REFRESH": "0.2", **self.environment,
+            "GUSTIBUS_DRAIN": "0", "GUSTIBUS_REFRESH": "0.2", "GUSTIBUS_MAX_WAIT": "60",
+            **self.environment,
         }  # fmt: skip
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(

@@ -66,7 +66,7 @@ def test_goodput_at_five_times_the_capacity(tmp_path, vectors_folder, vectors_mo
     """At least 80 % of the capacity is still answered, and every refusal says when to come back."""
     with running(
         f"sqlite:///{tmp_path}/s.db", tmp_path, gustibus_model=str(vectors_folder),
-        gustibus_rate="0", gustibus_log="0",
+        gustibus_rate="0", gustibus_log="0", gustibus_max_wait="0.25",
     ) as service:  # fmt: skip
         fill(service)
         alone = load(service, tmp_path, "closed", 16, 10)

@@ -32,8 +32,6 @@ Headers = dict[bytes, bytes]
 MAX_HEADERS = 16 << 10
 MAX_URL = 4 << 10
 MAX_DEADLINE_MS = 60_000
-MAX_WAIT = 0.25
-"""Seconds that requests may wait before they are read; above it new ones are turned away."""
 OCTETS = b"application/octet-stream"
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{1,64}")
@@ -63,6 +61,7 @@ class Gate:
         self._binary = settings.binary_body
         self._deadline_ms = settings.deadline_ms
         self._most_in_flight = settings.in_flight
+        self._max_wait = settings.max_wait
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or take part in start and stop."""
@@ -187,12 +186,11 @@ class Gate:
                 self.state.meter.reject("concurrency")
                 detail = f"The key has {caller.opened[0]} requests open, at most that many may be"
                 raise Problem("tenant_concurrency", detail)
-            if self.state.meter.lag > MAX_WAIT:
+            lag = self.state.meter.lag
+            if lag > self._max_wait:
                 self.state.meter.reject("queue_full")
-                detail = (
-                    f"Requests wait for {self.state.meter.lag:.1f} s here, more than {MAX_WAIT:g} s"
-                )
-                raise Problem("queue_full", detail, retry_after=self.state.meter.lag)
+                detail = f"Requests wait for {lag:.1f} s here, more than {self._max_wait:g} s"
+                raise Problem("queue_full", detail, retry_after=lag)
             caller.opened[0] += 1
             call.counted = caller
         if route.conditional:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 _MOST = 500  # names read at once
 _EXPOSURE = 10.0  # seconds that counts of shown questions stay as they are
 _TICK = 0.05  # seconds between looks at how late the event loop is
+_LOOKS = 10  # that must agree
 _USAGE = 10.0  # seconds of usage that a crash may lose
 _PURGE = 3600.0  # seconds between removals of what nobody needs any more
 
@@ -163,12 +165,17 @@ def shown(state: State, conn: Connection) -> Exposure | None:
 
 
 async def watch_lag(state: State) -> None:
-    """Measure how late the event loop comes to what is due, until cancelled."""
+    """Measure how late the event loop comes to what is due, until cancelled.
+
+    What counts is the least of the last looks: a queue is there at every one of them, a pause is not.
+    """
     loop = asyncio.get_running_loop()
+    late: deque[float] = deque([0.0] * _LOOKS, maxlen=_LOOKS)
     while True:
         due = loop.time() + _TICK
         await asyncio.sleep(_TICK)
-        state.meter.lag = max(0.0, loop.time() - due)
+        late.append(max(0.0, loop.time() - due))
+        state.meter.lag = min(late)
 
 
 async def follow(state: State) -> None:

@@ -53,7 +53,7 @@ class Meter:
         self.started = monotonic()
         self.in_flight = 0
         self.lag = 0.0
-        """Seconds that the event loop was behind when it was last asked."""
+        """Seconds that the event loop has been behind, at every one of the last looks."""
         self.usage: dict[str, tuple[int, int]] = {}
         """Units and requests of each key since they were last written down."""
         self.reloads: dict[str, int] = {}

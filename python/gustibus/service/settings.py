@@ -56,6 +56,8 @@ class Settings:
     """Scoring requests that a key may have open."""
     deadline_ms: int = 2_000
     """Milliseconds that a scoring request may take where it sends no `X-Deadline-Ms`; 0 is no limit."""
+    max_wait: float = 0.25
+    """Seconds that requests may wait for the event loop; above it scoring gets 503."""
     scoring_body: int = 4 * MIB
     """Most bytes of a JSON body on scoring routes."""
     binary_body: int = 64 * MIB
@@ -127,6 +129,7 @@ class Settings:
         _within("TEXTS", self.texts, 0, 100_000_000)
         _within("RATE", self.rate, 0, 1e12)
         _within("BURST", self.burst, 1, 1e12)
+        _within("MAX_WAIT", self.max_wait, 0.01, 3600)
         _within("IN_FLIGHT", self.in_flight, 1, 1_000_000)
         _within("DEADLINE_MS", self.deadline_ms, 0, 60_000)
         _within("REFRESH", self.refresh, 0.01, 60)
