@@ -14,6 +14,7 @@ from rich.console import Console
 from gustibus.cli import (
     asking,
     benching,
+    bulk,
     catalogue,
     doctoring,
     encoding,
@@ -39,6 +40,7 @@ training.register(app)
 encoding.register(app)
 evaluating.register(app)
 scoring.register(app)
+bulk.register(app)
 ranking.register(app)
 benching.register(app)
 importing.register(app)

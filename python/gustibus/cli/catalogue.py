@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gustibus.cli.common import JsonOption
 from gustibus.cli.records import UrlOption
-from gustibus.errors import GustibusError, NotFoundError
+from gustibus.errors import ConfigError, GustibusError, NotFoundError
 
+if TYPE_CHECKING:
+    from gustibus.client import Alias, Client
+
+Option = typer.Option
 _MANIFEST = "MANIFEST.json"
 
 
@@ -22,6 +27,9 @@ def register(app: typer.Typer) -> None:
     models = typer.Typer(help="Models of a service or of folders.", no_args_is_help=True)
     models.command("list")(list_command)
     models.command("show")(show_command)
+    models.command("register")(register_command)
+    models.command("promote")(promote_command)
+    models.command("rollback")(rollback_command)
     app.add_typer(models, name="models")
 
 
@@ -79,10 +87,84 @@ def show_command(
     return 0
 
 
-def _served(url: str) -> list[dict[str, Any]]:
+def register_command(
+    *,
+    folder: Annotated[Path, typer.Argument(help="A trained model.")],
+    root: Annotated[
+        Path | None, Option(help="The service's folder of models; default GUSTIBUS_MODELS.")
+    ] = None,
+    url: UrlOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Put a model into the service's folder of models, and give it the next number."""
+    from gustibus.artifact import Artifact
+    from gustibus.cli.common import emit
+
+    root = root or Path(os.environ.get("GUSTIBUS_MODELS", "."))
+    if not root.is_dir():
+        message = f"--root: expected the service's folder of models, got {root}"
+        raise ConfigError(message, where="--root")
+    artifact = Artifact.load(folder)
+    if not (root / artifact.digest).exists():
+        _copy(folder, root / artifact.digest)
+    with _client(url) as client:
+        row = client.versions.register(artifact.digest)
+        row = client.versions.validate(row.version)
+    if as_json:
+        emit({"id": row.id, "version": row.version, "digest": row.digest, "state": row.state})
+    else:
+        sys.stdout.write(f"{row.id} {row.digest[:12]} {row.state}\n")
+    return 0
+
+
+def _copy(folder: Path, target: Path) -> None:
+    """A whole copy under its own name, or none."""
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        shutil.copytree(folder, scratch)
+        scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def promote_command(
+    *,
+    version: Annotated[int, typer.Argument(help="Number of a registered version.")],
+    url: UrlOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Serve a version; running processes change to it without losing a request."""
+    with _client(url) as client:
+        client.versions.validate(version)
+        seen = client.versions.model().revision()
+        return _said(client.versions.promote(version, revision=seen), as_json=as_json)
+
+
+def rollback_command(*, url: UrlOption = "", as_json: JsonOption = False) -> int:
+    """Serve what was served before."""
+    with _client(url) as client:
+        seen = client.versions.model().revision()
+        return _said(client.versions.rollback(revision=seen), as_json=as_json)
+
+
+def _said(alias: Alias, *, as_json: bool) -> int:
+    from gustibus.cli.common import emit
+
+    if as_json:
+        emit({"model": alias.model, "version": alias.version, "previous": alias.previous})
+    else:
+        sys.stdout.write(f"{alias.model}@{alias.version} is served, before {alias.previous}\n")
+    return 0
+
+
+def _client(url: str) -> Client:
     from gustibus.client import Client
 
-    with Client(url or os.environ.get("GUSTIBUS_URL") or None) as client:
+    return Client(url or os.environ.get("GUSTIBUS_URL") or None)
+
+
+def _served(url: str) -> list[dict[str, Any]]:
+    with _client(url) as client:
         return [asdict(one) for one in client.models().data]
 
 

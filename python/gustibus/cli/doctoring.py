@@ -80,8 +80,10 @@ def doctor_command(
 
 def masked(settings: Settings, environment: Mapping[str, str]) -> dict[str, Any]:
     """Every setting with where it comes from; passwords and secrets are not shown."""
-    from gustibus.service.settings import PREFIX
+    from gustibus.service.settings import PREFIX, from_file, settings_file
 
+    file = settings_file(environment)
+    in_file = from_file(file)
     found: dict[str, Any] = {}
     for field in fields(settings):
         name, value = PREFIX + field.name.upper(), getattr(settings, field.name)
@@ -89,7 +91,8 @@ def masked(settings: Settings, environment: Mapping[str, str]) -> dict[str, Any]
             value = "***" if value else "(kept in the store)"
         elif field.name == "database":
             value = _without_password(value)
-        found[name] = {"value": value, "from": "given" if name in environment else "default"}
+        source = "default" if field.name not in in_file else str(file)
+        found[name] = {"value": value, "from": "given" if name in environment else source}
     return found
 
 

@@ -7,14 +7,17 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Self, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Self, TextIO
 
 import typer
 
 from gustibus.cli.common import JsonOption
 from gustibus.cli.records import DatabaseOption, Records, UrlOption
-from gustibus.data.answers import Answer
+from gustibus.cli.streaming import Counts
 from gustibus.errors import ConfigError, GustibusError, InputError
+
+if TYPE_CHECKING:
+    from gustibus.data.answers import Answer
 
 Option = typer.Option
 _ROWS = 1000
@@ -48,9 +51,9 @@ def import_command(
 
     Example: gustibus import logs.parquet --map chosen=good,user=annotator
     """
-    from gustibus.cli.common import emit
     from gustibus.cli.progress import Bars
-    from gustibus.cli.records import opened
+    from gustibus.cli.records import Served, opened
+    from gustibus.cli.streaming import can_stream, stream
     from gustibus.data import parse_columns
     from gustibus.data.streaming import rows_of
 
@@ -62,6 +65,9 @@ def import_command(
     rows = rows_of(file)
     with ExitStack() as stack:
         records = stack.enter_context(opened(url, database))
+        if isinstance(records, Served) and can_stream(file) and not skip:
+            told = stream(records.client, file, names, target, by_id=by_id)
+            return _report(told, target, as_json=as_json)
         run = stack.enter_context(Import(records, target, append=skip > 0))
         bars = stack.enter_context(Bars())
         try:
@@ -81,18 +87,26 @@ def import_command(
                 f"with --skip {run.done} to begin there\n"
             )
             raise
+    told = Counts(run.read, run.accepted, run.duplicates, run.rejected, min(skip, run.read))
+    return _report(told, target, as_json=as_json)
+
+
+def _report(told: Counts, target: Path, *, as_json: bool) -> int:
+    """Say what became of the records, and with which exit code."""
+    from gustibus.cli.common import emit
+
     if as_json:
         emit({
-            "read": run.read, "skipped": min(skip, run.read), "accepted": run.accepted,
-            "duplicates": run.duplicates, "rejected": run.rejected,
-            "rejects": str(target) if run.rejected else None,
+            "read": told.read, "skipped": told.skipped, "accepted": told.accepted,
+            "duplicates": told.duplicates, "rejected": told.rejected,
+            "rejects": str(target) if told.rejected else None,
         })  # fmt: skip
     else:
-        where = f", see {target}" if run.rejected else ""
-        sys.stdout.write(f"{run.words}{where}\n")
-    if not run.rejected:
+        where = f", see {target}" if told.rejected else ""
+        sys.stdout.write(f"{told.words}{where}\n")
+    if not told.rejected:
         return 0
-    return 4 if run.accepted or run.duplicates else 1
+    return 4 if told.accepted or told.duplicates else 1
 
 
 @dataclass(slots=True)

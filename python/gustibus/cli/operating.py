@@ -17,6 +17,7 @@ _DATABASE = "sqlite:///gustibus.db"
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     app.command("serve")(serve_command)
+    app.command("worker")(worker_command)
     app.command("demo")(demo_command)
     app.command("openapi")(openapi_command)
     db = typer.Typer(help="The database's schema.", no_args_is_help=True)
@@ -29,10 +30,19 @@ def register(app: typer.Typer) -> None:
     keys.command("list")(list_keys_command)
     keys.command("revoke")(revoke_key_command)
     app.add_typer(keys, name="keys")
+    log = typer.Typer(help="The audit log.", no_args_is_help=True)
+    log.command("list")(list_audit_command)
+    log.command("verify")(verify_audit_command)
+    app.add_typer(log, name="audit")
 
 
 def _database(given: str) -> str:
-    return given or os.environ.get("GUSTIBUS_DATABASE", _DATABASE)
+    """The flag, else the environment, else the settings file, else a file here."""
+    from gustibus.service.settings import from_file, settings_file
+
+    if given or "GUSTIBUS_DATABASE" in os.environ:
+        return given or os.environ["GUSTIBUS_DATABASE"]
+    return str(from_file(settings_file(os.environ)).get("database", _DATABASE))
 
 
 DatabaseOption = Annotated[
@@ -62,6 +72,21 @@ def serve_command(
     if upgrade:
         upgrade_schema(settings.database)
     serve(settings)
+    return 0
+
+
+def worker_command(
+    *,
+    model: Annotated[str, Option(help="Folder of a trained model; default GUSTIBUS_MODEL.")] = "",
+    database: DatabaseOption = "",
+) -> int:
+    """Work on jobs: imports, exports, refits and removals. Run as many as there is work for."""
+    from gustibus.service.run import work
+    from gustibus.service.settings import Settings
+
+    given = {"GUSTIBUS_MODEL": model, "GUSTIBUS_DATABASE": database}
+    environment = {**os.environ, **{name: value for name, value in given.items() if value}}
+    work(Settings.from_env(environment))
     return 0
 
 
@@ -124,20 +149,21 @@ def create_key_command(
     *,
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     scope: Annotated[
-        list[str] | None, Option(help="A scope, repeatable; default: all but admin.")
+        list[str] | None, Option(help="A scope, repeatable; default: all that applications need.")
     ] = None,
     database: DatabaseOption = "",
     as_json: JsonOption = False,
 ) -> int:
     """Create a key and print its secret, once."""
-    from gustibus.service.routing import SCOPES
-    from gustibus.store import Store, create_key
+    from gustibus.service.routing import OPERATING, SCOPES
+    from gustibus.store import Store, audit, create_key
 
-    scopes = scope or sorted(set(SCOPES) - {"admin"})
+    scopes = scope or sorted(SCOPES.keys() - OPERATING)
     store = Store(_database(database))
     try:
         with store.write() as conn:
             key = create_key(conn, name=name, scopes=scopes)
+            audit(conn, actor="cli", action="key.create", what=key.id, scopes=sorted(scopes))
     finally:
         store.close()
     if as_json:
@@ -178,14 +204,59 @@ def revoke_key_command(
     as_json: JsonOption = False,
 ) -> int:
     """Revoke a key; every process refuses it within 5 seconds."""
-    from gustibus.store import Store, revoke_key
+    from gustibus.store import Store, audit, revoke_key
 
     store = Store(_database(database))
     try:
         with store.write() as conn:
             revoke_key(conn, key_id=key_id)
+            audit(conn, actor="cli", action="key.revoke", what=key_id)
     finally:
         store.close()
     if as_json:
         emit({"id": key_id, "state": "revoked"})
     return 0
+
+
+def list_audit_command(
+    *,
+    limit: Annotated[int, Option(min=1, help="Most entries.")] = 100,
+    database: DatabaseOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """List who did what, the newest first; people appear under a hash."""
+    from gustibus.store import Store, list_audit
+
+    store = Store(_database(database))
+    try:
+        with store.read() as conn:
+            rows = list_audit(conn, limit=limit)
+    finally:
+        store.close()
+    if as_json:
+        emit([
+            {"seq": row.seq, "at": row.at.isoformat(), "actor": row.actor, "action": row.action,
+             "object": row.object, "detail": row.detail, "hash": row.hash.hex()} for row in rows
+        ])  # fmt: skip
+        return 0
+    for row in rows:
+        sys.stdout.write(f"{row.seq:6} {row.at:%Y-%m-%dT%H:%M:%SZ} {row.actor:26} "
+                         f"{row.action:16} {row.object}\n")  # fmt: skip
+    return 0
+
+
+def verify_audit_command(*, database: DatabaseOption = "", as_json: JsonOption = False) -> int:
+    """Check the chain of the audit log; exit code 1 where an entry was altered or taken out."""
+    from gustibus.store import Store, verify_audit
+
+    store = Store(_database(database))
+    try:
+        with store.read() as conn:
+            wrong = verify_audit(conn)
+    finally:
+        store.close()
+    if as_json:
+        emit({"whole": wrong is None, "broken_at": wrong})
+    else:
+        sys.stdout.write("whole\n" if wrong is None else f"broken at entry {wrong}\n")
+    return 0 if wrong is None else 1

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from typer import Option
 
-from gustibus.data.answers import Answer
 from gustibus.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
     from gustibus.client import ApiError, Client
+    from gustibus.data.answers import Answer
     from gustibus.store import Store
 
 UrlOption = Annotated[
@@ -78,9 +78,11 @@ def opened(url: str, database: str) -> Iterator[Records]:
         with Client(url, max_retries=6) as client:
             yield Served(client)
         return
+    from gustibus.service.settings import from_file, settings_file
     from gustibus.store import Store
 
-    store = Store(database or os.environ.get("GUSTIBUS_DATABASE", DATABASE))
+    told = from_file(settings_file(os.environ)).get("database", DATABASE)
+    store = Store(database or os.environ.get("GUSTIBUS_DATABASE", str(told)))
     try:
         store.check_schema()
         yield Stored(store)
@@ -92,13 +94,13 @@ class Served:
     """Records of a running service."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
         self._most: tuple[int, int] | None = None
 
     def add(self, answers: Sequence[Answer]) -> Sent:
         """Send answers in requests that are not too large."""
         if self._most is None:
-            limits = self._client.limits()
+            limits = self.client.limits()
             self._most = limits.comparisons, limits.other_body_bytes - 4096
         rows, size = self._most
         done, start, used = Sent(), 0, 0
@@ -118,7 +120,7 @@ class Served:
 
         while places:
             try:
-                reply = self._client.comparisons.create([_wire(answers[p]) for p in places])
+                reply = self.client.comparisons.create([_wire(answers[p]) for p in places])
             except ApiError as error:
                 if error.status not in _ROW_PROBLEMS or error.code == "not_ready":
                     raise
@@ -141,7 +143,7 @@ class Served:
 
     def comparisons(self, user: str | None) -> Iterator[dict[str, Any]]:
         """Comparisons as rows of a file, fetched page by page."""
-        for one in self._client.comparisons.iterate(user=user, limit=_PAGE):
+        for one in self.client.comparisons.iterate(user=user, limit=_PAGE):
             yield _row(
                 one.client_id or one.id, one.user, one.prompt, (one.a.id, one.a.text),
                 (one.b.id, one.b.text), one.outcome, one.strength, one.at, one.source,
@@ -150,7 +152,7 @@ class Served:
 
     def show(self, user: str) -> dict[str, Any]:
         """One person."""
-        found = self._client.users.get(user)
+        found = self.client.users.get(user)
         return {
             "id": found.id, "state": found.state, "attributes": found.attributes,
             "comparisons": found.comparisons, "fitted_comparisons": found.fitted_comparisons,
@@ -160,60 +162,29 @@ class Served:
 
     def export(self, user: str) -> list[dict[str, Any]]:
         """Everything held about a person."""
-        return self._client.users.export(user)
+        return self.client.users.export(user)
 
     def delete(self, user: str) -> dict[str, int]:
         """Remove a person."""
-        return self._client.users.delete(user).removed
+        return self.client.users.delete(user).removed
 
 
 class Stored:
-    """Records of a database; a running service sees new answers within minutes."""
+    """Records of a database; a running service sees new answers within seconds."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def add(self, answers: Sequence[Answer]) -> Sent:
-        """Keep answers in one transaction."""
-        from gustibus.store import (
-            NewComparison,
-            Side,
-            add_comparisons,
-            deleted_users,
-            ensure_users,
-            existing_items,
-        )
+        """Keep answers in one transaction, and have a running service fit their people."""
+        from gustibus.store import ensure_job, take_answers
 
-        done = Sent()
         with self._store.write() as conn:
-            gone = deleted_users(conn, users={one.user for one in answers})
-            named = {i for one in answers for i in (one.a_item, one.b_item) if i is not None}
-            known = existing_items(conn, items=sorted(named))
-            kept: list[int] = []
-            for place, one in enumerate(answers):
-                lacking = [i for i in (one.a_item, one.b_item) if i is not None and i not in known]
-                if one.user in gone:
-                    done.rejected.append((place, "user_deleted", f"{one.user!r} was deleted"))
-                elif lacking:
-                    detail = f"there is no item {lacking[0]!r}"
-                    done.rejected.append((place, "not_found", detail))
-                else:
-                    kept.append(place)
-            ensure_users(conn, users=sorted({answers[place].user for place in kept}))
-            rows = [
-                NewComparison(
-                    one.user, Side(one.a_item, one.a_text, None), Side(one.b_item, one.b_text, None),
-                    one.outcome, one.id, one.prompt, one.strength, one.at, one.source or "import",
-                ) for one in (answers[place] for place in kept)
-            ]  # fmt: skip
-            for place, added in zip(kept, add_comparisons(conn, rows=rows, model=""), strict=True):
-                if added.conflict:
-                    detail = f"{answers[place].id!r} was another comparison before"
-                    done.rejected.append((place, "conflict", detail))
-                else:
-                    done.duplicates += added.duplicate
-                    done.accepted += not added.duplicate
-        return done
+            taken = take_answers(conn, answers=answers)
+            if taken.accepted:
+                ensure_job(conn, kind="refit_profiles", by="cli")
+        refused = [(one.place, one.code, one.problem) for one in taken.refused]
+        return Sent(taken.accepted, taken.duplicates, refused)
 
     def comparisons(self, user: str | None) -> Iterator[dict[str, Any]]:
         """Comparisons as rows of a file, read page by page."""
@@ -259,13 +230,15 @@ class Stored:
 
     def delete(self, user: str) -> dict[str, int]:
         """Remove a person, also from what a model's training says of them."""
-        from gustibus.store import delete_user, forget_training, get_user
+        from gustibus.store import audit, delete_user, forget_training, get_user, hashed_user
 
         with self._store.write() as conn:
             if get_user(conn, user=user) is None:
                 raise _nobody(user)
             forget_training(conn, user=user)
-            return dict(delete_user(conn, user=user)._asdict())
+            removed = delete_user(conn, user=user)
+            audit(conn, actor="cli", action="user.delete", what=hashed_user(conn, user))
+        return {**removed._asdict(), "files": len(removed.files)}
 
 
 def _wire(one: Answer) -> dict[str, Any]:

@@ -7,12 +7,15 @@ in `calls`. `client.score.with_raw_response(…)` gives the reply with its head.
 from gustibus.client.attempts import Options
 from gustibus.client.calls.answers import Comparison, Taken
 from gustibus.client.calls.groups import Aggregated, Chosen, FairReranked, Placed
+from gustibus.client.calls.imports import Import, RowError
 from gustibus.client.calls.items import Item
+from gustibus.client.calls.jobs import Job
 from gustibus.client.calls.matching import Decision, Matching
 from gustibus.client.calls.onboarding import Question, Result, Session
 from gustibus.client.calls.operations import Limits, Model
 from gustibus.client.calls.people import Pair, Profile, User
 from gustibus.client.calls.scoring import BestOfN, Compared, Reranked, Scores
+from gustibus.client.calls.versions import Alias, ModelState, Version
 from gustibus.client.errors import (
     ApiConflictError,
     ApiConnectionError,
@@ -34,6 +37,7 @@ from gustibus.client.wire import Page, Raw, Request
 
 __all__ = [
     "Aggregated",
+    "Alias",
     "ApiConflictError",
     "ApiConnectionError",
     "ApiError",
@@ -50,11 +54,14 @@ __all__ = [
     "Decision",
     "FairReranked",
     "GoneError",
+    "Import",
     "InvalidRequestError",
     "Item",
+    "Job",
     "Limits",
     "Matching",
     "Model",
+    "ModelState",
     "Options",
     "Page",
     "Pair",
@@ -67,6 +74,7 @@ __all__ = [
     "Request",
     "Reranked",
     "Result",
+    "RowError",
     "Scores",
     "ServiceError",
     "Session",
@@ -74,4 +82,5 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "User",
+    "Version",
 ]

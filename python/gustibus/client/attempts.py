@@ -79,6 +79,9 @@ class Attempts(Generic[T]):
             self._headers["authorization"] = f"Bearer {secret}"
         if request.body is not None:
             self._headers["content-type"] = request.content_type
+        if request.revision is not None:
+            name = "if-match" if request.revision else "if-none-match"
+            self._headers[name] = f'"{request.revision}"' if request.revision else "*"
         if request.writes:  # the same for every attempt, which is the point
             self._headers["idempotency-key"] = request.key or f"auto-{secrets.token_hex(16)}"
 

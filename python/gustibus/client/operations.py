@@ -7,12 +7,15 @@ from typing import Self
 from gustibus.client.calls import (
     answers,
     groups,
+    imports,
     items,
+    jobs,
     matching,
     onboarding,
     operations,
     people,
     scoring,
+    versions,
 )
 from gustibus.client.doors import Door_co, Iteration, Operation, Space
 
@@ -24,6 +27,41 @@ class Comparisons(Space[Door_co]):
     list = Operation(answers.list_comparisons)
     iterate = Iteration(answers.list_comparisons)
     delete = Operation(answers.delete_comparison)
+
+
+class Imports(Space[Door_co]):
+    """Logs of comparisons."""
+
+    create = Operation(imports.create_import)
+    send = Operation(imports.send_data)
+    get = Operation(imports.get_import)
+    errors = Operation(imports.list_errors)
+    iterate_errors = Iteration(imports.list_errors)
+
+
+class Jobs(Space[Door_co]):
+    """Work that takes longer than a request."""
+
+    create = Operation(jobs.create_job)
+    get = Operation(jobs.get_job)
+    list = Operation(jobs.list_jobs)
+    iterate = Iteration(jobs.list_jobs)
+    cancel = Operation(jobs.cancel_job)
+    result = Operation(jobs.job_result)
+
+
+class Versions(Space[Door_co]):
+    """Versions of models, and which one is served."""
+
+    model = Operation(versions.get_model)
+    list = Operation(versions.list_versions)
+    iterate = Iteration(versions.list_versions)
+    get = Operation(versions.get_version)
+    register = Operation(versions.register_version)
+    validate = Operation(versions.validate_version)
+    promote = Operation(versions.put_alias)
+    rollback = Operation(versions.rollback)
+    delete = Operation(versions.delete_version)
 
 
 class Users(Space[Door_co]):
@@ -109,6 +147,21 @@ class Operations:
     def comparisons(self) -> Comparisons[Self]:
         """What people preferred."""
         return Comparisons(self)
+
+    @property
+    def imports(self) -> Imports[Self]:
+        """Logs of comparisons."""
+        return Imports(self)
+
+    @property
+    def jobs(self) -> Jobs[Self]:
+        """Work that takes longer than a request."""
+        return Jobs(self)
+
+    @property
+    def versions(self) -> Versions[Self]:
+        """Versions of models, and which one is served."""
+        return Versions(self)
 
     @property
     def users(self) -> Users[Self]:

@@ -39,6 +39,8 @@ class Request(Generic[T]):
         writes: whether it changes something, and so goes under an idempotency key.
         key: the idempotency key; None has one made.
         repeatable: whether it may be sent again when it is not known whether it took effect.
+        revision: of what is changed, as it was last read; 0 for something new, None where no
+            revision is needed.
         token: of an onboarding session, sent in place of the key.
     """
 
@@ -51,6 +53,7 @@ class Request(Generic[T]):
     writes: bool = False
     key: str | None = None
     repeatable: bool = True
+    revision: int | None = None
     token: str | None = None
 
     def asking(self, **query: str | int | None) -> Request[T]:

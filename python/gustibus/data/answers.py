@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,13 @@ _LONE = re.compile("[\x00\ud800-\udfff]")
 _MAX_TEXT = 32 << 10
 _EDGE = {"1": "a", "0": "b", "0.5": "tie"}
 _ANSWER = ("outcome", "winner", "label", "target")
+_WORDS = frozenset(OUTCOMES.values())
+_NEEDED = ("user", "item_a", "item_b", "outcome")
+_PLAIN = frozenset({*_NEEDED, "id", "at", "source", "strength"})
+"""Columns of a record of two items, which needs no layout to be understood."""
+
+Sides: TypeAlias = tuple[str | None, str | None, str | None, str | None]
+"""Item and text of a, item and text of b."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ def answer_of(
         InputError: a column is missing or a value is wrong; the message names the place.
     """
     cells = _flat(values)
+    if not columns and _is_plain(cells):
+        return _checked(cells, place, None, _named(cells), cells["outcome"])
     origin = Origin(place, np.zeros(1, np.int64))
     try:
         table = renamed(
@@ -65,6 +74,27 @@ def answer_of(
         prompt, sides, outcome = _judged(table, found, by_id=by_id)
     except InputError as error:  # the table has one row, whose number would mislead
         raise InputError(error.message.replace(f"{place}:0", place), where=place) from None
+    return _checked(found, place, prompt, sides, outcome)
+
+
+def _is_plain(cells: Mapping[str, Any]) -> bool:
+    """Whether a record is of two items under the usual names; most of a long log is."""
+    return (
+        cells.keys() <= _PLAIN
+        and all(isinstance(cells.get(name), str) for name in _NEEDED)
+        and cells["outcome"] in _WORDS
+    )
+
+
+def _named(cells: Mapping[str, Any]) -> Sides:
+    """Two items by id."""
+    return cells["item_a"], None, cells["item_b"], None
+
+
+def _checked(
+    found: Mapping[str, Any], place: str, prompt: str | None, sides: Sides, outcome: str
+) -> Answer:
+    """The answer, once every name and text is what it should be."""
     user = str(found.get("user", ""))
     if _ID.fullmatch(user) is None:
         raise _wrong(place, "user", "1 to 128 letters, digits or any of . _ : @ -", user)
@@ -100,7 +130,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _judged(
     table: Table, found: Mapping[str, Any], *, by_id: bool
-) -> tuple[str | None, tuple[str | None, str | None, str | None, str | None], str]:
+) -> tuple[str | None, Sides, str]:
     """Prompt, the sides as item and text of a and of b, and the outcome."""
     if "user" not in found:
         raise table.origin.missing([("user",)], table.columns)

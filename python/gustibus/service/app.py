@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 
+from gustibus.errors import GustibusError
 from gustibus.service.gate import Gate
 from gustibus.service.listener import listen
-from gustibus.service.loading import follow, load
+from gustibus.service.loading import load, watch_lag, write_usage
+from gustibus.service.reloading import Reloader
 from gustibus.service.routes import (
     admin,
+    auditing,
     best,
     comparisons,
     compat,
+    imports,
     items,
+    jobs,
+    keys,
     matching,
+    models,
     onboarding,
     operations,
     pages,
@@ -24,11 +32,13 @@ from gustibus.service.routes import (
     rerank,
     revisions,
     scoring,
+    usage,
     users,
 )
 from gustibus.service.routing import OPEN, Table
 from gustibus.service.settings import Settings
 from gustibus.service.state import State
+from gustibus.service.worker import Worker
 
 TABLE = Table(
     [
@@ -40,10 +50,16 @@ TABLE = Table(
         *pairs.ROUTES,
         *items.ROUTES,
         *comparisons.ROUTES,
+        *imports.ROUTES,
         *onboarding.ROUTES,
         *revisions.ROUTES,
         *ranking.ROUTES,
         *matching.ROUTES,
+        *jobs.ROUTES,
+        *models.ROUTES,
+        *keys.ROUTES,
+        *auditing.ROUTES,
+        *usage.ROUTES,
         *positions.ROUTES,
         *operations.ROUTES,
         *admin.ROUTES,
@@ -62,28 +78,33 @@ def create_app(settings: Settings) -> Gate:
     async def start() -> None:
         state.loop = asyncio.get_running_loop()
         load(state)
-        work = (follow(state), state.refits.run(), state.encoding.run())
+        work = [watch_lag(state), Reloader(gate).run()]
+        if settings.worker:
+            work.append(Worker(lambda: gate.state).run())
         tasks.extend(asyncio.create_task(each) for each in work)
         if settings.metrics_port:
-            listeners.append(await listen(state))
+            listeners.append(await listen(lambda: gate.state))
         state.ready = True
 
     async def stop() -> None:
-        state.ready = False
+        gate.state.ready = False
         for server in listeners:
             server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if hasattr(state, "threads"):
+            with contextlib.suppress(GustibusError):
+                await write_usage(gate.state)
             state.threads.close()
-        if state.serving is not None:
-            state.serving.close()
+        if gate.state.serving is not None:
+            gate.state.serving.close()
         if hasattr(state, "store"):
             state.store.close()
         state.journal.event("stopped")
 
-    return Gate(state, _table(settings), start=start, stop=stop)
+    gate = Gate(state, _table(settings), start=start, stop=stop)
+    return gate
 
 
 def _table(settings: Settings) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ from gustibus.service.ids import CLIENT_ID
 from gustibus.service.problems import Problem, invalid
 
 if TYPE_CHECKING:
+    from gustibus.service.bodies import Stream
     from gustibus.service.keys import Caller
     from gustibus.service.routing import Route
     from gustibus.service.state import State
@@ -29,6 +31,15 @@ class Reply(NamedTuple):
     body: bytes
     content_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Streamed(NamedTuple):
+    """A reply that is sent in pieces as they are made, and no further when the client leaves."""
+
+    pieces: AsyncIterator[bytes]
+    content_type: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    status: int = 200
 
 
 def ok(value: Any, status: int = 200, **headers: str) -> Reply:
@@ -53,11 +64,14 @@ class Call:
         units: work done for the key's rate and the log; handlers add to it.
         model: name for the log.
         user: person for the log, hashed there.
+        seen: the revision that a conditional change is based on.
+        counted: who counts the request among those that are open, None for other routes.
+        stream: the body of a route that reads it as it comes.
     """
 
     __slots__ = (
-        "body", "caller", "content_type", "idempotency_key", "model", "params", "query_string",
-        "request_id", "route", "state", "units", "user",
+        "body", "caller", "content_type", "counted", "idempotency_key", "model", "params", "query_string",
+        "request_id", "route", "seen", "state", "stream", "units", "user",
     )  # fmt: skip
 
     def __init__(self, state: State, route: Route, params: dict[str, str]) -> None:
@@ -73,6 +87,9 @@ class Call:
         self.units = 0
         self.model = ""
         self.user = ""
+        self.stream: Stream | None = None
+        self.counted: Caller | None = None
+        self.seen = 0
 
     def read(self, kind: type[T]) -> T:
         """The body as a type."""

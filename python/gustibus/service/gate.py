@@ -6,45 +6,43 @@ else. It is written for speed: a stack of helper middlewares costs ten times as 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gustibus.errors import GustibusError
-from gustibus.service.call import JSON, Call, Reply
+from gustibus.service.bodies import Gone, Receive, Send, Stream, read_rest, send_pieces, too_large
+from gustibus.service.call import JSON, Call, Reply, Streamed
 from gustibus.service.decoding import inflate
 from gustibus.service.ids import ulid
 from gustibus.service.keys import as_bearer
 from gustibus.service.problems import MEDIA_TYPE, Problem, from_error
-from gustibus.service.routing import ANY, OPEN, Table
+from gustibus.service.routing import ANY, OPEN, Route, Table
+from gustibus.service.threads import DEADLINE
 
 if TYPE_CHECKING:
     from gustibus.service.state import State
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Headers = dict[bytes, bytes]
 
 MAX_HEADERS = 16 << 10
 MAX_URL = 4 << 10
+MAX_DEADLINE_MS = 60_000
 OCTETS = b"application/octet-stream"
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{1,64}")
 _IDEMPOTENCY_KEY = re.compile(rb"[\x20-\x7e]{1,255}")
+_ETAG = re.compile(rb'"([1-9][0-9]{0,8})"')
 _PROBLEM = MEDIA_TYPE.encode()
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _NO_STORE = (b"cache-control", b"no-store")
 _CLOSE = (b"connection", b"close")
 
 log = logging.getLogger("gustibus.service")
-
-
-class Gone(Exception):  # noqa: N818 - not an error
-    """The client has left."""
 
 
 class Gate:
@@ -56,11 +54,14 @@ class Gate:
     ) -> None:  # fmt: skip
         self.state = state
         self.table = table
-        self._start = start
-        self._stop = stop
+        self.start = start
+        self.stop = stop
         settings = state.settings
         self._limits = {"scoring": settings.scoring_body, "other": settings.other_body}
         self._binary = settings.binary_body
+        self._deadline_ms = settings.deadline_ms
+        self._most_in_flight = settings.in_flight
+        self._max_wait = settings.max_wait
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or take part in start and stop."""
@@ -72,6 +73,7 @@ class Gate:
         meter.in_flight += 1
         path = scope["path"]
         call: Call | None = None
+        reply: Reply | Streamed
         template = "unknown"
         request_id = ""
         try:
@@ -99,32 +101,50 @@ class Gate:
             route, params = found
             template = route.path
             call = Call(self.state, route, params)
+            call.state.open += 1
             call.request_id = request_id
             self._admit(call, headers)
             call.query_string = scope["query_string"]
             if route.query is None and call.query_string:
                 raise Problem("invalid_field", "query: this operation takes no parameters")
-            if route.request is not None:
+            if route.stream:
+                call.stream = self._stream(route, headers, receive)
+            elif route.request is not None:
                 await self._read_body(call, headers, receive)
-            reply = await route.run(call)
+            reply = await self._run(route, call, headers)
         except Gone:
             meter.in_flight -= 1
             return
         except Exception as error:
             reply = self._problem(error, path, request_id)
+        finally:
+            if call is not None:
+                call.state.open -= 1
+                if call.counted is not None:
+                    call.counted.opened[0] -= 1
         seconds = perf_counter() - started
         head = [
             (b"content-type", reply.content_type),
-            (b"content-length", b"%d" % len(reply.body)),
             (b"x-request-id", request_id.encode()),
             (b"server-timing", b"total;dur=%.3f" % (seconds * 1e3)),
             _NOSNIFF,
             _NO_STORE,
             *reply.headers,
         ]
+        if call is not None and call.counted is not None:
+            head += call.counted.told()
+        if call is not None and call.stream is not None and not call.stream.ended:
+            head.append(_CLOSE)  # what is still on its way must not be read as the next request
+        if call is not None and call.caller is not None:
+            meter.use(call.caller.id, call.units)
         meter.in_flight -= 1
         meter.count(template, scope["method"], reply.status, seconds)
         self.state.journal.add(scope["method"], template, reply.status, seconds, request_id, call)
+        if isinstance(reply, Streamed):
+            await send({"type": "http.response.start", "status": reply.status, "headers": head})
+            await send_pieces(reply, receive, send)
+            return
+        head.append((b"content-length", b"%d" % len(reply.body)))
         await send({"type": "http.response.start", "status": reply.status, "headers": head})
         body = b"" if scope["method"] == "HEAD" else reply.body
         await send({"type": "http.response.body", "body": body})
@@ -162,6 +182,19 @@ class Gate:
                 self.state.meter.reject("rate")
                 detail = "The key has used up its units; wait as Retry-After says"
                 raise Problem("rate_limited", detail, retry_after=wait)
+            if caller.opened[0] >= self._most_in_flight:
+                self.state.meter.reject("concurrency")
+                detail = f"The key has {caller.opened[0]} requests open, at most that many may be"
+                raise Problem("tenant_concurrency", detail)
+            lag = self.state.meter.lag
+            if lag > self._max_wait:
+                self.state.meter.reject("queue_full")
+                detail = f"Requests wait for {lag:.1f} s here, more than {self._max_wait:g} s"
+                raise Problem("queue_full", detail, retry_after=lag)
+            caller.opened[0] += 1
+            call.counted = caller
+        if route.conditional:
+            call.seen = _revision(headers)
         if route.idempotent:
             given = headers.get(b"idempotency-key")
             if given is not None:
@@ -169,30 +202,77 @@ class Gate:
                     detail = "Idempotency-Key: expected 1 to 255 printable characters"
                     raise Problem("bad_header", detail)
                 call.idempotency_key = given.decode()
+            elif route.keyed:
+                raise Problem("bad_header", "Idempotency-Key: this operation needs one")
+
+    def _stream(self, route: Route, headers: Headers, receive: Receive) -> Stream:
+        """The body as it comes, of a kind that the route takes.
+
+        Raises:
+            Problem: 415.
+        """
+        kind = _media_type(headers)
+        if kind.decode("latin-1") not in route.stream:
+            detail = f"Content-Type: expected {' or '.join(route.stream)}, got {_shown(kind)}"
+            raise Problem("unsupported_media_type", detail)
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise Problem(
+                "unsupported_media_type", "Content-Encoding: streams are sent as they are"
+            )
+        return Stream(receive, kind, self.state.settings.import_body)
+
+    async def _run(self, route: Route, call: Call, headers: Headers) -> Reply | Streamed:
+        """The handler's reply, or 504 when it is not there in time.
+
+        What has not begun by then never does; a transaction that has begun is finished.
+        """
+        given = headers.get(b"x-deadline-ms")
+        if given is not None:
+            if not given.isdigit() or not 0 < int(given) <= MAX_DEADLINE_MS:
+                detail = f"X-Deadline-Ms: expected a whole number from 1 to {MAX_DEADLINE_MS}"
+                raise Problem("bad_header", detail)
+            limit = int(given)
+        elif route.body == "scoring" and not route.patient:
+            limit = self._deadline_ms
+        else:
+            limit = 0
+        if not limit:
+            return await route.run(call)
+        DEADLINE.set(monotonic() + limit / 1e3)
+        clock = asyncio.timeout(limit / 1e3)
+        try:
+            async with clock:
+                return await route.run(call)
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            self.state.meter.reject("deadline")
+            detail = f"The reply was not ready within the deadline of {limit} ms"
+            raise Problem("deadline_exceeded", detail) from None
 
     async def _read_body(self, call: Call, headers: Headers, receive: Receive) -> None:
         route = call.route
         limit = self._limits[route.body]
-        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        kind = _media_type(headers)
         if kind == OCTETS and route.binary:
             limit = self._binary
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         message = await receive()
         body: bytes = message.get("body", b"")
         if message.get("more_body", False):
-            body = await _rest(body, limit, receive)
+            body = await read_rest(body, limit, receive)
         elif message["type"] == "http.disconnect":
             raise Gone
         if len(body) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         call.content_type = kind
         if not body and route.optional:
             return
         if kind != JSON and not (kind == OCTETS and route.binary):
             known = "application/json" + (" or application/octet-stream" if route.binary else "")
-            detail = f"Content-Type: expected {known}, got {kind.decode('latin-1')!r}"
+            detail = f"Content-Type: expected {known}, got {_shown(kind)}"
             raise Problem("unsupported_media_type", detail)
         encoding = headers.get(b"content-encoding")
         if encoding is not None:
@@ -230,7 +310,7 @@ class Gate:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 try:
-                    await self._start()
+                    await self.start()
                 except Exception as error:
                     expected = isinstance(error, GustibusError)
                     log.error("start failed: %s", error, exc_info=None if expected else error)
@@ -238,26 +318,32 @@ class Gate:
                     return
                 await send({"type": "lifespan.startup.complete"})
             else:
-                await self._stop()
+                await self.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
 
-async def _rest(first: bytes, limit: int, receive: Receive) -> bytes:
-    """A body that came in several pieces; reading ends as soon as it is too long."""
-    parts, size = [first], len(first)
-    while True:
-        if size > limit:
-            raise _too_large(limit)
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        part = message.get("body", b"")
-        parts.append(part)
-        size += len(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
+def _revision(headers: Headers) -> int:
+    """The revision that a change is based on; 0 for something that is not there yet.
+
+    Raises:
+        Problem: 428 without one, 400 for anything that is not a revision.
+    """
+    if headers.get(b"if-none-match", b"").strip() == b"*":
+        return 0
+    given = headers.get(b"if-match")
+    if given is None:
+        detail = "If-Match: send the ETag of what is to change, or If-None-Match: * for a new one"
+        raise Problem("etag_required", detail)
+    found = _ETAG.fullmatch(given.strip())
+    if found is None:
+        raise Problem("bad_header", 'If-Match: expected an ETag as it was given, such as "3"')
+    return int(found[1])
 
 
-def _too_large(limit: int) -> Problem:
-    return Problem("body_too_large", f"The body is longer than {limit} bytes")
+def _media_type(headers: Headers) -> bytes:
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
+def _shown(kind: bytes) -> str:
+    return repr(kind.decode("latin-1"))

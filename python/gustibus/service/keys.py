@@ -27,7 +27,9 @@ class Caller:
         burst: units that may be saved up.
     """
 
-    __slots__ = ("_at", "_burst", "_left", "_rate", "digest", "expires", "id", "scopes")
+    __slots__ = (
+        "_at", "_burst", "_left", "_rate", "digest", "expires", "id", "opened", "scopes",
+    )  # fmt: skip
 
     def __init__(
         self, name: str, scopes: Iterable[str], *, digest: bytes = b"",
@@ -41,6 +43,8 @@ class Caller:
         self._burst = burst
         self._left = burst
         self._at = monotonic()
+        self.opened = [0]
+        """Scoring requests that are being answered; shared with the same key when it is loaded again."""
 
     def overdraft(self) -> float:
         """Seconds until the key may do more work; 0 when it may now."""
@@ -56,9 +60,20 @@ class Caller:
         if self._rate:
             self._left -= units
 
+    def told(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What is left of the key's units, as headers; none where there is no limit."""
+        if not self._rate:
+            return ()
+        left = max(0, int(self._left))
+        return (
+            (b"ratelimit-policy", b'"units";q=%d;w=1' % self._rate),
+            (b"ratelimit", b'"units";r=%d;t=1' % left),
+        )
+
     def inherit(self, old: Caller) -> None:
         """Keep the balance of the same key as it was loaded before."""
         self._left, self._at = min(old._left, self._burst), old._at
+        self.opened = old.opened
 
 
 class KeyTable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gustibus.service.metrics import CONTENT_TYPE, exposition, registry_of
@@ -15,7 +16,7 @@ _PATIENCE = 5.0  # seconds for a request
 _MOST = 16 << 10  # bytes of its head
 
 
-async def listen(state: State) -> asyncio.Server:
+async def listen(state: Callable[[], State]) -> asyncio.Server:
     """Open the listener of the settings' `metrics_host` and `metrics_port`."""
     registry = registry_of(state)
 
@@ -33,7 +34,7 @@ async def listen(state: State) -> asyncio.Server:
         finally:
             writer.close()
 
-    settings = state.settings
+    settings = state().settings
     return await asyncio.start_server(
         answer, settings.metrics_host, settings.metrics_port, limit=_MOST
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gustibus.artifact import Artifact
-from gustibus.errors import GustibusError
+from gustibus.errors import ArtifactError, GustibusError
 from gustibus.onboarding import Exposure
 from gustibus.service.serving import Serving
 from gustibus.service.settings import new_secret
@@ -20,6 +23,9 @@ from gustibus.store import (
     KeyRow,
     ProfileRow,
     Store,
+    VersionRow,
+    add_usage,
+    champion,
     deleted_among,
     existing_items,
     exposure,
@@ -45,6 +51,9 @@ if TYPE_CHECKING:
 
 _MOST = 500  # names read at once
 _EXPOSURE = 10.0  # seconds that counts of shown questions stay as they are
+_TICK = 0.05  # seconds between looks at how late the event loop is
+_LOOKS = 10  # that must agree
+_USAGE = 10.0  # seconds of usage that a crash may lose
 _PURGE = 3600.0  # seconds between removals of what nobody needs any more
 
 log = logging.getLogger("gustibus.service")
@@ -69,11 +78,42 @@ def load(state: State) -> None:
         with store.write() as conn:
             state.secure(setting(conn, name="secret", default=new_secret))
     if settings.model:
-        artifact = Artifact.load(settings.model)
-        state.serve(
-            Serving(artifact, name=settings.model_name, texts=settings.texts, meter=state.meter)
-        )
-    with store.read() as conn:
+        state.serve(open_model(state, Path(settings.model), None))
+    elif settings.models:
+        with store.read() as conn:
+            row = champion(conn, model=settings.model_name)
+        if row is not None:
+            state.serve(open_model(state, Path(settings.models) / row.digest, row))
+    fill(state)
+
+
+def open_model(state: State, folder: Path, row: VersionRow | None) -> Serving:
+    """A model from its folder, verified, and found to give numbers.
+
+    Args:
+        state: of the process.
+        folder: of the model.
+        row: the version that it is registered as; None for one that is not.
+
+    Raises:
+        ArtifactError: the folder is damaged, or holds another model.
+    """
+    settings = state.settings
+    artifact = Artifact.load(folder)
+    if row is not None and artifact.digest != row.digest:
+        message = f"{folder}: holds {artifact.digest[:12]}, not version {row.version}"
+        raise ArtifactError(message, where=str(folder))
+    serving = Serving(
+        artifact, name=settings.model_name, texts=settings.texts, meter=state.meter,
+        version=None if row is None else row.version,
+    )  # fmt: skip
+    serving.check()
+    return serving
+
+
+def fill(state: State) -> None:
+    """Fill every table of a state from the store, for the model that it serves."""
+    with state.store.read() as conn:
         state.sequence = position(conn)  # first: what is written from now on is read again
         state.keys.load(list_keys(conn))
         _load_people(state, conn)
@@ -124,10 +164,24 @@ def shown(state: State, conn: Connection) -> Exposure | None:
     return Exposure(counts, people)
 
 
+async def watch_lag(state: State) -> None:
+    """Measure how late the event loop comes to what is due, until cancelled.
+
+    What counts is the least of the last looks: a queue is there at every one of them, a pause is not.
+    """
+    loop = asyncio.get_running_loop()
+    late: deque[float] = deque([0.0] * _LOOKS, maxlen=_LOOKS)
+    while True:
+        due = loop.time() + _TICK
+        await asyncio.sleep(_TICK)
+        late.append(max(0.0, loop.time() - due))
+        state.meter.lag = min(late)
+
+
 async def follow(state: State) -> None:
     """Read again what other processes write, and clear up, until cancelled."""
     loop = asyncio.get_running_loop()
-    counted, purged = loop.time(), loop.time() - _PURGE
+    counted, written, purged = loop.time(), loop.time(), loop.time() - _PURGE
     while True:
         await asyncio.sleep(state.settings.refresh)
         try:
@@ -135,6 +189,9 @@ async def follow(state: State) -> None:
             if loop.time() > counted + _EXPOSURE:
                 counted = loop.time()
                 state.exposure = await state.threads.read(lambda conn: shown(state, conn))
+            if loop.time() > written + _USAGE:
+                written = loop.time()
+                await write_usage(state)
             if loop.time() > purged + _PURGE:
                 purged = loop.time()
                 await state.threads.write(_purge)
@@ -142,6 +199,24 @@ async def follow(state: State) -> None:
             log.warning("what others wrote could not be read: %s", error)
         except Exception as error:  # the task must not end while the process serves
             log.error("what others wrote could not be read", exc_info=error)
+
+
+async def write_usage(state: State) -> None:
+    """Write down what keys have used since the last time.
+
+    Raises:
+        GustibusError: the store cannot be used now; the counts are kept for the next time.
+    """
+    used, state.meter.usage = state.meter.usage, {}
+    if not used:
+        return
+    day = datetime.now(UTC).date().isoformat()
+    try:
+        await state.threads.write(lambda conn: add_usage(conn, day=day, used=used))
+    except BaseException:
+        for key, (units, requests) in used.items():
+            state.meter.use(key, units, requests)
+        raise
 
 
 def _purge(conn: Connection) -> None:
@@ -171,6 +246,8 @@ async def catch_up(state: State) -> None:
     if any(change.kind == "key" for change in changes):
         keys: list[KeyRow] = await state.threads.read(list_keys)
         state.keys.load(keys)
+    if any(change.kind == "model" for change in changes):
+        state.moved.set()
     users = [change.name for change in changes if change.kind == "user"]
     items = [change.name for change in changes if change.kind == "item"]
     for start in range(0, max(len(users), len(items)), _MOST):

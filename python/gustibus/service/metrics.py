@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +13,7 @@ from prometheus_client.core import (
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
+    SummaryMetricFamily,
 )
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
@@ -51,6 +52,11 @@ class Meter:
         self._seconds: dict[tuple[str, str], float] = {}
         self.started = monotonic()
         self.in_flight = 0
+        self.lag = 0.0
+        """Seconds that the event loop has been behind, at every one of the last looks."""
+        self.usage: dict[str, tuple[int, int]] = {}
+        """Units and requests of each key since they were last written down."""
+        self.reloads: dict[str, int] = {}
         self.candidates: dict[str, int] = {"id": 0, "embedding": 0, "text": 0}
         self.rejected: dict[str, int] = {}
         self.comparisons: dict[str, int] = {}
@@ -60,6 +66,12 @@ class Meter:
         self.refit_failures = 0
         self.encoded_hits = 0
         self.encoded_misses = 0
+        self._jobs: dict[tuple[str, str], tuple[int, float]] = {}
+
+    def job(self, kind: str, outcome: str, seconds: float) -> None:
+        """One job that has ended here."""
+        count, total = self._jobs.get((kind, outcome), (0, 0.0))
+        self._jobs[kind, outcome] = (count + 1, total + seconds)
 
     def count(self, route: str, method: str, status: int, seconds: float) -> None:
         """One reply."""
@@ -85,6 +97,11 @@ class Meter:
             rows.append(Traffic(route, method, count, refused, failed, mean, half, most))
         return sorted(rows, key=lambda row: (-row.requests, row.route, row.method))
 
+    def use(self, key: str, units: int, requests: int = 1) -> None:
+        """What a key has used."""
+        before = self.usage.get(key, (0, 0))
+        self.usage[key] = (before[0] + units, before[1] + requests)
+
     def reject(self, reason: str) -> None:
         """One request that was turned away."""
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
@@ -108,9 +125,19 @@ class Meter:
             "gustibus_http_requests_in_flight", "Being answered.", value=self.in_flight
         )
         yield _counter("score_candidates", "Scored.", "source", self.candidates)
+        yield _counter("model_reloads", "By what came of them.", "result", self.reloads)
+        yield GaugeMetricFamily(
+            "gustibus_event_loop_lag_seconds", "How late the event loop is.", value=self.lag
+        )
         yield _counter("rejected", "Turned away.", "reason", self.rejected)
         yield _counter("comparisons", "Received.", "outcome", self.comparisons)
         yield _counter("onboarding_sessions", "By what happened.", "outcome", self.onboarding)
+        jobs = SummaryMetricFamily(
+            "gustibus_job_duration_seconds", "Jobs that ended here.", labels=["kind", "state"]
+        )
+        for kind, (count, seconds) in self._jobs.items():
+            jobs.add_metric(list(kind), count_value=count, sum_value=seconds)
+        yield jobs
         yield CounterMetricFamily("gustibus_profile_refits", "Fits.", value=self.refits)
         yield CounterMetricFamily(
             "gustibus_profile_refit_failures", "Fits that failed.", value=self.refit_failures
@@ -129,12 +156,12 @@ class Meter:
 class _Shown(Collector):
     """Reads a state when somebody asks."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: Callable[[], State]) -> None:
         self._state = state
 
     def collect(self) -> Iterator[Metric]:
         """Families of the meter and sizes of the tables."""
-        state = self._state
+        state = self._state()
         yield from state.meter.families()
         sizes = GaugeMetricFamily("gustibus_rows_in_memory", "Rows.", labels=["table"])
         sizes.add_metric(["people"], len(state.people))
@@ -150,8 +177,8 @@ class _Shown(Collector):
             yield info
 
 
-def registry_of(state: State) -> CollectorRegistry:
-    """A registry that shows one process."""
+def registry_of(state: Callable[[], State]) -> CollectorRegistry:
+    """A registry that shows one process, whose state may be another after a new model."""
     registry = CollectorRegistry()
     registry.register(_Shown(state))
     ProcessCollector(namespace="gustibus", registry=registry)

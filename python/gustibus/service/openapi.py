@@ -20,6 +20,9 @@ _TAGS = {
     "People": "People, what is known of them, and their rights.",
     "Items": "Responses that are scored by name.",
     "Comparisons": "What people preferred.",
+    "Imports": "Logs of comparisons, however long.",
+    "Models": "Versions of models, and which one is served.",
+    "Jobs": "Work that takes longer than a request.",
     "Onboarding": "Placing a new person with a few questions.",
     "Groups": "Orders, committees and fair rankings for many people.",
     "Matching": "Arrivals matched to items with limited room, one by one.",
@@ -53,7 +56,10 @@ def document() -> dict[str, Any]:
         "paths": dict(paths),
         "components": {
             "schemas": schemas.components,
-            "parameters": {"RequestId": _REQUEST_ID, "IdempotencyKey": _IDEMPOTENCY_KEY},
+            "parameters": {
+                "RequestId": _REQUEST_ID, "IdempotencyKey": _IDEMPOTENCY_KEY,
+                "Deadline": _DEADLINE,
+            },
             "headers": {"RetryAfter": _RETRY_AFTER, "RequestId": _REQUEST_ID_HEADER},
             "securitySchemes": {
                 "key": {
@@ -84,6 +90,22 @@ _IDEMPOTENCY_KEY = {
     "description": "The same key and body give the stored reply for 24 hours.",
     "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
 }  # fmt: skip
+_DEADLINE = {
+    "name": "X-Deadline-Ms", "in": "header", "required": False,
+    "description": "Milliseconds after which a reply is of no use; then it is 504, or 503 at once.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 60_000},
+}  # fmt: skip
+_CONDITIONS = [
+    {
+        "name": "If-Match", "in": "header", "required": False,
+        "description": "The `ETag` of what is to change.", "schema": {"type": "string"},
+    },
+    {
+        "name": "If-None-Match", "in": "header", "required": False,
+        "description": "`*` for something that must not be there yet.",
+        "schema": {"type": "string"},
+    },
+]  # fmt: skip
 _RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
 _REQUEST_ID_HEADER = {"description": "Finds the log line.", "schema": {"type": "string"}}
 
@@ -111,14 +133,29 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         "operationId": route.operation,
         "summary": route.summary,
         "tags": [route.tag],
-        "parameters": [*_parameters(route), {"$ref": "#/components/parameters/RequestId"}],
+        "parameters": [
+            *_parameters(route),
+            {"$ref": "#/components/parameters/RequestId"},
+            {"$ref": "#/components/parameters/Deadline"},
+        ],
         "responses": _responses(route, schemas),
         "security": _security(route),
     }
     if route.scope not in {OPEN, ANY}:
         operation["description"] = f"Needs the scope `{route.scope}`."
     if route.idempotent:
-        operation["parameters"].append({"$ref": "#/components/parameters/IdempotencyKey"})
+        operation["parameters"].append(
+            {**_IDEMPOTENCY_KEY, "required": True}
+            if route.keyed
+            else {"$ref": "#/components/parameters/IdempotencyKey"}
+        )
+    if route.conditional:
+        operation["parameters"] += _CONDITIONS
+    if route.stream:
+        octets = {"schema": {"type": "string"}}
+        operation["requestBody"] = {
+            "required": True, "content": dict.fromkeys(route.stream, octets)
+        }  # fmt: skip
     if route.request is not None:
         content: dict[str, Any] = {"application/json": {"schema": schemas.of(route.request)}}
         if route.example is not None:

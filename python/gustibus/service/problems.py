@@ -37,6 +37,7 @@ CODES: dict[str, Kind] = {
     "item_pending": Kind(409, "An item has no vector yet", "conflict_error"),
     "session_expired": Kind(410, "The session is over", "gone_error"),
     "user_deleted": Kind(410, "The person was deleted", "gone_error"),
+    "etag_mismatch": Kind(412, "It has changed since it was read", "conflict_error"),
     "body_too_large": Kind(413, "The body is too large", _FIX),
     "too_many_candidates": Kind(413, "There are too many candidates", _FIX),
     "too_much_text": Kind(413, "There is too much text", _FIX),
@@ -46,11 +47,14 @@ CODES: dict[str, Kind] = {
     "not_finite": Kind(422, "A number is NaN or infinite", _FIX),
     "infeasible": Kind(422, "Nothing meets the constraints", _FIX),
     "idempotency_mismatch": Kind(422, "The idempotency key was used with another body", _FIX),
+    "etag_required": Kind(428, "The change must name what it is based on", _FIX),
     "rate_limited": Kind(429, "The key is over its rate", "rate_limit_error"),
+    "tenant_concurrency": Kind(429, "The key has too many requests open", "rate_limit_error"),
     "internal": Kind(500, "Something went wrong here", "api_error"),
     "queue_full": Kind(503, "The service is at capacity", _LOAD),
     "not_ready": Kind(503, "The service is not ready", _LOAD),
     "encoder_unavailable": Kind(503, "Texts cannot be encoded now", _LOAD),
+    "deadline_exceeded": Kind(504, "The deadline has passed", "timeout_error"),
     "read_only": Kind(503, "The store accepts no writes", _LOAD),
 }
 """Every code that a reply can carry; `code` is stable, texts are for people."""
@@ -154,6 +158,8 @@ def from_error(error: GustibusError, *, pointer: str | None = None) -> Problem:
         full = any(sign in error.message for sign in _NO_WRITES)
         detail = "The store cannot be used now; the request id finds the reason in the log."
         return Problem("read_only" if full else "queue_full", detail, retry_after=2)
+    if isinstance(error, OverloadedError):
+        return Problem(code, error.message, retry_after=getattr(error, "retry_after", None))
     if error.code == "missing_extra":
         return Problem("encoder_unavailable", error.message, retry_after=60)
     if code == "internal":

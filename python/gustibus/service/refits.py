@@ -71,7 +71,7 @@ class Refits:
         self._queue: dict[str, list[asyncio.Future[int]]] = {}
         self._running: dict[str, list[asyncio.Future[int]]] = {}
         self._wake = asyncio.Event()
-        self._swept = False
+        self._due = 0.0
 
     @property
     def waiting(self) -> int:
@@ -105,21 +105,33 @@ class Refits:
         versions = {user: future.result() for user, future in zip(users, futures, strict=True)}
         return {user: version for user, version in versions.items() if version}
 
+    def look(self) -> None:
+        """Look soon for people whose fit is missing."""
+        self._due = 0.0
+        self._wake.set()
+
     async def run(self) -> None:
-        """Work until cancelled."""
-        next_sweep = 0.0
+        """Work until cancelled; then nobody is left waiting."""
+        try:
+            await self._work()
+        finally:
+            self._finish({})
+            self._running, self._queue = self._queue, {}
+            self._finish({})
+
+    async def _work(self) -> None:
         while True:
-            if not self._queue and perf_counter() >= next_sweep:
+            if not self._queue and perf_counter() >= self._due:
                 more = await self._sweep()
-                next_sweep = perf_counter() + (_BACK_OFF if more else _SWEEP)
+                self._due = perf_counter() + (_BACK_OFF if more else _SWEEP)
             if not self._queue:
                 self._wake.clear()
                 try:
-                    await asyncio.wait_for(
-                        self._wake.wait(), max(next_sweep - perf_counter(), 0.01)
-                    )
+                    await asyncio.wait_for(self._wake.wait(), max(self._due - perf_counter(), 0.01))
                 except TimeoutError:
                     continue
+            if not self._queue:
+                continue
             self._running = {user: self._queue.pop(user) for user in list(self._queue)[:_BATCH]}
             try:
                 await self._fit_all(list(self._running))

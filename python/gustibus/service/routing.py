@@ -15,22 +15,28 @@ from gustibus.service.ids import PATTERN
 from gustibus.service.problems import CODES
 
 if TYPE_CHECKING:
-    from gustibus.service.call import Call, Reply
+    from gustibus.service.call import Call, Reply, Streamed
 
-Handler = Callable[["Call"], Awaitable["Reply"]]
+Handler = Callable[["Call"], Awaitable["Reply | Streamed"]]
 
 SCOPES: Final[dict[str, str]] = {
     "score": "score, rerank and compare candidates",
     "score:raw": "use embeddings that the client supplies",
     "onboard": "run onboarding sessions",
     "rank": "decide for groups: orders, committees, fair rankings, matching",
-    "ingest": "write comparisons and items",
+    "ingest": "write comparisons and items, import logs",
     "users:read": "read people, their profiles and comparisons",
     "users:write": "write, export and delete people",
     "models:read": "read what is served",
+    "models:write": "register, promote, roll back and forget versions of models",
+    "jobs": "run jobs and read what came of them",
+    "audit:read": "read the audit log",
     "admin": "read metrics, details of readiness and everything on the operator pages",
 }
 """What a key may be allowed to do."""
+
+OPERATING: Final = frozenset({"admin", "audit:read", "jobs", "models:write"})
+"""Scopes for those who run the service, which applications do without."""
 
 OPEN: Final = "open"
 """Scope of a route that needs no key."""
@@ -61,11 +67,15 @@ class Route:
         also: other statuses on success, with the same reply.
         problems: codes it can answer beyond those that follow from the rest of the row.
         body: which limit holds: `scoring` or `other`.
+        patient: whether it may take however long where the request names no deadline.
         binary: whether `application/octet-stream` is taken too.
         strict: whether names that occur twice in an object are refused.
         session: whether the token of an onboarding session does in place of a key.
         basic: whether the key may also come as the password of `Authorization: Basic`.
         idempotent: whether `Idempotency-Key` is honoured.
+        keyed: whether it must be there.
+        stream: media types of a body that is read as it comes; empty for others.
+        conditional: whether a change names the revision that it is based on, in `If-Match`.
         example: of the request.
     """
 
@@ -84,11 +94,15 @@ class Route:
     also: tuple[int, ...] = ()
     problems: tuple[str, ...] = ()
     body: str = "other"
+    patient: bool = False
     binary: bool = False
     strict: bool = True
     session: bool = False
     basic: bool = False
     idempotent: bool = False
+    keyed: bool = False
+    stream: tuple[str, ...] = ()
+    conditional: bool = False
     example: Any = None
     parameters: tuple[str, ...] = field(init=False, default=())
 
@@ -108,7 +122,13 @@ class Route:
         """Every problem that this route can answer."""
         codes = {"bad_header", "internal", *self.problems}
         if self.scope != OPEN:
-            codes |= {"unauthenticated", "forbidden", "not_ready"}
+            codes |= {"unauthenticated", "forbidden", "not_ready", "deadline_exceeded"}
+        if self.body == "scoring":
+            codes |= {"rate_limited", "tenant_concurrency", "queue_full"}
+        if self.conditional:
+            codes |= {"etag_required", "etag_mismatch"}
+        if self.stream:
+            codes |= {"body_too_large", "unsupported_media_type"}
         if self.request is not None:
             codes |= {
                 "malformed_json", "bad_encoding", "body_too_large", "unsupported_media_type",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -93,6 +94,33 @@ def serve(settings: Settings, *, opened: socket.socket | None = None) -> None:
     server.run(sockets=[sock])
     if not server.started:
         raise SystemExit(3)
+
+
+def work(settings: Settings) -> None:
+    """Work on jobs until a signal, without answering requests.
+
+    Raises:
+        ConfigError: a setting is wrong, or the store's schema is another.
+    """
+    settings.check()
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
+    )
+    asyncio.run(_work_off(settings))
+
+
+async def _work_off(settings: Settings) -> None:
+    from gustibus.service.app import create_app
+
+    gate = create_app(replace(settings, worker=True))
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sig, ended.set)
+    await gate.start()
+    gate.state.journal.event("working", pid=os.getpid())
+    await ended.wait()
+    await gate.stop()
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gustibus.artifact import Artifact
-from gustibus.errors import ConfigError, OverloadedError
+from gustibus.errors import ArtifactError, ConfigError, OverloadedError
 from gustibus.models.base import PreferenceModel
 from gustibus.posterior import Posterior
 from gustibus.scoring import Scorer
 from gustibus.service.problems import Problem
 from gustibus.service.tables import Recent
+from gustibus.store import CHAMPION
 from gustibus.types import F32, F64
 
 if TYPE_CHECKING:
@@ -37,14 +38,18 @@ class Serving:
         name: under which it is addressed.
         texts: representations of texts to keep.
         meter: counts hits and misses.
+        version: number under which it is registered; None for a model of a folder.
     """
 
-    def __init__(self, artifact: Artifact, *, name: str, texts: int, meter: Meter) -> None:
+    def __init__(
+        self, artifact: Artifact, *, name: str, texts: int, meter: Meter, version: int | None = None
+    ) -> None:
         self.artifact = artifact
         self.name = name
         self.model: PreferenceModel = artifact.model
         self.digest = artifact.digest
-        self.label = f"{name}@{artifact.digest[:12]}"
+        self.version = version
+        self.label = f"{name}@{artifact.digest[:12] if version is None else version}"
         self.min_comparisons = int(artifact.card.get("min_comparisons", MIN_COMPARISONS))
         prior = Posterior.from_prior(self.model.prior)
         self.population: F64 = np.ascontiguousarray(prior.mean, np.float64)
@@ -64,11 +69,27 @@ class Serving:
         return bool(self.artifact.card.get("encoder"))
 
     def answers_to(self, name: str) -> bool:
-        """Whether a request for `name`, `default`, or either with `@` and a digest means this."""
+        """Whether a request means this model.
+
+        It is `default` or its name, alone or with `@` and `champion`, its number, or the beginning
+        of its digest.
+        """
         base, _, version = name.partition("@")
         if base not in {"default", self.name}:
             return False
-        return not version or (len(version) >= 4 and self.digest.startswith(version))
+        if not version or (self.version is not None and version in (CHAMPION, str(self.version))):
+            return True
+        return len(version) >= 4 and self.digest.startswith(version)
+
+    def check(self) -> None:
+        """Whether the model gives numbers.
+
+        Raises:
+            ArtifactError: a reward of its reference set is not finite.
+        """
+        if self.typical is not None and not np.isfinite(self.typical).all():
+            message = f"model {self.label}: rewards of its reference set are not finite"
+            raise ArtifactError(message, where="reference")
 
     def _typical(self, user: F64) -> F64 | None:
         reference = self.artifact.reference

@@ -1,12 +1,14 @@
-"""How the service is run: one frozen record, read from the environment, checked once."""
+"""How the service is run: one frozen record, read from a file and the environment, checked once."""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -27,6 +29,8 @@ class Settings:
     """URL of the store: `sqlite:///file` or `postgresql+psycopg://user@host/name`."""
     model: str = ""
     """Folder of a trained model; empty serves people, items and comparisons only."""
+    models: str = ""
+    """Folder of registered models, each under its digest; the version that is promoted is served."""
     model_name: str = "default"
     """Name under which the model is addressed, beside `default`."""
     host: str = "127.0.0.1"
@@ -48,12 +52,20 @@ class Settings:
     """Units a second for each key; 0 is no limit."""
     burst: float = 100_000.0
     """Units that a key may save up."""
+    in_flight: int = 64
+    """Scoring requests that a key may have open."""
+    deadline_ms: int = 2_000
+    """Milliseconds that a scoring request may take where it sends no `X-Deadline-Ms`; 0 is no limit."""
+    max_wait: float = 0.25
+    """Seconds that requests may wait for the event loop; above it scoring gets 503."""
     scoring_body: int = 4 * MIB
     """Most bytes of a JSON body on scoring routes."""
     binary_body: int = 64 * MIB
     """Most bytes of a binary body."""
     other_body: int = 1 * MIB
     """Most bytes of a body elsewhere."""
+    import_body: int = 10 * 1024 * MIB
+    """Most bytes of one upload of an import."""
     readers: int = 4
     """Threads that read the store."""
     writers: int = 4
@@ -66,6 +78,16 @@ class Settings:
     """Encoded texts kept in memory."""
     refresh: float = 1.0
     """Seconds between looks at what other processes wrote."""
+    files: str = ""
+    """Folder for results of jobs, shared by every process; empty refuses jobs that have any."""
+    import_folder: str = ""
+    """Folder whose files jobs may import; empty refuses such jobs."""
+    worker: bool = True
+    """Whether a serving process also works on jobs; `gustibus worker` does nothing else."""
+    lease: float = 60.0
+    """Seconds after which a job is taken from a worker that is not heard of."""
+    keep_files: float = 86_400.0
+    """Seconds that results of jobs are kept."""
     drain: float = 5.0
     """Seconds between the end of readiness and the end of the listener."""
     frame_ancestors: str = "'none'"
@@ -75,13 +97,13 @@ class Settings:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Read `GUSTIBUS_*`.
+        """Read `GUSTIBUS_*`, over what the settings file says.
 
         Raises:
-            ConfigError: names the variable, what it holds and what is expected.
+            ConfigError: names the variable or the entry, what it holds and what is expected.
         """
         environment = os.environ if environment is None else environment
-        given: dict[str, Any] = {}
+        given = from_file(settings_file(environment))
         for field in fields(cls):
             name = PREFIX + field.name.upper()
             text = environment.get(name)
@@ -107,10 +129,22 @@ class Settings:
         _within("TEXTS", self.texts, 0, 100_000_000)
         _within("RATE", self.rate, 0, 1e12)
         _within("BURST", self.burst, 1, 1e12)
+        _within("MAX_WAIT", self.max_wait, 0.01, 3600)
+        _within("IN_FLIGHT", self.in_flight, 1, 1_000_000)
+        _within("DEADLINE_MS", self.deadline_ms, 0, 60_000)
         _within("REFRESH", self.refresh, 0.01, 60)
+        _within("LEASE", self.lease, 1, 3600)
+        _within("KEEP_FILES", self.keep_files, 60, 1e9)
+        if self.model and self.models:
+            raise _wrong("MODEL", self.model, "no folder beside GUSTIBUS_MODELS")
+        for name in ("files", "import_folder", "models"):
+            folder = getattr(self, name)
+            if folder and not Path(folder).is_dir():
+                raise _wrong(name.upper(), folder, "a folder")
         _within("DRAIN", self.drain, 0, 600)
         for name in ("scoring_body", "binary_body", "other_body"):
             _within(name.upper(), getattr(self, name), 1024, 1 << 32)
+        _within("IMPORT_BODY", self.import_body, 1024, 1 << 50)
         if self.model and not Path(self.model).is_dir():
             raise _wrong("MODEL", self.model, "the folder of a trained model")
         if "://" not in self.database:
@@ -122,6 +156,52 @@ class Settings:
         name = self.model_name
         if not (0 < len(name) <= 64 and all(c.isalnum() or c in "._-" for c in name)):
             raise _wrong("MODEL_NAME", name, "1 to 64 letters, digits, '.', '_' or '-'")
+
+
+def settings_file(environment: Mapping[str, str]) -> Path | None:
+    """The file that settings are read from: `GUSTIBUS_CONFIG`, else `gustibus.toml` here, else none.
+
+    Raises:
+        ConfigError: `GUSTIBUS_CONFIG` names no file.
+    """
+    named = environment.get(PREFIX + "CONFIG", "")
+    path = Path(named or "gustibus.toml")
+    if path.is_file():
+        return path
+    if named:
+        raise _wrong("CONFIG", named, "a TOML file")
+    return None
+
+
+def from_file(path: Path | None) -> dict[str, Any]:
+    """The table `[service]` of a TOML file, its entries called as the fields of `Settings`.
+
+    Raises:
+        ConfigError: it is not TOML, an entry is not known, or is of another type.
+    """
+    if path is None:
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("service", {})
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path}: not a TOML file ({error})", where=str(path)) from None
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: service: expected a table", where=str(path))
+    kinds = {field.name: type(field.default) for field in fields(Settings)}
+    for name, value in table.items():
+        if name not in kinds:
+            near = get_close_matches(name, kinds, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(kinds)}"
+            raise ConfigError(f"{path}: service.{name}: no such setting{hint}", where=str(path))
+        whole = kinds[name] is float and type(value) is int
+        if type(value) is not kinds[name] and not whole:
+            expected = {bool: "true or false", int: "a whole number", float: "a number"}
+            message = (
+                f"{path}: service.{name}: expected {expected.get(kinds[name], 'a text')}, "
+                f"got {value!r}"
+            )
+            raise ConfigError(message, where=str(path))
+    return {name: float(v) if kinds[name] is float else v for name, v in table.items()}
 
 
 def new_secret() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import sys
 from typing import TYPE_CHECKING
@@ -56,6 +57,9 @@ class State:
         touched: people and items that this process changed since it last began to look at what
             others wrote.
         sequence: cursor into what was written.
+        moved: set when another version of the model is to be served.
+        problem: why the version that is to be served is not; empty when it is.
+        open: requests that are being answered with this state.
         ready: whether requests are answered.
         draining: whether the process is about to end.
     """
@@ -79,6 +83,9 @@ class State:
         self.forgotten: set[str] = set()
         self.touched: set[tuple[str, str]] = set()
         self.sequence = 0
+        self.moved = asyncio.Event()
+        self.problem = ""
+        self.open = 0
         self.ready = False
         self.draining = False
         self.secure(settings.secret or new_secret())
@@ -94,6 +101,25 @@ class State:
         self.serving = serving
         self.people = PeopleTable(serving.population)
         self.items = ItemTable(serving.model.representation_dim)
+
+    def successor(self) -> State:
+        """A state for another model in the same process.
+
+        What belongs to the process is shared; what belongs to the model begins empty. A request
+        keeps the state that it began with, so that no reply mixes two models.
+        """
+        new = copy.copy(self)
+        new.serving = None
+        new.people = PeopleTable(np.zeros(0))
+        new.items = ItemTable(0)
+        new.spreads = Recent(self.settings.covariances)
+        new.refits = Refits(new)
+        new.encoding = Encoding(new)
+        new.exposure = None
+        new.forgotten, new.touched = set(), set()
+        new.problem = ""
+        new.open = 0
+        return new
 
     @property
     def digest(self) -> str:

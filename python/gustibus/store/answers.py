@@ -264,11 +264,16 @@ def evidence(conn: Connection, *, user: str, model: str, limit: int = 10_000) ->
     )
 
 
-def users_with_news(conn: Connection, *, model: str, limit: int = 1000) -> list[str]:
-    """People whose last comparison is later than what their profile under a model was fitted to."""
+def users_with_news(
+    conn: Connection, *, model: str, after: str = "", limit: int = 1000
+) -> list[str]:
+    """People whose last comparison is later than what their profile under a model was fitted to.
+
+    In the order of their names, from the one behind `after` on.
+    """
     last = (
         select(comparisons.c.user_id, func.max(comparisons.c.id).label("last"))
-        .where(comparisons.c.tenant_id == TENANT)
+        .where(comparisons.c.tenant_id == TENANT, comparisons.c.user_id > after)
         .group_by(comparisons.c.user_id)
         .subquery()
     )
@@ -281,6 +286,7 @@ def users_with_news(conn: Connection, *, model: str, limit: int = 1000) -> list[
         select(last.c.user_id)
         .select_from(last.outerjoin(profiles, same))
         .where((profiles.c.fitted_through.is_(None)) | (profiles.c.fitted_through < last.c.last))
+        .order_by(last.c.user_id)
         .limit(limit)
     )
     return list(conn.execute(query).scalars())

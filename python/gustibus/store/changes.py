@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal_
 
 from gustibus.store.tables import TENANT, changes
 
-Kind = Literal["user", "item", "key"]
+Kind = Literal["user", "item", "key", "model"]
 
 _TRANSACTION: ColumnElement[int] = literal_column("pg_current_xact_id()::text::bigint")
 

@@ -11,17 +11,20 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Table, Text, bindparam, cast, delete, select
+from sqlalchemy import Connection, Table, Text, bindparam, cast, delete, func, select
 
 from gustibus.errors import ConflictError
 from gustibus.store.changes import note
 from gustibus.store.engine import SCRUB
+from gustibus.store.jobs import withdraw_results
 from gustibus.store.keys import setting
 from gustibus.store.tables import (
     TENANT,
     changes,
     comparisons,
     idempotency,
+    import_errors,
+    jobs,
     profiles,
     questions,
     sessions,
@@ -34,11 +37,13 @@ from gustibus.store.upsert import batched, insert_or_ignore
 
 _SALT = "tombstone"
 _ROWS = 500
+_MANY = 100  # people; from here on one lock for all of them costs less than one each
+_LEAVING = 0x67757375  # advisory lock of PostgreSQL: shared by those who add, alone for who removes
 _SECRET_COLUMNS = frozenset({"tenant_id", "content"})
 
 
 class Removed(NamedTuple):
-    """How many rows of each kind were removed."""
+    """What was removed: how many rows of each kind."""
 
     users: int
     profiles: int
@@ -46,6 +51,9 @@ class Removed(NamedTuple):
     sessions: int
     questions: int
     replies: int
+    import_errors: int = 0
+    files: tuple[str, ...] = ()
+    """Jobs whose results held the person and must go."""
 
 
 def delete_user(conn: Connection, *, user: str) -> Removed:
@@ -53,6 +61,8 @@ def delete_user(conn: Connection, *, user: str) -> Removed:
 
     Works for names without a row too: people may be known from a model's training alone.
     """
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_advisory_xact_lock(_LEAVING)))
     new = _stand_in(conn, user)
     mine = select(comparisons.c.id).where(_of(comparisons, user))
     conn.execute(delete(sides).where(sides.c.tenant_id == TENANT, sides.c.comparison_id.in_(mine)))
@@ -80,6 +90,8 @@ def delete_user(conn: Connection, *, user: str) -> Removed:
         sessions=conn.execute(delete(sessions).where(_of(sessions, user))).rowcount,
         questions=n_questions,
         replies=len(replies),
+        import_errors=conn.execute(delete(import_errors).where(_of(import_errors, user))).rowcount,
+        files=tuple(withdraw_results(conn, user=user)),
     )
     bury(conn, user=user)
     conn.execute(delete(changes).where(changes.c.kind == "user", changes.c.name == user))
@@ -120,11 +132,26 @@ def hold_users(conn: Connection, *, users: Iterable[str]) -> None:
         ConflictError: one of them has just been deleted.
     """
     wanted = sorted(set(users))
+    hold = _HOLD
+    if hold_many(conn, len(wanted)):
+        hold = _NAMED
     found: set[str] = set()
     for part in batched(wanted, _ROWS):
-        found.update(conn.execute(_HOLD, {"names": part}).scalars())
+        found.update(conn.execute(hold, {"names": part}).scalars())
     if len(found) < len(wanted):
         refuse_buried(conn, users=[user for user in wanted if user not in found])
+
+
+def hold_many(conn: Connection, count: int) -> bool:
+    """Hold everybody at once where a transaction is about very many people; False for a few.
+
+    Must come before the transaction makes any of them, or it could wait in a circle with a removal.
+    """
+    if count < _MANY:
+        return False
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_advisory_xact_lock_shared(_LEAVING)))
+    return True
 
 
 def refuse_buried(conn: Connection, *, users: Sequence[str]) -> None:
@@ -139,12 +166,10 @@ def refuse_buried(conn: Connection, *, users: Sequence[str]) -> None:
         raise ConflictError(message, where="user")
 
 
-_HOLD = (
-    select(users.c.id)
-    .where(users.c.tenant_id == TENANT, users.c.id.in_(bindparam("names", expanding=True)))
-    .order_by(users.c.id)
-    .with_for_update(read=True, key_share=True)
+_NAMED = select(users.c.id).where(
+    users.c.tenant_id == TENANT, users.c.id.in_(bindparam("names", expanding=True))
 )
+_HOLD = _NAMED.order_by(users.c.id).with_for_update(read=True, key_share=True)
 
 
 def export_user(conn: Connection, *, user: str) -> Iterator[dict[str, Any]]:
@@ -164,6 +189,10 @@ def export_user(conn: Connection, *, user: str) -> Iterator[dict[str, Any]]:
         mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == row["id"])
         for question in _rows(conn, questions, mine):
             yield {"kind": "question", **question}
+    for row in _rows(conn, import_errors, _of(import_errors, user)):
+        yield {"kind": "import_error", **row}
+    for row in _rows(conn, jobs, _of(jobs, user)):
+        yield {"kind": "job", **row}
     for caller, key in _replies(conn, user):
         where = (idempotency.c.caller == caller) & (idempotency.c.key == key)
         for row in _rows(conn, idempotency, (idempotency.c.tenant_id == TENANT) & where):

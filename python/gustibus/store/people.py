@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from gustibus.store.changes import note
-from gustibus.store.erasure import buried, bury, hold_users, refuse_buried
+from gustibus.store.erasure import buried, bury, hold_many, hold_users, refuse_buried
 from gustibus.store.tables import TENANT, comparisons, profiles, users
 from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F64
@@ -86,6 +86,7 @@ _users = users
 
 def _make(conn: Connection, users: Iterable[str]) -> list[str]:
     wanted = sorted(set(users))  # in one order everywhere: no deadlock
+    hold_many(conn, len(wanted))
     known = _known(conn, wanted)
     now = datetime.now(UTC)
     rows = [

@@ -152,3 +152,44 @@ changes = Table(
     _filled("transaction_id", BigInteger, index=True), _filled("kind", String(16)),
     _filled("name", _ID), _filled("at", Moment), sqlite_autoincrement=True,
 )  # fmt: skip
+imports = Table(
+    "imports", metadata, _tenant(), _key("id", _ULID), _filled("caller", _ID),
+    _filled("state", String(16)), _filled("format", String(16)), _filled("columns", JSON),
+    _filled("by_id", Boolean), Column("source", Text), _filled("rows", BigInteger),
+    _filled("accepted", BigInteger), _filled("duplicates", BigInteger),
+    _filled("rejected", BigInteger), _filled("resume_from", BigInteger),
+    _filled("created_at", Moment), _filled("updated_at", Moment),
+)  # fmt: skip
+import_errors = Table(
+    "import_errors", metadata, _tenant(), _key("import_id", _ULID), _key("row", BigInteger),
+    _filled("code", String(32)), _filled("problem", Text), Column("user_id", _ID),
+    Index(None, "tenant_id", "user_id"),
+)  # fmt: skip
+jobs = Table(
+    "jobs", metadata, _tenant(), _key("id", _ULID), _filled("kind", String(32)),
+    _filled("state", String(16)), _filled("params", JSON), Column("user_id", _ID),
+    _filled("done", BigInteger), Column("total", BigInteger), _filled("attempts", Integer),
+    Column("owner", String(64)), Column("lease_until", Moment), _filled("cancel", Boolean),
+    Column("result", JSON), Column("error", Text), _filled("created_by", _ID),
+    _filled("created_at", Moment), Column("started_at", Moment), Column("finished_at", Moment),
+    Index(None, "tenant_id", "state", "id"),
+)  # fmt: skip
+model_versions = Table(
+    "model_versions", metadata, _tenant(), _key("model"), _key("version", Integer),
+    _filled("digest", String(64)), _filled("state", String(16)), _filled("created_at", Moment),
+    UniqueConstraint("tenant_id", "model", "digest"),
+)  # fmt: skip
+aliases = Table(
+    "aliases", metadata, _tenant(), _key("model"), _key("alias"), _filled("version", Integer),
+    Column("previous", Integer), _filled("revision", Integer), _filled("updated_at", Moment),
+)  # fmt: skip
+audit = Table(
+    "audit", metadata, _tenant(), _key("seq", BigInteger), _filled("at", Moment),
+    _filled("actor", _ID), _filled("action", String(64)), _filled("object", _ID),
+    _filled("detail", JSON), _filled("request_id", String(64)),
+    _filled("before", LargeBinary(32)), _filled("hash", LargeBinary(32)),
+)  # fmt: skip
+usage_daily = Table(
+    "usage_daily", metadata, _tenant(), _key("key_id"), _key("day", String(10)),
+    _filled("units", BigInteger), _filled("requests", BigInteger),
+)  # fmt: skip

@@ -69,6 +69,12 @@ class Limits:
     refits_while_waiting: int
     units_per_second: float
     burst_units: float
+    requests_open: int
+    deadline_ms: int
+    longest_deadline_ms: int
+    import_bytes: int
+    import_line_bytes: int
+    import_table_bytes: int
 
 
 def livez() -> Request[Health]:

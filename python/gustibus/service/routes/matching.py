@@ -369,7 +369,7 @@ def _route(method: str, path: str, operation: str, run: Any, summary: str, **mor
 ROUTES = (
     _route(
         "PUT", _PATH, "create_matching", create, "Make a matching; the same again changes nothing.",
-        request=CreateMatching, response=MatchingState, status=201, also=(200,), body="scoring",
+        request=CreateMatching, response=MatchingState, status=201, also=(200,), body="scoring", patient=True,
         problems=("conflict", *_BAD), idempotent=True,
         example={"rule": "balance", "capacity": [2, 1, 3]},
     ),
@@ -384,7 +384,7 @@ ROUTES = (
     _route(
         "POST", f"{_PATH}/arrivals", "arrive", arrive,
         "Decide arrivals; an id that was decided gets its first decision.",
-        request=Arrivals, response=Decisions, body="scoring",
+        request=Arrivals, response=Decisions, body="scoring", patient=True,
         problems=(*PROBLEMS, "read_only"),
         example={"arrivals": [{"id": "v-1", "items": [0, 2]}]},
     ),

@@ -13,7 +13,8 @@ from gustibus.models.directions import objectives
 from gustibus.service import candidates as limits
 from gustibus.service.call import Call, Reply, encode, ok
 from gustibus.service.decoding import MAX_RATIO
-from gustibus.service.gate import MAX_HEADERS, MAX_URL
+from gustibus.service.gate import MAX_DEADLINE_MS, MAX_HEADERS, MAX_URL
+from gustibus.service.intake import MAX_LINE, MAX_TABLE
 from gustibus.service.metrics import CONTENT_TYPE, exposition, registry_of
 from gustibus.service.problems import Problem
 from gustibus.service.routing import ANY, OPEN, Route
@@ -65,6 +66,7 @@ async def readyz(call: Call) -> Reply:
         "keys": len(state.keys),
         "refits_waiting": state.refits.waiting,
         "sequence": state.sequence,
+        "model_problem": state.problem,
     }
     return ok(Ready("ok", details))
 
@@ -154,6 +156,12 @@ class Limits(Struct):
     refits_while_waiting: int
     units_per_second: float
     burst_units: float
+    requests_open: int
+    deadline_ms: int
+    longest_deadline_ms: int
+    import_bytes: int
+    import_line_bytes: int
+    import_table_bytes: int
 
 
 async def show_limits(call: Call) -> Reply:
@@ -176,6 +184,12 @@ async def show_limits(call: Call) -> Reply:
         refits_while_waiting=50,
         units_per_second=settings.rate,
         burst_units=settings.burst,
+        requests_open=settings.in_flight,
+        deadline_ms=settings.deadline_ms,
+        longest_deadline_ms=MAX_DEADLINE_MS,
+        import_bytes=settings.import_body,
+        import_line_bytes=MAX_LINE,
+        import_table_bytes=MAX_TABLE,
     ))  # fmt: skip
 
 
@@ -183,7 +197,7 @@ async def metrics(call: Call) -> Reply:
     """Counters of this process as Prometheus text."""
     if call.state.settings.metrics_port:
         raise Problem("not_found", "Metrics have a listener of their own here")
-    return Reply(200, exposition(registry_of(call.state)), CONTENT_TYPE)
+    return Reply(200, exposition(registry_of(lambda: call.state)), CONTENT_TYPE)
 
 
 async def openapi(call: Call) -> Reply:

@@ -62,7 +62,7 @@ ROUTES = (
     Route(
         "POST", "/v1/rank/positions", "place_in_positions", "rank", positions, "Matching",
         "Creatives in positions, and what they pay.",
-        request=Positions, response=PositionsReply, body="scoring",
+        request=Positions, response=PositionsReply, body="scoring", patient=True,
         problems=("too_many_candidates", "queue_full", "not_finite"),
         example={"p": [[0.5], [0.4]], "values": [2.0, 1.0]},
     ),

@@ -13,6 +13,7 @@ from gustibus.posterior import Posterior
 from gustibus.service.call import Call, Reply, encode, ok
 from gustibus.service.cursors import Page, page_of
 from gustibus.service.decoding import refuse_unstorable
+from gustibus.service.erasing import erase_person
 from gustibus.service.fitting import Fit
 from gustibus.service.once import once
 from gustibus.service.people import UserState, person_state, spread_of
@@ -23,12 +24,12 @@ from gustibus.service.tables import Person
 from gustibus.store import (
     Connection,
     UserRow,
-    delete_user,
+    audit,
     ensure_users,
     evidence,
     export_user,
-    forget_training,
     get_user,
+    hashed_user,
     list_users,
     put_profile,
     put_user,
@@ -263,6 +264,13 @@ async def export(call: Call) -> Reply:
     body = await state.threads.read(work)
     if not body:
         raise _nobody(user)
+    actor = "" if call.caller is None else call.caller.id
+
+    def note(conn: Connection) -> None:
+        what = hashed_user(conn, user)
+        audit(conn, actor=actor, action="user.export", what=what, request_id=call.request_id)
+
+    await state.threads.write(note)
     return Reply(200, body, b"application/x-ndjson")
 
 
@@ -272,14 +280,10 @@ async def delete(call: Call) -> Reply:
     call.user = user
     known = user in state.people
 
-    def work(conn: Connection) -> dict[str, int]:
-        if not known and get_user(conn, user=user) is None:
-            raise _nobody(user)
-        forget_training(conn, user=user)
-        return delete_user(conn, user=user)._asdict()
-
-    removed = await state.threads.write(work)
-    state.drop_person(user)
+    if not known and await state.threads.read(lambda conn: get_user(conn, user=user)) is None:
+        raise _nobody(user)
+    actor = "" if call.caller is None else call.caller.id
+    removed = await erase_person(state, user, actor=actor, request_id=call.request_id)
     return ok(Deleted(user, "user", True, removed))  # noqa: FBT003 - positional record
 
 

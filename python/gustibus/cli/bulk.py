@@ -1,0 +1,133 @@
+"""`gustibus bulk-score`: the best candidates of everybody, as Parquet."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gustibus.cli.common import JsonOption
+from gustibus.errors import InputError
+
+if TYPE_CHECKING:
+    from gustibus.artifact import Artifact
+    from gustibus.types import F32, F64
+
+Option = typer.Option
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("bulk-score")(bulk_score_command)
+
+
+def bulk_score_command(
+    *,
+    model: Annotated[str, typer.Argument(help="Folder of a trained model.")],
+    candidates: Annotated[
+        Path, Option(help="Table with the columns id and text, or id and embedding.")
+    ],
+    output: Annotated[Path, Option("--output", "-o", help="Folder for the parts.")],
+    prompt: Annotated[str, Option(help="The prompt that the candidates answer.")] = "",
+    database: Annotated[
+        str, Option(help="URL; people of a service beside those of the training.")
+    ] = "",
+    top: Annotated[int, Option(min=1, help="Candidates of each person.")] = 10,
+    parts: Annotated[int, Option(min=1, help="Files.")] = 64,
+    threads: Annotated[int, Option(min=0, help="That score; 0 takes one a core.")] = 0,
+    as_json: JsonOption = False,
+) -> int:
+    """Score every candidate for every person and keep the best of each, in parts of Parquet.
+
+    The same command goes on where an earlier one was stopped.
+
+    Example: gustibus bulk-score runs/demo --candidates answers.parquet -o best --top 10
+    """
+    from gustibus.artifact import Artifact
+    from gustibus.bulk import bulk_score
+    from gustibus.cli.common import emit
+    from gustibus.cli.progress import Bars
+
+    artifact = Artifact.load(model)
+    items, representations = _candidates(artifact, candidates, prompt)
+    users, means = _people(artifact, database)
+    with Bars() as bars:
+        done = bulk_score(
+            artifact.model, digest=artifact.digest, users=users, means=means, items=items,
+            representations=representations, output=output, top=min(top, len(items)), parts=parts,
+            threads=threads or os.cpu_count() or 1,
+            told=lambda here, of: bars.show("scoring", here, of, ""),
+        )  # fmt: skip
+    if as_json:
+        emit({"people": len(users), "scored": done, "candidates": len(items),
+              "output": str(output)})  # fmt: skip
+    else:
+        sys.stdout.write(
+            f"{done} of {len(users)} people scored, {len(items)} candidates: {output}\n"
+        )
+    return 0
+
+
+def _candidates(artifact: Artifact, path: Path, prompt: str) -> tuple[list[str], F32]:
+    """Names and representations of a table of candidates.
+
+    Raises:
+        InputError: a column is missing, a name occurs twice, or a vector has another length.
+    """
+    import numpy as np
+
+    from gustibus.data.streaming import rows_of
+    from gustibus.scoring import Scorer
+
+    names: list[str] = []
+    given: list[Any] = []
+    column = ""
+    for row in rows_of(path):
+        if isinstance(row.values, InputError):
+            raise row.values
+        column = column or next((c for c in ("embedding", "text") if c in row.values), "")
+        if "id" not in row.values or column not in row.values:
+            message = f"{path}:{row.number}: expected the columns id and text, or id and embedding"
+            raise InputError(message, where="candidates")
+        names.append(str(row.values["id"]))
+        given.append(row.values[column])
+    if not names or len(set(names)) < len(names):
+        message = f"{path}: expected candidates of different ids, got {len(names)} rows"
+        raise InputError(message, where="candidates")
+    if column == "text":
+        return names, Scorer(artifact).represent(prompt, [str(text) for text in given])
+    try:
+        features = np.asarray(given, np.float32)
+    except ValueError:
+        message = f"{path}: expected embeddings of one length"
+        raise InputError(message, where="candidates") from None
+    prompts = None
+    if artifact.model.prompt_dim:
+        prompts = np.repeat(Scorer(artifact).encoder.encode([prompt]), len(features), axis=0)
+    return names, artifact.model.represent(features, prompts)
+
+
+def _people(artifact: Artifact, database: str) -> tuple[list[str], F32 | F64]:
+    """Names and user vectors: of the training, and of a service, whose profiles win."""
+    import numpy as np
+
+    if not database:
+        return list(artifact.people.ids), artifact.people.means
+    from gustibus.store import Store, deleted_among, iter_profiles, training_forgotten
+
+    found: dict[str, Any] = dict(zip(artifact.people.ids, artifact.people.means, strict=True))
+    store = Store(database)
+    try:
+        store.check_schema()
+        with store.read() as conn:
+            gone = training_forgotten(conn, users=list(found)) | deleted_among(conn, users=found)
+            found = {name: mean for name, mean in found.items() if name not in gone}
+            for row in iter_profiles(conn, model=artifact.digest):
+                found[row.user] = row.mean.astype(np.float32)
+    finally:
+        store.close()
+    empty = np.zeros((0, artifact.model.user_dim), np.float32)
+    return list(found), np.stack(list(found.values())) if found else empty

@@ -1,0 +1,72 @@
+"""Jobs: work that takes longer than a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gustibus.client.decoding import decoder
+from gustibus.client.wire import Page, Request, body_of, segment
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job."""
+
+    id: str
+    kind: str
+    state: str
+    """`queued`, `running`, `succeeded`, `failed` or `cancelled`."""
+    done: int
+    total: int | None
+    attempts: int
+    result: dict[str, Any] | None
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in {"succeeded", "failed", "cancelled"}
+
+
+def create_job(kind: str, *, idempotency_key: str | None = None, **params: Any) -> Request[Job]:
+    """Queue a job.
+
+    Args:
+        kind: `export` (`user`), `import` (`file`, `format`, `columns`, `by_id`), `refit_profiles` or
+            `delete_user` (`user`).
+        idempotency_key: makes the request one that is taken once.
+        params: of the kind.
+    """
+    body = body_of(kind=kind, **params)
+    return Request(
+        "POST", "/v1/jobs", decoder(Job), body=body, writes=True, key=idempotency_key
+    )  # fmt: skip
+
+
+def get_job(job: str) -> Request[Job]:
+    """One job."""
+    return Request("GET", f"/v1/jobs/{segment(job)}", decoder(Job))
+
+
+def list_jobs(
+    *, state: str | None = None, kind: str | None = None, limit: int = 100,
+    after: str | None = None,
+) -> Request[Page[Job]]:  # fmt: skip
+    """Jobs, the newest first."""
+    query = {"state": state, "kind": kind, "limit": limit, "after": after}
+    return Request("GET", "/v1/jobs", decoder(Page[Job]), query)
+
+
+def cancel_job(job: str) -> Request[Job]:
+    """Stop a job; one that has ended stays as it is."""
+    return Request("POST", f"/v1/jobs/{segment(job)}:cancel", decoder(Job), writes=True)
+
+
+def job_result(job: str) -> Request[bytes]:
+    """The file that came out of a job."""
+    return Request("GET", f"/v1/jobs/{segment(job)}/result", bytes)

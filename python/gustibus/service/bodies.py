@@ -1,0 +1,98 @@
+"""Bodies of requests and replies that come and go in pieces, over ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from gustibus.service.problems import Problem
+
+if TYPE_CHECKING:
+    from gustibus.service.call import Streamed
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Gone(Exception):  # noqa: N818 - not an error
+    """The client has left."""
+
+
+class Stream:
+    """A body in pieces, as they come.
+
+    Args:
+        receive: of ASGI.
+        kind: media type.
+        most: bytes in all.
+    """
+
+    def __init__(self, receive: Receive, kind: bytes, most: int) -> None:
+        self.kind = kind
+        self.ended = False
+        self._receive = receive
+        self._most = most
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces.
+
+        Raises:
+            Gone: the client has left before the end.
+            Problem: 413.
+        """
+        size = 0
+        while not self.ended:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            piece: bytes = message.get("body", b"")
+            size += len(piece)
+            if size > self._most:
+                raise too_large(self._most)
+            self.ended = not message.get("more_body", False)
+            yield piece
+
+
+async def read_rest(first: bytes, limit: int, receive: Receive) -> bytes:
+    """A body that came in several pieces; reading ends as soon as it is too long."""
+    parts, size = [first], len(first)
+    while True:
+        if size > limit:
+            raise too_large(limit)
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        part = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+async def send_pieces(reply: Streamed, receive: Receive, send: Send) -> None:
+    """Send a reply as it is made; what it holds is closed, also when the client leaves."""
+    left = asyncio.create_task(_until_gone(receive))
+    pieces = reply.pieces
+    try:
+        async for piece in pieces:
+            if left.done():
+                break
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        left.cancel()
+        close = getattr(pieces, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def too_large(limit: int) -> Problem:
+    """413 for a body that is too long."""
+    return Problem("body_too_large", f"The body is longer than {limit} bytes")

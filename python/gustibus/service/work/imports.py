@@ -1,0 +1,77 @@
+"""A file of the operator's folder, imported."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from gustibus.errors import InputError
+from gustibus.service.intake import keep_table, take_lines
+from gustibus.service.problems import Problem
+from gustibus.service.work.task import JobError, Task
+from gustibus.store import get_import
+
+_PIECE = 1 << 18
+
+
+class File:
+    """The bytes of a file from a place on, in pieces."""
+
+    def __init__(self, path: Path, start: int) -> None:
+        self._path = path
+        self._start = start
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces."""
+        with self._path.open("rb") as file:
+            file.seek(self._start)
+            while piece := await asyncio.to_thread(file.read, _PIECE):
+                yield piece
+
+
+def source_of(folder: str, name: str) -> Path:
+    """A file in the operator's folder.
+
+    Raises:
+        InputError: there is no folder, no such file, or it is elsewhere.
+    """
+    if not folder:
+        message = "file: GUSTIBUS_IMPORT_FOLDER is not set; files are sent to /v1/imports instead"
+        raise InputError(message, where="/file")
+    root = Path(folder).resolve()
+    path = (root / name).resolve()
+    if not path.is_relative_to(root) or not path.is_file():
+        message = f"file: there is no file {name!r} in the folder that may be imported"
+        raise InputError(message, where="/file")
+    return path
+
+
+async def import_file(task: Task) -> dict[str, Any]:
+    """Go on with an import where it was left.
+
+    Raises:
+        JobError: the file is gone or cannot be read.
+    """
+    state, params = task.state, task.job.params
+    name = str(params["import"])
+    row = await state.threads.read(lambda conn: get_import(conn, name=name))
+    if row is None:
+        message = f"there is no import {name!r}"
+        raise JobError(message)
+    try:
+        path = source_of(state.settings.import_folder, str(params["file"]))
+        if row.state == "open":
+            if row.format == "parquet":
+                row = await keep_table(state, row, path)
+            else:
+                file = File(path, row.resume_from)
+                row = await take_lines(state, row, file, row.resume_from, final=True)
+    except (InputError, Problem) as error:
+        raise JobError(str(error)) from None
+    task.done = row.rows
+    return {
+        "import": row.id, "rows": row.rows, "accepted": row.accepted,
+        "duplicates": row.duplicates, "rejected": row.rejected,
+    }  # fmt: skip

@@ -1,0 +1,41 @@
+"""Fit everybody whose answers are ahead of their profile."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from gustibus.service.work.task import JobError, Task
+from gustibus.store import stale_users, users_with_news
+
+_PAGE = 256  # people that are fitted before the next are looked for
+_PATIENCE = 600.0  # seconds for a page; texts may have to be encoded
+
+
+async def refit_profiles(task: Task) -> dict[str, Any]:
+    """Fit people in the order of their names, then those whose profile was marked as wrong.
+
+    Raises:
+        JobError: a page of people took too long, as when no text can be encoded.
+    """
+    model, after = task.state.digest, ""
+    while True:
+        state = task.state
+        if state.digest != model:  # everybody is to be fitted under the new one
+            model, after = state.digest, ""
+        found = await state.threads.read(
+            partial(users_with_news, model=model, after=after, limit=_PAGE)
+        )
+        if not found:
+            break
+        await _fit(task, found)
+        after = found[-1]
+    await _fit(task, await state.threads.read(lambda conn: stale_users(conn, model=model)))
+    return {"people": task.done, "model": model}
+
+
+async def _fit(task: Task, users: list[str]) -> None:
+    if users and await task.state.refits.wait(users, _PATIENCE) is None:
+        message = f"{len(users)} people were not fitted within {_PATIENCE:g} s"
+        raise JobError(message)
+    task.done += len(users)

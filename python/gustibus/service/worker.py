@@ -1,0 +1,180 @@
+"""The worker: takes jobs one at a time, keeps their leases, and gives back what it cannot finish."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from gustibus.errors import GustibusError
+from gustibus.service.work.deletions import delete_user
+from gustibus.service.work.exports import export
+from gustibus.service.work.imports import import_file
+from gustibus.service.work.refits import refit_profiles
+from gustibus.service.work.task import JobError, Task, Work
+from gustibus.store import (
+    JobRow,
+    finish_job,
+    job_waits,
+    jobs_with_files,
+    purge_jobs,
+    release_job,
+    renew_job,
+    take_job,
+)
+
+if TYPE_CHECKING:
+    from gustibus.service.state import State
+
+KINDS: Final[dict[str, Work]] = {
+    "delete_user": delete_user,
+    "export": export,
+    "import": import_file,
+    "refit_profiles": refit_profiles,
+}
+"""What there is to do, by the name of its kind."""
+
+_TIDY = 600.0  # seconds between looks for results that nobody wants any more
+_BACK_OFF = 2.0  # seconds after the store could not be used
+
+log = logging.getLogger("gustibus.service")
+
+
+class Worker:
+    """Works off jobs until it is cancelled.
+
+    Args:
+        state: of the process, asked for anew with each job, as the model may have changed.
+    """
+
+    def __init__(self, state: Callable[[], State]) -> None:
+        self._state = state
+        self.owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
+
+    async def run(self) -> None:
+        """Take and do jobs; when cancelled, the one at hand is given back."""
+        tidied = -_TIDY
+        while True:
+            state = self._state()
+            try:
+                if perf_counter() > tidied + _TIDY:
+                    tidied = perf_counter()
+                    await tidy(state)
+                job = await self._take(state)
+                if job is None:
+                    await asyncio.sleep(state.settings.refresh)
+                else:
+                    await self._do(state, job)
+            except GustibusError as error:
+                log.warning("jobs wait: %s", error)
+                await asyncio.sleep(_BACK_OFF)
+            except Exception as error:  # the task must not end while the process lives
+                log.error("the worker failed", exc_info=error)
+                await asyncio.sleep(_BACK_OFF)
+
+    async def _take(self, state: State) -> JobRow | None:
+        kinds = [kind for kind in KINDS if kind != "refit_profiles" or state.serving is not None]
+        if not await state.threads.read(lambda conn: job_waits(conn, kinds=kinds)):
+            return None
+        lease = timedelta(seconds=state.settings.lease)
+        return await state.threads.write(
+            lambda conn: take_job(conn, owner=self.owner, kinds=kinds, lease=lease)
+        )
+
+    async def _do(self, state: State, job: JobRow) -> None:
+        """One job under its lease; it is stopped when somebody cancels it or takes it over."""
+        task, started = Task(self._state, job), perf_counter()
+        work: asyncio.Task[dict[str, Any]] = asyncio.ensure_future(KINDS[job.kind](task))
+        lease = asyncio.create_task(self._hold(task, work))
+        outcome, result, error = "succeeded", None, None
+        try:
+            result = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if not work.done():  # this worker is to end, not the job
+                await _stopped(work)
+                with contextlib.suppress(GustibusError):
+                    await state.threads.write(
+                        lambda conn: release_job(conn, job=job.id, owner=self.owner)
+                    )
+                raise
+            outcome = "cancelled"
+        except (JobError, GustibusError) as problem:
+            outcome, error = "failed", str(problem)
+        except Exception as problem:
+            log.error("job %s failed", job.id, exc_info=problem)
+            outcome, error = "failed", "something went wrong here; the log has the reason"
+        finally:
+            lease.cancel()
+        await self._finish(task, outcome, result, error)
+        state.meter.job(job.kind, outcome, perf_counter() - started)
+
+    async def _finish(
+        self, task: Task, outcome: str, result: dict[str, Any] | None, error: str | None
+    ) -> None:
+        """Write down the end; a store that cannot be used now is tried again while the lease holds."""
+        state, job = task.state, task.job
+        until = perf_counter() + state.settings.lease
+        while True:
+            try:
+                await state.threads.write(
+                    lambda conn: finish_job(
+                        conn, job=job.id, owner=self.owner, state=outcome, result=result,
+                        error=error, done=task.done, total=task.total,
+                    )
+                )  # fmt: skip
+            except GustibusError:
+                if perf_counter() > until:
+                    raise
+                await asyncio.sleep(_BACK_OFF)
+            else:
+                return
+
+    async def _hold(self, task: Task, work: asyncio.Task[dict[str, Any]]) -> None:
+        """Renew the lease while the job runs."""
+        state, job = task.state, task.job
+        lease = timedelta(seconds=state.settings.lease)
+        while True:
+            await asyncio.sleep(min(lease.total_seconds() / 5, 2.0))
+            try:
+                held = await state.threads.write(
+                    lambda conn: renew_job(
+                        conn, job=job.id, owner=self.owner, done=task.done, total=task.total,
+                        lease=lease,
+                    )
+                )  # fmt: skip
+            except GustibusError as error:
+                log.warning("a lease could not be renewed: %s", error)
+                continue
+            if not held:
+                work.cancel()
+                return
+
+
+async def _stopped(work: asyncio.Task[dict[str, Any]]) -> None:
+    work.cancel()
+    with contextlib.suppress(BaseException):
+        await work
+
+
+async def tidy(state: State) -> None:
+    """Remove results that are too old, that are of no job, or that hold somebody who was deleted."""
+    if not state.settings.files:
+        return
+    await state.threads.write(purge_jobs)
+    since = datetime.now(UTC) - timedelta(seconds=state.settings.keep_files)
+    kept = await state.threads.read(lambda conn: jobs_with_files(conn, after=since))
+    await state.threads.background(lambda: _unlink_others(Path(state.settings.files), kept))
+
+
+def _unlink_others(folder: Path, kept: set[str]) -> None:
+    for path in folder.glob("*job_*.ndjson*"):
+        if path.name.lstrip(".").partition(".")[0] not in kept:
+            path.unlink(missing_ok=True)

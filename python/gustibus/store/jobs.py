@@ -1,0 +1,234 @@
+"""Jobs with leases: whoever holds the lease works; a lease that runs out is taken by somebody else.
+
+A job is run at least once, so that what it does must be the same when it is done twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+
+from gustibus.store.ids import ulid
+from gustibus.store.tables import TENANT, jobs
+
+LEASE = timedelta(seconds=60)
+EXPORT, REMOVAL = "export", "delete_user"
+"""Kinds that hold people: one in the file that comes out, one in what it is asked to do."""
+MOST_ATTEMPTS = 5
+"""A job whose worker died this often is given up: it may be what kills them."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job."""
+
+    id: str
+    kind: str
+    state: str
+    """`queued`, `running`, `succeeded`, `failed` or `cancelled`."""
+    params: dict[str, Any]
+    user: str | None
+    """Whom it is about, for jobs about one person."""
+    done: int
+    total: int | None
+    attempts: int
+    owner: str | None
+    cancel: bool
+    """Whether it is to stop."""
+    result: dict[str, Any] | None
+    error: str | None
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+def create_job(
+    conn: Connection, *, kind: str, params: Mapping[str, Any], by: str, user: str | None = None
+) -> JobRow:
+    """A new job, queued."""
+    name = f"job_{ulid()}"
+    conn.execute(
+        jobs.insert().values(
+            tenant_id=TENANT, id=name, kind=kind, state="queued", params=dict(params),
+            user_id=user, done=0, attempts=0, cancel=False, created_by=by,
+            created_at=datetime.now(UTC),
+        )
+    )  # fmt: skip
+    found = get_job(conn, job=name)
+    assert found is not None, "it was just written"
+    return found
+
+
+def ensure_job(conn: Connection, *, kind: str, by: str) -> None:
+    """Have a job of a kind queued; one that waits already will do."""
+    waiting = (jobs.c.tenant_id == TENANT) & (jobs.c.kind == kind) & (jobs.c.state == "queued")
+    if conn.execute(select(jobs.c.id).where(waiting).limit(1)).first() is None:
+        create_job(conn, kind=kind, params={}, by=by)
+
+
+def get_job(conn: Connection, *, job: str) -> JobRow | None:
+    """A job, None when there is none of that id."""
+    row = conn.execute(select(jobs).where(_is(job))).first()
+    return None if row is None else _job(row)
+
+
+def list_jobs(
+    conn: Connection, *, state: str | None = None, kind: str | None = None,
+    after: str | None = None, limit: int = 100,
+) -> list[JobRow]:  # fmt: skip
+    """Jobs, the newest first."""
+    query = select(jobs).where(jobs.c.tenant_id == TENANT)
+    for column, value in ((jobs.c.state, state), (jobs.c.kind, kind)):
+        if value is not None:
+            query = query.where(column == value)
+    if after is not None:
+        query = query.where(jobs.c.id < after)
+    return [_job(row) for row in conn.execute(query.order_by(jobs.c.id.desc()).limit(limit))]
+
+
+def job_waits(conn: Connection, *, kinds: Collection[str]) -> bool:
+    """Whether there is a job to take; writes nothing, so that a worker may ask often."""
+    mine = (jobs.c.tenant_id == TENANT) & jobs.c.kind.in_(sorted(kinds))
+    return conn.execute(select(jobs.c.id).where(mine, _free()).limit(1)).first() is not None
+
+
+def _free() -> Any:
+    late = (jobs.c.state == "running") & (jobs.c.lease_until <= datetime.now(UTC))
+    return (jobs.c.state == "queued") | late
+
+
+def take_job(
+    conn: Connection, *, owner: str, kinds: Collection[str], lease: timedelta = LEASE
+) -> JobRow | None:
+    """The oldest job that waits, or whose worker has not been heard of, now this worker's."""
+    now = datetime.now(UTC)
+    mine = (jobs.c.tenant_id == TENANT) & jobs.c.kind.in_(sorted(kinds))
+    found = select(jobs).where(mine, _free()).order_by(jobs.c.id).limit(1)
+    row = conn.execute(found.with_for_update(skip_locked=True)).first()
+    if row is None:
+        return None
+    if row.attempts >= MOST_ATTEMPTS:
+        error = f"its worker ended {row.attempts} times before it was done"
+        _end(conn, row.id, "failed", error=error)
+        return take_job(conn, owner=owner, kinds=kinds, lease=lease)
+    values = {
+        "state": "running", "owner": owner, "lease_until": now + lease,
+        "attempts": jobs.c.attempts + 1, "started_at": func.coalesce(jobs.c.started_at, now),
+    }  # fmt: skip
+    conn.execute(update(jobs).where(_is(row.id)).values(**values))
+    return get_job(conn, job=row.id)
+
+
+def renew_job(
+    conn: Connection, *, job: str, owner: str, done: int, total: int | None,
+    lease: timedelta = LEASE,
+) -> bool:  # fmt: skip
+    """Go on holding a job, and say how far it is; False when it is to stop, or is another's."""
+    values = {"lease_until": datetime.now(UTC) + lease, "done": done, "total": total}
+    held = _is(job) & (jobs.c.owner == owner) & (jobs.c.state == "running") & ~jobs.c.cancel
+    return bool(conn.execute(update(jobs).where(held).values(**values)).rowcount)
+
+
+def finish_job(
+    conn: Connection, *, job: str, owner: str, state: str, done: int, total: int | None = None,
+    result: Mapping[str, Any] | None = None, error: str | None = None,
+) -> bool:  # fmt: skip
+    """End a job that is still this worker's; False when it is another's by now."""
+    held = _is(job) & (jobs.c.owner == owner) & (jobs.c.state == "running")
+    if conn.execute(select(jobs.c.id).where(held).with_for_update()).first() is None:
+        return False
+    conn.execute(update(jobs).where(_is(job)).values(done=done, total=total))
+    _end(conn, job, state, result=result, error=error)
+    return True
+
+
+def release_job(conn: Connection, *, job: str, owner: str) -> None:
+    """Give a job back unfinished, as a worker does that is told to end."""
+    held = _is(job) & (jobs.c.owner == owner) & (jobs.c.state == "running")
+    values = {
+        "state": "queued", "owner": None, "lease_until": None, "attempts": jobs.c.attempts - 1
+    }  # fmt: skip
+    conn.execute(update(jobs).where(held).values(**values))
+
+
+def cancel_job(conn: Connection, *, job: str) -> JobRow | None:
+    """Stop a job: at once if it waits, else when its worker next looks; ended ones stay as they are."""
+    row = conn.execute(select(jobs).where(_is(job)).with_for_update()).first()
+    if row is None:
+        return None
+    if row.state == "queued":
+        _end(conn, job, "cancelled")
+    elif row.state == "running":
+        conn.execute(update(jobs).where(_is(job)).values(cancel=True))
+    return get_job(conn, job=job)
+
+
+def withdraw_results(conn: Connection, *, user: str) -> list[str]:
+    """Forget jobs about a person, and the results of those that were about everybody.
+
+    Returns:
+        Jobs whose files must go.
+    """
+    about = (jobs.c.tenant_id == TENANT) & (jobs.c.user_id == user)
+    removal = about & (jobs.c.kind == REMOVAL)  # the receipt stays, without the name
+    conn.execute(update(jobs).where(removal).values(params={}, user_id=None))
+    gone = list(conn.execute(delete(jobs).where(about).returning(jobs.c.id)).scalars())
+    held = (jobs.c.tenant_id == TENANT) & (jobs.c.kind == EXPORT) & jobs.c.user_id.is_(None)
+    ended = held & (jobs.c.state == "succeeded")
+    values = {"result": None, "state": "cancelled", "error": "somebody in it was deleted"}
+    gone += conn.execute(update(jobs).where(ended).values(**values).returning(jobs.c.id)).scalars()
+    again = {"state": "queued", "owner": None, "lease_until": None, "done": 0}
+    running = held & (jobs.c.state == "running")
+    gone += conn.execute(update(jobs).where(running).values(**again).returning(jobs.c.id)).scalars()
+    return gone
+
+
+def jobs_with_files(conn: Connection, *, after: datetime) -> set[str]:
+    """Jobs whose files are still wanted: those that run, and those that ended after a moment."""
+    kept = (jobs.c.state == "running") | (
+        (jobs.c.state == "succeeded") & (jobs.c.finished_at > after)
+    )
+    return set(conn.execute(select(jobs.c.id).where(jobs.c.tenant_id == TENANT, kept)).scalars())
+
+
+def purge_jobs(conn: Connection, *, age: timedelta = timedelta(days=30)) -> int:
+    """Forget jobs that ended long ago; returns how many."""
+    old = jobs.c.finished_at < datetime.now(UTC) - age
+    return int(conn.execute(delete(jobs).where(jobs.c.tenant_id == TENANT, old)).rowcount)
+
+
+def job_counts(conn: Connection) -> dict[tuple[str, str], int]:
+    """How many jobs of each kind are in each state."""
+    query = select(jobs.c.kind, jobs.c.state, func.count()).where(jobs.c.tenant_id == TENANT)
+    return {
+        (kind, state): int(count)
+        for kind, state, count in conn.execute(query.group_by(jobs.c.kind, jobs.c.state))
+    }
+
+
+def _end(
+    conn: Connection, job: str, state: str, *, result: Mapping[str, Any] | None = None,
+    error: str | None = None,
+) -> None:  # fmt: skip
+    values = {
+        "state": state, "result": None if result is None else dict(result), "error": error,
+        "owner": None, "lease_until": None, "finished_at": datetime.now(UTC),
+    }  # fmt: skip
+    conn.execute(update(jobs).where(_is(job)).values(**values))
+
+
+def _is(job: str) -> Any:
+    return (jobs.c.tenant_id == TENANT) & (jobs.c.id == job)
+
+
+def _job(row: Row[Any]) -> JobRow:
+    return JobRow(
+        row.id, row.kind, row.state, dict(row.params), row.user_id, row.done, row.total,
+        row.attempts, row.owner, row.cancel, None if row.result is None else dict(row.result),
+        row.error, row.created_by, row.created_at, row.started_at, row.finished_at,
+    )  # fmt: skip

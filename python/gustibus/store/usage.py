@@ -1,0 +1,56 @@
+"""How much each key has used on each day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select, update
+
+from gustibus.store.tables import TENANT, usage_daily
+from gustibus.store.upsert import insert_or_ignore
+
+
+class Usage(NamedTuple):
+    """Of one key on one day."""
+
+    key: str
+    day: str
+    """As `2026-01-31`, in UTC."""
+    units: int
+    requests: int
+
+
+def add_usage(conn: Connection, *, day: str, used: Mapping[str, tuple[int, int]]) -> None:
+    """Add units and requests of keys to what a day has."""
+    for key, (units, requests) in sorted(used.items()):  # one order everywhere: no deadlock
+        fresh = {
+            "tenant_id": TENANT, "key_id": key, "day": day, "units": units, "requests": requests
+        }  # fmt: skip
+        if insert_or_ignore(conn, usage_daily, [fresh], returning=usage_daily.c.day):
+            continue
+        mine = (usage_daily.c.key_id == key) & (usage_daily.c.day == day)
+        more = {
+            "units": usage_daily.c.units + units, "requests": usage_daily.c.requests + requests
+        }  # fmt: skip
+        conn.execute(
+            update(usage_daily).where(usage_daily.c.tenant_id == TENANT, mine).values(**more)
+        )
+
+
+def list_usage(
+    conn: Connection, *, first: date | None = None, last: date | None = None,
+    after: tuple[str, str] | None = None, limit: int = 100,
+) -> list[Usage]:  # fmt: skip
+    """Usage by day and key, both days included."""
+    day, key = usage_daily.c.day, usage_daily.c.key_id
+    query: Any = select(key, day, usage_daily.c.units, usage_daily.c.requests)
+    query = query.where(usage_daily.c.tenant_id == TENANT)
+    if first is not None:
+        query = query.where(day >= first.isoformat())
+    if last is not None:
+        query = query.where(day <= last.isoformat())
+    if after is not None:
+        query = query.where((day > after[0]) | ((day == after[0]) & (key > after[1])))
+    return [Usage(*row) for row in conn.execute(query.order_by(day, key).limit(limit))]

@@ -1,0 +1,124 @@
+"""More requests than can be answered, and the same ones for a long time."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service.harness import DIM, Service, running
+
+LOAD = Path(__file__).parents[2] / "benchmarks" / "load.py"
+
+
+def load(service: Service, folder: Path, *arguments: object) -> dict:
+    """What the load generator saw."""
+    bodies = [json.dumps({"user": "ann", "candidates": [{"id": f"i-{n}"} for n in range(64)]})]
+    path = folder / "requests.pickle"
+    path.write_bytes(
+        pickle.dumps(("/v1/score", "application/json", [body.encode() for body in bodies]))
+    )
+    command = [sys.executable, LOAD, "127.0.0.1", service.port, service.key, path, *arguments]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def fill(service: Service) -> None:
+    with service.client() as http:
+        items = [
+            {"id": f"i-{n}", "embedding": [float(n + k) for k in range(DIM)]} for n in range(64)
+        ]
+        assert http.post("/v1/items:batch", json={"items": items}).status_code == 200
+
+
+def test_units_that_are_used_up_are_refused_until_retry_after(
+    tmp_path, vectors_folder, vectors_model
+):
+    with running(
+        f"sqlite:///{tmp_path}/s.db", tmp_path, gustibus_model=str(vectors_folder),
+        gustibus_rate="100", gustibus_burst="200",
+    ) as service:  # fmt: skip
+        fill(service)
+        body = {"candidates": [{"id": f"i-{n}"} for n in range(64)]}
+        with service.client() as http:
+            replies = [http.post("/v1/score", json=body) for _ in range(8)]
+            refused = [reply for reply in replies if reply.status_code == 429]
+            assert refused
+            assert replies[0].status_code == 200
+            for reply in refused:
+                assert reply.json()["code"] == "rate_limited"
+            waits = int(refused[-1].headers["retry-after"])
+            assert 1 <= waits <= 8
+            time.sleep(1.3 * waits)
+            assert http.post("/v1/score", json=body).status_code == 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_goodput_at_five_times_the_capacity(tmp_path, vectors_folder, vectors_model):
+    """At least 80 % of the capacity is still answered, and every refusal says when to come back."""
+    with running(
+        f"sqlite:///{tmp_path}/s.db", tmp_path, gustibus_model=str(vectors_folder),
+        gustibus_rate="0", gustibus_log="0", gustibus_max_wait="0.25",
+    ) as service:  # fmt: skip
+        fill(service)
+        alone = load(service, tmp_path, "closed", 16, 10)
+        capacity = alone["statuses"]["200"] / alone["seconds"]
+        many = load(service, tmp_path, "open", 512, 30, 5 * capacity)
+        goodput = many["statuses"].get("200", 0) / many["seconds"]
+        assert goodput >= 0.8 * capacity, (goodput, capacity)
+        assert set(many["statuses"]) <= {"200", "429", "503"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(36_000)
+def test_memory_and_descriptors_stay_as_they_are(tmp_path, vectors_folder, vectors_model):
+    """Mixed requests for `GUSTIBUS_SOAK` seconds, two minutes unless it is set."""
+    seconds = float(os.environ.get("GUSTIBUS_SOAK", "120"))
+    with running(
+        f"sqlite:///{tmp_path}/s.db", tmp_path, gustibus_model=str(vectors_folder)
+    ) as service:
+        fill(service)
+        marks: list[tuple[float, int, int]] = []
+        began = time.monotonic()
+        with service.client() as http:
+            number = 0
+            while (now := time.monotonic() - began) < seconds:
+                number += 1
+                mixed(http, number)
+                if number % 50 == 0:
+                    marks.append((now, *usage(service)))
+                time.sleep(0.002)
+        settled = [mark for mark in marks if mark[0] > seconds / 3]
+        grown = settled[-1][1] - settled[0][1]
+        hours = (settled[-1][0] - settled[0][0]) / 3600
+        assert grown < max(4 << 20, hours * (1 << 20)), f"{grown} bytes in {hours:.2f} h"
+        assert abs(settled[-1][2] - settled[0][2]) <= 3
+
+
+def mixed(http: httpx.Client, number: int) -> None:
+    user = f"u{number % 200}"
+    if number % 10 == 0:
+        row = {"id": f"soak-{number % 2000}-{user}", "user": user, "a": {"id": "i-1"},
+               "b": {"id": "i-2"}, "outcome": "a"}  # fmt: skip
+        assert http.post("/v1/comparisons", json={"comparisons": [row]}).status_code == 201
+    elif number % 10 == 5:
+        assert http.get(f"/v1/users/{user}").status_code in {200, 404}
+    else:
+        body = {"user": user, "candidates": [{"id": "i-1"}, {"id": "i-7"}]}
+        assert http.post("/v1/score", json=body).status_code == 200
+
+
+def usage(service: Service) -> tuple[int, int]:
+    """Resident bytes and open descriptors of the server."""
+    assert service.process is not None
+    process = Path(f"/proc/{service.process.pid}")
+    resident = int((process / "statm").read_text().split()[1]) * 4096
+    return resident, len(list((process / "fd").iterdir()))
