@@ -25,10 +25,10 @@ to one loss a comparison `(*b)`, not averaged."""
 
 PAIRWISE: Registry[Pairwise] = Registry("pairwise objective")
 """Losses by name. Their laws: `swap` (exchanging the sides changes nothing), `monotone` (a larger
-margin never costs more where a is preferred), `convex`, `bounded` (never below 0), `calibrated` (the
-minimiser is the log-odds of the probability that a is preferred)."""
+margin never costs more where a is preferred), `convex`, `bounded` (never below 0), `log_odds` (the
+minimiser is the log-odds that a is preferred, of the labels as they are before flips)."""
 
-_RICH = ("swap", "monotone", "convex", "bounded", "calibrated")
+_RICH = ("swap", "monotone", "convex", "bounded", "log_odds")
 
 
 @PAIRWISE.add("bt_pair", source="Bradley & Terry 1952", laws=_RICH)
@@ -51,7 +51,7 @@ def logistic(margin: Tensor, target: Tensor, *, label_smoothing: float = 0.0) ->
 @PAIRWISE.add(
     "rdpo",
     source="Chowdhury et al. 2024, arXiv 2403.00409",
-    laws=("swap", "monotone", "convex"),
+    laws=("swap", "monotone", "convex", "log_odds"),
 )
 def robust(margin: Tensor, target: Tensor, *, eps: float = 0.1) -> Tensor:
     """The log loss that clean labels would have, estimated without bias from flipped ones.
