@@ -83,7 +83,7 @@ class Features:
         return torch.as_tensor(outer, dtype=torch.float32)
 
 
-def study(weights, *, seed=0, count=500, steps=150):
+def study(weights, *, seed=0, count=300, steps=120):
     """`(swaps, pairs)` accuracy on held-out responses, after training with the weights of the losses.
 
     Args:
