@@ -75,7 +75,7 @@ def fit_reward(
     unit = 1.0
     if chosen is not None and not (chosen.log_odds and train.margin is None):
         rows = train if valid is None or judged is sets else valid
-        unit = _unit(module, Rows(rows, center, scale, where))
+        unit = _unit(module, Rows(rows, center, scale, where), chosen)
     held_out: float | None = None
     if valid is not None and judged is not sets:
         network = _rescale(module.export(), scale, unit)
@@ -107,13 +107,14 @@ def _search(
 
     The module is left as it was under that ridge.
     """
-    quick = reducer != "more" and not _smooth(sets, reducer)  # a rough path, each from the last
-    several = RIDGES[::2] if quick else RIDGES
+    several, steps = RIDGES, STEPS
+    if reducer != "more" and not _smooth(sets, reducer) and judged is not sets:
+        several, steps = RIDGES[::2], ROUGH  # a rough path, each from the last
     candidates = (ridge,) if ridge is not None else several if judged is not sets else (10.0,)
     history: list[dict[str, float]] = []
     best: tuple[float, dict[str, Tensor], float, list[float]] | None = None
     for done, strength in enumerate(candidates, 1):
-        weights = _minimise(module, sets, strength, reducer, seed, steps=ROUGH if quick else STEPS)
+        weights = _minimise(module, sets, strength, reducer, seed, steps=steps)
         loss, held = float(np.mean(_losses(module, sets))), float(np.mean(_losses(module, judged)))
         history.append({"ridge": strength, "train_loss": loss, "valid_loss": held})
         if progress is not None:
@@ -196,16 +197,22 @@ def _rescale(network: Network, scale: float, unit: float = 1.0) -> Network:
     return Network(tuple(weights), network.biases, network.activation)
 
 
-def _unit(module: Reward, rows: Rows) -> float:
-    """Factor under which margins are log-odds: least log loss of the labels, by bisection."""
-    with torch.inference_mode():
+def _unit(module: Reward, rows: Rows, chosen: Objective) -> float:
+    """Factor under which margins are log-odds, by bisection.
+
+    It makes the objective least where its minimiser is log-odds, whatever margins were asked for
+    in the fit, and the log loss of the labels elsewhere.
+    """
+    loss = chosen if chosen.log_odds else choose("bt_pair")
+    with torch.no_grad():
         margin = rows.margins(module(rows.items)).double()
     target, weight = rows.target.double(), rows.weight.double()
     low, high = np.log(1e-3), np.log(1e3)
     for _ in range(40):
+        factor = margin.new_tensor((low + high) / 2, requires_grad=True)
+        total = (loss(factor.exp() * margin, target) * weight).sum()
+        (slope,) = torch.autograd.grad(total, factor)
         middle = (low + high) / 2
-        p = torch.sigmoid(np.exp(middle) * margin)
-        slope = float((weight * (p - target) * margin).sum())
         low, high = (middle, high) if slope < 0 else (low, middle)
     return float(np.exp((low + high) / 2))
 

@@ -274,6 +274,9 @@ def fit_model(
         check_takes(family, objective)
         options["objective"] = objective
     if objective_options:
+        if objective is None:
+            message = f"objective_options: needs an objective, got none for {objective_options}"
+            raise ConfigError(message, where="objective")
         options["objective_options"] = objective_options
     known = None
     judged = valid is not None and options.get("recipe") != "published"
