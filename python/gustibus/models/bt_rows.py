@@ -119,7 +119,8 @@ class ListRows:
     def loss(self, reward: Tensor) -> Tensor:
         """Loss of rewards `(m, 1)` of the items."""
         flat = reward[:, 0].float()
-        parts = torch.arange(len(self), device=flat.device).split(_CHUNK)  # pairs take room
+        starts = range(0, max(len(self), 1), _CHUNK)  # pairs take room
+        parts = [slice(start, start + _CHUNK) for start in starts]
         each = torch.cat([self._each(flat[self.item[part]], part) for part in parts])
         return _reduced(each, slice(None), self)
 

@@ -45,9 +45,8 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
     """
     dataset, encoder = load_data(config)
     split = make_split(dataset, config)
-    beside = {"groups": config.groups, "margins": config.margins}
-    fitting, _ = training_set(dataset, split["train"], **beside)
-    valid = valid_set(dataset, split, **beside)
+    fitting, _ = training_set(dataset, split["train"], groups=config.groups, margins=config.margins)
+    valid = valid_set(dataset, split, groups=config.groups, margins=config.margins)
     checkpoint = Path(f"{config.output}.checkpoint")
     if not resume:
         _clear(checkpoint)
