@@ -91,7 +91,7 @@ class TestLearning:
         assert tau(model) >= 0.85
 
     def test_validation_people_choose_the_ridge_by_the_objective(self):
-        world = planted(noise=1.0)
+        world = planted(lists=60, noise=1.0)
         people = np.arange(10)
         _, report = fit_model(
             "bt", part(world, people[:7]), part(world, people[7:]), seed=0, objective="list_mle",

@@ -107,7 +107,8 @@ def _search(
 
     The module is left as it was under that ridge.
     """
-    several, steps = RIDGES, STEPS
+    several: tuple[float, ...] = RIDGES
+    steps = STEPS
     if reducer != "more" and not _smooth(sets, reducer) and judged is not sets:
         several, steps = RIDGES[::2], ROUGH  # a rough path, each from the last
     candidates = (ridge,) if ridge is not None else several if judged is not sets else (10.0,)
