@@ -219,6 +219,8 @@ class TestRefusals:
         for given in ({"objective_options": {"eps": 0.1}}, {"margins": "strength"}):
             with pytest.raises(ConfigError, match="needs an objective, got none"):
                 RunConfig(data="x", output="y", model="bt", **given)
+        with pytest.raises(ConfigError, match="margins: a pairwise objective keeps them"):
+            RunConfig(data="x", output="y", model="bt", objective="list_mle", margins="gap")
         with pytest.raises(ConfigError, match="objective_options: needs an objective"):
             fit_model("bt", small_world(), None, seed=0, objective_options={"eps": 0.1})
 

@@ -112,7 +112,12 @@ class RunConfig:
         if check_takes(self.model, self.objective):
             from gustibus.objectives.choice import choose
 
-            choose(self.objective, self.objective_options)
+            chosen = choose(self.objective, self.objective_options)
+            if chosen.listwise and self.margins:
+                message = (
+                    f"margins: a pairwise objective keeps them, {self.objective!r} takes lists"
+                )
+                raise ConfigError(message, where="data.margins")
 
     @classmethod
     def read(cls, path: str | Path, **overrides: Any) -> RunConfig:
