@@ -282,10 +282,12 @@ def _card_text(card: Mapping[str, Any]) -> str:
     """The model card as Markdown, for people and for model hubs."""
     data = card.get("data", {})
     encoder = card.get("encoder") or {"name": "ready-made embeddings"}
+    objective = card.get("run", {}).get("objective")
+    trained = f"objective `{objective}`, " if objective else ""
     lines = [
         "---", "library_name: gustibus", "tags: [preference-learning, personalisation]", "---", "",
         f"# {card.get('name', 'gustibus model')}", "",
-        f"Family `{card.get('family')}`, encoder `{encoder['name']}`, "
+        f"Family `{card.get('family')}`, encoder `{encoder['name']}`, {trained}"
         f"written by gustibus {card.get('version')} on {card.get('created')}.", "",
         "## Intended use", "",
         "Scores responses for a named person, or for the population when the person is unknown. "

@@ -34,6 +34,12 @@ def train_command(
     option: Annotated[
         list[str] | None, Option("--set", help="An option of the model, NAME=VALUE; repeatable.")
     ] = None,
+    objective: Annotated[
+        str, Option(help="What to minimise, such as rdpo or lipo_lambda (--model bt).")
+    ] = "",
+    objective_option: Annotated[
+        list[str] | None, Option("--objective-set", help="An option of the objective, NAME=VALUE.")
+    ] = None,
     encoder: Annotated[str, Option(help="auto, static, hashing, transformers.")] = "",
     encoder_option: Annotated[
         list[str] | None, Option("--encoder-set", help="An option of the encoder, NAME=VALUE.")
@@ -44,7 +50,10 @@ def train_command(
     ] = "",
     split: Annotated[str, Option(help="auto, given, four_cells or all.")] = "",
     groups: Annotated[
-        str, Option(help="Column of a folder that names each row's data set (--set reducer=more).")
+        str, Option(help="Column that names each row's data set (--set reducer=more).")
+    ] = "",
+    margins: Annotated[
+        str, Option(help="Column of margins that the objective is to keep (--objective).")
     ] = "",
     questions: Annotated[int | None, Option(help="Size of the onboarding pool.")] = None,
     seed: Annotated[int | None, Option(help="Seed of splits, starts and orders.")] = None,
@@ -64,13 +73,16 @@ def train_command(
 
     given: dict[str, Any] = {
         "output": output, "model": model, "encoder": encoder, "layout": layout, "split": split,
-        "groups": groups, "device": device, "questions": questions, "seed": seed,
+        "groups": groups, "margins": margins, "objective": objective, "device": device,
+        "questions": questions, "seed": seed,
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value not in ("", None)}
     if columns:
         given["columns"] = parse_columns(columns)
     if option:
         given["model_options"] = parse_options(option)
+    if objective_option:
+        given["objective_options"] = parse_options(objective_option)
     if encoder_option:
         given["encoder_options"] = parse_options(encoder_option)
     if source.endswith(".toml"):
@@ -92,6 +104,8 @@ def train_command(
     chosen = fit.get("auto")
     if chosen is not None:
         sys.stdout.write(f"chosen: {artifact.model.family}; {chosen['why']}\n")
+    if isinstance(fit.get("objective"), dict):
+        sys.stdout.write(f"objective: {_objective(fit['objective'])}\n")
     sys.stdout.write(
         f"{artifact.model.family}: {data['comparisons']} comparisons of {data['people']} people, "
         f"{data['items']} items, {fit['seconds']:.1f} s\n"
@@ -102,3 +116,10 @@ def train_command(
         f"--model {config.output}\n"
     )
     return 0
+
+
+def _objective(found: dict[str, Any]) -> str:
+    """What a model was trained to minimise, in words."""
+    options = ", ".join(f"{name} {value}" for name, value in found["options"].items())
+    lists = f", {found['lists']} lists" if "lists" in found else ""
+    return f"{found['name']}{f' ({options})' if options else ''}{lists}"

@@ -19,7 +19,7 @@ import numpy as np
 
 from gustibus.errors import ConfigError, GustibusError, InputError
 from gustibus.models.base import MODELS, Fitted, Progress, TrainingSet
-from gustibus.models.hybrid import fit_model
+from gustibus.models.hybrid import check_takes, fit_model
 from gustibus.models.judges import Draw, draws_of
 from gustibus.models.keywords import check_range
 from gustibus.models.recent import remembered
@@ -131,6 +131,8 @@ def fit_any(
         "seed": seed, "device": device, "progress": progress, "checkpoint": checkpoint,
     }  # fmt: skip
     if family == AUTO:
+        if options.get("objective") is not None:
+            check_takes(AUTO, options["objective"])
         return fit_auto(train, valid, **shared, **options)
     return fit_model(family, train, valid, **shared, **options)
 

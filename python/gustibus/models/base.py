@@ -49,6 +49,9 @@ class TrainingSet:
         is_support: `(n,)` rows that place a validation person, the others judge the placing; None
             lets the reader halve each person's rows.
         group: `(n,)` codes of the data sets that the rows came from; None where there is one.
+        margin: `(n,)` by how much the reward of the preferred side should exceed the other's; None
+            for 0.
+        grade: `(n, 2)` grades of a and b in the list that the row is of; None without lists.
     """
 
     user: I32
@@ -63,9 +66,15 @@ class TrainingSet:
     is_support: Bool | None = None
     own: int = 0
     group: I32 | None = None
+    margin: F32 | None = None
+    grade: F32 | None = None
 
     def __len__(self) -> int:
         return len(self.user)
+
+
+BESIDE = ("group", "margin", "grade")
+"""Columns of a training set that some rows of data have and others lack."""
 
 
 class Fitted(tuple["PreferenceModel", dict[str, Any]]):

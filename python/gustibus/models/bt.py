@@ -35,6 +35,7 @@ class BradleyTerry(LinearInUser):
     answering: Answering
 
     family: ClassVar[str] = "bt"
+    takes_objective: ClassVar[bool] = True
     prompt_dim: ClassVar[int] = 0
     representation_dim: ClassVar[int] = 1
     user_dim: ClassVar[int] = 0
@@ -80,8 +81,10 @@ class BradleyTerry(LinearInUser):
         hidden: int = 0,
         ridge: float | None = None,
         reducer: str = "mean",
+        objective: str | None = None,
+        objective_options: Mapping[str, Any] | None = None,
     ) -> Fitted:
-        """Maximum likelihood with a ridge on the reward.
+        """Maximum likelihood, or the least loss of another objective, with a ridge on the reward.
 
         Args:
             train: comparisons of the seen people.
@@ -92,15 +95,20 @@ class BradleyTerry(LinearInUser):
             checkpoint: not used: the fit takes seconds.
             hidden: hidden layers of the reward, each as wide as `min(d, 256)`; 0 is linear.
             ridge: penalty in units of comparisons; None tries a range on `valid`.
-            reducer: `mean` of all comparisons, or `more`, which weighs the data sets of
-                `train.group` so that each step serves all of them, however small they are.
+            reducer: `mean` of all comparisons; `more`, which weighs the data sets of
+                `train.group` so that each step serves all of them, however small they are; or a
+                name of `REDUCERS`, over these data sets or, without them, people.
+            objective: a row of `PAIRWISE` or `LISTWISE`; the log loss when None. A listwise one
+                takes what one person said of the responses to one prompt as a list. Where the
+                margins that it learns are no log-odds, one factor makes them so at the end.
+            objective_options: of the row.
         """
         del checkpoint
         from gustibus.models.bt_fit import fit_reward
 
         network, center, report = fit_reward(
             train, valid, seed=seed, device=device, progress=progress, hidden=hidden, ridge=ridge,
-            reducer=reducer,
+            reducer=reducer, objective=objective, objective_options=objective_options,
         )  # fmt: skip
         model: PreferenceModel = cls(network, center, Answering(lapse=0.0))
         return Fitted(model, report)

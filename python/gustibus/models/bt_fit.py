@@ -3,60 +3,31 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from gustibus.errors import ConfigError, InputError
 from gustibus.models.base import Progress, TrainingSet
 from gustibus.models.bt import BradleyTerry
-from gustibus.models.bt_more import minimise_more
+from gustibus.models.bt_more import STEPS, minimise_by_steps
+from gustibus.models.bt_rows import ListRows, Rows, Sets, load_sets
 from gustibus.models.network import Network
 from gustibus.models.torch_network import Projector, pick_device
 from gustibus.models.validation import everybody, held_out_loss, hold_out
+from gustibus.objectives.choice import Objective, choose
+from gustibus.objectives.reducers import REDUCERS
 from gustibus.posterior import Answering
 from gustibus.types import F32
 
 RIDGES = (30_000.0, 10_000.0, 3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 """Candidates, from strong to weak; a ridge r weighs like r comparisons of typical length."""
-REDUCERS = ("mean", "more")
-
-
-class Rows:
-    """One data set on the device."""
-
-    def __init__(self, data: TrainingSet, center: F32, scale: float, device: torch.device) -> None:
-        used = np.unique(np.concatenate([data.a, data.b]))
-        code = np.zeros(len(data.item_features), np.int64)
-        code[used] = np.arange(len(used))
-        self.items = torch.as_tensor((data.item_features[used] - center) / scale, device=device)
-        self.a = torch.as_tensor(code[data.a], device=device)
-        self.b = torch.as_tensor(code[data.b], device=device)
-        self.target = torch.as_tensor(data.target, device=device)
-        weight = torch.as_tensor(data.weight, device=device)
-        self.weight = weight
-        self.total = float(weight.sum()) or 1.0
-
-    def loss(self, reward: Tensor) -> Tensor:
-        """Mean log loss of rewards `(m, 1)` of the items."""
-        flat = reward[:, 0].float()
-        margin = flat[self.a] - flat[self.b]  # (n,)
-        return ((softplus(margin) - self.target * margin) * self.weight).sum() / self.total
-
-    def batch_loss(self, module: Reward, most: int, generator: torch.Generator) -> Tensor:
-        """Mean log loss of so many comparisons drawn at random, or of all where there are fewer."""
-        pick: Tensor | slice = slice(None)
-        if len(self.target) > most:
-            pick = torch.randint(len(self.target), (most,), generator=generator).to(self.a.device)
-        sides = torch.cat([self.a[pick], self.b[pick]])
-        a, b = module(self.items[sides])[:, 0].float().chunk(2)
-        margin, weight = a - b, self.weight[pick]  # (n,)
-        each = softplus(margin) - self.target[pick] * margin
-        return (each * weight).sum() / weight.sum().clamp(min=1e-12)
+ROUGH = 120
+"""Steps for a candidate where no exact solver serves; the last fit takes all."""
 
 
 def fit_reward(
@@ -69,15 +40,19 @@ def fit_reward(
     hidden: int,
     ridge: float | None,
     reducer: str = "mean",
+    objective: str | None = None,
+    objective_options: Mapping[str, Any] | None = None,
 ) -> tuple[Network, F32, dict[str, Any]]:
     """`(network, center, report)`; `valid` chooses the ridge, then everybody counts.
 
     Raises:
-        ConfigError: there is no such reducer.
+        ConfigError: there is no such reducer or objective.
         InputError: there are no comparisons, or no data sets for `more` to weigh.
     """
-    if reducer not in REDUCERS:
-        message = f"reducer: expected one of {REDUCERS}, got {reducer!r}"
+    chosen = None if objective is None else choose(objective, objective_options)
+    known = ("more", *REDUCERS)
+    if reducer not in known:
+        message = f"reducer: expected one of {known}, got {reducer!r}"
         raise ConfigError(message, where="reducer")
     if len(train) == 0:
         message = "train: expected at least one comparison, got none"
@@ -89,21 +64,58 @@ def fit_reward(
     center = features.mean(axis=0, dtype=np.float64).astype(np.float32)
     scale = float(np.sqrt(((features - center) ** 2).mean(dtype=np.float64))) or 1.0
 
-    def load(data: TrainingSet) -> list[Rows]:
-        """One a data set that is weighed, or one for all."""
-        parts = [data] if reducer == "mean" else _data_sets(data)
-        return [Rows(part, center, scale, where) for part in parts]
-
+    load = partial(
+        load_sets, center=center, scale=scale, device=where, objective=chosen, reducer=reducer
+    )
     sets = load(train)
     judged = sets if valid is None or len(valid) == 0 else load(valid)
-    candidates = (ridge,) if ridge is not None else RIDGES if judged is not sets else (10.0,)
     torch.manual_seed(seed)
-    dim = features.shape[1]
-    module = Reward(dim, hidden).to(where)
+    module = Reward(features.shape[1], hidden).to(where)
+    strength, weights, history = _search(module, sets, judged, ridge, reducer, seed, progress)
+    unit = 1.0
+    if chosen is not None and not (chosen.log_odds and train.margin is None):
+        rows = train if valid is None or judged is sets else valid
+        unit = _unit(module, Rows(rows, center, scale, where), chosen)
+    held_out: float | None = None
+    if valid is not None and judged is not sets:
+        network = _rescale(module.export(), scale, unit)
+        found = BradleyTerry(network, center, Answering(lapse=0.0))
+        held_out = held_out_loss(found, valid, hold_out(valid))
+        sets = load(everybody(train, valid))
+        weights = _minimise(module, sets, strength, reducer, seed)
+    report: dict[str, Any] = {
+        "ridge": strength, "history": history, "held_out_loss": held_out,
+        "seconds": time.perf_counter() - started,
+    }  # fmt: skip
+    if reducer == "more":
+        report |= {"data_sets": {"weights": weights, "losses": _losses(module, sets)}}
+    if chosen is not None:
+        report |= {"objective": _record(chosen, sets, unit)}
+    return _rescale(module.export(), scale, unit), center, report
+
+
+def _search(
+    module: Reward,
+    sets: Sets,
+    judged: Sets,
+    ridge: float | None,
+    reducer: str,
+    seed: int,
+    progress: Progress | None,
+) -> tuple[float, list[float], list[dict[str, float]]]:
+    """The ridge of least loss on `judged`, the weights of the data sets under it, and every ridge.
+
+    The module is left as it was under that ridge.
+    """
+    several: tuple[float, ...] = RIDGES
+    steps = STEPS
+    if reducer != "more" and not _smooth(sets, reducer) and judged is not sets:
+        several, steps = RIDGES[::2], ROUGH  # a rough path, each from the last
+    candidates = (ridge,) if ridge is not None else several if judged is not sets else (10.0,)
     history: list[dict[str, float]] = []
     best: tuple[float, dict[str, Tensor], float, list[float]] | None = None
     for done, strength in enumerate(candidates, 1):
-        weights = _minimise(module, sets, strength, reducer, seed)
+        weights = _minimise(module, sets, strength, reducer, seed, steps=steps)
         loss, held = float(np.mean(_losses(module, sets))), float(np.mean(_losses(module, judged)))
         history.append({"ridge": strength, "train_loss": loss, "valid_loss": held})
         if progress is not None:
@@ -113,20 +125,7 @@ def fit_reward(
             best = (held, state, strength, weights)
     assert best is not None, "there is at least one candidate"
     module.load_state_dict(best[1])
-    weights = best[3]
-    held_out: float | None = None
-    if valid is not None and judged is not sets:
-        chosen = BradleyTerry(_rescale(module.export(), scale), center, Answering(lapse=0.0))
-        held_out = held_out_loss(chosen, valid, hold_out(valid))
-        sets = load(everybody(train, valid))
-        weights = _minimise(module, sets, best[2], reducer, seed)
-    report: dict[str, Any] = {
-        "ridge": best[2], "history": history, "held_out_loss": held_out,
-        "seconds": time.perf_counter() - started,
-    }  # fmt: skip
-    if reducer == "more":
-        report |= {"data_sets": {"weights": weights, "losses": _losses(module, sets)}}
-    return _rescale(module.export(), scale), center, report
+    return best[2], best[3], history
 
 
 class Reward(torch.nn.Module):
@@ -153,38 +152,27 @@ class Reward(torch.nn.Module):
         return Network((*body.weights, weight), (*body.biases, bias), "relu")
 
 
-def _data_sets(data: TrainingSet) -> list[TrainingSet]:
-    """The rows of each data set."""
-    if data.group is None:
-        message = "reducer: 'more' weighs data sets, and no row says which it is of"
-        raise InputError(message, where="reducer")
-    found = []
-    for code in np.unique(data.group):
-        rows = np.flatnonzero(data.group == code)
-        columns: dict[str, Any] = {
-            name: getattr(data, name)[rows]
-            for name in ("user", "prompt", "a", "b", "target", "weight", "group")
-        }
-        found.append(replace(data, **columns, is_support=None))
-    return found
-
-
-def _losses(module: Reward, sets: list[Rows]) -> list[float]:
+def _losses(module: Reward, sets: Sets) -> list[float]:
     with torch.inference_mode():
         return [float(rows.loss(module(rows.items))) for rows in sets]
 
 
 def _minimise(
-    module: Reward, sets: list[Rows], ridge: float, reducer: str, seed: int
+    module: Reward, sets: Sets, ridge: float, reducer: str, seed: int, *, steps: int = STEPS
 ) -> list[float]:
     """Weights of the data sets under which the loss was made least, in place."""
-    if reducer == "more":
-        return minimise_more(module, sets, ridge, seed=seed).tolist()
-    _minimise_mean(module, sets[0], ridge)
-    return [1.0]
+    if _smooth(sets, reducer):
+        _minimise_mean(module, sets[0], ridge)
+        return [1.0]
+    return minimise_by_steps(module, sets, ridge, seed=seed, steps=steps).tolist()
 
 
-def _minimise_mean(module: Reward, rows: Rows, ridge: float) -> None:
+def _smooth(sets: Sets, reducer: str) -> bool:
+    """Whether one loss of all rows has the slopes that L-BFGS needs; weights by rank jump."""
+    return isinstance(sets[0], Rows) and reducer in ("mean", "user_mean")
+
+
+def _minimise_mean(module: Reward, rows: Rows | ListRows, ridge: float) -> None:
     parameters = list(module.parameters())
     optimizer = torch.optim.LBFGS(
         parameters, max_iter=200, history_size=20, line_search_fn="strong_wolfe",
@@ -201,7 +189,37 @@ def _minimise_mean(module: Reward, rows: Rows, ridge: float) -> None:
     optimizer.step(closure)  # type: ignore[arg-type]  # a closure may return a tensor
 
 
-def _rescale(network: Network, scale: float) -> Network:
-    """Take the division of the features by `scale` into the first layer."""
-    first = (network.weights[0] / scale).astype(np.float32)
-    return Network((first, *network.weights[1:]), network.biases, network.activation)
+def _rescale(network: Network, scale: float, unit: float = 1.0) -> Network:
+    """Take the division of the features by `scale` into the first layer, `unit` into the last."""
+    weights = [*network.weights]
+    weights[0] = (weights[0] / scale).astype(np.float32)
+    if unit != 1:
+        weights[-1] = (weights[-1] * unit).astype(np.float32)
+    return Network(tuple(weights), network.biases, network.activation)
+
+
+def _unit(module: Reward, rows: Rows, chosen: Objective) -> float:
+    """Factor under which margins are log-odds, by bisection.
+
+    It makes the objective least where its minimiser is log-odds, whatever margins were asked for
+    in the fit, and the log loss of the labels elsewhere.
+    """
+    loss = chosen if chosen.log_odds else choose("bt_pair")
+    with torch.no_grad():
+        margin = rows.margins(module(rows.items)).double()
+    target, weight = rows.target.double(), rows.weight.double()
+    low, high = np.log(1e-3), np.log(1e3)
+    for _ in range(40):
+        factor = margin.new_tensor((low + high) / 2, requires_grad=True)
+        total = (loss(factor.exp() * margin, target) * weight).sum()
+        (slope,) = torch.autograd.grad(total, factor)
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope < 0 else (low, middle)
+    return float(np.exp((low + high) / 2))
+
+
+def _record(chosen: Objective, sets: Sets, unit: float) -> dict[str, Any]:
+    """What the report says of the objective."""
+    lists = sum(len(rows) for rows in sets if isinstance(rows, ListRows))
+    record = {"name": chosen.name, "options": dict(chosen.options), "unit": unit}
+    return record | ({"lists": lists} if chosen.listwise else {})

@@ -11,38 +11,46 @@ from torch import Tensor
 from gustibus.models.more import More
 
 if TYPE_CHECKING:
-    from gustibus.models.bt_fit import Reward, Rows
+    from gustibus.models.bt_fit import Reward
+    from gustibus.models.bt_rows import Sets
     from gustibus.types import F64
 
-_STEPS, _BATCH, _RATE = 400, 512, 0.05
+STEPS = 400
+_BATCH, _RATE = 512, 0.05
 
 
-def minimise_more(module: Reward, sets: list[Rows], ridge: float, *, seed: int) -> F64:
+def minimise_by_steps(
+    module: Reward, sets: Sets, ridge: float, *, seed: int, steps: int = STEPS
+) -> F64:
     """Adam on the losses of all data sets, weighted anew at each step; the mean weights `(k,)`.
 
-    A step takes up to 512 comparisons of every data set, however large it is. The weights come
-    from the gradients on the last, linear layer, which for a linear reward are whole.
+    A step takes up to 512 comparisons or list members of every data set, however large it is. The
+    weights come from the gradients on the last, linear layer, which for a linear reward are whole;
+    of one data set the weight is 1.
 
     Args:
         module: the reward, changed in place.
         sets: one a data set.
         ridge: penalty in units of comparisons.
         seed: of the batches.
+        steps: how many.
 
     Source: Zeng et al. 2023, arXiv 2312.07401.
     """
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(module.parameters(), lr=_RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     total = sum(rows.total for rows in sets)
     reducer, mean = More(), np.zeros(len(sets))
-    for _ in range(_STEPS):
+    for _ in range(steps):
         optimizer.zero_grad(set_to_none=True)
         penalty = sum((p**2).sum() for p in module.parameters()) * (0.5 * ridge / total)
         losses = [rows.batch_loss(module, _BATCH, generator) + penalty for rows in sets]
-        head = [_head_gradient(loss, module) for loss in losses]
-        weights = reducer.weights(torch.stack(head).cpu().double().numpy())
-        mean += weights / _STEPS
+        weights = np.ones(1)
+        if len(sets) > 1:
+            head = [_head_gradient(loss, module) for loss in losses]
+            weights = reducer.weights(torch.stack(head).cpu().double().numpy())
+        mean += weights / steps
         together = sum(float(w) * loss for w, loss in zip(weights, losses, strict=True))
         assert isinstance(together, Tensor), "there is at least one data set"
         (len(sets) * together).backward()  # type: ignore[no-untyped-call]  # torch does not annotate it

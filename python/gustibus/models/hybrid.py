@@ -242,6 +242,8 @@ def fit_model(
     progress: Progress | None = None,
     checkpoint: Path | None = None,
     known_items: str = "auto",
+    objective: str | None = None,
+    objective_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Fitted:
     """Fit a family on features, and with known items where that serves held-out people better.
@@ -255,16 +257,27 @@ def fit_model(
         progress: called with the stage and how far it is.
         checkpoint: folder for the state of an interrupted fit.
         known_items: `auto`, `never`, or `always`, which takes them without asking.
+        objective: a name of `PAIRWISE` or `LISTWISE`, for a family that trains by name, or one of
+            the family's own; the family's default when None.
+        objective_options: of the objective.
         **options: of the family.
 
     Raises:
-        ConfigError: `known_items` or an option is wrong.
+        ConfigError: `known_items` or an option is wrong, or the family cannot take the objective.
         UnknownNameError: there is no such family.
     """
     if known_items not in KNOWN_ITEMS:
         message = f"known_items: expected one of {KNOWN_ITEMS}, got {known_items!r}"
         raise ConfigError(message, where="known_items")
     fit = MODELS[family].run.fit
+    if objective is not None:
+        check_takes(family, objective)
+        options["objective"] = objective
+    if objective_options:
+        if objective is None:
+            message = f"objective_options: needs an objective, got none for {objective_options}"
+            raise ConfigError(message, where="objective")
+        options["objective_options"] = objective_options
     known = None
     judged = valid is not None and options.get("recipe") != "published"
     if known_items == "always" or (known_items == "auto" and judged):
@@ -295,6 +308,27 @@ def fit_model(
         },
     }  # fmt: skip
     return Fitted(best.model, report)
+
+
+def check_takes(family: str, objective: str) -> bool:
+    """Whether an objective is one by name, not one of the family's own.
+
+    Raises:
+        ConfigError: it is neither a family that trains by name nor an objective of its own.
+        UnknownNameError: there is no such family.
+    """
+    takers = [
+        name for name, entry in MODELS.items() if getattr(entry.run, "takes_objective", False)
+    ]
+    own = getattr(MODELS[family].run, "own_objectives", ()) if family in MODELS else ()
+    if family in takers or objective in own:
+        return objective not in own
+    beside = f"; {family!r} knows {list(own)} alone" if own else ""
+    message = (
+        f"objective: family {family!r} cannot be trained with {objective!r}; "
+        f"families that can: {takers}{beside}"
+    )
+    raise ConfigError(message, where="objective")
 
 
 def _known(data: TrainingSet, most: int) -> KnownItems | None:

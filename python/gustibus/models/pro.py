@@ -27,6 +27,7 @@ from gustibus.models.base import (
     check_features,
 )
 from gustibus.models.network import Network
+from gustibus.models.pro_options import OBJECTIVES
 from gustibus.posterior import Answering, GaussianPrior
 from gustibus.types import F32, F64
 
@@ -71,6 +72,7 @@ class Orchestrator(LinearInUser):
     """Of the m rewards; empty for a model of an earlier version, which keeps no plain rewards."""
 
     family: ClassVar[str] = "pro"
+    own_objectives: ClassVar[tuple[str, ...]] = OBJECTIVES
 
     @property
     def item_dim(self) -> int:

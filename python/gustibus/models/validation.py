@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gustibus.models.base import PreferenceModel, TrainingSet
+from gustibus.models.base import BESIDE, PreferenceModel, TrainingSet
 from gustibus.posterior import Posteriors, predict
 from gustibus.types import F32, F64, I64, Bool
 
@@ -169,10 +169,11 @@ def everybody(train: TrainingSet, valid: TrainingSet) -> TrainingSet:
     }
     user = np.concatenate([train.user, valid.user + train.people])
     people = train.people + valid.people
-    group = None
-    if train.group is not None and valid.group is not None:
-        group = np.concatenate([train.group, valid.group])
-    return replace(train, user=user, **columns, people=people, is_support=None, group=group)
+    for name in BESIDE:
+        first, second = getattr(train, name), getattr(valid, name)
+        both = first is not None and second is not None
+        columns[name] = np.concatenate([first, second]) if both else None
+    return replace(train, user=user, **columns, people=people, is_support=None)
 
 
 def folds(
@@ -197,8 +198,7 @@ def part(data: TrainingSet, people: I64) -> TrainingSet:
     columns: dict[str, Any] = {
         n: getattr(data, n)[rows] for n in ("prompt", "a", "b", "target", "weight")
     }
-    group = None if data.group is None else data.group[rows]
-    return replace(
-        data, user=code[data.user[rows]], **columns, people=len(people), is_support=None,
-        group=group,
-    )  # fmt: skip
+    for name in BESIDE:
+        column = getattr(data, name)
+        columns[name] = None if column is None else column[rows]
+    return replace(data, user=code[data.user[rows]], **columns, people=len(people), is_support=None)

@@ -12,6 +12,7 @@ from typing import Any
 from gustibus.errors import ConfigError
 from gustibus.models import MODELS
 from gustibus.models.automatic import AUTO
+from gustibus.models.hybrid import check_takes
 
 _TABLES: dict[str, tuple[str, ...]] = {
     "": ("seed", "device", "output"),
@@ -24,9 +25,11 @@ _TABLES: dict[str, tuple[str, ...]] = {
         "new_users",
         "new_prompts",
         "groups",
+        "margins",
     ),
     "encoder": ("name",),
     "model": ("name",),
+    "objective": ("name",),
     "onboarding": ("questions",),
 }
 
@@ -46,12 +49,17 @@ class RunConfig:
         valid_people: share of people who choose settings and checkpoints.
         new_users: share of people held out by `four_cells`.
         new_prompts: share of prompts or items held out by `four_cells`.
-        groups: further column of a folder's comparisons that names the data set of each, for
-            `bt` with `reducer = "more"`.
+        groups: further column of the comparisons that names the data set of each, for `bt` with
+            `reducer = "more"`, `"worst_group"` or `"user_mean"`.
+        margins: further column by how much the reward of the preferred response should exceed the
+            other's, for an objective; empty cells count as 0.
         encoder: name; `auto` takes ready-made embeddings where the data has them, else `static`.
         encoder_options: of that encoder.
         model: family, or `auto`, which chooses one on held-out people.
         model_options: of that family.
+        objective: what a family that trains by name minimises: a row of `PAIRWISE`, or of
+            `LISTWISE`, which takes ranked lists; the family's own where empty.
+        objective_options: of that row.
         questions: size of the onboarding pool saved with the model; 0 saves none.
         seed: of splits, starts and orders.
         device: `auto`, `cpu` or `cuda`.
@@ -66,10 +74,13 @@ class RunConfig:
     new_users: float = 0.2
     new_prompts: float = 0.15
     groups: str = ""
+    margins: str = ""
     encoder: str = "auto"
     encoder_options: Mapping[str, Any] = field(default_factory=dict)
     model: str = "hierarchical"
     model_options: Mapping[str, Any] = field(default_factory=dict)
+    objective: str = ""
+    objective_options: Mapping[str, Any] = field(default_factory=dict)
     questions: int = 500
     seed: int = 0
     device: str = "auto"
@@ -78,6 +89,7 @@ class RunConfig:
         """Refuse what can be refused before any work starts."""
         if self.model != AUTO:
             MODELS[self.model]
+        self._check_objective()
         if self.split not in ("auto", "given", "four_cells", "all"):
             message = f"split: expected auto, given, four_cells or all, got {self.split!r}"
             raise ConfigError(message, where="data.split")
@@ -89,6 +101,23 @@ class RunConfig:
         if not 0 <= self.questions <= 20_000:
             message = f"questions: expected 0 to 20000, got {self.questions}"
             raise ConfigError(message, where="onboarding.questions")
+
+    def _check_objective(self) -> None:
+        for name in ("objective_options", "margins"):
+            if getattr(self, name) and not self.objective:
+                message = f"{name}: needs an objective, got none"
+                raise ConfigError(message, where="objective.name")
+        if not self.objective:
+            return
+        if check_takes(self.model, self.objective):
+            from gustibus.objectives.choice import choose
+
+            chosen = choose(self.objective, self.objective_options)
+            if chosen.listwise and self.margins:
+                message = (
+                    f"margins: a pairwise objective keeps them, {self.objective!r} takes lists"
+                )
+                raise ConfigError(message, where="data.margins")
 
     @classmethod
     def read(cls, path: str | Path, **overrides: Any) -> RunConfig:
@@ -132,7 +161,7 @@ def _flat(table: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def _section(table: str, values: Mapping[str, Any], where: str) -> dict[str, Any]:
     known = _TABLES[table]
-    if table in ("encoder", "model"):  # what is not the name is an option of the entry
+    if table in ("encoder", "model", "objective"):  # what is not the name is an option of the entry
         options = {k: v for k, v in values.items() if k != "name"}
         named = {table: values["name"]} if "name" in values else {}
         return named | {f"{table}_options": options}

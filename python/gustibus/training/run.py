@@ -45,14 +45,17 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
     """
     dataset, encoder = load_data(config)
     split = make_split(dataset, config)
-    fitting, _ = training_set(dataset, split["train"], groups=config.groups)
-    valid = valid_set(dataset, split, groups=config.groups)
+    fitting, _ = training_set(dataset, split["train"], groups=config.groups, margins=config.margins)
+    valid = valid_set(dataset, split, groups=config.groups, margins=config.margins)
     checkpoint = Path(f"{config.output}.checkpoint")
     if not resume:
         _clear(checkpoint)
+    options = dict(config.model_options)
+    if config.objective:
+        options |= {"objective": config.objective, "objective_options": config.objective_options}
     model, report = fit_any(
         config.model, fitting, valid, seed=config.seed, device=config.device,
-        progress=progress, checkpoint=checkpoint, **config.model_options,
+        progress=progress, checkpoint=checkpoint, **options,
     )  # fmt: skip
     placing = np.concatenate([split[n] for n in ("train", "val", "valid_people") if n in split])
     artifact = Artifact(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gustibus.data import Dataset, Split
@@ -11,7 +13,12 @@ from gustibus.types import F32, I32, I64, Bool
 
 
 def training_set(
-    dataset: Dataset, rows: I64, *, is_support: Bool | None = None, groups: str = ""
+    dataset: Dataset,
+    rows: I64,
+    *,
+    is_support: Bool | None = None,
+    groups: str = "",
+    margins: str = "",
 ) -> tuple[TrainingSet, I64]:
     """Rows of a data set with people coded from zero.
 
@@ -20,12 +27,15 @@ def training_set(
         rows: `(n,)` rows of its comparisons.
         is_support: `(n,)`, see `TrainingSet`.
         groups: column of `dataset.row_table` that names the data set of each row; none where empty.
+        margins: column of it with the margins that an objective asks for; none where empty.
 
     Returns:
-        The set, and `(p,)` the data set's code of each of its people.
+        The set, with the grades of rows that are of ranked lists, and `(p,)` the data set's code of
+        each of its people.
 
     Raises:
-        InputError: the data set has no item features, or no such column.
+        InputError: the data set has no item features, or no such column, or a margin or grade is no
+            number.
     """
     if dataset.item_features is None:
         message = "dataset: has texts but no item features; encode them first"
@@ -46,6 +56,8 @@ def training_set(
             people=len(people),
             is_support=is_support,
             group=_groups(dataset, groups)[rows] if groups else None,
+            margin=_numbers(dataset, margins, "margins")[rows] if margins else None,
+            grade=_grades(dataset, rows),
         ),
         people.astype(np.int64),
     )
@@ -53,25 +65,55 @@ def training_set(
 
 def _groups(dataset: Dataset, column: str) -> I32:
     """Codes of the data sets of all comparisons."""
-    if column not in dataset.row_table:
-        found = sorted(dataset.row_table)
-        message = f"groups: the comparisons have no further column {column!r}; there are {found}"
-        raise InputError(message, where="data.groups")
-    labels = [str(label) for label in dataset.row_table[column]]
+    labels = [str(label) for label in _column(dataset, column, "groups")]
     return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 
-def valid_set(dataset: Dataset, split: Split, *, groups: str = "") -> TrainingSet | None:
+def _grades(dataset: Dataset, rows: I64) -> F32 | None:
+    """Grades `(n, 2)` of both sides of rows of ranked lists; None where any has none."""
+    sides = [f"grade_{side}" for side in "ab"]
+    if any(name not in dataset.row_table for name in sides):
+        return None
+    grades = np.stack([_numbers(dataset, name, "grades", absent=np.nan)[rows] for name in sides], 1)
+    return None if np.isnan(grades).any() else grades
+
+
+def _numbers(dataset: Dataset, column: str, what: str, *, absent: float = 0.0) -> F32:
+    """A further column as finite numbers, with empty cells as `absent`."""
+    cells = _column(dataset, column, what)
+    filled = [absent if cell is None or cell == "" or cell != cell else cell for cell in cells]
+    try:
+        values = np.asarray(filled, np.float32)
+    except (TypeError, ValueError):
+        values = np.full(len(filled), np.inf, np.float32)
+    if np.isinf(values).any():
+        message = f"{what}: expected finite numbers in column {column!r}, got others"
+        raise InputError(message, where=f"data.{what}")
+    return values
+
+
+def _column(dataset: Dataset, column: str, what: str) -> np.ndarray[Any, Any]:
+    if column not in dataset.row_table:
+        found = sorted(dataset.row_table)
+        message = f"{what}: the comparisons have no further column {column!r}; there are {found}"
+        raise InputError(message, where=f"data.{what}")
+    return dataset.row_table[column]
+
+
+def valid_set(
+    dataset: Dataset, split: Split, *, groups: str = "", margins: str = ""
+) -> TrainingSet | None:
     """The validation people of a split, None when it has none."""
     rows = split.get("valid_people")
     if rows is None or len(rows) == 0:
         return None
     if "valid_support" not in split:
-        return training_set(dataset, rows, groups=groups)[0]
+        return training_set(dataset, rows, groups=groups, margins=margins)[0]
     support, query = split["valid_support"], split["valid_query"]
     both = np.concatenate([support, query])
     marks = np.arange(len(both)) < len(support)
-    return training_set(dataset, both, is_support=marks, groups=groups)[0]
+    found, _ = training_set(dataset, both, is_support=marks, groups=groups, margins=margins)
+    return found
 
 
 def people_rows(dataset: Dataset, rows: I64) -> tuple[TrainingSet, I64, I64]:
