@@ -1,1 +1,54 @@
-"""From a raw reward to the number that is used: transforms, combination, further sources."""
+"""From a raw reward to the number that is used: transforms, combination, further sources.
+
+numpy alone is enough to import it; what needs torch, POT or transformers imports them when called.
+"""
+
+from gustibus.rewards.combine import (
+    COMBINE,
+    and_combine,
+    linear_sum,
+    minimum,
+    or_combine,
+    weighted_log_sigmoid,
+)
+from gustibus.rewards.saved import Transform
+from gustibus.rewards.statistics import Statistics
+from gustibus.rewards.transforms import (
+    TRANSFORMS,
+    arctan,
+    ceiling,
+    centred,
+    clip,
+    length_penalty,
+    lsc,
+    mean_std,
+    min_max,
+    par,
+    ref_quantile,
+    shifted_sigmoid,
+    tanh,
+)
+
+__all__ = [
+    "COMBINE",
+    "TRANSFORMS",
+    "Statistics",
+    "Transform",
+    "and_combine",
+    "arctan",
+    "ceiling",
+    "centred",
+    "clip",
+    "length_penalty",
+    "linear_sum",
+    "lsc",
+    "mean_std",
+    "min_max",
+    "minimum",
+    "or_combine",
+    "par",
+    "ref_quantile",
+    "shifted_sigmoid",
+    "tanh",
+    "weighted_log_sigmoid",
+]
