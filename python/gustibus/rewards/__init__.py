@@ -11,6 +11,14 @@ from gustibus.rewards.combine import (
     or_combine,
     weighted_log_sigmoid,
 )
+from gustibus.rewards.gaussian import (
+    entropy_hinge,
+    gaussian_loss,
+    gaussian_preference,
+    gaussian_preference_approx,
+)
+from gustibus.rewards.judging import sift
+from gustibus.rewards.relevance import relevance_reward
 from gustibus.rewards.saved import Transform
 from gustibus.rewards.statistics import Statistics
 from gustibus.rewards.transforms import (
@@ -28,6 +36,7 @@ from gustibus.rewards.transforms import (
     shifted_sigmoid,
     tanh,
 )
+from gustibus.rewards.transport import transfer_labels
 
 __all__ = [
     "COMBINE",
@@ -39,6 +48,10 @@ __all__ = [
     "ceiling",
     "centred",
     "clip",
+    "entropy_hinge",
+    "gaussian_loss",
+    "gaussian_preference",
+    "gaussian_preference_approx",
     "length_penalty",
     "linear_sum",
     "lsc",
@@ -48,7 +61,10 @@ __all__ = [
     "or_combine",
     "par",
     "ref_quantile",
+    "relevance_reward",
     "shifted_sigmoid",
+    "sift",
     "tanh",
+    "transfer_labels",
     "weighted_log_sigmoid",
 ]

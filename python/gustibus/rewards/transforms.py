@@ -2,8 +2,9 @@
 
 Every function takes and returns numpy arrays or torch tensors, and lets gradients through. `r` is
 `(*b, n)` rewards of the responses in question, `refs` rewards of reference responses for the same
-person: `(p,)` for all, `(*b, p)` a prompt, or `(*b, n, p)` a response. `TRANSFORMS` holds the rows that a `Transform` or a request names:
-functions of `(r, refs, **options)` that return the shape of `r`.
+person: `(p,)` for all, `(*b, p)` a prompt, or `(*b, n, p)` a response. `TRANSFORMS` holds the rows
+that a `Transform` or a request names: functions of `(r, refs, **options)` that return the shape of
+`r`.
 """
 
 from __future__ import annotations
