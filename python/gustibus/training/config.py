@@ -12,6 +12,7 @@ from typing import Any
 from gustibus.errors import ConfigError
 from gustibus.models import MODELS
 from gustibus.models.automatic import AUTO
+from gustibus.rewards import Transform
 
 _TABLES: dict[str, tuple[str, ...]] = {
     "": ("seed", "device", "output"),
@@ -28,6 +29,7 @@ _TABLES: dict[str, tuple[str, ...]] = {
     "encoder": ("name",),
     "model": ("name",),
     "onboarding": ("questions",),
+    "transform": ("name",),
 }
 
 
@@ -52,6 +54,8 @@ class RunConfig:
         encoder_options: of that encoder.
         model: family, or `auto`, which chooses one on held-out people.
         model_options: of that family.
+        transform: row of `gustibus.rewards.TRANSFORMS` that is saved with the model; empty saves none.
+        transform_options: of that row.
         questions: size of the onboarding pool saved with the model; 0 saves none.
         seed: of splits, starts and orders.
         device: `auto`, `cpu` or `cuda`.
@@ -70,6 +74,8 @@ class RunConfig:
     encoder_options: Mapping[str, Any] = field(default_factory=dict)
     model: str = "hierarchical"
     model_options: Mapping[str, Any] = field(default_factory=dict)
+    transform: str = ""
+    transform_options: Mapping[str, Any] = field(default_factory=dict)
     questions: int = 500
     seed: int = 0
     device: str = "auto"
@@ -78,6 +84,8 @@ class RunConfig:
         """Refuse what can be refused before any work starts."""
         if self.model != AUTO:
             MODELS[self.model]
+        if self.transform or self.transform_options:
+            Transform(self.transform, self.transform_options)
         if self.split not in ("auto", "given", "four_cells", "all"):
             message = f"split: expected auto, given, four_cells or all, got {self.split!r}"
             raise ConfigError(message, where="data.split")
@@ -132,7 +140,7 @@ def _flat(table: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def _section(table: str, values: Mapping[str, Any], where: str) -> dict[str, Any]:
     known = _TABLES[table]
-    if table in ("encoder", "model"):  # what is not the name is an option of the entry
+    if table in ("encoder", "model", "transform"):  # what is not the name is an option of the entry
         options = {k: v for k, v in values.items() if k != "name"}
         named = {table: values["name"]} if "name" in values else {}
         return named | {f"{table}_options": options}
