@@ -281,15 +281,38 @@ class Scorer:
         value = self.model.utility(person.mean, self.represent(prompt, candidates))
         if transform is None:
             return value
-        shape = own_transform(self.artifact) if transform == "model" else transform
-        given = self.represent(prompt, references) if references else None
-        compared = reference_rewards(
-            shape,
+        shape, compared = self.compared(
+            transform,
             lambda vectors: self.model.utility(person.mean, vectors),
-            reference=self.artifact.reference,
-            given=given,
+            prompt=prompt,
+            references=references,
         )
         return np.asarray(shape(value, compared))
+
+    def compared(
+        self,
+        transform: Transform | Literal["model"],
+        rewards: Callable[[F32], F64],
+        *,
+        prompt: str = "",
+        references: Sequence[str] = (),
+    ) -> tuple[Transform, F64 | None]:
+        """A transform, and the rewards `(p,)` that it compares with, as `reference_rewards` says.
+
+        Args:
+            transform: of rewards; `model` is the one saved with the model.
+            rewards: from representations `(k, r)` to `(k,)`.
+            prompt: that the references answer.
+            references: texts to compare with; the model's reference set by default.
+
+        Raises:
+            InputError: no transform was saved.
+        """
+        shape = own_transform(self.artifact) if transform == "model" else transform
+        given = self.represent(prompt, references) if references else None
+        return shape, reference_rewards(
+            shape, rewards, reference=self.artifact.reference, given=given
+        )
 
     def score_stated(
         self,

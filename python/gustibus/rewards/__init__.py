@@ -11,6 +11,7 @@ from gustibus.rewards.combine import (
     or_combine,
     weighted_log_sigmoid,
 )
+from gustibus.rewards.follow_up import follow_up_reward, mine_pair
 from gustibus.rewards.gaussian import (
     entropy_hinge,
     gaussian_loss,
@@ -21,6 +22,7 @@ from gustibus.rewards.judging import sift
 from gustibus.rewards.relevance import relevance_reward
 from gustibus.rewards.saved import Transform
 from gustibus.rewards.statistics import Statistics
+from gustibus.rewards.tooled import tool_reward
 from gustibus.rewards.transforms import (
     TRANSFORMS,
     arctan,
@@ -49,6 +51,7 @@ __all__ = [
     "centred",
     "clip",
     "entropy_hinge",
+    "follow_up_reward",
     "gaussian_loss",
     "gaussian_preference",
     "gaussian_preference_approx",
@@ -57,6 +60,7 @@ __all__ = [
     "lsc",
     "mean_std",
     "min_max",
+    "mine_pair",
     "minimum",
     "or_combine",
     "par",
@@ -65,6 +69,7 @@ __all__ = [
     "shifted_sigmoid",
     "sift",
     "tanh",
+    "tool_reward",
     "transfer_labels",
     "weighted_log_sigmoid",
 ]

@@ -13,6 +13,7 @@ from gustibus.rewards.statistics import Statistics
 from gustibus.rewards.transforms import TRANSFORMS
 
 Option = float | str
+_STEP = 1e-4
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,15 @@ class Transform:
             message = f"references: {self.name!r} compares with reference responses, got none"
             raise InputError(message, where="references")
         return run(r, refs, **self.options)
+
+    def slope(self, r: Any, references: Any = None) -> Any:
+        """By how much the row stretches small differences around each reward: the shape of `r`.
+
+        A central difference over 1e-4 log-odds, by which standard errors are multiplied.
+        """
+        _, r = arrays(r=r)
+        above, below = (self(r + step, references) for step in (_STEP, -_STEP))
+        return (above - below) / (2 * _STEP)
 
     def save(self) -> dict[str, Any]:
         """JSON values that `load` turns into an equal transform."""

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from gustibus.types import F32, F64, I64
 
 MAX_REFERENCES = 64
-_STEP = 1e-4  # log-odds, of the slope of a transform
 
 Name = Annotated[str, Meta(max_length=64, examples=["par"])]
 
@@ -101,8 +100,9 @@ class Shaping:
 
     def slope(self, raw: F64) -> F64:
         """`(n,)` by how much the transform stretches small differences around each reward."""
-        sides = self.scores(np.concatenate([raw + _STEP, raw - _STEP]))
-        return np.asarray((sides[: len(raw)] - sides[len(raw) :]) / (2 * _STEP))
+        if self.transform is None:
+            return np.ones_like(raw)
+        return np.asarray(self.transform.slope(raw, self.compared))
 
 
 async def read_shaping(
