@@ -25,12 +25,12 @@ TRANSFORMS: Registry[Row] = Registry("transform")
 
 _LSC = "Wang et al. 2024, Transforming and Combining Rewards for Aligning LLMs, arXiv 2402.00742"
 _PAR = "Fu et al. 2025, Reward Shaping to Mitigate Reward Hacking in RLHF, arXiv 2502.18770"
-_LAWS = "tests/laws/test_transforms.py::test_every_law_that_a_row_declares_holds"
 _NUMBERS = "tests/unit/test_rewards_transforms.py::test_worked_numbers"
 _ORDER, _WEAK, _SHIFT, _SCALE = (
     "order-preserving", "weakly-order-preserving", "shift-invariant", "scale-invariant",
 )  # fmt: skip
 _BOUNDED, _ABOVE = "bounded", "bounded-above"
+_MOST = 1e6  # options beyond it could only overflow
 
 
 @method(
@@ -109,17 +109,17 @@ def par(r: Any, refs: Any, k: float = 1.0) -> Any:
     Args:
         r: `(*b, n)` or one number.
         refs: `(p,)`, `(*b, p)` or `(*b, n, p)`; ten do, one already works.
-        k: steepness, above 0; 1 is the reward model's own probability.
+        k: steepness, above 0 and below 1e6; 1 is the reward model's own probability.
 
     Returns:
         The shape of `r`, in `(0, 1)`.
     """
-    k = number("k", k, 0, float("inf"))
+    k = number("k", k, 0, _MOST)
     xp, r, refs = _apart(r, refs)
     return sigmoid(xp, k * (r[..., None] - refs)).mean(-1)
 
 
-@TRANSFORMS.add("centred", source="the project's own; see par", laws=(_ORDER, _SHIFT))
+@TRANSFORMS.add("centred", source=_PAR, laws=(_ORDER, _SHIFT))
 @method(
     "TRANSFORMS",
     source=f"{_PAR}, section on centred rewards",
@@ -194,8 +194,8 @@ def mean_std(r: Any, refs: Any) -> Any:
 
     Where every reference has the same reward nothing is divided, so that rewards are only centred.
     """
-    _, r, mean, std = _moments(r, refs)
-    return (r - mean) / (std + (std == 0))
+    _, r, mean, std, tied = _moments(r, refs)
+    return (r - mean) / (std * ~tied + tied)
 
 
 @TRANSFORMS.add("min_max", source="range scaling", laws=(_ORDER, _SHIFT, _SCALE))
@@ -232,8 +232,8 @@ def min_max(r: Any, refs: Any) -> Any:
 )
 def clip(r: Any, refs: Any, width: float = 1.0) -> Any:
     """`r` held within `mean - width * std` and `mean + width * std`."""
-    width = number("width", width, 0, float("inf"))
-    xp, r, mean, std = _moments(r, refs)
+    width = number("width", width, 0, _MOST)
+    xp, r, mean, std, _ = _moments(r, refs)
     return xp.minimum(xp.maximum(r, mean - width * std), mean + width * std)
 
 
@@ -308,12 +308,17 @@ def _apart(r: Any, refs: Any) -> tuple[Any, Any, Any]:
     raise InputError(message, where="refs")
 
 
-def _moments(r: Any, refs: Any) -> tuple[Any, Any, Any, Any]:
-    """Module, `r`, and mean and population standard deviation that broadcast against `r`."""
+def _moments(r: Any, refs: Any) -> tuple[Any, Any, Any, Any, Any]:
+    """Module, `r`, mean and population standard deviation, and whether all references are the same.
+
+    All broadcast against `r`. Ties are told by the range: a standard deviation of equal numbers may
+    come out as a rounding error above 0.
+    """
     if isinstance(refs, Statistics):
         xp, r = arrays(r=r)
         zero = xp.zeros_like(r)
-        return xp, r, zero + refs.mean, zero + refs.std
+        return xp, r, zero + refs.mean, zero + refs.std, (zero + refs.low) == (zero + refs.high)
     xp, r, refs = _apart(r, refs)
     mean = refs.mean(-1)
-    return xp, r, mean, ((refs - mean[..., None]) ** 2).mean(-1) ** 0.5
+    std = ((refs - mean[..., None]) ** 2).mean(-1) ** 0.5
+    return xp, r, mean, std, xp.amin(refs, -1) == xp.amax(refs, -1)

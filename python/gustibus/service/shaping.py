@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gustibus.types import F32, F64, I64
 
 MAX_REFERENCES = 64
+_THREAD_FROM = 1 << 17  # candidates times references; below it a hop costs more than the work
 
 Name = Annotated[str, Meta(max_length=64, examples=["par"])]
 
@@ -92,6 +93,11 @@ class Shaping:
     told: Transformed | msgspec.UnsetType = msgspec.UNSET
     """The transform for the reply."""
 
+    @property
+    def size(self) -> int:
+        """Rewards that each candidate is compared with."""
+        return 1 if self.compared is None else len(self.compared)
+
     def scores(self, raw: F64) -> F64:
         """`(n,)` rewards -> `(n,)` what is reported."""
         if self.transform is None:
@@ -103,6 +109,17 @@ class Shaping:
         if self.transform is None:
             return np.ones_like(raw)
         return np.asarray(self.transform.slope(raw, self.compared))
+
+
+async def shaped(call: Call, shaping: Shaping, vectors: F32) -> tuple[F64, F64]:
+    """Rewards `(n,)` of representations `(n, r)`, and what is reported; large ones off the event loop."""
+
+    def work() -> tuple[F64, F64]:
+        raw = shaping.rewards(vectors)
+        return raw, shaping.scores(raw)
+
+    large = shaping.size * len(vectors) >= _THREAD_FROM
+    return await call.state.threads.compute(work) if large else work()
 
 
 async def read_shaping(

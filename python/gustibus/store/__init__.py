@@ -19,6 +19,7 @@ from gustibus.store.answers import (
     list_comparisons,
     set_sides,
     users_with_news,
+    weight_of,
 )
 from gustibus.store.changes import Change, position, purge_changes, since
 from gustibus.store.engine import Store
@@ -191,4 +192,5 @@ __all__ = [
     "user_versions",
     "users_with_news",
     "versions_of",
+    "weight_of",
 ]

@@ -116,7 +116,8 @@ async def best(call: Call) -> Reply:
     def work() -> BestReply:
         return _reply(serving, person, spread, made, body, answers, shaping)
 
-    small = len(made.vectors) * _DRAWS < _THREAD_FROM
+    each = _DRAWS if shaping is None else max(_DRAWS, shaping.size)
+    small = len(made.vectors) * each < _THREAD_FROM
     reply = work() if small else await call.state.threads.compute(work)
     note(call, serving, body.user, made.units)
     return ok(reply)

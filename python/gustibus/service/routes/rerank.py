@@ -14,7 +14,7 @@ from gustibus.service.ids import PlainId, ulid
 from gustibus.service.people import OnUnknown, UserState, find_person, person_state
 from gustibus.service.routes.scoring import PROBLEMS, ModelName, note
 from gustibus.service.routing import Route
-from gustibus.service.shaping import Combine, Transformed, Transforming, read_shaping
+from gustibus.service.shaping import Combine, Transformed, Transforming, read_shaping, shaped
 from gustibus.service.stated import Robust, Weights
 
 _EDGE = 1e-9  # relevance stays off 0 and 1
@@ -109,7 +109,7 @@ async def rerank(call: Call) -> Reply:
     if shaping is None:
         value = serving.model.utility(person.mean, made.vectors)
     else:
-        value, told = shaping.scores(shaping.rewards(made.vectors)), shaping.told
+        (_, value), told = await shaped(call, shaping, made.vectors), shaping.told
     shown = value if body.raw_scores or told is not UNSET else _relevance(value)
     order = rank(value)[: body.top_n]
     note(call, serving, body.user, made.units)

@@ -30,7 +30,14 @@ from gustibus.service.people import OnUnknown, UserState, find_person, person_st
 from gustibus.service.problems import invalid
 from gustibus.service.routing import Route
 from gustibus.service.serving import Serving
-from gustibus.service.shaping import Combine, Shaping, Transformed, Transforming, read_shaping
+from gustibus.service.shaping import (
+    Combine,
+    Shaping,
+    Transformed,
+    Transforming,
+    read_shaping,
+    shaped,
+)
 from gustibus.service.stated import Robust, Statement, Weights
 from gustibus.service.tables import Person
 from gustibus.types import F32, F64
@@ -254,8 +261,7 @@ async def _shaped(
     shaping: Shaping,
 ) -> Reply:  # fmt: skip
     """Scores along stated weights, of a combination, or transformed."""
-    raw = shaping.rewards(made.vectors)
-    value = shaping.scores(raw)
+    raw, value = await shaped(call, shaping, made.vectors)
     if body.normalize == "user":
         reference = serving.artifact.reference
         value = normalize(value, "user", shaping.rewards(reference) if len(reference) else None)
