@@ -27,7 +27,7 @@ Rewards: TypeAlias = "Sequence[float] | np.ndarray | Callable[[list[int]], Seque
 
 _PAPER = "Di et al. 2025, Best-of-Majority, arXiv 2510.03199"
 _NUMBERS = "tests/unit/test_selection.py::test_worked_numbers"
-_NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?(e[+-]?\d{1,3})?(/[+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?(e[+-]?\d{1,2})?(/[+-]?\d+)?")
 _LONG = 60  # characters beyond which a text is no number
 
 
@@ -215,7 +215,10 @@ def select(
         raise InputError(message, where="alpha")
     groups = _group(answers, equivalent)
     chosen = run(groups, _Reader(rewards, len(answers)), alpha)
-    return [Selected(answers[one.members[0]], *rest) for one, *rest in chosen[:k]]
+    return [
+        Selected(answers[group.members[0]], index, len(group.members), reward)
+        for group, index, reward in chosen[:k]
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +233,8 @@ class _Group:
         return -len(self.members), self.members[0]
 
 
-_Choice: TypeAlias = "tuple[_Group, int, int, float | None]"
+_Choice: TypeAlias = "tuple[_Group, int, float | None]"
+"""An answer, the sample that stands for it, and the reward by which it was chosen."""
 SELECTIONS: Registry[Callable[[list[_Group], _Reader, float], list[_Choice]]] = Registry(
     "selection"
 )
@@ -247,9 +251,9 @@ def _by_best(groups: list[_Group], rewards: _Reader, _alpha: float) -> list[_Cho
 def _by_count(groups: list[_Group], rewards: _Reader, _alpha: float) -> list[_Choice]:
     order = sorted(groups, key=lambda group: group.rank)
     if not rewards.given:
-        return [(group, group.members[0], len(group.members), None) for group in order]
+        return [(group, group.members[0], None) for group in order]
     known = rewards.of([i for group in groups for i in group.members])
-    return [(group, _best_of(group, known), len(group.members), None) for group in order]
+    return [(group, _best_of(group, known), None) for group in order]
 
 
 @SELECTIONS.add("best_of_majority", source=_PAPER, laws=("neutral",))
@@ -265,9 +269,7 @@ def _by_best_of_frequent(groups: list[_Group], rewards: _Reader, alpha: float) -
 
 def _ordered(groups: list[_Group], known: dict[int, float], by: Sequence[float]) -> list[_Choice]:
     order = sorted(range(len(groups)), key=lambda at: (-by[at], *groups[at].rank))
-    return [
-        (groups[at], _best_of(groups[at], known), len(groups[at].members), by[at]) for at in order
-    ]
+    return [(groups[at], _best_of(groups[at], known), by[at]) for at in order]
 
 
 def _best_of(group: _Group, known: dict[int, float]) -> int:

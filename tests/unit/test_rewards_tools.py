@@ -226,9 +226,20 @@ def test_no_text_takes_long_to_search(text):
 
 
 def test_claims_are_read_off_by_their_form():
-    said = "We have 3 + 4 * 2 = 11, and x = 7; version 2.1 is out. 5 - 3 is 2."
+    said = "We have 3 + 4 * 2 = 11, and x = 7; version 2.1 is out. 5 - 3 equals 2."
     assert [(c.input, c.stated) for c in find_claims("", said)] == [
         ("3 + 4 * 2", "11"),
         ("5 - 3", "2"),
     ]
     assert find_claims("", "nothing to see") == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "y * 2 + 3 = 7", "3 + 4 = 2 + 5", "(3 + 4) * 2 = 14", "10-12 is 3 items", "x2 + 3 = 7",
+        "2024-12-28 = 2 days before", "5 + 5 = 10%",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_sum_counts_against_nobody(said):
+    assert reward(said) == 0.3

@@ -10,7 +10,7 @@ input, observation, again, then a rationale and the reward.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -130,19 +130,20 @@ def agrees(observation: str, stated: str) -> bool:
     A number agrees when it rounds to the stated one at the stated number of decimals; texts agree
     without regard to case and spaces around.
     """
-    try:
-        found, said = (Fraction(text.replace(",", "").strip()) for text in (observation, stated))
-    except (ValueError, ZeroDivisionError):
+    texts = [text.replace(",", "").strip() for text in (observation, stated)]
+    if not all(map(_NUMBER.fullmatch, texts)):
         return observation.strip().casefold() == stated.strip().casefold()
-    _, _, decimals = stated.strip().partition(".")
+    found, said = map(Fraction, texts)
+    _, _, decimals = texts[1].partition(".")
     return abs(found - said) <= Fraction(1, 2 * 10 ** len(decimals)) if decimals else found == said
 
 
-# every repetition is bounded, so that no text takes long to search
+# every repetition is bounded, so that no text takes long to read
+_NUMBER = re.compile(r"[+-]?\d{1,400}(\.\d{1,400})?(e[+-]?\d{1,3})?")
 _AMOUNT, _GAP = r"-?\d[\d,]{0,30}(?:\.\d{1,30})?", r"\s{0,3}"
 _SUM = re.compile(
     rf"(?<![\w.])({_AMOUNT}(?:{_GAP}[-+*/×÷^−]{_GAP}\(?{_AMOUNT}\)?){{1,20}}){_GAP}"
-    rf"(?:=|is|equals){_GAP}({_AMOUNT})"
+    rf"(?:=|equals){_GAP}({_AMOUNT})"
 )
 _DAY = r"\d{4}-\d\d-\d\d"
 _WEEKDAY = re.compile(
@@ -168,8 +169,7 @@ def find_claims(prompt: str, response: str) -> list[Claim]:
     code = _CODE.findall(response)
     text = _CODE.sub(" ", response)
     return [
-        *(Claim(f"whether {terms.strip()} is {total}", "calculator", terms.strip(), total.rstrip(","))
-          for terms, total in _SUM.findall(text)),
+        *_sums(re.sub(_DAY, " ", text)),
         *(Claim(f"on which weekday {day} falls", "calendar", f"weekday {day}", weekday)
           for day, weekday in _WEEKDAY.findall(text)),
         *(Claim(f"how many days lie between {first} and {last}", "calendar", f"days {first} {last}", days)
@@ -177,3 +177,14 @@ def find_claims(prompt: str, response: str) -> list[Claim]:
         *(Claim("whether the code passes its tests", "unit_tests", program, "passed")
           for program in code),
     ]  # fmt: skip
+
+
+def _sums(text: str) -> Iterator[Claim]:
+    """Equations of numbers alone; one that goes on to either side says something else."""
+    for found in _SUM.finditer(text):
+        before = text[max(found.start() - 4, 0) : found.start()].rstrip()[-1:]
+        after = text[found.end() : found.end() + 4].lstrip()[:1]
+        if before in tuple("-+*/×÷^−(") or after in tuple("-+*/×÷^−%"):
+            continue
+        terms, total = found[1].strip(), found[2].rstrip(",")
+        yield Claim(f"whether {terms} is {total}", "calculator", terms, total)
