@@ -61,7 +61,7 @@ def test_the_matrix_equals_the_double_sum(seed):
             assert ops.transfer_labels(t, z, j, j2) == pytest.approx(expected)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=seeds)
 def test_a_coupling_finds_items_again_in_another_space(seed):
     pytest.importorskip("ot")
