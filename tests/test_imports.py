@@ -46,6 +46,7 @@ def test_importing_takes_less_than_60_ms_beyond_numpy():
     [
         "import gustibus",
         "from gustibus import place, fit_population, GaussianPrior, Evidence",
+        "import gustibus.rewards, gustibus.selection",
         "import gustibus.models, gustibus.data, gustibus.onboarding, gustibus.scoring",
     ],
 )

@@ -1,11 +1,10 @@
 """A model on disk: safetensors and JSON in one folder, verified by digest, written whole or not.
 
-Layout: `model.safetensors` (arrays of the model and of the reference set), `people.safetensors`
-with
-`people.json` (posteriors of the training people), `pool.safetensors` with `pool.json` (questions
-for
-onboarding, optional), `card.json`, `README.md` (the card for people), `MANIFEST.json` (SHA-256 of
-every other file). The digest of the artifact is the SHA-256 of the manifest's file table.
+Layout: `model.safetensors` (arrays of the model and of the reference set), `people.safetensors` with
+`people.json` (posteriors of the training people), `pool.safetensors` with `pool.json` (questions for
+onboarding, optional), `transform.json` (what rewards may be reported as, optional), `card.json`,
+`README.md` (the card for people), `MANIFEST.json` (SHA-256 of every other file). The digest of the
+artifact is the SHA-256 of the manifest's file table.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from gustibus.models.fingerprint import fingerprint
 from gustibus.models.hybrid import load_model
 from gustibus.onboarding import QuestionPool
 from gustibus.posterior import Posterior
+from gustibus.rewards import Transform
 from gustibus.types import F32, I32
 
 FORMAT = 1
@@ -94,6 +94,7 @@ class Artifact:
         people: posteriors of the training people.
         reference: `(k, r)` representations of a fixed set of responses, for normalised scores.
         pool: questions for onboarding, or None.
+        transform: of rewards, which policies are trained with and requests may ask for, or None.
         digest: identity of the saved folder; empty before it is saved.
     """
 
@@ -102,6 +103,7 @@ class Artifact:
     people: People
     reference: F32
     pool: QuestionPool | None = None
+    transform: Transform | None = None
     digest: str = field(default="")
 
     def __post_init__(self) -> None:
@@ -141,9 +143,7 @@ class Artifact:
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
-        return Artifact(
-            self.model, self.card, self.people, self.reference, self.pool, manifest["digest"]
-        )
+        return replace(self, digest=manifest["digest"])
 
     def _write(self, folder: Path) -> None:
         params, arrays = self.model.save()
@@ -157,6 +157,8 @@ class Artifact:
             pool_params, pool_arrays = self.pool.save()
             _write_json(folder / "pool.json", pool_params)
             _write_tensors(folder / "pool.safetensors", pool_arrays)
+        if self.transform is not None:
+            _write_json(folder / "transform.json", self.transform.save())
         (folder / "README.md").write_text(_card_text(self.card), encoding="utf-8")
 
     @classmethod
@@ -186,8 +188,12 @@ class Artifact:
                 json.loads((root / "pool.json").read_text(encoding="utf-8")),
                 _read_tensors(root / "pool.safetensors"),
             )
+        transform = None
+        if (root / "transform.json").exists():
+            saved = json.loads((root / "transform.json").read_text(encoding="utf-8"))
+            transform = Transform.load(saved)
         placed = People(tuple(ids), **people, made_by=fingerprint(model))
-        return cls(model, card, placed, reference, pool, digest)
+        return cls(model, card, placed, reference, pool, transform, digest)
 
 
 def verify(folder: Path) -> str:

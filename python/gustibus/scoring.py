@@ -8,7 +8,7 @@ person is known, not how noisy an answer is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -21,6 +21,7 @@ from gustibus.models.base import PreferenceModel
 from gustibus.models.directions import direction, rewards, robust_scores
 from gustibus.models.fingerprint import check_state
 from gustibus.posterior import Answering, Posterior, predict
+from gustibus.rewards import Transform
 from gustibus.types import F32, F64, I64
 
 Normalization = Literal["none", "user", "population"]
@@ -67,7 +68,14 @@ class BestOf:
 
 
 def best_of_n(
-    mean: F64, covariance: F64, value: F64, gradient: F64, *, draws: int = 256, seed: int = 0
+    mean: F64,
+    covariance: F64,
+    value: F64,
+    gradient: F64,
+    *,
+    draws: int = 256,
+    seed: int = 0,
+    chosen: int | None = None,
 ) -> BestOf:
     """Best candidate under the posterior mean, with `p_best` and regret from posterior draws.
 
@@ -78,6 +86,7 @@ def best_of_n(
         gradient: `(n, u)` their gradients in the user vector.
         draws: posterior draws.
         seed: of the draws; equal input and seed give equal numbers.
+        chosen: a candidate that was chosen in another way, whose chances are then told.
 
     Raises:
         InputError: there is no candidate.
@@ -86,7 +95,8 @@ def best_of_n(
         message = "candidates: expected at least one, got none"
         raise InputError(message, where="candidates")
     order = rank(value)
-    best = int(order[0])
+    best = int(order[0]) if chosen is None else chosen
+    rest = order[order != best]
     moved = draw(np.zeros_like(mean), covariance, draws=draws, seed=seed) @ gradient.T  # (draws, n)
     sampled = value + moved
     top = sampled.max(axis=1)
@@ -94,7 +104,7 @@ def best_of_n(
         index=best,
         score=float(value[best]),
         p_best=float((sampled.argmax(axis=1) == best).mean()),
-        runner_up=int(order[1]) if len(order) > 1 else None,
+        runner_up=int(rest[0]) if len(rest) else None,
         expected_regret=float((top - sampled[:, best]).mean()),
     )
 
@@ -137,6 +147,44 @@ def normalize(scores: F64, kind: Normalization, reference: F64 | None) -> F64:
         message = f"normalize: {kind!r} needs a model with a reference set, this one has none"
         raise InputError(message, where="normalize")
     return (scores - reference.mean()) / max(float(reference.std()), 1e-12)
+
+
+def own_transform(artifact: Artifact) -> Transform:
+    """The transform that was saved with a model.
+
+    Raises:
+        InputError: there is none.
+    """
+    if artifact.transform is None:
+        message = "transform: this model was saved without one; name one of the table"
+        raise InputError(message, where="transform")
+    return artifact.transform
+
+
+def reference_rewards(
+    transform: Transform,
+    rewards: Callable[[F32], F64],
+    *,
+    reference: F32,
+    given: F32 | None = None,
+) -> F64 | None:
+    """What a transform compares with, the same here, in training and over HTTP.
+
+    In this order: the responses that came with the call, what was frozen into the transform, the
+    model's reference set under the same person.
+
+    Args:
+        transform: that compares.
+        rewards: raw rewards of representations `(k, r)` under the person.
+        reference: `(k, r)` the model's reference set.
+        given: `(p, r)` reference responses to the same prompt, or None.
+
+    Returns:
+        `(p,)` or `(k,)`; None where the transform's own count, or there are none.
+    """
+    if given is None and (transform.references is not None or not len(reference)):
+        return None
+    return rewards(reference if given is None else given)
 
 
 class Scorer:
@@ -213,15 +261,58 @@ class Scorer:
         candidates: Sequence[str],
         *,
         user: str | Posterior | None = None,
+        transform: Transform | Literal["model"] | None = None,
+        references: Sequence[str] = (),
     ) -> F64:
         """Rewards `(n,)` of candidate texts for a person (an id, or a posterior from `place`).
 
+        Args:
+            prompt: that the candidates answer.
+            candidates: `n` texts.
+            user: whose rewards; the population's by default.
+            transform: of the rewards; `model` is the one saved with the model.
+            references: texts that the transform compares with, as `transformed` says.
+
         Raises:
-            InputError: the posterior is of another model.
+            InputError: the posterior is of another model, or the transform lacks what it needs.
         """
         person = user if isinstance(user, Posterior) else self.posterior(user)
         check_state(person, self.model, own=self.artifact.fingerprint)
-        return self.model.utility(person.mean, self.represent(prompt, candidates))
+        value = self.model.utility(person.mean, self.represent(prompt, candidates))
+        if transform is None:
+            return value
+        shape, compared = self.compared(
+            transform,
+            lambda vectors: self.model.utility(person.mean, vectors),
+            prompt=prompt,
+            references=references,
+        )
+        return np.asarray(shape(value, compared))
+
+    def compared(
+        self,
+        transform: Transform | Literal["model"],
+        rewards: Callable[[F32], F64],
+        *,
+        prompt: str = "",
+        references: Sequence[str] = (),
+    ) -> tuple[Transform, F64 | None]:
+        """A transform, and the rewards `(p,)` that it compares with, as `reference_rewards` says.
+
+        Args:
+            transform: of rewards; `model` is the one saved with the model.
+            rewards: from representations `(k, r)` to `(k,)`.
+            prompt: that the references answer.
+            references: texts to compare with; the model's reference set by default.
+
+        Raises:
+            InputError: no transform was saved.
+        """
+        shape = own_transform(self.artifact) if transform == "model" else transform
+        given = self.represent(prompt, references) if references else None
+        return shape, reference_rewards(
+            shape, rewards, reference=self.artifact.reference, given=given
+        )
 
     def score_stated(
         self,

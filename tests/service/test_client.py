@@ -79,6 +79,26 @@ def test_one_embedding_may_stand_beside_items(client, features):
     assert 0 < best.p_best <= 1
 
 
+def test_transforms_and_selection_are_those_of_the_wire(client, http, features):
+    shape = {"name": "par", "options": {"k": 0.5}, "references": [IDS[4], features[3]]}
+    wire = {**shape, "references": [IDS[4], IDS[3]]}
+    body = {"user": "trained-0", "candidates": IDS, "transform": wire}
+    wanted = http.post("/v1/score", json=body).json()
+    found = client.score(IDS, user="trained-0", transform=shape)
+    np.testing.assert_allclose(found.scores, [one["score"] for one in wanted["data"]], rtol=1e-6)
+    assert (found.transform.name, found.transform.references) == ("par", "request")
+    by_name = client.score(features[:5], user="trained-0", transform="tanh")
+    assert by_name.transform.references == "model"
+    ranked = client.rerank("what?", IDS, user="trained-0", transform="tanh")
+    assert ranked.results[0].relevance_score == pytest.approx(max(by_name.scores), rel=1e-5)
+    best = client.best_of_n(IDS, user="trained-0", method="best_of_majority", alpha=0.3, k=2,
+                            answers=["1", "2", "1.0", "2", "3"], transform="tanh")  # fmt: skip
+    assert {one.answer for one in best.selection} == {"1", "2"}
+    assert best.best.index == best.selection[0].index
+    with pytest.raises(InvalidRequestError, match="nothing to combine"):
+        client.score(IDS, combine="and_combine")
+
+
 def test_documents_in_a_persons_order(client):
     found = client.rerank("what?", IDS, user="trained-0", top_n=2)
     order = client.score(IDS, user="trained-0").ranking

@@ -64,6 +64,24 @@ def test_score_ranks_lines(trained, capsys, monkeypatch):
     assert "±" in capsys.readouterr().out
 
 
+def test_score_with_a_transform(trained, capsys, monkeypatch):
+    import io
+
+    def scored(*flags):
+        monkeypatch.setattr("sys.stdin", io.StringIO("warm words\nshort\nplain\n"))
+        code = run(["score", str(trained / "model"), "--user", "person-001", *flags, "--json"])
+        out, error = capsys.readouterr()
+        return json.loads(out) if code == 0 else error
+
+    plain, shaped = scored(), scored("--transform", "par", "--set", "k=2")
+    assert [row["text"] for row in shaped] == [row["text"] for row in plain]
+    assert all(0 < row["score"] < 1 and row["stderr"] < old["stderr"]
+               for row, old in zip(shaped, plain, strict=True))  # fmt: skip
+    assert "no transform 'parr'" in scored("--transform", "parr")
+    assert "saved without one" in scored("--transform", "model")
+    assert "give --transform NAME too" in scored("--set", "k=2")
+
+
 def test_score_by_stated_weights(trained, capsys, monkeypatch):
     import io
 

@@ -9,9 +9,11 @@ import time
 import numpy as np
 import pytest
 
+from gustibus.artifact import Artifact
 from gustibus.data import read, write_folder
 from gustibus.data.synthetic import demo_world, linear_mixture_world
 from gustibus.errors import ConfigError, InputError, UnknownNameError
+from gustibus.rewards import Transform
 from gustibus.training import RunConfig, train
 from gustibus.training.run import load_data, make_split
 
@@ -44,6 +46,23 @@ def test_the_same_run_gives_the_same_model(sample, tmp_path):
         np.testing.assert_array_equal(array, second.model.save()[1][name])
     assert first.card["data"] == second.card["data"]
     assert not (tmp_path / "a.checkpoint").exists()
+
+
+def test_a_transform_of_the_run_is_saved_with_the_model(sample, tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text(
+        f'output = "{tmp_path / "a"}"\n[data]\npath = "{sample}"\n[model]\nname = "bt"\n'
+        '[transform]\nname = "par"\nk = 0.5\n'
+    )
+    artifact = train(RunConfig.read(path, questions=0))
+    assert (
+        Artifact.load(tmp_path / "a").transform
+        == artifact.transform
+        == Transform("par", {"k": 0.5})
+    )
+    assert train(run(sample, tmp_path / "b", model="bt", model_options={})).transform is None
+    with pytest.raises(UnknownNameError, match="no transform 'parr'"):
+        run(sample, tmp_path, transform="parr")
 
 
 def test_new_people_are_in_no_part_that_is_fitted(sample, tmp_path):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gustibus.errors import InputError
+from gustibus.cli.common import parse_options
+from gustibus.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from gustibus.rewards import Transform
+    from gustibus.types import F32, F64
 
 Option = typer.Option
 
@@ -32,6 +37,12 @@ def score_command(
     robust: Annotated[
         float, Option(help="With --weights: score by the worst direction within so many degrees.")
     ] = 0.0,
+    transform: Annotated[
+        str, Option(help="Show rewards as a transform makes them; 'model' is the saved one.")
+    ] = "",
+    options: Annotated[
+        list[str] | None, Option("--set", help="Option of the transform, NAME=VALUE; may repeat.")
+    ] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON document.")] = False,
 ) -> int:
     r"""Score candidates read from standard input, a text or a JSON string a line, best first.
@@ -39,6 +50,7 @@ def score_command(
     Example: printf 'Short.\nA much longer answer.\n' | gustibus score runs/demo --user ada
     """
     import gustibus
+    from gustibus.models.directions import direction, rewards, robust_scores
     from gustibus.scoring import rank, stderr
 
     stated = _weights(weights)
@@ -48,18 +60,32 @@ def score_command(
     if stated is not None and user:
         message = "weights: they stand in the place of a person; leave --user out"
         raise InputError(message, where="weights")
+    shape = _transform(transform, options or [])
     candidates = [line for line in map(_text, sys.stdin) if line]
     if not candidates:
         message = "candidates: expected at least one line on standard input, got none"
         raise InputError(message, where="candidates")
     scorer = gustibus.load(model)
+    vectors = scorer.represent(prompt, candidates)
     if stated is not None:
-        value = scorer.score_stated(prompt, candidates, stated, degrees=robust)
+        along = direction(scorer.model, stated)
+
+        def reward(vectors: F32) -> F64:
+            return robust_scores(rewards(scorer.model, vectors), along, degrees=robust)
+
+        value = reward(vectors)
         errors = 0.0 * value  # nothing about stated weights is estimated
     else:
         person = scorer.posterior(user or None, on_unknown_user=on_unknown_user)
-        value, gradient = scorer.model.linearize(person.mean, scorer.represent(prompt, candidates))
+
+        def reward(vectors: F32) -> F64:
+            return scorer.model.utility(person.mean, vectors)
+
+        value, gradient = scorer.model.linearize(person.mean, vectors)
         errors = stderr(person.covariance, gradient)
+    if shape is not None:
+        shape, compared = scorer.compared(shape, reward)
+        value, errors = shape(value, compared), shape.slope(value, compared) * errors
     order = rank(value)
     if as_json:
         from gustibus.cli.common import emit
@@ -89,6 +115,18 @@ def _weights(given: str) -> dict[str, float] | None:
             message = f"weights: expected NAME=NUMBER,..., got {part!r}"
             raise InputError(message, where="weights")
     return found
+
+
+def _transform(name: str, options: list[str]) -> Transform | Literal["model"] | None:
+    """The transform that is asked for; None without one."""
+    from gustibus.rewards import Transform
+
+    if options and name in ("", "model"):
+        message = "--set: an option of a transform; give --transform NAME too"
+        raise ConfigError(message, where="--set")
+    if name in ("", "model"):
+        return "model" if name else None
+    return Transform(name, parse_options(options))
 
 
 def _text(line: str) -> str:

@@ -128,9 +128,10 @@ def _settings(kept: dict[str, Any]) -> Settings:
 
 
 def earlier_answers(conn: Connection, user: str, digest: str) -> Rows | None:
-    """What a person has answered outside of open sessions."""
+    """What a person has answered outside of open sessions; only answers to questions count here."""
     rows = evidence(conn, user=user, model=digest)
-    return Rows(rows.a, rows.b, rows.target) if len(rows.target) else None
+    asked = rows.weight == 1
+    return Rows(rows.a[asked], rows.b[asked], rows.target[asked]) if asked.any() else None
 
 
 def informed(state: State, serving: Serving, user: str) -> PreferenceModel:

@@ -22,6 +22,7 @@ from gustibus.store import (
     set_sides,
     stale_users,
     versions_of,
+    weight_of,
 )
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def _read(conn: Connection, users: list[str], model: str) -> dict[str, Known]:
     for user in users:
         if user in versions:
             rows = evidence(conn, user=user, model=model)
-            answers = Answers(rows.a, rows.b, rows.target, np.ones(len(rows.target)))
+            answers = Answers(rows.a, rows.b, rows.target, rows.weight)
             found[user] = Known(versions[user], answers, rows.missing, rows.last)
     return found
 
@@ -289,9 +290,10 @@ def _joined(
     a = np.stack([sides[row.id][0] for row in told])
     b = np.stack([sides[row.id][1] for row in told])
     target = np.array([TARGET[row.outcome] for row in told], np.float64)
+    weight = np.array([weight_of(row.source) for row in told], np.float64)
     if len(answers.target) == 0:
-        return Answers(a, b, target, np.ones(len(told)))
+        return Answers(a, b, target, weight)
     return Answers(
         np.concatenate([answers.a, a]), np.concatenate([answers.b, b]),
-        np.concatenate([answers.target, target]), np.ones(len(answers.target) + len(told)),
+        np.concatenate([answers.target, target]), np.concatenate([answers.weight, weight]),
     )  # fmt: skip

@@ -48,12 +48,14 @@ Robust = (
 )
 
 
-class Statement(Struct):
+class Statement(Struct, omit_defaults=True):
     """The direction that scores are along, and the angle of which they are the least."""
 
     direction: dict[str, float]
-    """Of length 1."""
+    """Of length 1; for a combination the weights of its objectives."""
     degrees: float
+    combine: str | None = None
+    """How the objectives were combined, where they were not along a direction."""
 
 
 class Stated(NamedTuple):

@@ -19,6 +19,7 @@ from gustibus.store.answers import (
     list_comparisons,
     set_sides,
     users_with_news,
+    weight_of,
 )
 from gustibus.store.auditing import AuditRow, audit, hashed_user, list_audit, verify_audit
 from gustibus.store.changes import Change, position, purge_changes, since
@@ -277,4 +278,5 @@ __all__ = [
     "users_with_news",
     "verify_audit",
     "versions_of",
+    "weight_of",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 from sqlalchemy import Connection, Row, delete, func, select
 
 from gustibus.errors import ConflictError
+from gustibus.rewards.implicit import ORIGIN, WEIGHT
 from gustibus.store.erasure import hold_users
 from gustibus.store.ids import ulid
 from gustibus.store.items import pack, unpack
@@ -23,6 +24,11 @@ from gustibus.types import F32, F64
 _ROWS = 500
 TARGET: dict[str, float | None] = {"a": 1.0, "b": 0.0, "tie": 0.5, "both_bad": 0.5, "skip": None}
 """What an outcome says about the probability that a is preferred; None says nothing."""
+
+
+def weight_of(source: str | None) -> float:
+    """How much an answer counts: what nobody was asked counts less."""
+    return WEIGHT if source == ORIGIN else 1.0
 
 
 class Side(NamedTuple):
@@ -100,6 +106,8 @@ class EvidenceRows:
     """`(n, r)`."""
     b: F32
     target: F64
+    weight: F64
+    """`(n,)` 1 for answers to questions, less for what was only read off behaviour."""
     last: str
     """Id of the last one; empty without any."""
     missing: tuple[ComparisonRow, ...]
@@ -259,6 +267,7 @@ def evidence(conn: Connection, *, user: str, model: str, limit: int = 10_000) ->
         a=np.stack([unpack(row.a) for row in ready]) if ready else empty,
         b=np.stack([unpack(row.b) for row in ready]) if ready else empty,
         target=np.array([TARGET[row.outcome] for row in ready], np.float64),
+        weight=np.array([weight_of(row.source) for row in ready], np.float64),
         last=rows[-1].id if rows else "",
         missing=tuple(_row(row) for row in told if row.a is None),
     )

@@ -13,6 +13,7 @@ from gustibus.errors import ConfigError
 from gustibus.models import MODELS
 from gustibus.models.automatic import AUTO
 from gustibus.models.hybrid import check_takes
+from gustibus.rewards import Transform
 
 _TABLES: dict[str, tuple[str, ...]] = {
     "": ("seed", "device", "output"),
@@ -31,6 +32,7 @@ _TABLES: dict[str, tuple[str, ...]] = {
     "model": ("name",),
     "objective": ("name",),
     "onboarding": ("questions",),
+    "transform": ("name",),
 }
 
 
@@ -60,6 +62,8 @@ class RunConfig:
         objective: what a family that trains by name minimises: a row of `PAIRWISE`, or of
             `LISTWISE`, which takes ranked lists; the family's own where empty.
         objective_options: of that row.
+        transform: row of `gustibus.rewards.TRANSFORMS` that is saved with the model; empty saves none.
+        transform_options: of that row.
         questions: size of the onboarding pool saved with the model; 0 saves none.
         seed: of splits, starts and orders.
         device: `auto`, `cpu` or `cuda`.
@@ -81,6 +85,8 @@ class RunConfig:
     model_options: Mapping[str, Any] = field(default_factory=dict)
     objective: str = ""
     objective_options: Mapping[str, Any] = field(default_factory=dict)
+    transform: str = ""
+    transform_options: Mapping[str, Any] = field(default_factory=dict)
     questions: int = 500
     seed: int = 0
     device: str = "auto"
@@ -90,6 +96,8 @@ class RunConfig:
         if self.model != AUTO:
             MODELS[self.model]
         self._check_objective()
+        if self.transform or self.transform_options:
+            Transform(self.transform, self.transform_options)
         if self.split not in ("auto", "given", "four_cells", "all"):
             message = f"split: expected auto, given, four_cells or all, got {self.split!r}"
             raise ConfigError(message, where="data.split")
@@ -161,7 +169,8 @@ def _flat(table: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def _section(table: str, values: Mapping[str, Any], where: str) -> dict[str, Any]:
     known = _TABLES[table]
-    if table in ("encoder", "model", "objective"):  # what is not the name is an option of the entry
+    if table in ("encoder", "model", "objective", "transform"):
+        # what is not the name is an option of the entry
         options = {k: v for k, v in values.items() if k != "name"}
         named = {table: values["name"]} if "name" in values else {}
         return named | {f"{table}_options": options}

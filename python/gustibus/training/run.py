@@ -21,6 +21,7 @@ from gustibus.models.base import PreferenceModel, Progress
 from gustibus.models.fingerprint import fingerprint
 from gustibus.models.validation import representations
 from gustibus.onboarding import Pairs, QuestionPool, build_pool
+from gustibus.rewards import Transform
 from gustibus.training.config import RunConfig
 from gustibus.training.sets import people_rows, training_set, valid_set
 from gustibus.types import F32, I64
@@ -64,6 +65,9 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
         people=place_people(model, dataset, placing),
         reference=reference(model, dataset, split["train"], config.seed),
         pool=_pool(model, dataset, split["train"], config),
+        transform=Transform(config.transform, config.transform_options)
+        if config.transform
+        else None,
     ).save(config.output)
     _clear(checkpoint)
     return artifact

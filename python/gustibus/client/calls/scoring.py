@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,9 @@ UserState = str
 """`population`, `learning`, `ready` or another that a later service knows."""
 OnUnknown = Literal["population", "error", "create"]
 Normalize = Literal["none", "user", "population"]
+SelectionMethod = Literal["best_of_n", "majority_vote", "best_of_majority"]
+Transform = str | Mapping[str, Any]
+"""A name, or `{"name": …, "options": {…}, "references": […]}`; `model` is the one saved with the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,25 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """Weights of the model's objectives that scores are along, or by which they were combined."""
+
+    direction: dict[str, float]
+    degrees: float
+    combine: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """The transform that scores went through, and what they were compared with."""
+
+    name: str
+    options: dict[str, Any]
+    references: str
+    """`request`, `model`, `frozen` or `none`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """Scores in the order of the candidates, and the order from best to worst."""
 
@@ -69,6 +91,8 @@ class Scores:
     usage: Usage
     cyclic_share: float = 0.0
     """Part of the person's preferences among the candidates that no order can express."""
+    stated: Stated | None = None
+    transform: Transformed | None = None
 
     @property
     def scores(self) -> list[float]:
@@ -122,6 +146,16 @@ class Best:
 
 
 @dataclass(frozen=True, slots=True)
+class SelectedAnswer:
+    """One of the answers chosen, and the candidate that stands for it."""
+
+    answer: str
+    index: int
+    count: int
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class BestOfN:
     """The best candidate and how sure that is."""
 
@@ -134,6 +168,9 @@ class BestOfN:
     expected_regret: float
     usage: Usage
     cyclic_share: float = 0.0
+    selection: tuple[SelectedAnswer, ...] = ()
+    stated: Stated | None = None
+    transform: Transformed | None = None
 
 
 def score(
@@ -146,6 +183,10 @@ def score(
     normalize: Normalize = "none",
     stderr: bool = False,
     basis: bool = False,
+    weights: Mapping[str, float] | None = None,
+    robust: float | Literal["auto"] | None = None,
+    combine: str | None = None,
+    transform: Transform | None = None,
 ) -> Request[Scores]:
     """Scores of candidates for one person; without a person, for the population.
 
@@ -159,12 +200,17 @@ def score(
         normalize: `none` gives rewards in log-odds.
         stderr: whether standard errors are wanted.
         basis: whether the gradient in the user vector is wanted.
+        weights: of the model's objectives by name, in the place of the person's reward.
+        robust: degrees around those weights of which the least score counts.
+        combine: how the objectives become one number.
+        transform: what the rewards are reported as.
     """
     wanted = [name for name, on in (("stderr", stderr), ("basis", basis)) if on]
     read = decoder(Scores)
     if isinstance(candidates, np.ndarray):
         vectors = _matrix(candidates)
-        if prompt is None and not wanted:
+        plain = weights is None and robust is None and combine is None and transform is None
+        if prompt is None and not wanted and plain:
             data, dtype = bytes_of(vectors)
             query = {
                 "model": model, "user": user, "dtype": dtype, "dim": vectors.shape[1],
@@ -174,9 +220,16 @@ def score(
     body = body_of(
         candidates=[candidate_of(one) for one in candidates], model=model, user=user,
         prompt=prompt, on_unknown_user=on_unknown_user, normalize=normalize,
+        weights=weights, robust=robust, combine=combine, transform=_transform_of(transform),
         **({"return": wanted} if wanted else {}),
     )  # fmt: skip
     return Request("POST", "/v1/score", read, body=body)
+
+
+def _transform_of(transform: Transform | None) -> Any:
+    if transform is None or isinstance(transform, str) or "references" not in transform:
+        return transform
+    return {**transform, "references": [candidate_of(one) for one in transform["references"]]}
 
 
 def _matrix(vectors: Array) -> Array:
@@ -196,12 +249,17 @@ def rerank(
     raw_scores: bool = False,
     model: str = "default",
     on_unknown_user: OnUnknown = "population",
+    weights: Mapping[str, float] | None = None,
+    robust: float | Literal["auto"] | None = None,
+    combine: str | None = None,
+    transform: Transform | None = None,
 ) -> Request[Reranked]:
-    """Documents in a person's order; relevance is a probability unless `raw_scores`."""
+    """Documents in a person's order; relevance is a probability unless `raw_scores` or transformed."""
     body = body_of(
         query=query, documents=[candidate_of(one) for one in documents], user=user, top_n=top_n,
         return_documents=return_documents, raw_scores=raw_scores, model=model,
-        on_unknown_user=on_unknown_user,
+        on_unknown_user=on_unknown_user, weights=weights, robust=robust, combine=combine,
+        transform=_transform_of(transform),
     )  # fmt: skip
     return Request("POST", "/v1/rerank", decoder(Reranked), body=body)
 
@@ -231,12 +289,39 @@ def best_of_n(
     model: str = "default",
     on_unknown_user: OnUnknown = "population",
     seed: int = 0,
+    method: SelectionMethod | None = None,
+    answers: Sequence[str] | None = None,
+    k: int | None = None,
+    alpha: float | None = None,
+    weights: Mapping[str, float] | None = None,
+    robust: float | Literal["auto"] | None = None,
+    combine: str | None = None,
+    transform: Transform | None = None,
 ) -> Request[BestOfN]:
-    """The best candidate for a person and how sure that is."""
+    """The best candidate for a person and how sure that is.
+
+    Args:
+        candidates: as those of `score`.
+        user: whose best.
+        prompt: what the candidates answer.
+        model: name, or name and version.
+        on_unknown_user: what to do for somebody who is not known.
+        seed: of the draws that say how sure it is.
+        method: choose among distinct answers instead of among candidates.
+        answers: the final answer of each candidate; their texts by default.
+        k: how many answers are told; 1 by default.
+        alpha: least share of the candidates that give an answer, of `best_of_majority`.
+        weights: as those of `score`, like what follows.
+        robust: degrees around the weights.
+        combine: how the objectives become one number.
+        transform: what the rewards are reported as.
+    """
     if isinstance(candidates, np.ndarray):
         candidates = list(_matrix(candidates))
     body = body_of(
         candidates=[candidate_of(one) for one in candidates], user=user, prompt=prompt,
-        model=model, on_unknown_user=on_unknown_user, seed=seed,
+        model=model, on_unknown_user=on_unknown_user, seed=seed, method=method, answers=answers,
+        k=k, alpha=alpha, weights=weights, robust=robust, combine=combine,
+        transform=_transform_of(transform),
     )  # fmt: skip
     return Request("POST", "/v1/best-of-n", decoder(BestOfN), body=body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gustibus.scoring import rank
 from gustibus.service.call import Call, Reply, ok
@@ -14,7 +14,8 @@ from gustibus.service.ids import PlainId, ulid
 from gustibus.service.people import OnUnknown, UserState, find_person, person_state
 from gustibus.service.routes.scoring import PROBLEMS, ModelName, note
 from gustibus.service.routing import Route
-from gustibus.service.stated import Robust, Weights, read_stated
+from gustibus.service.shaping import Combine, Transformed, Transforming, read_shaping, shaped
+from gustibus.service.stated import Robust, Weights
 
 _EDGE = 1e-9  # relevance stays off 0 and 1
 
@@ -32,6 +33,9 @@ class RerankRequest(Struct, forbid_unknown_fields=True):
     raw_scores: bool = False
     weights: Weights | None = None
     robust: Robust | None = None
+    combine: Combine | None = None
+    transform: Transforming | None = None
+    """Relevance is then what the transform gives, as it is."""
     max_tokens_per_doc: Annotated[int, Meta(ge=1)] | None = None
     """Accepted from clients that send it; texts are never cut."""
     priority: Annotated[int, Meta(ge=0)] | None = None
@@ -78,6 +82,7 @@ class RerankMeta(Struct):
     api_version: ApiVersion
     billed_units: BilledUnits
     user_state: UserState
+    transform: Transformed | UnsetType = UNSET
 
 
 class RerankReply(Struct):
@@ -95,13 +100,17 @@ async def rerank(call: Call) -> Reply:
     body = call.read(RerankRequest)
     serving = model_of(call.state, body.model)
     person = await find_person(call, body.user, body.on_unknown_user)
-    stated = await read_stated(call, serving, body.user, person, body.weights, body.robust)
+    shaping = await read_shaping(
+        call, serving, body.user, person, body.query, weights=body.weights, robust=body.robust,
+        combine=body.combine, transform=body.transform,
+    )  # fmt: skip
     made = await represent(call, serving, body.query, body.documents, pointer="/documents")
-    if stated is not None:
-        value = stated.scores(made.vectors)
-    else:
+    told: Transformed | UnsetType = UNSET
+    if shaping is None:
         value = serving.model.utility(person.mean, made.vectors)
-    shown = value if body.raw_scores else _relevance(value)
+    else:
+        (_, value), told = await shaped(call, shaping, made.vectors), shaping.told
+    shown = value if body.raw_scores or told is not UNSET else _relevance(value)
     order = rank(value)[: body.top_n]
     note(call, serving, body.user, made.units)
     results = [
@@ -111,7 +120,7 @@ async def rerank(call: Call) -> Reply:
         for i in order
     ]
     version = "1" if call.route.path == "/v1/rerank" else "2"
-    meta = RerankMeta(ApiVersion(version), BilledUnits(1.0), person_state(serving, person))
+    meta = RerankMeta(ApiVersion(version), BilledUnits(1.0), person_state(serving, person), told)
     return ok(
         RerankReply(f"rerank_{ulid()}", serving.label, results, RerankUsage(made.tokens), meta)
     )

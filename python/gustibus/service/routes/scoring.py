@@ -30,7 +30,15 @@ from gustibus.service.people import OnUnknown, UserState, find_person, person_st
 from gustibus.service.problems import invalid
 from gustibus.service.routing import Route
 from gustibus.service.serving import Serving
-from gustibus.service.stated import Robust, Stated, Statement, Weights, read_stated
+from gustibus.service.shaping import (
+    Combine,
+    Shaping,
+    Transformed,
+    Transforming,
+    read_shaping,
+    shaped,
+)
+from gustibus.service.stated import Robust, Statement, Weights
 from gustibus.service.tables import Person
 from gustibus.types import F32, F64
 
@@ -52,6 +60,8 @@ class ScoreRequest(Struct, forbid_unknown_fields=True):
     )
     weights: Weights | None = None
     robust: Robust | None = None
+    combine: Combine | None = None
+    transform: Transforming | None = None
 
 
 class BinaryQuery(Struct, forbid_unknown_fields=True):
@@ -110,6 +120,7 @@ class ScoreReply(Struct):
     cyclic_share: float
     usage: Usage
     stated: Statement | msgspec.UnsetType = msgspec.UNSET
+    transform: Transformed | msgspec.UnsetType = msgspec.UNSET
 
 
 class _ById(Struct, forbid_unknown_fields=True):
@@ -141,10 +152,15 @@ async def score(call: Call) -> Reply:
     body = call.read(ScoreRequest)
     serving = model_of(call.state, body.model)
     person = await find_person(call, body.user, body.on_unknown_user)
-    stated = await read_stated(call, serving, body.user, person, body.weights, body.robust)
+    shaping = await read_shaping(
+        call, serving, body.user, person, body.prompt, weights=body.weights, robust=body.robust,
+        combine=body.combine, transform=body.transform,
+    )  # fmt: skip
+    if shaping is not None:
+        _check_shaped(body, shaping)
     made = await represent(call, serving, body.prompt, body.candidates)
-    if stated is not None:
-        return _scored_as_stated(call, serving, person, made, body, stated)
+    if shaping is not None:
+        return await _shaped(call, serving, person, made, body, shaping)
     return await _scored(call, serving, body.user, person, made, body.normalize, body.return_)
 
 
@@ -222,45 +238,60 @@ async def _scored(
         basis = gradient if "basis" in wanted else None
         if "stderr" in wanted:
             errors = scale * stderr(await spread_of(call.state, user, person), gradient)
-    count = len(value)
-    data = [
-        Score(
-            i, "score", float(value[i]),
-            None if errors is None else float(errors[i]),
-            None if basis is None else basis[i].tolist(),
-        )
-        for i in range(count)
-    ]  # fmt: skip
-    usage = Usage(count, made.tokens, made.cached, made.units)
+    data = _rows(value, errors, basis)
+    usage = Usage(len(value), made.tokens, made.cached, made.units)
     return _reply(
         call, serving, user, person, made.vectors, value, made.units, data=data, usage=usage
     )
 
 
-def _scored_as_stated(
-    call: Call, serving: Serving, person: Person, made: Represented, body: ScoreRequest,
-    stated: Stated,
-) -> Reply:  # fmt: skip
-    """Scores along stated weights; whoever the person is has no part in them."""
-    if "stderr" in body.return_:
+def _check_shaped(body: ScoreRequest, shaping: Shaping) -> None:
+    """Refuse what does not go together before anything is encoded."""
+    if shaping.certain and "stderr" in body.return_:
         at = body.return_.index("stderr")
         raise invalid(f"/return/{at}", "stated weights are certain; ask for a robust score instead")
-    if body.normalize == "population":
+    if shaping.certain and body.normalize == "population":
         raise invalid("/normalize", "stated weights are not of the population; send 'user'")
-    value = stated.scores(made.vectors)
+    if shaping.transform is not None and body.normalize != "none":
+        raise invalid("/normalize", "a transform takes its place; send one of the two")
+
+
+async def _shaped(
+    call: Call, serving: Serving, person: Person, made: Represented, body: ScoreRequest,
+    shaping: Shaping,
+) -> Reply:  # fmt: skip
+    """Scores along stated weights, of a combination, or transformed."""
+    raw, value = await shaped(call, shaping, made.vectors)
     if body.normalize == "user":
         reference = serving.artifact.reference
-        value = normalize(value, "user", stated.scores(reference) if len(reference) else None)
-    basis = stated.rewards(made.vectors) if "basis" in body.return_ else None
-    data = [
-        Score(i, "score", float(one), None, None if basis is None else basis[i].tolist())
-        for i, one in enumerate(value)
-    ]
+        value = normalize(value, "user", shaping.rewards(reference) if len(reference) else None)
+    basis: F64 | None = None
+    errors: F64 | None = None
+    if body.return_ and shaping.basis is not None:
+        basis = shaping.basis(made.vectors)
+    elif body.return_:
+        _, gradient = serving.model.linearize(person.mean, made.vectors)
+        basis = gradient if "basis" in body.return_ else None
+        if "stderr" in body.return_:
+            spread = await spread_of(call.state, body.user, person)
+            errors = shaping.slope(raw) * stderr(spread, gradient)
+    data = _rows(value, errors, basis)
     usage = Usage(len(value), made.tokens, made.cached, made.units)
     return _reply(
         call, serving, body.user, person, made.vectors, value, made.units, data=data, usage=usage,
-        stated=stated.statement,
+        stated=shaping.statement, transform=shaping.told,
     )  # fmt: skip
+
+
+def _rows(value: F64, errors: F64 | None, basis: F64 | None) -> list[Score]:
+    return [
+        Score(
+            i, "score", one,
+            None if errors is None else float(errors[i]),
+            None if basis is None else basis[i].tolist(),
+        )
+        for i, one in enumerate(value.tolist())
+    ]  # fmt: skip
 
 
 def _slope(plain: F64, scaled: F64) -> float:
@@ -273,6 +304,7 @@ def _reply(
     call: Call, serving: Serving, user: str | None, person: Person, vectors: F32, value: F64,
     units: int, *, data: list[Score] | None = None, usage: Usage | None = None,
     stated: Statement | msgspec.UnsetType = msgspec.UNSET,
+    transform: Transformed | msgspec.UnsetType = msgspec.UNSET,
 ) -> Reply:  # fmt: skip
     note(call, serving, user, units)
     scores = value.tolist()
@@ -282,7 +314,7 @@ def _reply(
         f"score_{ulid()}", "list", int(time.time()), serving.label,
         UserInfo(user, person_state(serving, person), person.count, person.version),
         data, rank(value).tolist(), serving.model.cyclic_share(person.mean, vectors),
-        usage or Usage(len(scores), 0, 0, units), stated,
+        usage or Usage(len(scores), 0, 0, units), stated, transform,
     )))  # fmt: skip
 
 
