@@ -15,6 +15,7 @@ from gustibus.cli import (
     asking,
     benching,
     catalogue,
+    curating,
     doctoring,
     encoding,
     evaluating,
@@ -38,6 +39,7 @@ app = typer.Typer(
 training.register(app)
 encoding.register(app)
 evaluating.register(app)
+curating.register(app)
 scoring.register(app)
 ranking.register(app)
 benching.register(app)
