@@ -214,15 +214,9 @@ def _read_across_prompts(table: Table, identical: Identical) -> Comparisons:
     target, met = _answers(table)
     sides = []
     for side in "ab":
-        asked, given = table.columns[f"prompt_{side}"], table.columns[f"response_{side}"]
-        sides.append(
-            [
-                f"{prompt}{JOINT_SEPARATOR}{_text(table, f'response_{side}', row, value)}"
-                if (prompt := _text(table, "prompt", row, asked[row]))
-                else _text(table, f"response_{side}", row, value)
-                for row, value in enumerate(given)
-            ]
-        )
+        columns = table.columns[f"prompt_{side}"], table.columns[f"response_{side}"]
+        asked, said = ([_text(table, "prompt", r, v) for r, v in enumerate(c)] for c in columns)
+        sides.append([JOINT_SEPARATOR.join(filter(None, x)) for x in zip(asked, said, strict=True)])
     rows = ([""] * len(table), *sides, target, met)
     return _of_texts(table, rows, ("response_a", "response_b"), identical)
 

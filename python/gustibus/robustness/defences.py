@@ -1,4 +1,4 @@
-"""Scores that one planted sentence cannot lift: strange sentences left out, and a median."""
+"""Scores that a planted sentence cannot lift: strange sentences left out, and a median."""
 
 from __future__ import annotations
 
@@ -56,31 +56,39 @@ def without_strange_sentences(text: str, logp: LogProb, threshold: float) -> str
 
 @dataclass(frozen=True, slots=True)
 class Defended:
-    """A scorer behind both defences; called like the one it wraps.
+    """A scorer that does not see strange sentences; called like the one it wraps.
 
     Attributes:
         score: the bare scorer.
         logp: mean log-probability per word of a text.
         threshold: from which a sentence is left out, in nats a word.
+        median: whether to take `drop_one_median` of what is left, too. That costs accuracy and holds
+            back a single sentence only where few others raise the score.
     """
 
     score: Score
     logp: LogProb
     threshold: float
+    median: bool = False
 
     @classmethod
-    def on(cls, score: Score, clean: Sequence[str], *, keep: float = 0.99) -> Defended:
+    def on(
+        cls, score: Score, clean: Sequence[str], *, keep: float = 0.99, median: bool = False
+    ) -> Defended:
         """Fit the model of word pairs and the threshold on clean responses.
 
         Args:
             score: the bare scorer.
             clean: responses that nobody tampered with.
             keep: share of their sentences that stay.
+            median: as above.
         """
         logp = WordPairs.fit(clean)
-        return cls(score, logp, ratio_threshold(clean, logp, keep=keep))
+        return cls(score, logp, ratio_threshold(clean, logp, keep=keep), median)
 
     def __call__(self, prompt: str, responses: Sequence[str]) -> F64:
         """`(n,)` rewards."""
         kept = [without_strange_sentences(r, self.logp, self.threshold) for r in responses]
-        return drop_one_median(self.score, prompt, kept)
+        if self.median:
+            return drop_one_median(self.score, prompt, kept)
+        return finite("score", self.score(prompt, kept))

@@ -21,13 +21,18 @@ from gustibus.types import F64
 
 LogProb = Callable[[str], float]
 """Mean log-probability per word of a text, in nats."""
-_START = "\0"
+_START, _RARE = "\0", "\1"
 
 
 @dataclass(frozen=True, slots=True)
 class WordPairs:
-    """Interpolated Witten-Bell model of words given the word before; unseen words share a mass."""
+    """Interpolated Witten-Bell model of words given the word before.
 
+    Words that few texts have are one word to it, so that what is strange is how a sentence is built
+    and not what it is about.
+    """
+
+    common: frozenset[str]
     single: Counter[str]
     pairs: Counter[tuple[str, str]]
     before: Counter[str]
@@ -36,41 +41,49 @@ class WordPairs:
     """By how many different words it is followed."""
 
     @classmethod
-    def fit(cls, texts: Iterable[str]) -> WordPairs:
+    def fit(cls, texts: Iterable[str], *, common: float = 0.05) -> WordPairs:
         """Count the words of clean texts, sentence by sentence.
+
+        Args:
+            texts: that nobody tampered with.
+            common: share of the texts from which on a word has a place of its own.
 
         Raises:
             InputError: there are no words.
         """
-        single: Counter[str] = Counter()
-        pairs: Counter[tuple[str, str]] = Counter()
-        for text in texts:
-            for sentence in sentences(text):
-                said = words(sentence)
-                single.update(said)
-                pairs.update(pairwise([_START, *said]))
-        if not single:
+        listed = [[words(part) for part in sentences(text)] for text in texts]
+        holding = Counter(w for text in listed for w in {w for part in text for w in part})
+        if not holding:
             message = "texts: expected at least one word, got none"
             raise InputError(message, where="texts")
+        least = number("common", common, low=0, high=1) * len(listed)
+        known = frozenset(word for word, times in holding.items() if times >= least)
+        single: Counter[str] = Counter()
+        pairs: Counter[tuple[str, str]] = Counter()
+        for text in listed:
+            for part in text:
+                said = [word if word in known else _RARE for word in part]
+                single.update(said)
+                pairs.update(pairwise([_START, *said]))
         before: Counter[str] = Counter()
         kinds: Counter[str] = Counter()
         for (first, _), times in pairs.items():
             before[first] += times
             kinds[first] += 1
-        return cls(single, pairs, before, kinds)
+        return cls(known, single, pairs, before, kinds)
 
     def __call__(self, text: str) -> float:
-        """Mean log-probability per word; that of an unseen word for a text without any."""
-        total = self.single.total()
-        unseen = len(self.single) / (total + len(self.single)) / (10 * len(self.single))
+        """Mean log-probability per word; that of a word never seen for a text without any."""
+        floor = 1 / (self.single.total() + len(self.single) + 1)
         found = []
-        for sentence in sentences(text) or [""]:
-            for first, word in pairwise([_START, *words(sentence)]):
-                alone = self.single[word] / (total + len(self.single)) + unseen
+        for part in sentences(text):
+            said = [word if word in self.common else _RARE for word in words(part)]
+            for first, word in pairwise([_START, *said]):
+                alone = (self.single[word] + 1) * floor
                 seen, kinds = self.before[first], self.kinds[first]
                 p = (self.pairs[first, word] + kinds * alone) / (seen + kinds) if seen else alone
                 found.append(np.log(p))
-        return float(np.mean(found)) if found else float(np.log(unseen))
+        return float(np.mean(found)) if found else float(np.log(floor))
 
 
 @method(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\n+")
+_MARK = re.compile(r"^(?:[-*•#>]|\d+[.)])\s+|\*\*|__")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _COMMON = frozenset(
     """
@@ -16,8 +17,9 @@ _COMMON = frozenset(
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text, in order; a line break ends one too."""
-    return [part.strip() for part in _END.split(text) if part and part.strip()]
+    """The sentences of a text, in order, without marks of lists and emphasis; a line break ends one."""
+    found = (_MARK.sub("", part.strip()).strip() for part in _END.split(text))
+    return [part for part in found if part]
 
 
 def words(text: str) -> list[str]:

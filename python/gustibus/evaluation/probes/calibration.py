@@ -90,7 +90,7 @@ def temperature_scaling(margins: Any, *, bins: int = 10) -> Temperature:
     for _ in range(_HALVINGS):
         scale = np.sqrt(low * high)
         slope = -(z * _sigmoid(-scale * z)).mean()
-        low, high = (scale, high) if slope < 0 else (low, scale)
+        low, high = (scale, high) if slope <= 0 else (low, scale)
     t = float(1 / np.sqrt(low * high))
     return Temperature(
         t, _loss(z / t), _loss(z), pair_ece(z / t, bins=bins), pair_ece(z, bins=bins)
