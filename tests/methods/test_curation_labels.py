@@ -93,7 +93,7 @@ def test_a_file_gives_the_same_table_back_and_is_never_overwritten(tmp_path, end
 def test_training_reads_what_counts(tmp_path):
     build("given", log(2), source="m", column="soft").write(tmp_path / "x.parquet")
     c = read(tmp_path / "x.parquet").comparisons
-    np.testing.assert_allclose(c.weight, [0, 0, 1, 2])
+    np.testing.assert_allclose(c.weight, [0, 0, 1, 1])
     np.testing.assert_allclose(c.target, [0, 1, 0.1, 0.2], atol=1e-6)
 
 

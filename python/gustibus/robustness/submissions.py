@@ -122,14 +122,14 @@ def limit_influence(account: Any, weight: Any, share: float) -> F64:
         )
         raise InfeasibleError(message, where="share")
     cap = _cap(total, limit)
-    scale = np.where(total > cap, cap / np.where(total > 0, total, 1), 1.0)
+    scale = cap / np.where(total > cap, total, cap) if cap > 0 else np.ones_like(total)
     return np.asarray(w * scale[code], np.float64)
 
 
 def _cap(total: F64, share: float) -> float:
     """The most an account may weigh: with the k heaviest at the cap c, `c = share (k c + rest)`."""
     falling = np.sort(total)[::-1]
-    rest = total.sum() - np.concatenate([[0.0], np.cumsum(falling)])
+    rest = np.cumsum(falling[::-1])[::-1]  # of those from the k-th on; no difference of large sums
     for k, heaviest in enumerate(falling):
         if k * share >= 1 - 1e-12:
             return float(falling[k - 1])
