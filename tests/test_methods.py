@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import runpy
 from pathlib import Path
 
@@ -49,3 +50,11 @@ def test_a_check_names_a_test_or_a_benchmark_that_exists(name):
         tree = ast.parse(path.read_text("utf-8"))
         defined = {node.name for node in ast.walk(tree) if hasattr(node, "name")}
         assert test.split("[")[0].split("::")[-1] in defined, test
+
+
+def test_the_examples_of_the_page_on_probes_run():
+    text = (ROOT / "docs" / "probes.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)
+    assert len(blocks) == 3
+    for block in blocks:
+        exec(compile(block, "probes.md", "exec"), {})

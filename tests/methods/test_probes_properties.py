@@ -16,6 +16,7 @@ from gustibus.evaluation.probes.properties import (
     property_effect_percent,
     property_effects,
 )
+from gustibus.evaluation.probes.surface import SURFACE, surface_annotations
 
 JUDGES = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "methods" / "judges.py"))
 
@@ -99,3 +100,13 @@ def test_similarity_is_the_mean_correlation_over_scenarios():
         judge_similarity(one, {"chat": [1, 2, 3]})
     with pytest.raises(InputError, match="got equal ones"):
         judge_similarity({"chat": [1, 1]}, {"chat": [1, 2]})
+
+
+def test_surface_properties_are_read_off_texts():
+    rich = "1. Please see https://x.org [2].\n2. Then rest. Would that help? I might be wrong!"
+    plain = "Yes yes yes."
+    noted = surface_annotations([rich, plain])
+    assert (np.sign(noted[0] - noted[1]) == 1).all()
+    assert noted.shape == (2, len(SURFACE))
+    names = list(property_effects(np.eye(len(SURFACE)), np.ones(len(SURFACE))))
+    assert names == list(SURFACE)

@@ -113,3 +113,11 @@ def test_bad_arguments_are_named(arguments, error, message):
 def test_a_beta_that_is_not_positive_is_refused():
     with pytest.raises(InputError, match="beta: expected a number above 0"):
         idealized_log_ratio(0, 0, 0.5, 0)
+
+
+def test_accuracy_and_win_rate_are_drawn_against_the_divergence(tmp_path):
+    plots = pytest.importorskip("gustibus.evaluation.probes.plots")
+    path = plots.plot_against_kl([0, 1, 4], [0.5, 0.6, 0.6], [0.5, 0.6, 0.8], tmp_path / "kl.png")
+    assert path.stat().st_size > 1000
+    with pytest.raises(InputError, match="win_rate: expected numbers in"):
+        plots.plot_against_kl([0], [0.5], [1.5], tmp_path / "kl.png")

@@ -8,6 +8,8 @@ import numpy as np
 
 from gustibus.data.arrays import names
 from gustibus.evaluation.contenders import Contender
+from gustibus.evaluation.probes.properties import property_differences
+from gustibus.evaluation.probes.surface import surface_annotations
 from gustibus.evaluation.protocol import Trial
 
 
@@ -16,7 +18,9 @@ def predicted_columns(trial: Trial, contender: Contender) -> dict[str, np.ndarra
 
     Returns:
         `user`, `prompt` and `part` (the judged part); `group` where the table of people has such a
-        column; `margins` of the preferred over the other response in log-odds; `chose_a`.
+        column; `margins` of the preferred over the other response in log-odds; `chose_a`; and for
+        `property_effects` on the model's own choices `x`, what side a has more of, and `y`, whether
+        the model prefers a.
     """
     c = trial.dataset.comparisons
     rows, parts, margins = [], [], []
@@ -38,6 +42,9 @@ def predicted_columns(trial: Trial, contender: Contender) -> dict[str, np.ndarra
         "margins": np.where(chose_a, margin, -margin),
         "chose_a": chose_a,
     }
+    noted = surface_annotations(c.item_texts)
+    columns["x"] = property_differences(noted[c.a[row]], noted[c.b[row]])
+    columns["y"] = margin > 0
     if "group" in trial.dataset.user_table:
         columns["group"] = names("group", trial.dataset.user_table["group"])[c.user[row]]
     return columns

@@ -12,6 +12,7 @@ import numpy as np
 
 from gustibus.data.arrays import above, count, finite, flags, one_of, same_length
 from gustibus.errors import DimensionError, InputError
+from gustibus.evaluation.probes.surface import SURFACE
 from gustibus.methods import method
 from gustibus.types import F64
 
@@ -98,7 +99,8 @@ def property_effects(
     Args:
         x: `(n, q)` signs of the differences of the two responses.
         y: `(n,)` 1 where the first was preferred.
-        properties: their names; the paper's 29 where there are 29, else numbers.
+        properties: their names; by default the paper's for 29, those of `SURFACE` for as many, else
+            numbers.
         scale: of the Laplace prior.
         estimate: `mode` of the posterior, deterministic and fast, or its `mean` over training folds.
         folds: over which means are averaged.
@@ -106,8 +108,8 @@ def property_effects(
     """
     features, chosen = _data(x, y)
     q = features.shape[1]
-    usual = PROPERTIES if q == len(PROPERTIES) else [str(i) for i in range(q)]
-    labels = list(usual if properties is None else properties)
+    known = {len(PROPERTIES): PROPERTIES, len(SURFACE): tuple(SURFACE)}
+    labels = list(properties or known.get(q, map(str, range(q))))
     if len(labels) != q:
         message = f"properties: expected {q} names, got {len(labels)}"
         raise DimensionError(message, where="properties")
