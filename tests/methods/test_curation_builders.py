@@ -4,15 +4,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gustibus.curation import BUILDERS, CONSTRAINTS, Labels, build
 from gustibus.curation.constraints import language
 from gustibus.curation.degrading import degraded_variants
-from gustibus.curation.ensembles import rank_labels_from_rewards
+from gustibus.curation.ensembles import vote_labels, vote_shares
 from gustibus.curation.keywords import Rarity, words
 from gustibus.errors import DimensionError, InputError
+
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 REWARDS = [[0.9, 0.4, 0.6], [2, 2.5, -1], [0.1, 0.05, 0.07]]
 TEXTS = st.text(alphabet="ab cD.\n-1", min_size=1, max_size=40)
@@ -32,15 +34,16 @@ def made(table):
 
 def test_the_worked_rank_labels():
     np.testing.assert_allclose(
-        rank_labels_from_rewards(REWARDS), [0.833333, 0.333333, 0.333333], atol=1e-6
+        vote_labels(vote_shares(REWARDS)), [0.833333, 0.333333, 0.333333], atol=1e-6
     )
 
 
+@few
 @given(st.lists(st.lists(st.integers(-2, 2), min_size=4, max_size=4), min_size=1, max_size=5))
 def test_rank_labels_have_the_mean_of_a_half_and_no_scale(rewards):
-    found = rank_labels_from_rewards(rewards)
+    found = vote_labels(vote_shares(rewards))
     assert found.mean() == pytest.approx(0.5)
-    np.testing.assert_allclose(rank_labels_from_rewards(np.exp(rewards)), found)
+    np.testing.assert_allclose(vote_labels(vote_shares(np.exp(rewards))), found)
 
 
 def test_votes_of_reward_models_become_soft_labels_of_every_pair():
@@ -53,7 +56,7 @@ def test_votes_of_reward_models_become_soft_labels_of_every_pair():
     assert got == pytest.approx({("r0", "r1"): 2 / 3, ("r0", "r2"): 1.0, ("r1", "r2"): 1 / 3})
     assert found[0]["label_a"] == pytest.approx(0.833333, abs=1e-6)
     with pytest.raises(DimensionError, match="at least two responses"):
-        rank_labels_from_rewards([[1.0]])
+        vote_shares([[1.0]])
 
 
 def test_stages_go_from_the_widest_gap_to_the_narrowest():
@@ -107,6 +110,7 @@ def test_broken_trees_are_refused():
 
 
 @pytest.mark.parametrize("kind", sorted(CONSTRAINTS))
+@few
 @given(TEXTS, TEXTS, st.integers(0, 99))
 def test_a_text_obeys_an_instruction_or_its_opposite(kind, text, rival, seed):
     c = CONSTRAINTS[kind].run

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gustibus.curation import Labels, build, read_labels
 from gustibus.data import read
 from gustibus.errors import ConflictError, InputError
+
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def log(count=4):
@@ -53,6 +55,7 @@ def test_a_builder_reads_what_counts_and_keeps_what_it_does_not_change():
     assert again.counting()[-1]["target"] == pytest.approx(0.2)
 
 
+@few
 @given(st.data())
 def test_switching_everything_off_gives_the_recorded_rows(data):
     table = log(3)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
@@ -16,6 +16,8 @@ from gustibus.evaluation.probes.calibration import (
     scaled,
     temperature_scaling,
 )
+
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 MARGINS = [2, -0.5, 0.3, 1.2]
 JUDGES = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "methods" / "judges.py"))
@@ -41,6 +43,7 @@ def test_the_brier_score_is_that_of_scikit_learn():
     assert pair_brier([0.0, 0.0]) == 0.25
 
 
+@few
 @given(st.lists(st.floats(-40, 40), min_size=1, max_size=30), st.integers(1, 20))
 def test_figures_stay_between_0_and_1(margins, bins):
     assert 0 <= pair_ece(margins, bins=bins) <= 1
@@ -63,6 +66,7 @@ def test_the_scale_of_overconfident_margins_is_found(planted):
     assert found.ece < 0.01
 
 
+@few
 @given(st.lists(st.floats(-30, 30, width=16), min_size=2, max_size=20), st.floats(0.01, 100))
 def test_a_temperature_changes_no_ranking(margins, t):
     order = np.argsort(margins, kind="stable")

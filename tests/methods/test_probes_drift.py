@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gustibus.errors import InputError
@@ -13,11 +13,14 @@ from gustibus.evaluation.probes.drift import (
     value_gap,
 )
 
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 def test_the_worked_drift_time():
     assert drift_time([0.2, 0.35, 0.55, 0.57, 0.58, 0.58]) == pytest.approx(0.6)
 
 
+@few
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_drift_time_is_a_share_of_training_and_the_same_for_the_opposite_stance(shares):
     assert 0 <= drift_time(shares) <= 1

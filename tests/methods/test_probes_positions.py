@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gustibus.errors import DimensionError, InputError
@@ -19,6 +19,8 @@ from gustibus.evaluation.probes.positions import (
     side_effect,
 )
 
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 PAIRS = [(8, 7), (7, 7), (6, 8), (8, 6), (7, 8), (9, 6)]
 JUDGES = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "methods" / "judges.py"))
 
@@ -27,6 +29,7 @@ def test_the_worked_entropy():
     assert position_entropy(PAIRS) == pytest.approx(1.011404, abs=1e-6)
 
 
+@few
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=12))
 def test_entropy_is_at_most_log_3_and_swapping_the_responses_leaves_it(pairs):
     value = float(position_entropy(pairs))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gustibus.errors import DimensionError, InputError, NotFiniteError
@@ -16,6 +16,8 @@ from gustibus.evaluation.probes.ranking import (
     ranking_accuracy,
     reward_accuracy,
 )
+
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 LOGP = st.floats(-60, 0)
 
@@ -51,12 +53,14 @@ def test_reward_accuracy_subtracts_the_reference_and_ranking_accuracy_does_not()
     assert reward_accuracy(pi_w, pi_l, ref_w, ref_l) == 1
 
 
+@few
 @given(LOGP, LOGP, st.floats(0.51, 1), st.floats(0.01, 10))
 def test_a_right_reference_with_most_annotators_stays_right(ref_w, ref_l, alpha, beta):
     if ref_w > ref_l:
         assert idealized_accuracy([ref_w], [ref_l], [alpha], beta=beta) == 1
 
 
+@few
 @given(LOGP, LOGP, st.floats(0.01, 10))
 def test_undecided_annotators_change_nothing(ref_w, ref_l, beta):
     assert idealized_log_ratio(ref_w, ref_l, 0.5, beta) == pytest.approx(ref_w - ref_l)
@@ -74,6 +78,7 @@ def test_the_gap_is_the_idealised_less_the_observed_accuracy():
     assert found == {"idealized": 1.0, "observed": 0.5, "alignment_gap": 0.5}
 
 
+@few
 @given(LOGP, LOGP, LOGP, LOGP, st.floats(0.01, 5))
 def test_a_pair_is_right_exactly_when_its_loss_is_below_the_threshold(
     pi_w, pi_l, ref_w, ref_l, beta

@@ -1,11 +1,13 @@
 """Rubrics: the worked example, merging, and lists of verdicts that are too short."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gustibus.errors import InputError
 from gustibus.evaluation.probes.rubric import rubric_scores
+
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 POINTS = [["Style", "Attribute - Color", "Attribute - Quantity"], ["Style", "Attribute - Color"]]
 VERDICTS = [[1, 1, 0], [0, 1]]
@@ -28,6 +30,7 @@ def test_two_runs_add_their_counts():
     assert dict(first) == dict(rubric_scores(POINTS, VERDICTS))
 
 
+@few
 @given(st.permutations([("Style", 1), ("A - x", 0), ("A - y", 1), ("A", 1), ("B - z", 0)]))
 def test_the_order_of_points_does_not_matter(points):
     names, verdicts = zip(*points, strict=True)

@@ -2,16 +2,19 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from gustibus.errors import InputError
 from gustibus.robustness import leave_one_source_out, median_rank
 
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 SCORES = st.lists(st.lists(st.integers(0, 3), min_size=5, max_size=5), min_size=1, max_size=6)
 
 
+@few
 @given(SCORES)
 def test_median_ranks_are_those_of_scipy(scores):
     expected = np.median(rankdata(np.negative(scores), axis=1), axis=0)

@@ -1,11 +1,13 @@
 """Stances in the top k before and after edits."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gustibus.errors import DimensionError, InputError
 from gustibus.robustness import rank_boost, stance_shift, stance_shifts
+
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 STANCES = st.lists(st.integers(0, 2), min_size=1, max_size=8)
 
@@ -15,6 +17,7 @@ def test_the_worked_shift():
     assert found == pytest.approx((0.666667, 1, 0.333333), abs=1e-6)
 
 
+@few
 @given(STANCES, STANCES, st.integers(1, 9))
 def test_the_shifts_of_all_stances_add_up_to_nothing(before, after, k):
     total = sum(stance_shift(before, after, target, k).change for target in range(3))

@@ -2,16 +2,19 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gustibus.errors import InfeasibleError, InputError
 from gustibus.robustness import bursts, limit_influence, near_duplicates
 from gustibus.robustness.sentences import words
 
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 WORDS = st.lists(st.sampled_from("abcd"), max_size=7).map(" ".join)
 
 
+@few
 @given(st.lists(WORDS, max_size=8), st.sampled_from([0.3, 0.5, 1.0]))
 def test_near_duplicates_are_those_of_brute_force(texts, likeness):
     def runs(text):
@@ -34,6 +37,7 @@ def test_case_and_marks_make_no_difference():
 TIMES = st.lists(st.tuples(st.sampled_from("xy"), st.integers(0, 20)), min_size=1, max_size=15)
 
 
+@few
 @given(TIMES, st.integers(1, 6), st.integers(1, 4))
 def test_bursts_are_those_of_brute_force(sent, window, most):
     account, time = zip(*sent, strict=True)
@@ -54,6 +58,7 @@ def test_a_burst_is_too_many_in_one_window():
 WEIGHTS = st.lists(st.floats(0, 100), min_size=1, max_size=8)
 
 
+@few
 @given(WEIGHTS, st.floats(0.15, 1))
 def test_no_account_weighs_more_than_its_share_and_small_ones_keep_their_weight(weight, share):
     account = list(range(len(weight)))

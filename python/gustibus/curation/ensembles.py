@@ -15,31 +15,15 @@ import numpy as np
 from gustibus.curation.builders import Row, Rows, builder, by_prompt
 from gustibus.data.arrays import finite, number
 from gustibus.errors import DimensionError
-from gustibus.methods import method
 from gustibus.types import F64
 
-_PAPER = "Karthik et al. 2024, RankDPO"
 
-
-@method(
-    "OPS",
-    source=f"{_PAPER}, labels from several reward models",
-    purpose="Share of comparisons that each response wins over several reward models",
-    check="tests/methods/test_curation_builders.py::test_the_worked_rank_labels",
-    example="ops.rank_labels_from_rewards(rewards=[[0.9, 0.4, 0.6], [2, 2.5, -1], [0.1, 0.05, 0.07]])",
-)
-def rank_labels_from_rewards(rewards: Any) -> F64:
-    """`(k,)` labels `wins_i / (m (k - 1))` in [0, 1], a tie half a win.
+def vote_shares(rewards: Any) -> F64:
+    """`(k, k)` share of models that prefer response i to j, a tie half a vote; 1/2 on the diagonal.
 
     Args:
         rewards: `(m, k)` of m models for k >= 2 responses; their scales need not agree.
     """
-    shares = _shares(rewards)
-    return np.asarray((shares.sum(1) - 0.5) / (len(shares) - 1), np.float64)
-
-
-def _shares(rewards: Any) -> F64:
-    """`(k, k)` share of models that prefer i to j; 1/2 on the diagonal."""
     r = finite("rewards", rewards, dims=2)
     if r.shape[1] < 2:
         message = f"rewards: expected at least two responses, got shape {r.shape}"
@@ -47,7 +31,17 @@ def _shares(rewards: Any) -> F64:
     return np.asarray((np.sign(r[:, :, None] - r[:, None, :]).mean(0) + 1) / 2, np.float64)
 
 
-@builder("rank_labels", source=_PAPER, columns=("response", "rewards"), reads="items")
+def vote_labels(shares: F64) -> F64:
+    """`(k,)` share of its comparisons that each response wins, `wins_i / (m (k - 1))`."""
+    return np.asarray((shares.sum(1) - 0.5) / (len(shares) - 1), np.float64)
+
+
+@builder(
+    "rank_labels",
+    source="Karthik et al. 2024, RankDPO, labels from several reward models",
+    columns=("response", "rewards"),
+    reads="items",
+)
 def rank_labels(rows: Rows) -> Iterator[Row]:
     """Every pair of a prompt's responses, with the share of models that prefer a as its target.
 
@@ -58,7 +52,8 @@ def rank_labels(rows: Rows) -> Iterator[Row]:
         if len(group) < 2:
             continue
         rewards = finite("rewards", [row["rewards"] for row in group], dims=2).T  # (m, k)
-        shares, labels = _shares(rewards), rank_labels_from_rewards(rewards)
+        shares = vote_shares(rewards)
+        labels = vote_labels(shares)
         for i, j in combinations(range(len(group)), 2):
             yield {
                 "user": user, "prompt": prompt, "response_a": group[i]["response"],
