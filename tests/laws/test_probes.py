@@ -142,6 +142,16 @@ def test_renaming_people_renames_their_figures_and_changes_nothing_else(name):
         assert renamed.figures == pytest.approx(part.figures, nan_ok=True)
 
 
+@pytest.mark.parametrize("name", sorted(PROBES))
+def test_the_rows_of_one_person_change_nobody_elses_figures(name):
+    columns, other = (draw(name, np.random.default_rng(seed)) for seed in (0, 1))
+    who = ["ada"] * 24 + ["bo"] * 24
+    mixed = {c: [*values[:24], *other[c][24:]] for c, values in columns.items()}
+    before = run_probe(name, {**columns, "user": who}).by["user"]["ada"].figures
+    after = run_probe(name, {**mixed, "user": who}).by["user"]["ada"].figures
+    assert after == pytest.approx(before, nan_ok=True)
+
+
 @pytest.mark.parametrize("name", sorted(PERFECT))
 def test_a_perfect_model_has_the_value_that_is_stated(name):
     columns, expected = PERFECT[name]

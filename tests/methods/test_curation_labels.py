@@ -142,6 +142,8 @@ def test_one_builder_is_added_once_and_needs_its_columns():
         build("given", table, source="m", column="soft")
     with pytest.raises(InputError, match="strength: expected the columns"):
         build("strength", log(), source="m")
+    with pytest.raises(InputError, match="expected the first row of a pair, got row 4"):
+        add(table, "more", [{"row": 4, "target": 0.5}])
     with pytest.raises(InputError, match="off: expected builders among"):
         log().switch({"nobody"})
     with pytest.raises(InputError, match="data: expected items for the builder 'tree'"):

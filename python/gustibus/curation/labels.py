@@ -207,6 +207,9 @@ class Labels:
             row["prompt_a"] = row["prompt_b"] = row.pop("prompt")
         about = row.get("row")
         if about is not None:
+            if not (0 <= about < len(last) and self["row"][about] == about):
+                message = f"rows[{place}]: expected the first row of a pair, got row {about!r:.40}"
+                raise InputError(message, where="row")
             before = {name: column[last[about]] for name, column in self.columns.items()}
             return {**before, **row, "full_weight": row.get("weight", before["full_weight"])}
         for name in ("response_a", "response_b"):
