@@ -46,6 +46,9 @@ class Registry(Mapping[str, Entry[T]], Generic[T]):
         except KeyError:
             raise UnknownNameError.of(self.kind, name, self._entries) from None
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries  # the default waits for a KeyError
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 

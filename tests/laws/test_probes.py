@@ -192,5 +192,7 @@ def test_no_rows_are_refused(name):
 
 
 def test_an_unknown_probe_has_its_neighbours_named():
-    with pytest.raises(UnknownNameError, match="pair_ece"):
+    with pytest.raises(UnknownNameError, match=r"no probe 'pair_ecce'; did you mean \['pair_ece'"):
         run_probe("pair_ecce", {})
+    assert "pair_ecce" not in PROBES
+    assert "position_entropy" not in PROBES  # a method of another table

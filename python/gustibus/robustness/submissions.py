@@ -114,7 +114,7 @@ def limit_influence(account: Any, weight: Any, share: float) -> F64:
     same_length(account=who, weight=w)
     limit = above("share", number("share", share, high=1))
     _, code = np.unique(who.astype(str), return_inverse=True)
-    total = np.bincount(code, w)
+    total = np.asarray(np.bincount(code, w), np.float64)
     some = int((total > 0).sum())
     if some * limit < 1 - 1e-12:
         message = (

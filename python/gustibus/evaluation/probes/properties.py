@@ -163,7 +163,7 @@ def _mode(x: F64, y: F64, scale: float) -> F64:
 
     Source: Beck and Teboulle 2009, FISTA, with restarts where the momentum points uphill.
     """
-    step = 4 / max(np.linalg.norm(x, 2) ** 2, 1e-12)
+    step = 4 / max(float(np.linalg.norm(x, 2)) ** 2, 1e-12)
     alpha = ahead = np.zeros(x.shape[1])
     pace = 1.0
     for _ in range(_STEPS):

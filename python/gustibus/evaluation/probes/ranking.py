@@ -12,7 +12,7 @@ import numpy as np
 
 from gustibus.data.arrays import above, finite, flags, same_length
 from gustibus.methods import method
-from gustibus.types import F64, Bool
+from gustibus.types import F64
 
 CLIP = 1e-3
 """Shares of annotators are kept this far from 0 and 1: their log-odds are finite."""
@@ -170,8 +170,7 @@ def difficulties(ref_w: Any, ref_l: Any, *, beta: float = 0.1) -> F64:
 def list_accuracy(scores: Any) -> float:
     """Share of lists `(n, k)`, written best first, whose scores nowhere rise; 1 when perfect."""
     s = finite("scores", scores, dims=2)
-    right: Bool = (np.diff(s, axis=1) <= 0).all(1)
-    return float(right.mean())
+    return float((np.diff(s, axis=1) <= 0).all(axis=1).mean())
 
 
 def _four(pi_w: Any, pi_l: Any, ref_w: Any, ref_l: Any) -> tuple[F64, F64, F64, F64]:

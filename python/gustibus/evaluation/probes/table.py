@@ -19,8 +19,11 @@ from gustibus.registry import Entry
 class Probes(Mapping[str, Entry[Method]]):
     """The probes among the methods that have been imported, by name."""
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in METHODS and METHODS[name].run.table == "PROBES"
+
     def __getitem__(self, name: str) -> Entry[Method]:
-        if name not in METHODS or METHODS[name].run.table != "PROBES":
+        if name not in self:
             raise UnknownNameError.of("probe", name, self)
         return METHODS[name]
 
