@@ -16,6 +16,7 @@ from gustibus.errors import ConfigError, InputError
 from gustibus.evaluation.markdown import table
 from gustibus.evaluation.probes.table import PROBES, arguments
 from gustibus.evaluation.report import encode
+from gustibus.types import I64
 
 BY = ("user", "group")
 """Columns by which figures are told apart where a table has them."""
@@ -84,7 +85,7 @@ def run_probe(
     return Finding(
         name, entry.source, len(next(iter(read.values()))),
         figures(name, entry.run.run(**read, **options)), dict(options),
-        {c: _parts(name, read, values, options) for c, values in groups.items()},
+        {c: _parts(name, read, c, values, options) for c, values in groups.items()},
     )  # fmt: skip
 
 
@@ -98,19 +99,24 @@ def figures(name: str, result: Any) -> dict[str, float]:
 
 
 def _parts(
-    name: str, read: Mapping[str, Any], values: Any, options: Mapping[str, Any]
+    name: str, read: Mapping[str, Any], column: str, values: Any, options: Mapping[str, Any]
 ) -> dict[str, Part]:
-    labels = names("by", values)
+    labels = [str(label) for label in names(column, values)]
+    listed, code = np.unique(np.array(labels), return_inverse=True)
+    edges = np.cumsum(np.bincount(code))[:-1]
     parts = {}
-    for label in sorted(set(labels.tolist()), key=str):
-        rows = np.flatnonzero(labels == label)
-        some = {c: [column[i] for i in rows] for c, column in read.items()}
+    for label, rows in zip(listed, np.split(np.argsort(code, kind="stable"), edges), strict=True):
+        some = {c: _taken(given, rows) for c, given in read.items()}
         try:
             found = figures(name, PROBES[name].run.run(**some, **options))
         except InputError:  # such as a person whose rows hold one class alone
             found = {}
         parts[str(label)] = Part(len(rows), found)
     return parts
+
+
+def _taken(values: Any, rows: I64) -> Any:
+    return values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
 
 
 @dataclass(frozen=True, slots=True)
