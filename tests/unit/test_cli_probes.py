@@ -81,6 +81,40 @@ def test_a_model_is_probed_on_what_its_training_held_out(trained, capsys):
     assert set(effects["figures"]) == set(SURFACE)
 
 
+def test_a_benchmark_is_scored_by_a_model(tmp_path, capsys):
+    pairs = [(f"a kind answer {i}", f"a rude answer {i}") for i in range(8)]
+    log = write(
+        tmp_path / "log.jsonl",
+        [
+            {"user": f"u{u}", "prompt": "p", "chosen": w, "rejected": x}
+            for u in range(16)
+            for w, x in pairs
+        ],
+    )
+    model, out = str(tmp_path / "model"), tmp_path / "out"
+    assert run([
+        "train", log, "-o", model, "--model", "bt", "--set", "ridge=10", "--encoder", "hashing",
+        "--split", "all", "--questions", "0",
+    ]) == 0  # fmt: skip
+    bench = write(
+        tmp_path / "bench.jsonl",
+        [
+            {
+                "prompt": "q",
+                "chosen": ["kind"],
+                "rejected": ["rude", "rude words"],
+                "subset": "Focus",
+            }
+        ],
+    )
+    assert run([
+        "eval", bench, "--model", model, "--probe", "rewardbench", "--layout", "rewardbench2",
+        "-o", str(out),
+    ]) == 0  # fmt: skip
+    found = json.loads((out / "probes.json").read_text())["findings"][0]
+    assert found["figures"] == {"subset/Focus": 1.0, "Focus": 1.0, "overall": 1.0}
+
+
 LOG = [
     {"user": "u", "prompt": "p", "response_a": "yes", "response_b": "no", "target": 1,
      "scores_w": [g], "scores_l": [0.0]} for g in (2.0, -1.0, 0.5)

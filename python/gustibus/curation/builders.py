@@ -103,13 +103,14 @@ def _given(
     if (made.reads == "labels") != isinstance(data, Labels):
         message = f"data: expected {made.reads} for the builder {name!r}, got {type(data).__name__}"
         raise InputError(message, where="data")
+    rows: Rows = data.counting() if isinstance(data, Labels) else list(data)
     if isinstance(data, Labels):
-        labels, rows = data, data.counting()
+        labels = data
         if into is not None:
             message = f"into: expected none for {name!r}, which adds to the labels that it reads"
             raise InputError(message, where="into")
     else:
-        labels, rows = into or Labels.of([], source=""), list(data)
+        labels = Labels.of([], source="") if into is None else into
     for column in made.columns:
         if rows and not any(row.get(column) is not None for row in rows):
             message = f"{name}: expected the columns {list(made.columns)}, got {sorted(rows[0])}"

@@ -217,7 +217,7 @@ def _read_across_prompts(table: Table, identical: Identical) -> Comparisons:
         columns = table.columns[f"prompt_{side}"], table.columns[f"response_{side}"]
         asked, said = ([_text(table, "prompt", r, v) for r, v in enumerate(c)] for c in columns)
         sides.append([JOINT_SEPARATOR.join(filter(None, x)) for x in zip(asked, said, strict=True)])
-    rows = ([""] * len(table), *sides, target, met)
+    rows = ([""] * len(table), sides[0], sides[1], target, met)
     return _of_texts(table, rows, ("response_a", "response_b"), identical)
 
 
