@@ -167,6 +167,8 @@ def test_degrees_rise_with_what_is_missing():
     assert sizes == sorted(sizes, reverse=True)
     both = made(build("degraded", log(("A fox jumps.", "Cats sleep.")), source="log", side="both"))
     assert {r["response_a"] for r in both} == {"A fox jumps.", "Cats sleep."}
+    with pytest.raises(InputError, match="side: expected one of"):
+        build("degraded", log(("a", "b")), source="log", side="winner")
 
 
 def test_pairs_across_prompts_are_of_one_person_and_of_unequal_ratings():

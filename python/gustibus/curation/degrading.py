@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from gustibus.curation.builders import Row, Rows, builder, winner
 from gustibus.curation.keywords import WORD, Rarity
-from gustibus.data.arrays import count
+from gustibus.data.arrays import count, one_of
 from gustibus.methods import method
 
 _GAP = re.compile(r"[^\S\n]{2,}")
@@ -54,6 +54,7 @@ def degraded(rows: Rows, *, degrees: int = 4, side: str = "chosen") -> Iterator[
         degrees: variants of each response, the response itself among them.
         side: `chosen`, `rejected` or `both`.
     """
+    one_of("side", side, ("chosen", "rejected", "both"))
     rarity = Rarity([row[f"response_{s}"] for row in rows for s in "ab"])
     seen: set[tuple[str, str, str]] = set()
     for row in rows:
