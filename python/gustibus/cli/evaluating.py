@@ -97,9 +97,9 @@ def eval_command(
     from gustibus.evaluation.run import data_digest
 
     if probe:
-        columns = _columns(source, probe, model or [], layout=layout, seed=seed, force=force)
+        judged = _columns(source, probe, model or [], layout=layout, seed=seed, force=force)
         return run_probes(
-            source, columns, probe, options=option or [], by=by, output=output, as_json=as_json
+            source, judged, probe, options=option or [], by=by, output=output, as_json=as_json
         )
     sizes, options = _sizes(shots), _options(family or [], option or [])
     config, folders = _config(
