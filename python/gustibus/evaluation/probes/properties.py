@@ -108,8 +108,9 @@ def property_effects(
     """
     features, chosen = _data(x, y)
     q = features.shape[1]
-    known = {len(PROPERTIES): PROPERTIES, len(SURFACE): tuple(SURFACE)}
-    labels = list(properties or known.get(q, map(str, range(q))))
+    known: dict[int, tuple[str, ...]] = {len(PROPERTIES): PROPERTIES, len(SURFACE): tuple(SURFACE)}
+    usual = known.get(q) or tuple(str(i) for i in range(q))
+    labels = list(usual if properties is None else properties)
     if len(labels) != q:
         message = f"properties: expected {q} names, got {len(labels)}"
         raise DimensionError(message, where="properties")
