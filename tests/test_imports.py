@@ -48,6 +48,7 @@ def test_importing_takes_less_than_60_ms_beyond_numpy():
         "from gustibus import place, fit_population, GaussianPrior, Evidence",
         "import gustibus.rewards, gustibus.selection",
         "import gustibus.models, gustibus.data, gustibus.onboarding, gustibus.scoring",
+        "import gustibus.curation, gustibus.robustness, gustibus.evaluation.probes",
     ],
 )
 def test_the_library_brings_numpy_alone(statement):

@@ -16,6 +16,7 @@ from gustibus.cli import (
     benching,
     bulk,
     catalogue,
+    curating,
     doctoring,
     encoding,
     evaluating,
@@ -39,6 +40,7 @@ app = typer.Typer(
 training.register(app)
 encoding.register(app)
 evaluating.register(app)
+curating.register(app)
 scoring.register(app)
 bulk.register(app)
 ranking.register(app)

@@ -33,9 +33,17 @@ def eval_command(
     source: Annotated[
         str,
         typer.Argument(
-            help="Comparisons (Parquet, JSONL, CSV, a data folder) or a run file (.toml)."
+            help="Comparisons (Parquet, JSONL, CSV, a data folder) or a run file (.toml); "
+            "with --probe also a table of judgements."
         ),
     ],
+    probe: Annotated[
+        list[str] | None,
+        Option(help="Run this probe instead, on the table or on one --model; repeatable."),
+    ] = None,
+    by: Annotated[
+        str, Option(help="With --probe: columns whose values get figures of their own.")
+    ] = "user,group",
     model: Annotated[
         list[str] | None, Option(help="Folder of a trained model; repeatable.")
     ] = None,
@@ -81,11 +89,18 @@ def eval_command(
     apart says so.
 
     Example: gustibus eval logs.parquet --model runs/first --train bt -o results
+    Example: gustibus eval logs.parquet --model runs/first --probe pair_ece
     """
+    from gustibus.cli.probing import run_probes
     from gustibus.cli.progress import Bars
     from gustibus.evaluation import BASELINES, evaluate
     from gustibus.evaluation.run import data_digest
 
+    if probe:
+        judged = _columns(source, probe, model or [], layout=layout, seed=seed, force=force)
+        return run_probes(
+            source, judged, probe, options=option or [], by=by, output=output, as_json=as_json
+        )
     sizes, options = _sizes(shots), _options(family or [], option or [])
     config, folders = _config(
         source, model or [], family or [], encoder=encoder, layout=layout, columns=columns
@@ -109,6 +124,26 @@ def eval_command(
     if output:
         sys.stdout.write(f"saved {Path(output)}\n")
     return 0
+
+
+def _columns(
+    source: str, probes: list[str], models: list[str], *, layout: str, seed: int, force: bool
+) -> Mapping[str, Any]:
+    """What probes read: a table as it stands, or what one model says."""
+    from gustibus.cli import probing
+
+    probing.check_probes(probes)
+    if not models:
+        return probing.columns_of_file(source)
+    if len(models) > 1:
+        message = f"--model: expected one model beside --probe, got {len(models)}"
+        raise ConfigError(message, where="--model")
+    benchmark = probing.benchmark_layout(probes, layout)
+    if benchmark:
+        return probing.columns_of_benchmark(source, benchmark, models[0])
+    config, folders = _config(source, models, [], encoder="", layout=layout, columns="")
+    bench = _prepare(config, folders, force=force)
+    return probing.columns_of_models(bench.dataset, bench.split, bench.models, seed=seed)
 
 
 class _Bench(NamedTuple):

@@ -12,6 +12,7 @@ import numpy as np
 
 from gustibus.data.coding import numbers
 from gustibus.data.comparisons import Comparisons, Identical
+from gustibus.data.dataset import JOINT_SEPARATOR
 from gustibus.data.files import Column, Table
 from gustibus.data.messages import Messages, as_messages, as_transcript, common_prefix, render
 from gustibus.data.origin import quoted
@@ -195,6 +196,8 @@ def read_items(
     prompts: Iterable[str] = (),
 ) -> Comparisons:
     """The layout `gustibus`, optionally over given tables of items, people and prompts."""
+    if "prompt_a" in table.columns and "prompt_b" in table.columns:
+        return _read_across_prompts(table, identical)
     require(table, ("user", "prompt"))
     columns = table.columns
     if "item_a" not in columns or "item_b" not in columns:
@@ -216,6 +219,19 @@ LAYOUTS.add("gustibus", source="gustibus")(
         read_items,
     )
 )
+
+
+def _read_across_prompts(table: Table, identical: Identical) -> Comparisons:
+    """Sides with a prompt of their own: an item is then prompt and response together."""
+    require(table, ("user", "response_a", "response_b"))
+    target, met = _answers(table)
+    sides = []
+    for side in "ab":
+        columns = table.columns[f"prompt_{side}"], table.columns[f"response_{side}"]
+        asked, said = ([_text(table, "prompt", r, v) for r, v in enumerate(c)] for c in columns)
+        sides.append([JOINT_SEPARATOR.join(filter(None, x)) for x in zip(asked, said, strict=True)])
+    rows = ([""] * len(table), sides[0], sides[1], target, met)
+    return _of_texts(table, rows, ("response_a", "response_b"), identical)
 
 
 def _texts_by_id(table: Table) -> dict[str, str]:

@@ -7,6 +7,7 @@ report = evaluate(read("folder"), families=["bt", "hierarchical"])
 report.save("results")
 """
 
+from gustibus.evaluation import probes
 from gustibus.evaluation.baselines import BASELINES, LinearReward, fit_linear, fit_shrunk
 from gustibus.evaluation.contenders import Fixed, Modelled
 from gustibus.evaluation.intervals import Estimate, Resamples
@@ -24,4 +25,5 @@ __all__ = [
     "evaluate",
     "fit_linear",
     "fit_shrunk",
+    "probes",
 ]

@@ -1,0 +1,142 @@
+"""Layouts of public benchmarks, their sums, and made-up rows that only a reader of passages gets right."""
+
+import re
+
+import numpy as np
+import pytest
+
+from gustibus.data import Table
+from gustibus.data.origin import Origin
+from gustibus.errors import InputError, UnknownNameError
+from gustibus.evaluation.probes import BENCHMARKS, benchmark_rows, judge_items, synthetic_rag
+from gustibus.evaluation.probes.benchmarks import Item, rag_subsets, rewardbench
+
+
+def table(**columns):
+    return Table(
+        columns, Origin("bench.jsonl", np.arange(1, 1 + len(next(iter(columns.values())))))
+    )
+
+
+def test_rows_of_rewardbench_are_put_into_sections():
+    items = benchmark_rows(
+        table(prompt=["p", "q"], chosen=["a", "c"], rejected=["b", "d"], subset=["hep-go", "donotanswer"]),
+        "rewardbench",
+    )  # fmt: skip
+    assert items[0] == Item("p", ("a",), ("b",), "Reasoning", "hep-go")
+    assert items[1].section == "Safety"
+
+
+def test_rows_of_the_second_rewardbench_have_lists_on_both_sides():
+    items = benchmark_rows(
+        table(prompt=["p"], chosen=[["a", "b"]], rejected=[["c", "d", "e"]], subset=["Ties"]),
+        "rewardbench2",
+    )
+    columns = judge_items(items, lambda prompt, responses: [3.0, 2.0, 1.0, 2.5, 0.0])
+    assert columns["score_w"] == [2.0]  # the worst chosen one
+    assert columns["score_l"] == [2.5]
+    assert rewardbench(**columns)["Ties"] == 0
+    with pytest.raises(InputError, match=r"bench\.jsonl:1: column 'chosen': expected a list"):
+        benchmark_rows(
+            table(prompt=["p"], chosen=["a"], rejected=[["b"]], subset=["s"]), "rewardbench2"
+        )
+
+
+def test_rows_with_references_are_read_with_their_scenario():
+    columns = {"question": ["p"], "chosen": ["a"], "rejected": ["b"], "references": [["x", "y"]]}
+    (item,) = benchmark_rows(table(**columns, subset=["Multi-Hop-Wiki"]), "rag_rewardbench")
+    assert item.section == "multi-hop"
+    assert item.context() == "[1] x\n[2] y\n\np"
+    (item,) = benchmark_rows(
+        table(**columns, subset=["nq"], scenario=["abstain"]), "rag_rewardbench"
+    )
+    assert (item.section, item.subset) == ("abstain", "nq")
+    with pytest.raises(
+        InputError, match="column 'subset': expected a name that tells the scenario"
+    ):
+        benchmark_rows(table(**columns, subset=["nq"]), "rag_rewardbench")
+
+
+@pytest.mark.parametrize("name", sorted(BENCHMARKS))
+def test_a_missing_column_is_named(name):
+    with pytest.raises(InputError, match="missing column 'rejected'"):
+        benchmark_rows(table(prompt=["p"], chosen=["a"], subset=["s"]), name)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(InputError, match="column 'subset': expected a name that begins with"):
+        benchmark_rows(
+            table(prompt=["p"], chosen=["a"], rejected=["b"], subset=["?"]), "rewardbench"
+        )
+    with pytest.raises(UnknownNameError, match="rewardbench"):
+        benchmark_rows(table(prompt=["p"]), "rewardbench3")
+    with pytest.raises(InputError, match="items: expected at least one"):
+        judge_items([], lambda prompt, responses: [])
+
+
+def test_maths_weighs_as_much_as_all_code_together():
+    found = rewardbench(
+        ["Reasoning"] * 5 + ["Chat"], ["math-prm"] + ["hep-go"] * 4 + ["alpacaeval-easy"],
+        [1, 0, 0, 0, 0, 1], [0, 1, 1, 1, 1, 0],
+    )  # fmt: skip
+    assert found["Reasoning"] == 0.5
+    assert found["subset/hep-go"] == 0
+    assert found["overall"] == 0.75
+
+
+def test_a_tie_is_wrong():
+    assert rewardbench(["Chat"], ["s"], [1.0], [1.0])["overall"] == 0
+
+
+def test_scenarios_are_means_of_their_subsets():
+    found = rag_subsets(
+        ["citation"] * 4 + ["multi-hop", "abstain", "conflict"],
+        ["long", "long", "long", "short", "a", "b", "c"],
+        [1, 1, 1, 0, 1, 1, 0], [0, 0, 0, 1, 0, 0, 1],
+    )  # fmt: skip
+    assert found["citation"] == 0.5  # 1 of long, 0 of short
+    assert (found["helpful"], found["harmless"], found["overall"]) == (0.75, 0.5, 0.625)
+
+
+def test_a_missing_scenario_leaves_its_half_open():
+    found = rag_subsets(["abstain"], ["s"], [1], [0])
+    assert np.isnan(found["harmless"])
+    assert found["abstain"] == 1
+
+
+def grounded(prompt, responses):
+    """Prefers what the passages support: names and years that are in them, and right citations."""
+    passages = re.findall(r"^\[\d+\] (.*)$", prompt, re.M)
+    facts = [set(re.findall(r"[A-Z]\w+|\d{4}", text)) for text in passages]
+
+    def value(text):
+        said = set(re.findall(r"[A-Z]\w+|\d{4}", text)) - {"The", "In"}
+        joined = [f for f in facts if f & said]
+        supported = len(said & set().union(*facts)) - 3 * len(said - set().union(*facts, {""}))
+        cited = [facts[int(i) - 1] for i in re.findall(r"\[(\d+)\]", text) if int(i) <= len(facts)]
+        wrong = sum(len(said - own) for own in cited)
+        apart = sum(len(f - said) for f in joined) if "disagree" not in text else 0
+        silent = 1.0 if "do not say" in text else 0.0
+        return supported - 2 * wrong - 0.1 * apart + silent
+
+    return [value(text) for text in responses]
+
+
+def test_only_a_reader_of_passages_gets_made_up_rows_right():
+    items = synthetic_rag(per_scenario=25, seed=0)
+    assert {item.section for item in items} == {"multi-hop", "citation", "abstain", "conflict"}
+    found = rag_subsets(**judge_items(items, grounded))
+    assert found["overall"] > 0.9
+    assert found["without_references"] < 0.6
+    assert found["gain_of_references"] == pytest.approx(
+        found["overall"] - found["without_references"]
+    )
+    by_length = rag_subsets(
+        **judge_items(items, lambda prompt, responses: [-len(text) for text in responses])
+    )
+    assert by_length["overall"] < 0.6
+
+
+def test_made_up_rows_are_the_same_for_the_same_seed():
+    assert synthetic_rag(per_scenario=3, seed=5) == synthetic_rag(per_scenario=3, seed=5)
+    assert synthetic_rag(per_scenario=3, seed=5) != synthetic_rag(per_scenario=3, seed=6)
