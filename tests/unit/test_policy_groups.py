@@ -24,7 +24,9 @@ scores = st.lists(st.integers(-50, 50), min_size=2, max_size=8)
 
 
 def test_worked_numbers():
-    assert np.allclose(group_advantage([1, 0, 0, 1]), [0.866024, -0.866024, -0.866024, 0.866024], atol=1e-6)
+    assert np.allclose(
+        group_advantage([1, 0, 0, 1]), [0.866024, -0.866024, -0.866024, 0.866024], atol=1e-6
+    )
     found = unlikeliness([1, 0, 1, 1], [-0.2, -0.5, -1.4, -0.9], beta=0.25)
     assert np.allclose(found, [0.8125, 0, 1, 0.9375], atol=1e-12)
     assert np.allclose(group_win_rate(WINS), [0.833333, 0.333333, 0, 0.833333], atol=1e-6)

@@ -98,7 +98,9 @@ def test_weights_move_on_along_their_last_change(dtype):
     moved = extrapolate_weights(prev, new, 0.5)
     expected = 1.5 * new["head"].float() - 0.5 * prev["head"].float()
     assert moved["head"].dtype == dtype
-    assert torch.allclose(moved["head"].float(), expected, atol=0.05 if dtype != torch.float32 else 1e-6)
+    assert torch.allclose(
+        moved["head"].float(), expected, atol=0.05 if dtype != torch.float32 else 1e-6
+    )
     assert moved["steps"] == 2
     assert torch.equal(extrapolate_weights(prev, new, 0)["head"], new["head"])
     with pytest.raises(InputError, match="difference in"):
@@ -119,7 +121,10 @@ def test_files_of_weights_become_one(tmp_path):
     for seed in (1, 2):
         save_file(weights(seed), tmp_path / f"{seed}.safetensors")
     out = extrapolate_files(
-        tmp_path / "1.safetensors", tmp_path / "2.safetensors", tmp_path / "3.safetensors", alpha=0.5
+        tmp_path / "1.safetensors",
+        tmp_path / "2.safetensors",
+        tmp_path / "3.safetensors",
+        alpha=0.5,
     )
     expected = extrapolate_weights(weights(1), weights(2), 0.5)
     assert torch.equal(load_file(out)["head"], expected["head"])

@@ -127,7 +127,9 @@ def test_no_ipo_loss_is_low_enough_under_a_reference_too_far_wrong():
 @given(four, st.floats(0.01, 1), st.floats(0, 0.49))
 def test_the_robust_loss_of_flipped_labels_is_dpo_of_clean_ones(logps, beta, eps):
     w, l, ref_w, ref_l = logps
-    mean = (1 - eps) * rdpo(w, l, ref_w, ref_l, beta, eps) + eps * rdpo(l, w, ref_l, ref_w, beta, eps)
+    mean = (1 - eps) * rdpo(w, l, ref_w, ref_l, beta, eps) + eps * rdpo(
+        l, w, ref_l, ref_w, beta, eps
+    )
     assert mean == pytest.approx(dpo(*logps, beta), abs=1e-9, rel=1e-9)
     assert rdpo(*logps, beta, 0.0) == pytest.approx(dpo(*logps, beta), abs=1e-12)
 

@@ -56,7 +56,10 @@ def test_gains_beyond_the_clip_have_no_gradient():
     assert ratio.grad.tolist() == [0, 2, -2, 0, -3]
 
 
-@given(arrays(np.float64, 5, elements=st.floats(0, 3)), arrays(np.float64, 5, elements=st.floats(-3, 3)))
+@given(
+    arrays(np.float64, 5, elements=st.floats(0, 3)),
+    arrays(np.float64, 5, elements=st.floats(-3, 3)),
+)
 def test_the_policy_loss_is_never_below_the_plain_one(ratio, adv):
     loss = ppo_policy_terms(ratio, adv)
     assert (loss >= -adv * ratio).all()

@@ -86,7 +86,9 @@ def test_a_verdict_moves_the_value_of_an_end():
     assert step_value(0.8, depth=5, correct=False) == pytest.approx(-0.1)
 
 
-@pytest.mark.parametrize(("a", "b", "shared"), [([1, 2], [1, 3], 1), ([1], [1, 2], 1), ([], [4], 0)])
+@pytest.mark.parametrize(
+    ("a", "b", "shared"), [([1, 2], [1, 3], 1), ([1], [1, 2], 1), ([], [4], 0)]
+)
 def test_the_loss_starts_at_the_first_difference(a, b, shared):
     assert first_difference(a, b) == shared
 
@@ -155,7 +157,11 @@ def test_steps_worth_the_same_give_no_pair():
         (lambda: step_value(1.5, 1), InputError, "confidence: expected"),
         (lambda: Tree(propose, value).pairs("third"), InputError, "against: expected"),
         (lambda: Tree(lambda _: [], value).search(1), InputError, "propose: expected a step"),
-        (lambda: Tree(propose, lambda p: math.nan if p else 0).search(1), InputError, "value: expected"),
+        (
+            lambda: Tree(propose, lambda p: math.nan if p else 0).search(1),
+            InputError,
+            "value: expected",
+        ),
     ],
 )
 def test_wrong_input_is_named(call, error, message):

@@ -150,9 +150,7 @@ def stack_lora(
     return stacked
 
 
-def extrapolate_files(
-    prev: str | Path, new: str | Path, out: str | Path, *, alpha: float
-) -> Path:
+def extrapolate_files(prev: str | Path, new: str | Path, out: str | Path, *, alpha: float) -> Path:
     """Write the next reference from two saved iterates.
 
     Args:

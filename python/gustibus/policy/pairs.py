@@ -188,9 +188,7 @@ def ipo(pi_w: Any, pi_l: Any, ref_w: Any, ref_l: Any, tau: float = 0.1) -> Any:
     example=f"ops.rdpo({_S1}, beta=0.1, eps=0.2)",
 )
 @takes(pi_w="*b", pi_l="*b", ref_w="*b", ref_l="*b")
-def rdpo(
-    pi_w: Any, pi_l: Any, ref_w: Any, ref_l: Any, beta: float = 0.1, eps: float = 0.1
-) -> Any:
+def rdpo(pi_w: Any, pi_l: Any, ref_w: Any, ref_l: Any, beta: float = 0.1, eps: float = 0.1) -> Any:
     """`[(1 - eps) sp(-z) - eps sp(z)] / (1 - 2 eps)` with `z = beta (h_w - h_l)`.
 
     It has no lower bound, so it needs weight decay or early stopping where pairs are separable.

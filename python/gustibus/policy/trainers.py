@@ -162,7 +162,9 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]  # TRL has no types
                 pi_w=pi_w / len_w, pi_l=pi_l / len_l, ref_w=ref_w / len_w, ref_l=ref_l / len_l
             )
         if "reason_input_ids" in inputs:
-            reasons = {n: inputs[f"reason_{n}"] for n in ("input_ids", "attention_mask", "completion_mask")}
+            reasons = {
+                n: inputs[f"reason_{n}"] for n in ("input_ids", "attention_mask", "completion_mask")
+            }
             pairs = pairs._replace(
                 pi_r=_log_probs(model, reasons),
                 len_r=reasons["completion_mask"][:, 1:].sum(1).clamp(min=1),
