@@ -52,10 +52,10 @@ def test_worked_numbers():
 
 @given(four, st.floats(1, 5000))
 def test_a_model_like_its_reference_loses_log_2_and_swapped_images_turn_the_logit(errors, beta):
-    w, l, ref_w, ref_l = errors
-    assert diffusion_dpo(w, l, w, l, beta) == pytest.approx(math.log(2))
-    there, back = diffusion_dpo(*errors, beta), diffusion_dpo(l, w, ref_l, ref_w, beta)
-    inside = beta / 2 * ((w - l) - (ref_w - ref_l))
+    w, lo, ref_w, ref_l = errors
+    assert diffusion_dpo(w, lo, w, lo, beta) == pytest.approx(math.log(2))
+    there, back = diffusion_dpo(*errors, beta), diffusion_dpo(lo, w, ref_l, ref_w, beta)
+    inside = beta / 2 * ((w - lo) - (ref_w - ref_l))
     assert there - back == pytest.approx(inside, rel=1e-9, abs=1e-9)  # sp(x) - sp(-x) = x
 
 
@@ -63,8 +63,8 @@ def test_a_model_like_its_reference_loses_log_2_and_swapped_images_turn_the_logi
 def test_certain_labels_are_plain_ones_and_doubtful_ones_reverse_them(errors):
     plain = diffusion_dpo(*errors, beta=100)
     assert smoothed_diffusion_dpo(*errors, p=1.0, beta=100, gamma=1) == pytest.approx(plain)
-    w, l, ref_w, ref_l = errors
-    swapped = diffusion_dpo(l, w, ref_l, ref_w, beta=100)
+    w, lo, ref_w, ref_l = errors
+    swapped = diffusion_dpo(lo, w, ref_l, ref_w, beta=100)
     assert smoothed_diffusion_dpo(*errors, p=0.0, beta=100, gamma=1) == pytest.approx(swapped)
 
 
@@ -267,7 +267,7 @@ def test_a_unet_of_diffusers_learns_a_pair(unet, kind):
     policy, reference = (predictor(m, scheduler, prompts) for m in (model, frozen))
     step = torch.optim.Adam(model.parameters(), lr=1e-3)
     losses = []
-    for i in range(6):
+    for _ in range(6):
         errors = pair_errors(
             policy, reference, images(1), images(2), step=torch.tensor([10, 30]),
             abar=scheduler.alphas_cumprod, noise=images(4),

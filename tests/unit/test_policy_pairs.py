@@ -126,9 +126,9 @@ def test_no_ipo_loss_is_low_enough_under_a_reference_too_far_wrong():
 
 @given(four, st.floats(0.01, 1), st.floats(0, 0.49))
 def test_the_robust_loss_of_flipped_labels_is_dpo_of_clean_ones(logps, beta, eps):
-    w, l, ref_w, ref_l = logps
-    mean = (1 - eps) * rdpo(w, l, ref_w, ref_l, beta, eps) + eps * rdpo(
-        l, w, ref_l, ref_w, beta, eps
+    w, lo, ref_w, ref_l = logps
+    mean = (1 - eps) * rdpo(w, lo, ref_w, ref_l, beta, eps) + eps * rdpo(
+        lo, w, ref_l, ref_w, beta, eps
     )
     assert mean == pytest.approx(dpo(*logps, beta), abs=1e-9, rel=1e-9)
     assert rdpo(*logps, beta, 0.0) == pytest.approx(dpo(*logps, beta), abs=1e-12)
@@ -166,7 +166,7 @@ def test_a_pair_across_prompts_pins_the_level_between_them():
         for _ in range(50):
             step.zero_grad()
             better = torch.stack([h[w] for w, _ in pairs])
-            worse = torch.stack([h[l] for _, l in pairs])
+            worse = torch.stack([h[lo] for _, lo in pairs])
             zero = torch.zeros_like(better)
             dove(better, worse, zero, zero, beta=1.0).mean().backward()
             step.step()
@@ -200,12 +200,12 @@ def test_the_mean_of_a_reason_does_not_grow_with_its_length():
 
 
 @given(st.floats(-30, -1e-6), st.floats(-30, -1e-6))
-def test_log_odds_are_those_of_the_mean_token_probability(w, l):
+def test_log_odds_are_those_of_the_mean_token_probability(w, lo):
     def log_odds(logp):
         return logp - math.log(-math.expm1(logp))
 
-    expected = log_odds(w) - log_odds(l)
-    assert orpo_log_odds(w, l) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    expected = log_odds(w) - log_odds(lo)
+    assert orpo_log_odds(w, lo) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 def test_log_odds_can_be_learned_from_at_both_ends():

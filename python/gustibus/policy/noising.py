@@ -8,6 +8,7 @@ variance that is left after each step, falling from nearly 1; schedulers of diff
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -163,7 +164,7 @@ def ddim_invert(
         raise InputError(message, where="count")
     stops = _stops(step, count, len(abar))
     x, here = x0, _kept(abar, stops[0], x0)
-    for start, end in zip(stops, stops[1:], strict=False):
+    for start, end in pairwise(stops):
         there = _kept(abar, end, x0)
         noise = predict(x, start)
         moved = ddim_step(x, noise, here, there)
@@ -191,7 +192,7 @@ def denoise(predict: Predict, x: Tensor, *, abar: Tensor, steps: Sequence[int]) 
     if list(steps) != sorted(set(steps), reverse=True):
         message = f"steps: expected falling ones, got {list(steps)}"
         raise InputError(message, where="steps")
-    for start, end in zip(steps, steps[1:], strict=False):
+    for start, end in pairwise(steps):
         x = ddim_step(x, predict(x, start), _kept(abar, start, x), _kept(abar, end, x))
     return x
 
