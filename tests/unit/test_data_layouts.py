@@ -34,7 +34,7 @@ def says(text):
 
 
 def test_layouts_have_names_and_sources():
-    assert set(LAYOUTS) == {"gustibus", "arena", "chosen_rejected"}
+    assert set(LAYOUTS) == {"gustibus", "arena", "chosen_rejected", "lists", "grades"}
     assert all(entry.source for entry in LAYOUTS.values())
 
 
@@ -223,7 +223,7 @@ def test_columns_that_fit_two_layouts_ask_for_a_name():
 
 
 def test_an_unknown_layout_suggests_the_known_one():
-    with pytest.raises(UnknownNameError, match=r"did you mean \['arena'\]"):
+    with pytest.raises(UnknownNameError, match=r"did you mean \['arena'"):
         to_comparisons(table([{"user": "u"}]), layout="arenas")
 
 

@@ -1,5 +1,6 @@
 """Comparisons in and out of files, splits that do not leak, and worlds with known truth."""
 
+from gustibus.data import lists  # fills rows of LAYOUTS
 from gustibus.data.comparisons import SPLITS, Comparisons
 from gustibus.data.dataset import Dataset, TextEncoder, read
 from gustibus.data.files import Table, read_table
@@ -27,6 +28,7 @@ __all__ = [
     "check_leaks",
     "four_cells",
     "given_split",
+    "lists",
     "nested_shots",
     "parse_columns",
     "read",

@@ -160,7 +160,8 @@ def read(
 
     Args:
         path: `.parquet`, `.jsonl`, `.csv` or `.tsv` (text also with `.gz`), or a folder as
-            `gustibus.data.folder.read_folder` describes it.
+            `gustibus.data.folder.read_folder` describes it. Further columns go to
+            `Dataset.row_table`.
         layout: A name in `LAYOUTS`, or "auto" to choose by the names of the columns. Files only.
         columns: The file's own names, as in `{"chosen": "good", "user": "annotator"}`.
         identical: Whether a row with the same text or item on both sides is an error or dropped.
@@ -170,12 +171,13 @@ def read(
         InputError: The content is wrong; the message names file, row and column.
     """
     from gustibus.data.files import read_table
-    from gustibus.data.folder import read_folder
-    from gustibus.data.layouts import to_comparisons
+    from gustibus.data.folder import further_columns, read_folder
+    from gustibus.data.layouts import laid_out
 
     path = Path(path)
     if path.is_dir():
         return read_folder(path, columns=columns, identical=identical)
-    table = read_table(path)
-    comparisons = to_comparisons(table, layout=layout, columns=columns, identical=identical)
-    return Dataset(comparisons, name=path.name.split(".")[0])
+    table, found = laid_out(read_table(path), layout=layout, columns=columns)
+    comparisons = found.read(table, identical)
+    rows = further_columns(table, comparisons.source_row)
+    return Dataset(comparisons, row_table=rows, name=path.name.split(".")[0])

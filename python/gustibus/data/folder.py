@@ -19,7 +19,7 @@ from gustibus.errors import DimensionError, InputError, NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from gustibus.types import F32
+    from gustibus.types import F32, I64
 
 
 def read_folder(
@@ -76,8 +76,7 @@ def read_folder(
         user_ids=[user for user in people if user in met],
         prompts=prompts,
     )
-    kept = comparisons.source_row
-    more = {n: c[kept] for n, c in _facts(rows, NAMES).items()}
+    more = further_columns(rows, comparisons.source_row)
     if tables["ties"] is not None and ties is not None:
         comparisons, more = _with_ties(comparisons, more, tables["ties"], ties)
     return Dataset(
@@ -213,6 +212,11 @@ def _item_new(items: Table) -> np.ndarray[Any, Any] | None:
 def _facts(table: Table, but: Collection[str]) -> dict[str, np.ndarray[Any, Any]]:
     """The columns that are not named in `but`, as arrays."""
     return {name: _array(c) for name, c in table.columns.items() if name not in but}
+
+
+def further_columns(table: Table, rows: I64 | None) -> dict[str, np.ndarray[Any, Any]]:
+    """The columns of a renamed table that gustibus has no name for, at its comparisons' rows."""
+    return {name: column[rows] for name, column in _facts(table, NAMES).items()}
 
 
 def _array(column: Column) -> np.ndarray[Any, Any]:

@@ -31,6 +31,11 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "response_b": ("response_b", "conversation_b", "b"),
     "chosen": ("chosen",),
     "rejected": ("rejected",),
+    "responses": ("responses",),
+    "grades": ("grades",),
+    "ranks": ("ranks", "ranking"),
+    "response": ("response",),
+    "grade": ("grade",),
     "target": ("target",),
     "outcome": ("outcome",),
     "winner": ("winner",),
@@ -64,6 +69,8 @@ class Layout:
     needs: tuple[tuple[str, ...], ...]
     """Groups of names of `NAMES`: the layout fits where each group has at least one column."""
     read: Callable[[Table, Identical], Comparisons]
+    pairs: Callable[[Table], Table] | None = None
+    """Makes rows of comparisons of rows of another kind, before `read`."""
 
 
 LAYOUTS: Registry[Layout] = Registry("layout")
@@ -108,9 +115,15 @@ def to_comparisons(
         UnknownNameError: No such layout.
         InputError: Columns are missing or a value is wrong; the message names file, row and column.
     """
+    table, found = laid_out(table, layout=layout, columns=columns)
+    return found.read(table, identical)
+
+
+def laid_out(table: Table, *, layout: str, columns: ColumnMap | None) -> tuple[Table, Layout]:
+    """The table with one row a comparison, and the layout that reads it; as for `to_comparisons`."""
     table = renamed(table, columns or {})
-    name = detect(table) if layout == "auto" else layout
-    return LAYOUTS[name].run.read(table, identical)
+    found = LAYOUTS[detect(table) if layout == "auto" else layout].run
+    return (table if found.pairs is None else found.pairs(table)), found
 
 
 def detect(table: Table) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,12 +20,9 @@ _METARM = "Dou et al. 2024, MetaRM, arXiv 2405.00438"
 _SPO = "after Li et al. 2024, SPO, arXiv 2409.17791; the weights are the project's own"
 
 
-class Auxiliary(Protocol):
-    """`(values, labels, **options) -> term` without axes."""
-
-    def __call__(self, values: Tensor, labels: Tensor | None, **options: Any) -> Tensor:
-        """One number of representations or scores, and what they are compared with."""
-
+Auxiliary: TypeAlias = Callable[..., Tensor]
+"""`(values, labels, **options)`: representations or scores, and what they are compared with, to one
+number."""
 
 AUXILIARY: Registry[Auxiliary] = Registry("auxiliary term")
 """Terms by name. Their laws: `permutation` (rows in another order), `scale` (longer vectors), `shift`

@@ -10,7 +10,7 @@ Learning-to-Rank", arXiv 2402.01878.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from gustibus.methods import method
 from gustibus.objectives.pairwise import probability
-from gustibus.objectives.tensors import takes
+from gustibus.objectives.tensors import takes, together
 from gustibus.registry import Registry
 
 AWAY = -1e30
@@ -27,12 +27,8 @@ AWAY = -1e30
 TESTS = "tests/unit/test_objectives_listwise.py"
 
 
-class Listwise(Protocol):
-    """`(utility, grade, mask, **options) -> loss`; lists `(*b, n)` to one loss a list `(*b)`."""
-
-    def __call__(self, s: Tensor, psi: Tensor, mask: Tensor | None, **options: Any) -> Tensor:
-        """Loss of scores `(*b, n)` under labels `(*b, n)`, over the members of the mask."""
-
+Listwise: TypeAlias = Callable[..., Tensor]
+"""`(s, psi, mask, **options)`: scores, labels and members `(*b, n)`, or None for all, to `(*b)`."""
 
 LISTWISE: Registry[Listwise] = Registry("listwise objective")
 """Losses by name. Their laws: `shift` (a constant on all scores changes nothing), `permutation` (nor
@@ -136,11 +132,9 @@ def point_mse(s: Tensor, psi: Tensor, mask: Tensor | None = None) -> Tensor:
 )
 def point_sigmoid(s: Tensor, psi: Tensor, mask: Tensor | None = None) -> Tensor:
     """Sum of the binary cross-entropies of the labels, in `[0, 1]`, and `sigma(s)`."""
-    there = members(s, mask)
-    psi = torch.where(there, psi, 0)
-    each = binary_cross_entropy_with_logits(
-        *torch.broadcast_tensors(s, probability("psi", psi)), reduction="none"
-    )
+    s, psi, there = together(s, psi, members(s, mask))
+    psi = probability("psi", torch.where(there, psi, 0))
+    each = binary_cross_entropy_with_logits(s, psi, reduction="none")
     return torch.where(there, each, 0).sum(-1)
 
 
@@ -215,7 +209,7 @@ def ordered(psi: Tensor, mask: Tensor | None) -> Tensor:
 
 def by_grade(s: Tensor, psi: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Scores, labels and mask in the order of falling labels, those left out at the end."""
-    s, psi, there = torch.broadcast_tensors(s, psi, members(s, mask))
+    s, psi, there = together(s, psi, members(s, mask))
     falling = psi.argsort(dim=-1, descending=True, stable=True)
     last = (~there).gather(-1, falling).to(torch.uint8).argsort(dim=-1, stable=True)
     order = falling.gather(-1, last)
@@ -230,7 +224,7 @@ def suffix_lse(s: Tensor, there: Tensor) -> Tensor:
 
 def swap_gains(s: Tensor, psi: Tensor, mask: Tensor | None) -> Tensor:
     """The weights of `lambda_weights`."""
-    s, psi, there = torch.broadcast_tensors(s.detach(), psi, members(s, mask))
+    s, psi, there = together(s.detach(), psi, members(s, mask))
     best_first = torch.where(there, s, -torch.inf).argsort(dim=-1, descending=True, stable=True)
     rank = best_first.argsort(dim=-1) + 1  # (*b, n)
     discount = torch.where(there, 1 / torch.log1p(rank.to(s.dtype)), 0)

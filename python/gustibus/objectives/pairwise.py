@@ -7,7 +7,8 @@ training loop calls; the functions beside them are listed as methods, and take p
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,13 +19,9 @@ from gustibus.methods import method
 from gustibus.objectives.tensors import real, takes
 from gustibus.registry import Registry
 
-
-class Pairwise(Protocol):
-    """`(margin, target, *, **options) -> loss`, all `(*b)`; one loss a comparison, not averaged."""
-
-    def __call__(self, margin: Tensor, target: Tensor, **options: Any) -> Tensor:
-        """Loss `(*b)` of margins in favour of a, under the probability that a is preferred."""
-
+Pairwise: TypeAlias = Callable[..., Tensor]
+"""`(margin, target, **options)`: margins in favour of a and chances that a is preferred, `(*b)` each,
+to one loss a comparison `(*b)`, not averaged."""
 
 PAIRWISE: Registry[Pairwise] = Registry("pairwise objective")
 """Losses by name. Their laws: `swap` (exchanging the sides changes nothing), `monotone` (a larger

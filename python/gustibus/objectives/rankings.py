@@ -185,6 +185,9 @@ def _in_order(
 def _with_skips(worse: Tensor, far: Tensor, max_skip: int, weights: Tensor | None) -> Tensor:
     """`sum_k w_k` of the mean loss of members k places apart."""
     most = int(real("max_skip", max_skip, low=1))
+    if most != max_skip:
+        message = f"max_skip: expected a whole number, got {max_skip!r}"
+        raise InputError(message, where="max_skip")
     if weights is not None and len(weights) != most:
         message = f"weights: expected shape ({most},) as max_skip is {most}, got ({len(weights)},)"
         raise InputError(message, where="weights")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -10,13 +11,9 @@ from torch import Tensor
 from gustibus.objectives.tensors import real
 from gustibus.registry import Registry
 
-
-class Reducer(Protocol):
-    """`(loss (b), group (b), weight (b)) -> ()`."""
-
-    def __call__(self, loss: Tensor, group: Tensor, weight: Tensor, **options: Any) -> Tensor:
-        """One number from losses, codes of groups, and weights at or above 0 that are not all 0."""
-
+Reducer: TypeAlias = Callable[..., Tensor]
+"""`(loss, group, weight, **options)`: losses, codes of groups, and weights at or above 0 that are not
+all 0, `(b)` each, to one number."""
 
 REDUCERS: Registry[Reducer] = Registry("reducer")
 """Reducers by name; none gives more than the largest loss, and none depends on the names of groups.

@@ -48,7 +48,7 @@ def takes(**shapes: str) -> Callable[[F], F]:
 
     With a tensor among them the function gets tensors of its type and device, never below single
     precision, and its result is a tensor that can be differentiated. Without one it computes in
-    float64 and returns numpy. An argument that is None stays None.
+    float64 and returns numpy. An argument whose default is None may be None.
 
     Args:
         **shapes: axis names of each argument, such as `"*b n"`; equal names are equal lengths, and
@@ -66,12 +66,14 @@ def takes(**shapes: str) -> Callable[[F], F]:
         signature = inspect.signature(run)
         absent = sorted(set(wanted) - set(signature.parameters))
         assert not absent, f"{run.__name__} has no arguments {absent}"
+        optional = {n for n, p in signature.parameters.items() if p.default is None}
 
         @functools.wraps(run)
         def call(*args: Any, **kwargs: Any) -> Any:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            given = {n: bound.arguments[n] for n in wanted if bound.arguments[n] is not None}
+            given = {n: bound.arguments[n] for n in wanted}
+            given = {n: v for n, v in given.items() if v is not None or n not in optional}
             ready = as_tensors(given, wanted)
             bound.arguments.update(ready)
             result = run(*bound.args, **bound.kwargs)
@@ -102,7 +104,7 @@ def _tensor(
         except ValueError:  # rows of several lengths
             array = np.empty(0, object)
         if array.dtype.kind not in "fiub":
-            got = type(value).__name__ if array.size == 0 else f"values of type {array.dtype}"
+            got = type(value).__name__ if array.dtype == object else f"values of type {array.dtype}"
             message = f"{name}: expected numbers in rows of equal length, got {got}"
             raise InputError(message, where=name)
         value = torch.tensor(array)
@@ -153,6 +155,12 @@ def plain(result: Any) -> Any:
         parts = [plain(part) for part in result]
         return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
     return result
+
+
+def together(*values: Tensor) -> tuple[Tensor, ...]:
+    """The same tensors at their common shape."""
+    wide: tuple[Tensor, ...] = torch.broadcast_tensors(*values)  # type: ignore[no-untyped-call]  # torch does not annotate it
+    return wide
 
 
 def real(
