@@ -1,6 +1,6 @@
 """Rewards for unlikely right answers: does training keep more than one of them?
 
-Run: python benchmarks/methods/unlikely.py [--seeds 20] [--steps 300] [--rate 1.0]
+Run: python benchmarks/methods/unlikely.py [--seeds 20] [--steps 300] [--rate 0.4]
 Prints a Markdown table: entropy over the right arms and their mass after training, by beta.
 
 A softmax bandit of twelve arms, four of them right, at logits 2.5, 1, 0.2 and -0.5, and eight wrong
@@ -48,7 +48,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--rate", type=float, default=1.0)
+    parser.add_argument("--rate", type=float, default=0.4)
     asked = parser.parse_args()
     print("| beta | entropy over the right arms | mass of the right arms | right arms above 1 % |")
     print("| --- | --- | --- | --- |")
