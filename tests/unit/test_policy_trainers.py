@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from gustibus.errors import ConfigError, InputError, NotFiniteError, UnknownNameError
+from gustibus.errors import ConfigError, UnknownNameError
 from gustibus.objectives.pairwise import bt_pair
 from gustibus.policy import PersonReward, pairs
 from gustibus.policy.release import check_release
-from gustibus.policy.rewarding import win_rates
 
 pytest.importorskip("trl", reason="trl is not installed")
 
@@ -286,37 +285,14 @@ def test_settings_that_would_be_ignored_are_refused(tokenizer, tmp_path):
         check_release("0.9.1")
 
 
-# A person's reward
+# Rewards
 
 
 class Wordy:
-    """A scorer in whose reward a word of the person counts; the population likes `fine`."""
+    """A scorer in whose reward a word of the person counts."""
 
     def score(self, prompt, candidates, *, user=None):
-        return np.array([float(c.split().count(user or "fine")) for c in candidates])
-
-
-def test_rewards_are_the_persons_own_row_by_row():
-    said = ["yes yes", "no", "fine"]
-    reward = PersonReward(Wordy(), user="no", column="who")
-    assert reward(["say"] * 3, said, who=["yes", None, "fine"]) == [2.0, 1.0, 1.0]
-    assert PersonReward(Wordy())(["say"] * 3, said) == [0.0, 0.0, 1.0]
-    talk = [[{"role": "assistant", "content": text}] for text in said]
-    asked = [[{"role": "user", "content": "say"}]] * 3
-    assert PersonReward(Wordy(), user="yes")(asked, talk) == [2.0, 0.0, 0.0]
-    with pytest.raises(InputError, match="column: expected one of"):
-        reward(["say"], ["no"], name=["x"])
-    with pytest.raises(InputError, match="completions: expected 1"):
-        reward(["say"], said)
-    with pytest.raises(NotFiniteError, match="shape: expected finite"):
-        PersonReward(Wordy(), shape=lambda r: r / 0 if len(r) < 0 else r * np.nan)(["say"], ["no"])
-
-
-def test_win_rates_are_taken_within_each_prompt():
-    reward = PersonReward(Wordy(), user="yes", shape=win_rates)
-    found = reward(["a", "b", "a", "b", "a"], ["yes", "no", "no", "no", "yes yes"])
-    assert found == [0.5, 0.5, 0.0, 0.5, 1.0]
-    assert win_rates(np.array([3.0])) == [0.5]
+        return np.array([float(c.split().count(user)) for c in candidates])
 
 
 def test_a_group_relative_trainer_takes_a_persons_reward(tokenizer, tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gustibus.errors import InputError
 from gustibus.methods import method
@@ -164,7 +165,9 @@ def opponents(size: int, rounds: int, *, seed: int) -> I64:
     return order[np.concatenate([*near, *across])]
 
 
-def win_matrix(verdicts: Mapping[tuple[int, int], float | None], size: int) -> tuple[F64, F64]:
+def win_matrix(
+    verdicts: Mapping[tuple[int, int], float | None], size: int
+) -> tuple[F64, NDArray[np.bool_]]:
     """Matrix and mask for `group_win_rate` from verdicts on pairs.
 
     Args:

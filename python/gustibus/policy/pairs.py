@@ -19,7 +19,7 @@ from torch.nn.functional import softplus
 
 from gustibus.errors import ConfigError, InputError, UnknownNameError
 from gustibus.methods import method
-from gustibus.objectives.pairwise import PAIRWISE, logistic, robust, squared
+from gustibus.objectives.pairwise import PAIRWISE, logistic, probability, robust, squared
 from gustibus.objectives.tensors import real, takes
 from gustibus.registry import Registry
 
@@ -66,8 +66,10 @@ def pair_loss(objective: str, pairs: Pairs, *, beta: float = 0.1, **options: Any
     """
     check_objective(objective)
     if objective not in POLICY:
-        margin = beta * ((pairs.pi_w - pairs.ref_w) - (pairs.pi_l - pairs.ref_l))
-        target = torch.ones_like(margin) if pairs.target is None else pairs.target
+        change = (pairs.pi_w - pairs.ref_w) - (pairs.pi_l - pairs.ref_l)
+        margin = _strength("beta", beta) * change
+        given = pairs.target
+        target = torch.ones_like(margin) if given is None else probability("target", given)
         return PAIRWISE[objective].run(margin, target, **options)
     run = POLICY[objective].run
     parameters = inspect.signature(run).parameters
