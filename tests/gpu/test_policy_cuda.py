@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from gustibus import ops
+
 torch = pytest.importorskip("torch")
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
 ]
-
-from gustibus import ops
 
 PAIR = ("pi_w", "pi_l", "ref_w", "ref_l")
 ERRORS = ("err_w", "err_l", "ref_w", "ref_l")

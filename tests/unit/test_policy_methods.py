@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,14 @@ def test_trainers_without_trl_say_what_to_install():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'gustibus[policy]'" in done.stdout
+
+
+def test_the_examples_of_the_page_run():
+    names = {}
+    page = (ROOT / "docs" / "policy.md").read_text("utf-8")
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.S | re.M):
+        exec(compile(block, "policy.md", "exec"), names)
+    assert names["pair"].chosen == "2"
 
 
 def test_every_public_name_is_there():

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from gustibus.errors import DimensionError, InputError
 
-Step = int | Tensor
+Step: TypeAlias = int | Tensor
 """Index into a schedule, or `(b,)` indices."""
 
-Predict = Callable[[Tensor, Step], Tensor]
+Predict: TypeAlias = Callable[[Tensor, Step], Tensor]
 """`(x, step) -> noise`, both `(b, ...)`: what a model takes for the noise in x at a step."""
 
 

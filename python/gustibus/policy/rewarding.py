@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from gustibus.errors import InputError, NotFiniteError
 from gustibus.policy.groups import group_win_rate
 from gustibus.types import F64
 
-Message = dict[str, Any]
-Texts = Sequence[str] | Sequence[Sequence[Message]]
+Text: TypeAlias = str | Sequence[dict[str, Any]]
+"""A text, or a conversation: messages with `role` and `content`."""
 
 
 class Scores(Protocol):
@@ -51,7 +51,9 @@ class PersonReward:
         self._column, self._shape = column, shape
         self.__name__ = "gustibus_reward"  # what TRL logs it as
 
-    def __call__(self, prompts: Texts, completions: Texts, **columns: Any) -> list[float]:
+    def __call__(
+        self, prompts: Sequence[Text], completions: Sequence[Text], **columns: Any
+    ) -> list[float]:
         """One reward for each completion.
 
         Args:
@@ -100,12 +102,12 @@ def win_rates(rewards: F64) -> F64:
     return rates
 
 
-def plain_text(prompt: str | Sequence[Message]) -> str:
+def plain_text(prompt: Text) -> str:
     """A text, or a conversation as one text, rendered as in training data."""
     messages = as_messages(prompt)
     return str(prompt) if messages is None else render(messages)
 
 
-def _last(completion: str | Sequence[Message]) -> str:
+def _last(completion: Text) -> str:
     """The answer of a completion: the content of its last message."""
     return completion if isinstance(completion, str) else str(completion[-1]["content"])

@@ -104,6 +104,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]  # TRL has no types
         trainer.train()
     """
 
+    _signature_columns: list[str] | None
+
     def __init__(
         self,
         model: Any,
@@ -201,7 +203,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]  # TRL has no types
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        self._signature_columns = list(dict.fromkeys([*self._signature_columns, *COLUMNS]))
+        known = self._signature_columns or ()
+        self._signature_columns = list(dict.fromkeys([*known, *COLUMNS]))
 
 
 def _refuse_unread(args: Any) -> None:
