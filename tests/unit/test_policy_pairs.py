@@ -262,6 +262,10 @@ def test_what_an_objective_lacks_is_named():
         pair_loss("dpo", batch(target=[1, 1]))
     with pytest.raises(UnknownNameError, match="did you mean"):
         pair_loss("dpoo", batch())
+    with pytest.raises(ConfigError, match=r"options: expected names among \['gap'\] for 'hinge'"):
+        pair_loss("hinge", batch(), eps=1)
+    with pytest.raises(InputError, match="target: expected probabilities"):
+        pair_loss("hinge", batch(target=[2, 0]))
 
 
 @pytest.mark.parametrize(

@@ -224,14 +224,15 @@ def test_targets_say_how_sure_a_pair_is(tokenizer, tmp_path):
 @pytest.mark.parametrize("ahead", [False, True])
 def test_pairs_across_prompts_read_each_answer_after_its_own(tokenizer, tmp_path, ahead):
     rows = {
-        "prompt_w": ["say a", "say"], "response_w": [" yes", " fine well"],
-        "prompt_l": ["say a word", "say a word"], "response_l": [" no", " no maybe"],
+        "prompt_w": ["say a", "say", "say"], "response_w": [" yes", " fine well", " yes"],
+        "prompt_l": ["say a word", "say a word", "word " * 9], "response_l": [" no", " no maybe", " no"],
     }  # fmt: skip
     trainer = trainer_of(
         PairTrainer, tokenizer, tmp_path, rows, objective="dove",
-        config={"precompute_ref_log_probs": ahead},
+        config={"precompute_ref_log_probs": ahead, "max_length": 8},
     )  # fmt: skip
     trainer.model.eval()
+    assert len(trainer.train_dataset) == 2  # the third prompt leaves no room for an answer
     batch = batch_of(trainer, 2)
     texts = tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True)
     assert texts == ["say a yes", "say fine well", "say a word no", "say a word no maybe"]
@@ -276,6 +277,8 @@ def test_the_collator_pads_both_prompts_to_one_length():
 def test_settings_that_would_be_ignored_are_refused(tokenizer, tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean"):
         trainer_of(PairTrainer, tokenizer, tmp_path, objective="rdpoo")
+    with pytest.raises(ConfigError, match=r"options: expected names among \['eps'\] for 'rdpo'"):
+        trainer_of(PairTrainer, tokenizer, tmp_path, objective="rdpo", options={"epsilon": 0.2})
     for change in ({"loss_type": ["ipo"]}, {"label_smoothing": 0.1}, {"ld_alpha": 0.5}):
         with pytest.raises(ConfigError, match=f"{next(iter(change))}: read by TRL's own losses"):
             trainer_of(PairTrainer, tokenizer, tmp_path, config=change)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -62,9 +62,10 @@ def pair_loss(objective: str, pairs: Pairs, *, beta: float = 0.1, **options: Any
 
     Raises:
         UnknownNameError: there is no such objective.
-        ConfigError: it lacks a column that it needs, or does not read the targets that are there.
+        ConfigError: it lacks a column that it needs, does not read the targets that are there, or
+            has no such option.
     """
-    check_objective(objective)
+    check_objective(objective, options)
     if objective not in POLICY:
         change = (pairs.pi_w - pairs.ref_w) - (pairs.pi_l - pairs.ref_l)
         margin = _strength("beta", beta) * change
@@ -85,14 +86,21 @@ def pair_loss(objective: str, pairs: Pairs, *, beta: float = 0.1, **options: Any
     return run(**columns, **{strength: beta, **options})
 
 
-def check_objective(name: str) -> None:
-    """Refuse a name that `pair_loss` does not know.
+def check_objective(name: str, options: Iterable[str] = ()) -> None:
+    """Refuse a name that `pair_loss` does not know, and options that the objective does not have.
 
     Raises:
-        UnknownNameError: it is in neither table.
+        UnknownNameError: the name is in neither table.
+        ConfigError: names the options that there are.
     """
     if name not in POLICY and name not in PAIRWISE:
         raise UnknownNameError.of("objective", name, {*POLICY, *PAIRWISE})
+    run = POLICY[name].run if name in POLICY else PAIRWISE[name].run
+    known = set(inspect.signature(run).parameters) - {*Pairs._fields, "margin", "beta"}
+    wrong = sorted(set(options) - known)
+    if wrong:
+        message = f"options: expected names among {sorted(known)} for {name!r}, got {wrong}"
+        raise ConfigError(message, where="options")
 
 
 @POLICY.add("dpo", source="Rafailov et al. 2023, arXiv 2305.18290, equation 7")

@@ -70,8 +70,9 @@ class PersonReward:
             raise InputError(message, where="completions")
         users = self._users(len(prompts), columns)
         groups: dict[tuple[str, Any], list[int]] = {}
-        for row, (prompt, user) in enumerate(zip(prompts, users, strict=True)):
-            groups.setdefault((plain_text(prompt), user), []).append(row)
+        asked = [plain_text(prompt) for prompt in prompts]
+        for row, group in enumerate(zip(asked, users, strict=True)):
+            groups.setdefault(group, []).append(row)
         rewards = np.zeros(len(prompts))
         for (prompt, user), rows in groups.items():
             who = self._user if user is None else user

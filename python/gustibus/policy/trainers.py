@@ -95,7 +95,8 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]  # TRL has no types
         **kwargs: further ones of `DPOTrainer`: `ref_model`, `train_dataset`, `peft_config`, ...
 
     Raises:
-        ConfigError: a setting is one that only TRL's own losses read.
+        ConfigError: a setting is one that only TRL's own losses read, or the objective has no such
+            option.
         UnknownNameError: there is no such objective.
 
     Examples:
@@ -118,7 +119,7 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]  # TRL has no types
         data_collator: Any = None,
         **kwargs: Any,
     ) -> None:
-        check_objective(objective)
+        check_objective(objective, options or ())
         _refuse_unread(args)
         if kwargs.get("compute_metrics") is not None:
             message = "compute_metrics: logits are not kept; use the metrics that are logged"
@@ -196,7 +197,9 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]  # TRL has no types
     ) -> Any:
         first = next(iter(dataset))
         if "prompt_w" in first:
-            return dataset.map(_joint(processing_class))
+            joint = dataset.map(_joint(processing_class))
+            most = args.max_length
+            return joint if most is None else joint.filter(lambda row: _longest_prompt(row) < most)
         if "reason" in first:
             dataset = dataset.map(_reasoned(processing_class))
         return super()._prepare_dataset(dataset, processing_class, args, dataset_name)
@@ -246,6 +249,11 @@ def _joint(tokenizer: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
                 "rejected_prompt_ids": prompt_l, "rejected_ids": rejected}  # fmt: skip
 
     return tokens
+
+
+def _longest_prompt(row: dict[str, Any]) -> int:
+    """Tokens before the answers begin; where they fill the sequence nothing is left to learn."""
+    return max(len(row["prompt_ids"]), len(row["rejected_prompt_ids"]))
 
 
 def _reasoned(tokenizer: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
