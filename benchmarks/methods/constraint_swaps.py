@@ -14,9 +14,9 @@ import argparse
 
 import numpy as np
 import torch
-from gustibus.curation.constraints import CONSTRAINTS
 
 from gustibus import ops
+from gustibus.curation.constraints import CONSTRAINTS
 from gustibus.encoders.hashing import HashingEncoder
 from gustibus.evaluation.surface import surface_features
 

@@ -13,11 +13,11 @@ import argparse
 
 import numpy as np
 import torch
-from gustibus.curation.degrading import degraded_variants
-from gustibus.curation.keywords import Rarity
 from scipy.stats import spearmanr
 
 from gustibus import ops
+from gustibus.curation.degrading import degraded_variants
+from gustibus.curation.keywords import Rarity
 from gustibus.encoders.hashing import HashingEncoder
 from gustibus.evaluation.surface import surface_features
 
