@@ -18,6 +18,7 @@ from gustibus.rewards.tooled import Claim, agrees, find_claims
 from gustibus.rewards.tools import MAX_OUTPUT, Tool, calculator, calendar, lookup, unit_tests
 
 CALCULATOR, CALENDAR = calculator(), calendar()
+PATIENCE = 120.0  # seconds on the clock of a machine that may be busy
 TOOLS = {"calculator": CALCULATOR, "calendar": CALENDAR}
 
 
@@ -47,10 +48,10 @@ def test_the_calculator_is_exact(a, b, c):
     ],
 )  # fmt: skip
 def test_the_calculator_refuses_what_is_no_arithmetic_and_does_so_at_once(text):
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InputError, match="calculator"):
         CALCULATOR(text)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_a_tool_is_limited_in_what_it_takes_and_gives():
 
 
 def test_unit_tests_say_whether_a_program_is_right():
-    tests = unit_tests("assert double(4) == 8, 'four doubled is eight'")
+    tests = unit_tests("assert double(4) == 8, 'four doubled is eight'", clock=PATIENCE)
     assert tests("def double(x):\n    return 2 * x") == "passed"
     assert "four doubled is eight" in tests("def double(x):\n    return x")
     assert tests("def double(:").startswith("failed: SyntaxError")
@@ -101,7 +102,7 @@ def test_unit_tests_say_whether_a_program_is_right():
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
-        ("while True: pass", "stopped after 1 s"),
+        ("while True: pass", "stopped after 1 s of work"),
         ("x = 'a' * (1 << 30)", "MemoryError"),
         ("while True: print('a' * 1000)", "bytes of output"),
         ("import socket; socket.socket()", "closed to programs under test"),
@@ -114,17 +115,26 @@ def test_unit_tests_say_whether_a_program_is_right():
 def test_a_program_that_goes_too_far_is_stopped(program, reason):
     import re
 
-    started = time.perf_counter()
-    done = run_python(program, seconds=1.0, megabytes=128)
+    done = run_python(program, seconds=1, clock=PATIENCE, megabytes=128)
     assert not done.passed
     assert re.search(reason, done.reason or done.output[-300:].strip())
     assert len(done.output) <= 64 << 10
-    assert time.perf_counter() - started < 20
+
+
+def test_a_program_that_only_waits_says_nothing_of_itself():
+    asleep = "import time; time.sleep(1000)"
+    done = run_python(asleep, clock=0.5)
+    assert (done.passed, done.unfinished) == (False, True)
+    tools = {"unit_tests": unit_tests("", clock=0.5)}
+    found = ops.tool_reward("?", f"```python\n{asleep}\n```", 0.3, tools=tools)
+    assert (found.reward, found.steps[0].verdict) == (0.3, "failed")
 
 
 def test_a_program_sees_neither_the_environment_nor_files_beside_it(monkeypatch):
     monkeypatch.setenv("GUSTIBUS_SECRET", "hush")
-    done = run_python("import os; print(sorted(os.environ), sorted(os.listdir('.')))")
+    done = run_python(
+        "import os; print(sorted(os.environ), sorted(os.listdir('.')))", clock=PATIENCE
+    )
     assert done.passed
     assert "GUSTIBUS_SECRET" not in done.output
     assert "['output', 'program.py']" in done.output
@@ -133,7 +143,9 @@ def test_a_program_sees_neither_the_environment_nor_files_beside_it(monkeypatch)
 def test_programs_may_run_from_several_threads():
     passed: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: passed.append(run_python("print(1)", seconds=20).passed))
+        threading.Thread(
+            target=lambda: passed.append(run_python("print(1)", clock=PATIENCE).passed)
+        )
         for _ in range(3)
     ]
     for thread in threads:
@@ -163,7 +175,7 @@ def test_an_answer_that_contradicts_loses_to_one_that_agrees(right, wrong):
 
 
 def test_code_is_run_against_its_tests():
-    tools = {"unit_tests": unit_tests("assert half(4) == 2")}
+    tools = {"unit_tests": unit_tests("assert half(4) == 2", clock=PATIENCE)}
     good, bad = (f"```python\ndef half(x): return x / {n}\n```" for n in (2, 3))
     assert reward(good, tools=tools) > 0.3 > reward(bad, tools=tools)
 
@@ -220,9 +232,9 @@ def test_numbers_agree_at_the_decimals_that_were_stated(observation, stated, sam
     "text", ["1+" * 9000, "1 " * 9000, " " * 20_000, "1 + 1" + " " * 9000, "1," * 9000]
 )
 def test_no_text_takes_long_to_search(text):
-    started = time.perf_counter()
+    started = time.process_time()
     find_claims("", text)
-    assert time.perf_counter() - started < 5.0
+    assert time.process_time() - started < 5.0
 
 
 def test_claims_are_read_off_by_their_form():

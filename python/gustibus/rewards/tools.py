@@ -100,12 +100,13 @@ def lookup(documents: Mapping[str, str]) -> Tool:
     return Tool("lookup", run)
 
 
-def unit_tests(tests: str, *, seconds: float = 5.0, megabytes: int = 256) -> Tool:
+def unit_tests(tests: str, *, seconds: int = 5, clock: float = 30.0, megabytes: int = 256) -> Tool:
     """Runs the input as a Python program followed by `tests`, in a process of its own.
 
     Args:
         tests: statements that fail where the program is wrong, such as asserts.
-        seconds: of time, and of work, after which it counts as failed.
+        seconds: of work after which a program counts as wrong.
+        clock: seconds on the clock after which the tool gives up, which says nothing of the program.
         megabytes: of memory.
 
     Returns:
@@ -113,7 +114,11 @@ def unit_tests(tests: str, *, seconds: float = 5.0, megabytes: int = 256) -> Too
     """
 
     def run(program: str) -> str:
-        done = run_python(f"{program}\n\n{tests}\n", seconds=seconds, megabytes=megabytes)
+        whole = f"{program}\n\n{tests}\n"
+        done = run_python(whole, seconds=seconds, clock=clock, megabytes=megabytes)
+        if done.unfinished:
+            message = f"unit_tests: {done.reason}"
+            raise InputError(message, where="unit_tests")
         if done.passed:
             return "passed"
         lines = done.output.strip().splitlines()
