@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Table, Text, bindparam, cast, delete, func, select
+from sqlalchemy import Connection, Table, Text, cast, delete, func, select
 
 from gustibus.errors import ConflictError
 from gustibus.store.changes import note
@@ -33,8 +33,9 @@ from gustibus.store.tables import (
     tombstones,
     users,
 )
-from gustibus.store.upsert import batched, insert_or_ignore
+from gustibus.store.upsert import among, batched, insert_or_ignore
 
+_users = users  # functions have arguments of that name
 _SALT = "tombstone"
 _ROWS = 500
 _MANY = 100  # people; from here on one lock for all of them costs less than one each
@@ -132,12 +133,14 @@ def hold_users(conn: Connection, *, users: Iterable[str]) -> None:
         ConflictError: one of them has just been deleted.
     """
     wanted = sorted(set(users))
-    hold = _HOLD
-    if hold_many(conn, len(wanted)):
-        hold = _NAMED
+    everybody = hold_many(conn, len(wanted))
     found: set[str] = set()
     for part in batched(wanted, _ROWS):
-        found.update(conn.execute(hold, {"names": part}).scalars())
+        mine = (_users.c.tenant_id == TENANT) & among(conn, _users.c.id, part)
+        query = select(_users.c.id).where(mine)
+        if not everybody:
+            query = query.order_by(_users.c.id).with_for_update(read=True, key_share=True)
+        found.update(conn.execute(query).scalars())
     if len(found) < len(wanted):
         refuse_buried(conn, users=[user for user in wanted if user not in found])
 
@@ -164,12 +167,6 @@ def refuse_buried(conn: Connection, *, users: Sequence[str]) -> None:
     if gone:
         message = f"user: {min(gone)!r} was deleted"
         raise ConflictError(message, where="user")
-
-
-_NAMED = select(users.c.id).where(
-    users.c.tenant_id == TENANT, users.c.id.in_(bindparam("names", expanding=True))
-)
-_HOLD = _NAMED.order_by(users.c.id).with_for_update(read=True, key_share=True)
 
 
 def export_user(conn: Connection, *, user: str) -> Iterator[dict[str, Any]]:

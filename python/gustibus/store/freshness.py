@@ -13,6 +13,7 @@ from gustibus.store.erasure import bury, hashing_key
 from gustibus.store.tables import TENANT, profiles, tombstones, vectors
 from gustibus.store.tables import items as _items
 from gustibus.store.tables import users as _users
+from gustibus.store.upsert import among, batched
 
 _ROWS = 500
 _TRAINING = "training "  # with a space, which no name has
@@ -77,11 +78,9 @@ def versions_of(conn: Connection, *, users: Sequence[str]) -> dict[str, int]:
 def existing_items(conn: Connection, *, items: Sequence[str]) -> set[str]:
     """Which of some items there are."""
     found: set[str] = set()
-    for start in range(0, len(items), _ROWS):
-        query = select(_items.c.id).where(
-            _items.c.tenant_id == TENANT, _items.c.id.in_(items[start : start + _ROWS])
-        )
-        found |= set(conn.execute(query).scalars())
+    for part in batched(items, _ROWS):
+        mine = (_items.c.tenant_id == TENANT) & among(conn, _items.c.id, part)
+        found |= set(conn.execute(select(_items.c.id).where(mine)).scalars())
     return found
 
 

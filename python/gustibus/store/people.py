@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from gustibus.store.changes import note
 from gustibus.store.erasure import buried, bury, hold_many, hold_users, refuse_buried
 from gustibus.store.tables import TENANT, comparisons, profiles, users
-from gustibus.store.upsert import batched, insert_or_ignore
+from gustibus.store.upsert import among, batched, insert_or_ignore
 from gustibus.types import F64
 
 _PAGE = 1000
@@ -102,13 +102,9 @@ def _make(conn: Connection, users: Iterable[str]) -> list[str]:
 def _known(conn: Connection, wanted: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for part in batched(wanted, _ROWS):
-        found.update(conn.execute(_NAMED, {"names": part}).scalars())
+        mine = (_users.c.tenant_id == TENANT) & among(conn, _users.c.id, part)
+        found.update(conn.execute(select(_users.c.id).where(mine)).scalars())
     return found
-
-
-_NAMED = select(users.c.id).where(
-    users.c.tenant_id == TENANT, users.c.id.in_(bindparam("names", expanding=True))
-)
 
 
 def get_user(conn: Connection, *, user: str) -> UserRow | None:

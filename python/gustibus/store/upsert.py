@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     Float,
@@ -27,10 +28,12 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    any_,
     bindparam,
     cast,
     column,
     func,
+    literal,
     select,
 )
 from sqlalchemy import table as named_table
@@ -46,6 +49,17 @@ def batched(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """Slices of at most `size`: engines bound the parameters of one statement."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
+
+
+def among(conn: Connection, column: Column[Any], names: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a column holds one of many names.
+
+    PostgreSQL takes them as one array: a statement with a parameter for each costs more to read than
+    to answer.
+    """
+    if conn.dialect.name == "postgresql":
+        return column == any_(literal(list(names), ARRAY(Text)))
+    return column.in_(names)
 
 
 def insert_or_ignore(
