@@ -69,7 +69,7 @@ def enumerated(rankings, weights, m, sizes):
     return loss
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_strengths_with_ties_are_the_likeliest(seed):
     rng = np.random.default_rng(seed)
     rankings, weights = weak(rng, 5, 25), rng.integers(1, 4, 25)

@@ -19,7 +19,7 @@ mod scores;
 
 use gustibus_core::strength as core;
 use gustibus_core::{Error, Result};
-use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn};
+use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 
 use crate::arrays::give;

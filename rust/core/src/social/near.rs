@@ -167,10 +167,11 @@ impl Leaving {
         if !reachable || out + (sum + widest - 1) / widest.max(1) >= self.best {
             return Ok(());
         }
+        let room = self.seen.len() * margins.len() < REMEMBERED;
         match self.seen.get_mut(&(at, margins.to_vec())) {
             Some(before) if *before <= out => return Ok(()),
             Some(before) => *before = out,
-            None if self.seen.len() * margins.len() < REMEMBERED => {
+            None if room => {
                 self.seen.insert((at, margins.to_vec()), out);
             }
             None => {}
@@ -258,10 +259,11 @@ impl Lifting {
             return Ok(());
         }
         let key: Vec<i64> = needs.iter().map(|need| (*need).max(0)).collect();
+        let room = self.seen.len() * key.len() < REMEMBERED;
         match self.seen.get_mut(&(at, key.clone())) {
             Some(before) if *before <= cost => return Ok(()),
             Some(before) => *before = cost,
-            None if self.seen.len() * key.len() < REMEMBERED => {
+            None if room => {
                 self.seen.insert((at, key), cost);
             }
             None => {}
