@@ -44,9 +44,11 @@ __all__ = [
     "fit_population",
     "fit_rankings",
     "fit_strengths",
+    "fit_tied_rankings",
     "fit_totals",
     "fuse_runs",
     "hindsight",
+    "intern_strings",
     "ironed_virtual_values",
     "matching_rules",
     "pairwise_parity",
@@ -56,6 +58,8 @@ __all__ = [
     "place_simplex",
     "position_auction",
     "predict",
+    "ranking_bootstrap",
+    "ranking_covariance",
     "reduce_comparisons",
     "repair_parity",
     "required_rankings",
@@ -69,6 +73,7 @@ __all__ = [
     "strength_bootstrap",
     "strength_covariance",
     "study_bias",
+    "tied_ranking_covariance",
 ]
 
 def place(
@@ -432,12 +437,71 @@ def elo_ratings(
     start: F64 | None,
     constants: tuple[float, float, float, float, float],
 ) -> F64: ...
+def fit_tied_rankings(
+    items: _Column,
+    starts: I64,
+    ends: NDArray[np.bool_],
+    weights: F64 | None,
+    count: int,
+    prior: _Prior,
+    disconnected: str,
+    limits: _Limits,
+    start: F64 | None,
+    threads: int | None,
+) -> tuple[_Fit, list[tuple[int, float]]]: ...
+def intern_strings(
+    columns: list[list[Any]], known: list[Any] | None
+) -> tuple[list[NDArray[np.uint32]], list[str]] | None: ...
 def strength_covariance(
-    cells: Cells, fitted: _Fitted, robust: bool, seed: int, threads: int | None
+    cells: Cells,
+    ties: tuple[str, float] | None,
+    fitted: _Fitted,
+    robust: bool,
+    skewed: bool,
+    seed: int,
+    threads: int | None,
 ) -> tuple[F64 | None, F64, F64]: ...
 def strength_bootstrap(
-    cells: Cells, fitted: _Fitted, count: int, seed: int, threads: int | None
+    cells: Cells,
+    ties: tuple[str, float] | None,
+    fitted: _Fitted,
+    count: int,
+    seed: int,
+    threads: int | None,
 ) -> tuple[F64, I64]: ...
+def ranking_covariance(
+    items: _Column,
+    starts: I64,
+    chosen: NDArray[np.uint32] | None,
+    weights: F64 | None,
+    count: int,
+    fitted: _Fitted,
+    robust: bool,
+    skewed: bool,
+    threads: int | None,
+) -> tuple[F64 | None, F64, F64]: ...
+def ranking_bootstrap(
+    items: _Column,
+    starts: I64,
+    chosen: NDArray[np.uint32] | None,
+    weights: F64 | None,
+    count: int,
+    fitted: _Fitted,
+    replicates: int,
+    seed: int,
+    threads: int | None,
+) -> tuple[F64, I64]: ...
+def tied_ranking_covariance(
+    items: _Column,
+    starts: I64,
+    ends: NDArray[np.bool_],
+    weights: F64 | None,
+    count: int,
+    fitted: _Fitted,
+    prevalence: list[tuple[int, float]],
+    robust: bool,
+    threads: int | None,
+) -> tuple[F64 | None, F64, F64]: ...
 
 # Matching.
 

@@ -72,7 +72,7 @@ def table(draw: Draw) -> None:
 def fit(draw: Draw) -> Any:
     """Strengths of any model, and cells they were fitted to."""
     held = cells(draw)
-    model = draw.name(("bradley_terry", "davidson", "rao_kupper"))
+    model = draw.name(("bradley_terry", "davidson", "rao_kupper", "thurstone"))
     fitted = _core.fit_strengths(
         held, model, draw.name(("newton", "newman", "mm", "lsr", "ilsr")), draw.number(0, 1), prior(draw),
         draw.name(DISCONNECTED), draw.limits(), start(draw, held.items), draw.threads(),
@@ -80,16 +80,32 @@ def fit(draw: Draw) -> Any:
     return held, fitted
 
 
+def fitted_parts(draw: Draw, theta: Any, component: Any) -> Any:
+    """A fit as the functions about doubt take it."""
+    return (
+        draw.array(theta, np.float64), draw.array(component, np.uint32), draw.number(0, 1), prior(draw),
+    )  # fmt: skip
+
+
 def doubt(draw: Draw) -> None:
     """Covariance and bootstrap of fitted strengths, or of any others."""
     held, fitted = fit(draw)
-    theta = draw.array(fitted[0], np.float64)
-    parts = (theta, draw.array(fitted[1], np.uint32), draw.number(0, 1), prior(draw))
+    parts = fitted_parts(draw, fitted[0], fitted[1])
+    ties = draw.maybe(
+        lambda: (draw.name(("davidson", "rao_kupper", "thurstone")), draw.number(0, 2)), 0.5
+    )
     if draw.chance(0.5):
-        _core.strength_covariance(held, parts, draw.flag(), draw.seed(), draw.threads())
+        _core.strength_covariance(
+            held, ties, parts, draw.flag(), draw.flag(), draw.seed(), draw.threads()
+        )
     else:
         _core.strength_bootstrap(
-            held, parts, draw.count(1, 20, work=True, capped=True), draw.seed(), draw.threads()
+            held,
+            ties,
+            parts,
+            draw.count(1, 20, work=True, capped=True),
+            draw.seed(),
+            draw.threads(),
         )
 
 
@@ -136,6 +152,49 @@ def rankings(draw: Draw) -> None:
         *parts, draw.name(("newton", "newman", "mm", "lsr", "ilsr")), prior(draw),
         draw.name(DISCONNECTED), draw.limits(), start(draw, m), draw.threads(),
     )  # fmt: skip
+
+
+def ranking_doubt(draw: Draw) -> None:
+    """Covariance and bootstrap of strengths from rankings."""
+    parts = ranked(draw)
+    m = parts[-1] if isinstance(parts[-1], int) and 0 < parts[-1] < 100 else 1
+    fitted = fitted_parts(draw, draw.rng.normal(size=m), np.zeros(m))
+    if draw.chance(0.5):
+        _core.ranking_covariance(*parts, fitted, draw.flag(), draw.flag(), draw.threads())
+    else:
+        draws = draw.count(1, 20, work=True, capped=True)
+        _core.ranking_bootstrap(*parts, fitted, draws, draw.seed(), draw.threads())
+
+
+def tied(draw: Draw) -> tuple[Any, ...]:
+    """Rankings with ties."""
+    items, starts, _, weights, m = ranked(draw)
+    ends = draw.rng.random(np.size(items)) < 0.6
+    if not draw.spoils() and isinstance(starts, np.ndarray) and starts.dtype == np.int64:
+        lasts = starts[1:][np.diff(starts) > 0] - 1
+        ends[lasts[(lasts >= 0) & (lasts < len(ends))]] = True
+    return items, starts, draw.array(ends, np.bool_), weights, m
+
+
+def tied_rankings(draw: Draw) -> None:
+    """Davidson and Luce's model, and its covariance."""
+    parts = tied(draw)
+    m = parts[-1] if isinstance(parts[-1], int) and 0 < parts[-1] < 100 else 1
+    (theta, component, *_), weights = _core.fit_tied_rankings(
+        *parts, prior(draw), draw.name(DISCONNECTED), draw.limits(), start(draw, m), draw.threads()
+    )
+    if draw.chance(0.3):
+        weights = [(draw.count(2, 4), draw.number(0, 2))]
+    fitted = fitted_parts(draw, theta, component)
+    _core.tied_ranking_covariance(*parts, fitted, weights, draw.flag(), draw.threads())
+
+
+def names(draw: Draw) -> None:
+    """Lists of names to numbers."""
+    known = ["", "a", "b", "caf\u00e9", "a name of more than eight bytes", "\ud800", 3, None]
+    usual = known if draw.spoils() else known[:5]
+    lists = [[usual[i] for i in draw.rng.integers(0, len(usual), n)] for n in (0, 3, 40)]
+    _core.intern_strings(lists[: draw.pick((0, 1, 3))], draw.maybe(lambda: usual, 0.5))
 
 
 def broken(draw: Draw) -> None:
@@ -197,4 +256,9 @@ TARGETS: dict[str, tuple[Callable[[Draw], Any], ...]] = {
     "elo_ratings": (elo,),
     "strength_covariance": (doubt,),
     "strength_bootstrap": (doubt,),
+    "ranking_covariance": (ranking_doubt,),
+    "ranking_bootstrap": (ranking_doubt,),
+    "fit_tied_rankings": (tied_rankings,),
+    "tied_ranking_covariance": (tied_rankings,),
+    "intern_strings": (names,),
 }

@@ -98,6 +98,8 @@ if TYPE_CHECKING:
     from gustibus.social.nearness import dodgson as dodgson
     from gustibus.social.nearness import single_peaked_axis as single_peaked_axis
     from gustibus.social.nearness import young as young
+    from gustibus.social.parity_program import ParityConsensus as ParityConsensus
+    from gustibus.social.parity_program import parity_consensus as parity_consensus
     from gustibus.social.profile import Lists as Lists
     from gustibus.social.profile import Profile as Profile
     from gustibus.social.runoffs import benham as benham
@@ -124,9 +126,6 @@ if TYPE_CHECKING:
     from gustibus.social.seats import warren as warren
     from gustibus.social.strength import bradley_terry as bradley_terry
     from gustibus.social.strength import bradley_terry_totals as bradley_terry_totals
-    from gustibus.social.strength import davidson as davidson
-    from gustibus.social.strength import plackett_luce as plackett_luce
-    from gustibus.social.strength import rao_kupper as rao_kupper
     from gustibus.social.strength_chains import average_win_rate as average_win_rate
     from gustibus.social.strength_chains import counting as counting
     from gustibus.social.strength_chains import eigen as eigen
@@ -140,9 +139,15 @@ if TYPE_CHECKING:
     from gustibus.social.strength_doubt import bootstrap as bootstrap
     from gustibus.social.strength_doubt import covariance as covariance
     from gustibus.social.strength_doubt import intervals as intervals
+    from gustibus.social.strength_rankings import break_rankings as break_rankings
+    from gustibus.social.strength_rankings import davidson_luce as davidson_luce
+    from gustibus.social.strength_rankings import plackett_luce as plackett_luce
     from gustibus.social.strength_results import DisconnectedWarning as DisconnectedWarning
     from gustibus.social.strength_results import Scores as Scores
     from gustibus.social.strength_results import Strengths as Strengths
+    from gustibus.social.strength_ties import davidson as davidson
+    from gustibus.social.strength_ties import rao_kupper as rao_kupper
+    from gustibus.social.strength_ties import thurstone as thurstone
     from gustibus.social.study import BiasStudy as BiasStudy
     from gustibus.social.study import bias_study as bias_study
     from gustibus.social.study import study_rules as study_rules
@@ -167,6 +172,7 @@ _HOME = {
     "Latent": "bias",
     "Lists": "profile",
     "PairwiseParity": "fair_rankings",
+    "ParityConsensus": "parity_program",
     "ParityRepair": "fair_rankings",
     "Policy": "bounds",
     "Profile": "profile",
@@ -197,6 +203,7 @@ _HOME = {
     "bottom_two_runoff": "runoffs",
     "bradley_terry": "strength",
     "bradley_terry_totals": "strength",
+    "break_rankings": "strength_rankings",
     "bucklin": "runoffs",
     "chanas": "consensus",
     "check_committee": "checks",
@@ -210,7 +217,8 @@ _HOME = {
     "copeland": "majority",
     "counting": "strength_chains",
     "covariance": "strength_doubt",
-    "davidson": "strength",
+    "davidson": "strength_ties",
+    "davidson_luce": "strength_rankings",
     "decide": "decisions",
     "distance": "metrics",
     "distances": "metrics",
@@ -246,8 +254,9 @@ _HOME = {
     "nanson": "majority",
     "pagerank": "strength_chains",
     "pairwise_parity": "fair_rankings",
+    "parity_consensus": "parity_program",
     "pick_a_perm": "consensus",
-    "plackett_luce": "strength",
+    "plackett_luce": "strength_rankings",
     "plurality": "scoring",
     "positional": "scoring",
     "price_of_fairness": "committees",
@@ -256,7 +265,7 @@ _HOME = {
     "random_profile": "cultures",
     "rank_centrality": "strength_chains",
     "ranked_pairs": "majority",
-    "rao_kupper": "strength",
+    "rao_kupper": "strength_ties",
     "rbo": "metrics",
     "repair_parity": "fair_rankings",
     "required_rankings": "bias",
@@ -281,6 +290,7 @@ _HOME = {
     "stv": "seats",
     "supplementary_vote": "runoffs",
     "t_approval": "scoring",
+    "thurstone": "strength_ties",
     "uncovered_set": "majority",
     "veto": "scoring",
     "warren": "seats",

@@ -163,11 +163,11 @@ def pairwise_parity(ranking: Any, attributes: Any) -> PairwiseParity:
     order = integers("ranking", ranking)
     shares: dict[Hashable, dict[Hashable, float]] = {}
     gaps: dict[Hashable, float] = {}
-    named = _attributes(attributes, len(order))
+    named = attribute_groups(attributes, len(order))
     for name, grouped in named.items():
         won, gaps[name] = _core.pairwise_parity(order, grouped.codes, grouped.count)
         shares[name] = dict(zip(grouped.names, won.tolist(), strict=True))
-    both = _intersection(named)
+    both = intersection(named)
     return PairwiseParity(shares, gaps, _core.pairwise_parity(order, both.codes, both.count)[1])
 
 
@@ -204,14 +204,15 @@ def repair_parity(ranking: Any, attributes: Any, *, delta: float = 0.1) -> Parit
     Source: Cachel, Rundensteiner and Harrison 2022, algorithm Make-MR-Fair.
     """
     order = integers("ranking", ranking)
-    named = _attributes(attributes, len(order))
-    every = [*named.values(), *([_intersection(named)] if len(named) > 1 else [])]
+    named = attribute_groups(attributes, len(order))
+    every = [*named.values(), *([intersection(named)] if len(named) > 1 else [])]
     codes = np.stack([grouped.codes for grouped in every])
     counts = [grouped.count for grouped in every]
     return ParityRepair(*_core.repair_parity(order, codes, counts, real("delta", delta)))
 
 
-def _attributes(attributes: Any, items: int) -> dict[Hashable, Grouping]:
+def attribute_groups(attributes: Any, items: int) -> dict[Hashable, Grouping]:
+    """Groups by attribute, from labels `(m,)` or attribute to labels."""
     given = attributes if isinstance(attributes, Mapping) else {"group": attributes}
     if not given:
         message = "attributes: expected at least one, got none"
@@ -222,6 +223,7 @@ def _attributes(attributes: Any, items: int) -> dict[Hashable, Grouping]:
     }
 
 
-def _intersection(named: Mapping[Hashable, Grouping]) -> Grouping:
+def intersection(named: Mapping[Hashable, Grouping]) -> Grouping:
+    """Groups of items that agree in every attribute."""
     cells = np.stack([grouped.codes for grouped in named.values()], axis=1)
     return grouping([tuple(row) for row in cells.tolist()], name="attributes")

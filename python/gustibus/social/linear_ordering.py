@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST = 20_000
 """Triangles added in one round."""
+INFEASIBLE = 2
+"""Status of a program of HiGHS without a solution."""
 
 
 def kemeny_milp(
@@ -43,9 +45,11 @@ def kemeny_milp(
     for layer in range(int(layers.max()) + 1):
         items = first.order_ids[layers[first.order_ids] == layer]
         if len(items) > 2:
-            part, excess, exact = _component(support[np.ix_(items, items)], end)
-            items = items[part]
-            bound, proven = bound + excess, proven and exact
+            inner = support[np.ix_(items, items)]
+            part, least, exact = Program(inner).solve(end)
+            items = items if part is None else items[part]
+            pairs = np.minimum(inner, inner.T)[np.triu_indices(len(inner), 1)].sum()
+            bound, proven = bound + max(least - pairs, 0.0), proven and exact
         order += items.tolist()
     ids = np.array(order, np.int64)
     value = float(np.triu(support[np.ix_(ids, ids)].T, 1).sum())
@@ -59,69 +63,82 @@ def kemeny_milp(
     )  # fmt: skip
 
 
-def _component(support: F64, end: float | None) -> tuple[I64, float, bool]:
-    """Places of a best order, what it costs beyond the pairs' lesser sides, whether proven.
+class Program:
+    """The least cost of an order of `q` items that come in the order of an incumbent.
 
-    Items come in the order of an incumbent, which is returned when the time is over.
+    Unknowns are the pairs of places `i < j`: 1 where `i` stays before `j`.
     """
-    q = len(support)
-    above, below = np.triu_indices(q, 1)
-    margin: F64 = (support.T - support)[above, below]  # cost of x = 1: above before below
-    least = np.minimum(margin, 0).sum()
-    number = np.zeros((q, q), np.int64)
-    number[above, below] = np.arange(len(above))
-    rows: list[I64] = []
-    x: F64 | None = None
-    bound = 0.0
-    for whole in (False, True):
-        while True:
-            left = None if end is None else end - monotonic()
-            if left is not None and left <= 0:
-                return np.arange(q), bound, False
-            x, value, exact = _solve(margin, rows, len(above), left, whole=whole)
-            if x is None:
-                return np.arange(q), bound, False
-            bound = max(bound, value - least)
-            more = _violated(x, number, q)
-            if not len(more):
-                break
-            rows.append(more)
-            if not exact:
-                return np.arange(q), bound, False
-    assert x is not None, "the last round ended with a solution"
-    wins = np.zeros((q, q))
-    wins[above, below] = x > 0.5
-    wins[below, above] = x <= 0.5
-    return np.argsort(-wins.sum(1), kind="stable"), bound, True
 
+    def __init__(self, support: F64) -> None:
+        q = len(support)
+        self.above, self.below = np.triu_indices(q, 1)
+        self.cost: F64 = (support.T - support)[self.above, self.below]
+        self.base = float(support[self.above, self.below].sum())
+        """Cost of turning every pair around."""
+        self.number = np.zeros((q, q), np.int64)
+        self.number[self.above, self.below] = np.arange(len(self.above))
+        self.triples: list[I64] = []
+        self.rows: tuple[F64, F64] | None = None
 
-def _solve(
-    margin: F64, rows: list[Any], size: int, left: float | None, *, whole: bool
-) -> tuple[F64 | None, float, bool]:
-    """A solution, a lower bound on the cost, and whether the program was solved to the end."""
-    try:
-        from scipy.optimize import Bounds, LinearConstraint, milp
-        from scipy.sparse import csr_array
-    except ImportError:
-        raise MissingExtraError.of("scipy", "social") from None
+    def bound(self, rows: F64, ends: F64) -> None:
+        """Demands `rows @ x <= ends` in addition."""
+        self.rows = (rows, ends) if len(rows) else None
 
-    constraints = None
-    if rows:
-        triples = np.concatenate(rows)  # (t, 3): numbers of ab, bc and ac
-        count = len(triples)
-        data = np.tile([1.0, 1.0, -1.0], count)
-        starts = np.arange(0, 3 * count + 1, 3)
-        matrix = csr_array((data, triples.ravel(), starts), shape=(count, size))
-        constraints = LinearConstraint(matrix, 0, 1)
-    options = {} if left is None else {"time_limit": left}
-    out = milp(
-        margin, integrality=int(whole), bounds=Bounds(0, 1), constraints=constraints,
-        options=options,
-    )  # fmt: skip
-    if out.x is None:
-        return None, -np.inf, False
-    value = out.fun if out.mip_dual_bound is None else out.mip_dual_bound
-    return out.x, float(value), out.status == 0
+    def solve(self, end: float | None) -> tuple[I64 | None, float, bool]:
+        """Places of a best order, a lower bound on its cost, and whether all was proven.
+
+        The order is `None` when the time is over, or, if that is proven, when there is none.
+        """
+        x: F64 | None = None
+        bound = -np.inf
+        for whole in (False, True):
+            while True:
+                left = None if end is None else end - monotonic()
+                if left is not None and left <= 0:
+                    return None, bound, False
+                x, value, exact = self._solve(left, whole=whole)
+                if x is None:
+                    return None, bound, exact
+                bound = max(bound, value + self.base)
+                more = _violated(x, self.number, len(self.number))
+                if not len(more):
+                    break
+                self.triples.append(more)
+                if not exact:
+                    return None, bound, False
+        assert x is not None, "the last round ended with a solution"
+        wins = np.zeros_like(self.number)
+        wins[self.above, self.below] = x > 0.5
+        wins[self.below, self.above] = x <= 0.5
+        return np.argsort(-wins.sum(1), kind="stable"), bound, True
+
+    def _solve(self, left: float | None, *, whole: bool) -> tuple[F64 | None, float, bool]:
+        """A solution, a lower bound on the cost, and whether the program was solved to the end."""
+        try:
+            from scipy.optimize import Bounds, LinearConstraint, milp
+            from scipy.sparse import csr_array
+        except ImportError:
+            raise MissingExtraError.of("scipy", "social") from None
+
+        constraints = []
+        if self.triples:
+            triples = np.concatenate(self.triples)  # (t, 3): numbers of ab, bc and ac
+            count = len(triples)
+            data = np.tile([1.0, 1.0, -1.0], count)
+            starts = np.arange(0, 3 * count + 1, 3)
+            matrix = csr_array((data, triples.ravel(), starts), shape=(count, len(self.cost)))
+            constraints.append(LinearConstraint(matrix, 0, 1))
+        if self.rows is not None:
+            constraints.append(LinearConstraint(self.rows[0], -np.inf, self.rows[1]))
+        options = {} if left is None else {"time_limit": left}
+        out = milp(
+            self.cost, integrality=int(whole), bounds=Bounds(0, 1), constraints=constraints,
+            options=options,
+        )  # fmt: skip
+        if out.x is None:
+            return None, -np.inf, out.status == INFEASIBLE
+        value = out.fun if out.mip_dual_bound is None else out.mip_dual_bound
+        return out.x, float(value), out.status == 0
 
 
 def _violated(x: F64, number: I64, q: int) -> I64:

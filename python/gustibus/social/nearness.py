@@ -13,6 +13,7 @@ def young(
     *,
     variant: str = "weak",
     cap: int = 500_000,
+    time_limit: float | None = None,
     threads: int | None = None,
 ) -> Decision:
     """Winners by the fewest voters to leave out; scores are their number with the sign turned.
@@ -24,10 +25,11 @@ def young(
         variant: Whether the item then loses to no other (`weak`), or beats all (`strict`); an item that
             no ballots make a winner costs all voters.
         cap: Most nodes of the search.
+        time_limit: Seconds after which the search is given up.
         threads: Number of threads; every core by default.
 
     Raises:
-        InfeasibleError: The search needs more than `cap` nodes.
+        InfeasibleError: The search needs more than `cap` nodes, or more time.
         InputError: Weights are not whole.
 
     Example:
@@ -37,13 +39,14 @@ def young(
     Source: Young 1977; Rothe, Spakowski and Vogel 2003 for the variants.
     """
     options = {"variant": variant, "cap": cap}
-    return decide(profile, "young", options=options, threads=threads)
+    return decide(profile, "young", options=options, time_limit=time_limit, threads=threads)
 
 
 def dodgson(
     profile: Profile,
     *,
     cap: int = 500_000,
+    time_limit: float | None = None,
     threads: int | None = None,
 ) -> Decision:
     """Winners by the fewest exchanges of neighbours on ballots until they beat all others.
@@ -53,10 +56,11 @@ def dodgson(
     Args:
         profile: Full strict rankings with whole weights.
         cap: Most nodes of the search.
+        time_limit: Seconds after which the search is given up.
         threads: Number of threads; every core by default.
 
     Raises:
-        InfeasibleError: The search needs more than `cap` nodes.
+        InfeasibleError: The search needs more than `cap` nodes, or more time.
         InputError: Ballots are partial or weak, or weights are not whole.
 
     Example:
@@ -65,7 +69,8 @@ def dodgson(
 
     Source: Dodgson 1876; Bartholdi, Tovey and Trick 1989.
     """
-    return decide(profile, "dodgson", options={"cap": cap}, threads=threads)
+    options = {"cap": cap}
+    return decide(profile, "dodgson", options=options, time_limit=time_limit, threads=threads)
 
 
 def single_peaked_axis(profile: Profile) -> Labels | None:

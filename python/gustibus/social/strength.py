@@ -1,4 +1,4 @@
-"""Strengths of items from comparisons and rankings, by maximum likelihood."""
+"""Strengths of items from comparisons, by the model of Bradley and Terry."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from gustibus.social.strength_data import (
     A,
     B,
     Comparisons,
-    Rankings,
     checked_limits,
+    checked_start,
     checked_threads,
     column,
+    reduced,
 )
 from gustibus.social.strength_results import Strengths, strengths_of
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 METHODS = {"newton": 200, "newman": 20_000, "mm": 100_000}
 """Ways to the maximum, and the most iterations of each."""
-RANKING_METHODS = {**METHODS, "newton": 1000, "ilsr": 1000, "lsr": 1}
 
 
 def bradley_terry(
@@ -106,36 +106,15 @@ def bradley_terry(
         out = _with_covariates(data, x, prior, ridge, on_disconnected, limits, threads)
         labels, cells = data.labels, None
     else:
-        cells, labels = _cells(data, threads)
+        cells, labels = reduced(data, threads)
         out = _core.fit_strengths(
             cells, "bradley_terry", method, tie_weight, prior, on_disconnected, limits,
-            _start(start), threads,
+            checked_start(start), threads,
         )  # fmt: skip
     return strengths_of(
         out, labels, method="bradley_terry", on_disconnected=on_disconnected, center=center,
         anchor=anchor, tie_weight=tie_weight, prior=prior, cells=cells,
     )  # fmt: skip
-
-
-def _cells(data: Comparisons, threads: int | None) -> tuple[_core.Cells, Any]:
-    if not len(data.a):
-        message = "winners: expected at least one comparison, got none"
-        raise InputError(message)
-    return data.cells(threads)
-
-
-def _start(start: Any) -> F64 | None:
-    if start is None:
-        return None
-    try:
-        values = np.ascontiguousarray(start, np.float64)
-    except (TypeError, ValueError) as error:
-        message = f"start: expected numbers, got {type(start).__name__}: {error}"
-        raise InputError(message) from error
-    if not np.isfinite(values).all():
-        message = "start: expected finite numbers, got NaN or infinity"
-        raise InputError(message)
-    return values
 
 
 def _covariates(covariates: Any, rows: int, *, position: bool) -> F64:
@@ -166,168 +145,6 @@ def _with_covariates(
     return _core.fit_covariates(
         data.a, data.b, len(data.labels), target, weight, x, prior, ridge, on_disconnected,
         limits, threads,
-    )  # fmt: skip
-
-
-def davidson(
-    winners: Any,
-    losers: Any,
-    outcomes: Any = None,
-    *,
-    weights: Any = None,
-    ties: Any = None,
-    items: int | Iterable[Hashable] | None = None,
-    l2: float = 0.0,
-    opponent: float = 0.0,
-    on_disconnected: str = "regularise",
-    center: str = "mean",
-    anchor: tuple[Any, float] | None = None,
-    tolerance: float = 1e-8,
-    max_iter: int = 200,
-    start: Any = None,
-    threads: int | None = None,
-) -> Strengths:
-    """Log strengths where ties have a probability of `2 nu sqrt(p_i p_j) / (p_i + p_j + 2 nu sqrt(p_i p_j))`.
-
-    `nu` is the `parameter` of the result, 0 when nothing was tied. Arguments are those of
-    `bradley_terry`.
-
-    Raises:
-        InputError: As for `bradley_terry`.
-        InfeasibleError: Everything was tied, or items are not connected and that is an error.
-
-    Source: Davidson 1970.
-    """
-    data = Comparisons.read(winners, losers, outcomes, weights=weights, ties=ties, items=items)
-    return _tied("davidson", data, (l2, opponent, 0.0), on_disconnected, center, anchor,
-                 checked_limits(tolerance, max_iter), start, threads)  # fmt: skip
-
-
-def rao_kupper(
-    winners: Any,
-    losers: Any,
-    outcomes: Any = None,
-    *,
-    weights: Any = None,
-    ties: Any = None,
-    items: int | Iterable[Hashable] | None = None,
-    l2: float = 0.0,
-    opponent: float = 0.0,
-    on_disconnected: str = "regularise",
-    center: str = "mean",
-    anchor: tuple[Any, float] | None = None,
-    tolerance: float = 1e-8,
-    max_iter: int = 200,
-    start: Any = None,
-    threads: int | None = None,
-) -> Strengths:
-    """Log strengths where an item wins with probability `p_i / (p_i + kappa p_j)`, else it may be a tie.
-
-    `kappa` is the `parameter` of the result, 1 when nothing was tied. Arguments are those of
-    `bradley_terry`.
-
-    Raises:
-        InputError: As for `bradley_terry`.
-        InfeasibleError: Everything was tied, or items are not connected and that is an error.
-
-    Source: Rao and Kupper 1967.
-    """
-    data = Comparisons.read(winners, losers, outcomes, weights=weights, ties=ties, items=items)
-    return _tied("rao_kupper", data, (l2, opponent, 0.0), on_disconnected, center, anchor,
-                 checked_limits(tolerance, max_iter), start, threads)  # fmt: skip
-
-
-def _tied(
-    model: str,
-    data: Comparisons,
-    prior: tuple[float, float, float],
-    on_disconnected: str,
-    center: str,
-    anchor: tuple[Any, float] | None,
-    limits: tuple[float, int],
-    start: Any,
-    threads: int | None,
-) -> Strengths:
-    cells, labels = _cells(data, threads)
-    out = _core.fit_strengths(
-        cells, model, "newton", 0.5, prior, on_disconnected, limits, _start(start), threads
-    )
-    return strengths_of(
-        out, labels, method=model, on_disconnected=on_disconnected, center=center, anchor=anchor,
-        tie_weight=0.5, prior=prior, cells=cells,
-    )  # fmt: skip
-
-
-def plackett_luce(
-    rankings: Any,
-    *,
-    starts: Any = None,
-    chosen: Any = None,
-    weights: Any = None,
-    items: int | Iterable[Hashable] | None = None,
-    unranked: str = "ignore",
-    method: str = "newton",
-    l2: float = 0.0,
-    opponent: float = 0.0,
-    on_disconnected: str = "regularise",
-    center: str = "mean",
-    anchor: tuple[Any, float] | None = None,
-    tolerance: float = 1e-8,
-    max_iter: int | None = None,
-    start: Any = None,
-    threads: int | None = None,
-) -> Strengths:
-    """Log strengths where each place of a ranking is a choice, by strength, among what is left.
-
-    Args:
-        rankings: Best first: an array `(n, l)` of numbers (negative ones fill up a row), a list of
-            lists, a profile, or with `starts` all rankings in one column.
-        starts: `(n + 1,)`, where every ranking begins in that column.
-        chosen: How many items of every ranking, or of each, were chosen in order; the rest was only
-            available. All by default; 1 for data that know the first choice alone.
-        weights: `(n,)`, at least 0; 1 each by default.
-        items: Their number, when rankings hold numbers, or all labels. By default the items seen.
-        unranked: Whether items that a ranking leaves out were no part of it (`ignore`) or come after
-            all others (`last`).
-        method: `newton`, `newman`, `mm` or `ilsr`, which find the same; or `lsr`, one spectral step.
-        l2: As for `bradley_terry`, which is the case of rankings of two.
-        opponent: Likewise.
-        on_disconnected: Likewise.
-        center: Likewise.
-        anchor: Likewise.
-        tolerance: Likewise.
-        max_iter: Likewise.
-        start: Likewise.
-        threads: Likewise.
-
-    Raises:
-        InputError: Rankings are empty, tied, or name an item twice or one that is unknown.
-        InfeasibleError: Items are not connected and `on_disconnected` is `error`.
-
-    Examples:
-        >>> fit = plackett_luce([["x", "y", "z"], ["y", "x", "z"], ["x", "z", "y"], ["z", "x", "y"]])
-        >>> fit.order
-        ['x', 'y', 'z']
-
-    Source: Plackett 1975; Hunter 2004, section 5; Maystre and Grossglauser 2015.
-    """
-    data = Rankings.read(
-        rankings, starts=starts, chosen=chosen, weights=weights, items=items, unranked=unranked
-    )
-    if not len(data.items):
-        message = "rankings: expected at least one item, got none"
-        raise InputError(message)
-    if method not in RANKING_METHODS:
-        raise UnknownNameError.of("method", method, RANKING_METHODS)
-    prior = (l2, opponent, 0.0)
-    limits = checked_limits(tolerance, RANKING_METHODS[method] if max_iter is None else max_iter)
-    threads = checked_threads(threads)
-    out = _core.fit_rankings(
-        *data.arrays, method, prior, on_disconnected, limits, _start(start), threads
-    )
-    return strengths_of(
-        out, data.labels, method="plackett_luce", on_disconnected=on_disconnected, center=center,
-        anchor=anchor, tie_weight=0.5, prior=prior, cells=None,
     )  # fmt: skip
 
 

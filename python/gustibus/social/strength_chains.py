@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from gustibus import _core
-from gustibus.errors import InputError
-from gustibus.social.strength_data import Comparisons, checked_limits, column
+from gustibus.social.strength_data import Comparisons, checked_limits, column, reduced
 from gustibus.social.strength_labels import Labels
 from gustibus.social.strength_results import Scores, Strengths, strengths_of
 
@@ -277,10 +276,7 @@ def _cells(
     threads: int | None,
 ) -> tuple[_core.Cells, Labels]:
     data = Comparisons.read(winners, losers, outcomes, weights=weights, ties=ties, items=items)
-    if not len(data.a):
-        message = "winners: expected at least one comparison, got none"
-        raise InputError(message)
-    return data.cells(threads)
+    return reduced(data, threads)
 
 
 def _score(

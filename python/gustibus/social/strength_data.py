@@ -49,6 +49,21 @@ def checked_limits(tolerance: float, max_iter: int) -> tuple[float, int]:
     return float(tolerance), max_iter
 
 
+def checked_start(start: Any) -> F64 | None:
+    """Log strengths to start from, which have to be finite where they are given."""
+    if start is None:
+        return None
+    try:
+        values = np.ascontiguousarray(start, np.float64)
+    except (TypeError, ValueError) as error:
+        message = f"start: expected numbers, got {type(start).__name__}: {error}"
+        raise InputError(message) from error
+    if not np.isfinite(values).all():
+        message = "start: expected finite numbers, got NaN or infinity"
+        raise InputError(message)
+    return values
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparisons:
     """Rows of comparisons: item numbers, how they ended, weights, labels."""
@@ -104,6 +119,14 @@ class Comparisons:
             return cells, self.labels
         used, cells = compact
         return cells, tuple(self.labels[i] for i in used.tolist())
+
+
+def reduced(data: Comparisons, threads: int | None) -> tuple[_core.Cells, Labels]:
+    """`data.cells` of comparisons that are not empty."""
+    if not len(data.a):
+        message = "winners: expected at least one comparison, got none"
+        raise InputError(message)
+    return data.cells(threads)
 
 
 def column(name: str, values: Any, length: int, dtype: Any) -> NDArray[Any]:

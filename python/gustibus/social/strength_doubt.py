@@ -12,7 +12,7 @@ from gustibus import _core
 from gustibus.errors import InputError, UnknownNameError
 from gustibus.social.strength_data import checked_seed, checked_threads
 from gustibus.social.strength_labels import Labels
-from gustibus.social.strength_results import Strengths
+from gustibus.social.strength_results import TIED, Strengths
 
 if TYPE_CHECKING:
     from gustibus.types import F64, I64
@@ -29,7 +29,8 @@ class Covariance:
         labels: Label of every item, `(m,)`.
         matrix: `(m, m)`, or `None` above 2000 items.
         variances: `(m,)`.
-        acceleration: `(m,)`, how the spread changes with the score, for `bca` intervals.
+        acceleration: `(m,)`, how the spread changes with the score, for `bca` intervals; 0 for models
+            other than `bradley_terry`, which compute it when such intervals are made.
     """
 
     labels: Labels
@@ -85,62 +86,99 @@ class Intervals:
 def covariance(
     fit: Strengths, *, kind: str = "sandwich", seed: int = 0, threads: int | None = None
 ) -> Covariance:
-    """Covariance of the scores of a `bradley_terry` fit around their mean.
+    """Covariance of the scores of a fit around their mean.
+
+    A parameter for ties counts as fitted along with the scores. A ranking of weight `w` stands for `w`
+    independent voters.
 
     Args:
-        fit: What `bradley_terry` returned, without covariates.
+        fit: What `bradley_terry` (without covariates), `davidson`, `rao_kupper`, `thurstone`,
+            `plackett_luce` (not by `lsr`) or `davidson_luce` returned.
         kind: `sandwich`, which holds whatever the model, or `model`, which trusts it.
-        seed: Of the estimator that is used above 2000 items.
+        seed: Of the estimator that `bradley_terry` needs above 2000 items; the others refuse so many.
         threads: Number of threads; every core by default.
 
     Raises:
-        InputError: A fit of another model.
+        InputError: A fit of another kind, or of too many items.
 
     Source: White 1982; Hutchinson 1990 above 2000 items.
     """
     if kind not in ("model", "sandwich"):
         raise UnknownNameError.of("kind of covariance", kind, ("model", "sandwich"))
-    cells, fitted = _fitted(fit)
+    return _covariance(fit, robust=kind == "sandwich", skewed=False, seed=seed, threads=threads)
+
+
+def _covariance(
+    fit: Strengths, *, robust: bool, skewed: bool, seed: int, threads: int | None
+) -> Covariance:
     seed, threads = checked_seed(seed), checked_threads(threads)
-    matrix, variances, acceleration = _core.strength_covariance(
-        cells, fitted, kind == "sandwich", seed, threads
-    )
-    return Covariance(fit.labels, matrix, variances, acceleration)
+    if fit.cells is not None and fit.method in ("bradley_terry", *TIED):
+        found = _core.strength_covariance(
+            fit.cells, _ties(fit), _fitted(fit), robust, skewed, seed, threads
+        )
+    elif fit.rankings is not None and fit.method == "plackett_luce":
+        found = _core.ranking_covariance(*fit.rankings, _fitted(fit), robust, skewed, threads)
+    elif fit.rankings is not None and fit.method == "davidson_luce":
+        found = _core.tied_ranking_covariance(
+            *fit.rankings, _fitted(fit), list(fit.prevalence.items()), robust, threads
+        )
+    else:
+        raise _no_doubt(fit)
+    return Covariance(fit.labels, *found)
 
 
-def _fitted(fit: Strengths) -> tuple[_core.Cells, tuple[Any, ...]]:
-    if fit.cells is None or fit.method != "bradley_terry":
-        message = f"fit: expected one of bradley_terry without covariates, got {fit.method}"
-        raise InputError(message)
+def _fitted(fit: Strengths) -> tuple[Any, ...]:
     component = fit.component if fit.separate else np.zeros_like(fit.component)
-    return fit.cells, (fit.scores - fit.shift, component, fit.tie_weight, fit.prior)
+    return fit.scores - fit.shift, component, fit.tie_weight, fit.prior
+
+
+def _ties(fit: Strengths) -> tuple[str, float] | None:
+    return (fit.method, fit.parameter) if fit.method in TIED else None
+
+
+def _no_doubt(fit: Strengths) -> InputError:
+    message = (
+        "fit: expected a fit by maximum likelihood that keeps its data, without covariates; got "
+        f"{fit.method}"
+    )
+    return InputError(message)
 
 
 def bootstrap(
     fit: Strengths, *, replicates: int = 1000, seed: int = 0, threads: int | None = None
 ) -> Bootstrap:
-    """Scores of `replicates` data sets resampled from the comparisons of a `bradley_terry` fit.
+    """Scores of `replicates` data sets resampled from the comparisons, or the rankings, of a fit.
 
-    Rows are resampled with replacement, by their counts per pair. A replicate has the mean of the
-    fit. Items that win nothing or lose nothing in a replicate are NaN there.
+    Rows are resampled with replacement, by their counts per pair; rankings by their weights, which have to
+    be whole. A replicate has the mean of the fit. Items that win nothing or lose nothing in a replicate
+    are NaN there, as are those that it does not connect with most others.
 
     Args:
-        fit: What `bradley_terry` returned, without covariates.
+        fit: What `bradley_terry` (without covariates), `davidson`, `rao_kupper`, `thurstone` or
+            `plackett_luce` (not by `lsr`) returned.
         replicates: How many.
         seed: Of the random numbers; replicate `b` is the same for any number of them.
         threads: Number of threads; every core by default.
 
     Raises:
-        InputError: A fit of another model, or no replicates.
+        InputError: A fit of another kind, no replicates, or weights of rankings that are not whole.
 
     Source: Efron 1979.
     """
     if replicates < 1:
         message = f"replicates: expected at least 1, got {replicates}"
         raise InputError(message)
-    cells, fitted = _fitted(fit)
     seed, threads = checked_seed(seed), checked_threads(threads)
-    values, degenerate = _core.strength_bootstrap(cells, fitted, replicates, seed, threads)
+    if fit.cells is not None and fit.method in ("bradley_terry", *TIED):
+        values, degenerate = _core.strength_bootstrap(
+            fit.cells, _ties(fit), _fitted(fit), replicates, seed, threads
+        )
+    elif fit.rankings is not None and fit.method == "plackett_luce":
+        values, degenerate = _core.ranking_bootstrap(
+            *fit.rankings, _fitted(fit), replicates, seed, threads
+        )
+    else:
+        raise _no_doubt(fit)
     values += fit.shift
     return Bootstrap(fit, values, degenerate)
 
@@ -219,7 +257,9 @@ def _of_bootstrap(
         low, high = np.nanquantile(values[:, known], tails, axis=0)
         lower[known], upper[known] = 2 * scores[known] - high, 2 * scores[known] - low
     elif kind == "bca":
-        acceleration = covariance(boot.fit, threads=threads).acceleration
+        acceleration = _covariance(
+            boot.fit, robust=True, skewed=True, seed=0, threads=threads
+        ).acceleration
         for i in np.flatnonzero(known).tolist():
             lower[i], upper[i] = _bca(scores[i], values[:, i], acceleration[i], tails)
     else:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gustibus import _core
 from gustibus.errors import InputError
 
 Labels: TypeAlias = Sequence[Any]
@@ -78,7 +79,7 @@ def _read(name: str, column: Any) -> Codes | _Coded | list[Any]:
         message = f"{name}: expected a column of labels, got {type(column).__name__}"
         raise InputError(message)
     if isinstance(column, list | tuple) and column and not isinstance(column[0], int):
-        return list(column)
+        return column if isinstance(column, list) else list(column)
     array = np.asarray(column) if not isinstance(column, np.ndarray) else column
     if array.ndim != 1:
         message = f"{name}: expected one dimension, got shape {array.shape}"
@@ -158,7 +159,13 @@ def _distinct(items: Iterable[Hashable]) -> list[Any]:
 def _hash(
     read: dict[str, Codes | _Coded | list[Any]], known: list[Any] | None
 ) -> tuple[list[Codes], Labels]:
-    """Numbers by one dictionary over all columns, which numbers a new label when it meets it."""
+    """Numbers by one table over all columns, which numbers a new label when it meets it."""
+    if all(
+        isinstance(column, list) and column and type(column[0]) is str for column in read.values()
+    ):
+        names = _core.intern_strings(list(read.values()), known)  # type: ignore[arg-type]
+        if names is not None:  # otherwise something is no string, or unknown
+            return list(names[0]), tuple(names[1])
     number: dict[Any, int] = defaultdict(count().__next__)
     if known is not None:
         number = {label: i for i, label in enumerate(known)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,10 @@ ALIKE = 1e-12
 """Relative difference below which scores that were summed are equal."""
 ALIKE_FITS = 1e-7
 """Difference below which log strengths that were fitted are equal."""
+
+
+TIED = ("davidson", "rao_kupper", "thurstone")
+"""Models of comparisons with a parameter for ties."""
 
 
 class DisconnectedWarning(UserWarning):
@@ -105,12 +110,15 @@ class Strengths(Scores):
         regularised: Weight of the opponent that was added because the items are not connected.
         grad_norm: Largest absolute derivative of the log-likelihood (with its prior) at the end.
         log_likelihood: Of the data.
-        parameter: The tie parameter: `nu` of Davidson, `kappa` of Rao and Kupper; NaN without one.
+        parameter: The tie parameter: `nu` of Davidson, `kappa` of Rao and Kupper, the threshold of
+            Thurstone's model; NaN without one.
         coefficients: Of covariates, the position first.
         tie_weight: Share of a tie that counted as a win for both.
         prior: `l2`, `opponent` and `pseudo` of the prior, what was added included.
         shift: What was added to the optimum to centre it.
         cells: The comparisons, for bootstraps and covariances; `None` after rankings.
+        rankings: The rankings as arrays, likewise; `None` after comparisons.
+        prevalence: Weight of ties by number of items, in `davidson_luce`.
     """
 
     component: NDArray[np.uint32]
@@ -125,6 +133,8 @@ class Strengths(Scores):
     prior: tuple[float, float, float]
     shift: F64
     cells: _core.Cells | None
+    rankings: tuple[Any, ...] | None
+    prevalence: dict[int, float]
 
     @property
     def connected(self) -> bool:
@@ -158,6 +168,10 @@ class Strengths(Scores):
                 return 1 / (1 + odds + 2 * self.parameter * np.exp(-0.5 * gap))
             if self.method == "rao_kupper":
                 return 1 / (1 + self.parameter * odds)
+            if self.method == "davidson_luce":
+                return 1 / (1 + odds + self.prevalence.get(2, 0.0) * np.exp(-0.5 * gap))
+            if self.method == "thurstone":
+                return _normal(gap - self.parameter)
             table: F64 = 1 / (1 + odds)
         return table
 
@@ -167,6 +181,12 @@ class Strengths(Scores):
 
     def _alike(self) -> float:
         return ALIKE_FITS
+
+
+def _normal(x: F64) -> F64:
+    """The normal distribution function; numpy has none."""
+    table: F64 = 0.5 * np.vectorize(math.erfc, otypes=[np.float64])(-x / math.sqrt(2))
+    return table
 
 
 def strengths_of(
@@ -180,10 +200,12 @@ def strengths_of(
     tie_weight: float,
     prior: tuple[float, float, float],
     cells: _core.Cells | None,
+    rankings: tuple[Any, ...] | None = None,
+    prevalence: dict[int, float] | None = None,
 ) -> Strengths:
     """A result from what the compiled core returned; warns when items are not connected."""
     theta, component, arcs, regularised, iterations, converged, norm, value, extras = out
-    tied = method in ("davidson", "rao_kupper")
+    tied = method in TIED
     separate = bool(component.any()) and on_disconnected == "components" and not any(prior)
     if component.any() and not any(prior):
         _warn(int(component.max()) + 1, regularised)
@@ -193,6 +215,7 @@ def strengths_of(
         grad_norm=norm, log_likelihood=value, parameter=float(extras[0]) if tied else np.nan,
         coefficients=extras[:0] if tied else extras, tie_weight=tie_weight,
         prior=(prior[0], prior[1] + regularised, prior[2]), shift=np.zeros_like(theta), cells=cells,
+        rankings=rankings, prevalence=prevalence or {},
     )  # fmt: skip
     return centred(fit, center, anchor)
 

@@ -50,7 +50,8 @@ mod _core {
     #[pymodule_export]
     use super::strength::{
         Cells, break_rankings, elo_ratings, fit_covariates, fit_rankings, fit_strengths,
-        fit_totals, reduce_comparisons, score_comparisons, stationary_strengths,
-        strength_bootstrap, strength_covariance,
+        fit_tied_rankings, fit_totals, intern_strings, ranking_bootstrap, ranking_covariance,
+        reduce_comparisons, score_comparisons, stationary_strengths, strength_bootstrap,
+        strength_covariance, tied_ranking_covariance,
     };
 }

@@ -97,6 +97,15 @@ impl Bounds {
         matches!(self.kind, Kind::Free)
     }
 
+    /// Items with the same number count alike for every bound.
+    pub(super) fn kind_of(&self, item: usize) -> usize {
+        match &self.kind {
+            Kind::Free => 0,
+            Kind::Laminar(tree) => tree.leaf[item],
+            Kind::Overlapping(overlap) => overlap.kind_of(item),
+        }
+    }
+
     /// The room of an empty committee.
     pub(super) fn open(&self) -> Room {
         let (counts, plan) = match &self.kind {

@@ -286,6 +286,10 @@ impl<L: Level> Objective for Cover<'_, L> {
     fn cost(&self) -> usize {
         self.start.len() / 16 + 1
     }
+
+    fn dominates(&self, better: usize, worse: usize) -> bool {
+        self.column(better).iter().zip(self.column(worse)).all(|(b, w)| b <= w)
+    }
 }
 
 #[cfg(test)]

@@ -29,6 +29,11 @@ pub(crate) trait Objective: Sync {
         false
     }
 
+    /// Whether one item is worth to every voter at least what another is; `false` where that is not known.
+    fn dominates(&self, _better: usize, _worse: usize) -> bool {
+        false
+    }
+
     /// The state of a committee, and its value.
     fn state_of(&self, members: impl IntoIterator<Item = usize>) -> (Self::State, Amount) {
         let mut state = self.empty();
@@ -92,5 +97,9 @@ impl Objective for Modular {
 
     fn is_modular(&self) -> bool {
         true
+    }
+
+    fn dominates(&self, better: usize, worse: usize) -> bool {
+        self.scores[better] >= self.scores[worse]
     }
 }

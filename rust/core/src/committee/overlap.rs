@@ -75,6 +75,10 @@ impl Overlap {
         Ok(this)
     }
 
+    pub(super) fn kind_of(&self, item: usize) -> usize {
+        self.kind[item]
+    }
+
     pub(super) fn types(&self) -> usize {
         self.size.len()
     }

@@ -108,6 +108,10 @@ impl Objective for Owa {
         rows.zip(self.worth.column(item)).map(gain).sum()
     }
 
+    fn dominates(&self, better: usize, worse: usize) -> bool {
+        self.worth.column(better).iter().zip(self.worth.column(worse)).all(|(b, w)| b >= w)
+    }
+
     fn add(&self, state: &mut Vec<u64>, item: usize) {
         let rows = state.chunks_exact_mut(self.depth());
         for (row, new) in rows.zip(self.worth.column(item)) {

@@ -177,7 +177,11 @@ fn branch_and_bound<O: Objective>(
         full: false,
         open: Amount::MIN,
     };
-    let items: Vec<usize> = (0..objective.items()).collect();
+    let items = if options.resolute && leaf.is_none() {
+        candidates(objective, bounds, options)?
+    } else {
+        (0..objective.items()).collect()
+    };
     let mut chosen = Vec::with_capacity(bounds.size());
     let start = Node { state: &objective.empty(), value: 0, room: &bounds.open() };
     tree.descend(&start, &items, &mut chosen)?;
@@ -198,6 +202,32 @@ fn branch_and_bound<O: Objective>(
     }
     found.optimal = !tree.expired;
     Ok(())
+}
+
+/// Items among which there is a best committee.
+///
+/// Where as many items as there are seats are at least as good for everybody and count alike for every
+/// bound, one of them is free to take the place.
+fn candidates<O: Objective>(
+    objective: &O,
+    bounds: &Bounds,
+    options: &Options<'_>,
+) -> Result<Vec<usize>> {
+    let mut kept = Vec::with_capacity(objective.items());
+    for item in 0..objective.items() {
+        options.stop.check()?;
+        // of equal items the first is the better one, lest they rule each other out
+        let better = (0..objective.items()).filter(|other| {
+            *other != item
+                && bounds.kind_of(*other) == bounds.kind_of(item)
+                && objective.dominates(*other, item)
+                && (*other < item || !objective.dominates(item, *other))
+        });
+        if better.take(bounds.size()).count() < bounds.size() {
+            kept.push(item);
+        }
+    }
+    Ok(kept)
 }
 
 /// Depth-first search over members in order of their gains.

@@ -98,6 +98,15 @@ impl Objective for Thiele<'_> {
         1
     }
 
+    fn dominates(&self, better: usize, worse: usize) -> bool {
+        let supporters = self.approvals.by_item.get(better);
+        let mut from = 0;
+        self.approvals.by_item.get(worse).iter().all(|voter| {
+            from += supporters[from..].partition_point(|other| other < voter);
+            supporters.get(from) == Some(voter)
+        })
+    }
+
     fn is_modular(&self) -> bool {
         self.lambda.iter().all(|l| *l == self.lambda[0])
     }

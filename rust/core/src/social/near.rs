@@ -1,7 +1,7 @@
 //! How far items are from beating all others: voters to leave out, or exchanges on ballots.
 //!
 //! Both numbers are NP-hard. They are found by branch and bound over kinds of ballots, exactly or not at
-//! all: a search that needs more than `cap` nodes is an error.
+//! all: a search that needs more than `cap` nodes, or more time than there is, is an error.
 
 use std::collections::BTreeMap;
 
@@ -31,6 +31,9 @@ pub(crate) const RULES: &[Rule] = &[
     },
 ];
 
+/// The most numbers that a search remembers: 128 MiB.
+const REMEMBERED: usize = 1 << 24;
+
 /// Nodes that a search has left.
 struct Nodes<'a> {
     left: usize,
@@ -40,8 +43,12 @@ struct Nodes<'a> {
 
 impl Nodes<'_> {
     fn next(&mut self) -> Result<()> {
-        if self.left % 1024 == 0 {
-            self.stop.check()?;
+        // with many kinds of ballots one node may take milliseconds
+        self.stop.check()?;
+        if self.stop.expired() {
+            let done = self.cap - self.left;
+            let what = format!("time_limit: the search was not over after {done} nodes");
+            return Err(Error::Infeasible { what });
         }
         self.left = self.left.checked_sub(1).ok_or_else(|| Error::Infeasible {
             what: format!("cap: the search needs more than {} nodes", self.cap),
@@ -160,12 +167,14 @@ impl Leaving {
         if !reachable || out + (sum + widest - 1) / widest.max(1) >= self.best {
             return Ok(());
         }
+        let room = self.seen.len() * margins.len() < REMEMBERED;
         match self.seen.get_mut(&(at, margins.to_vec())) {
             Some(before) if *before <= out => return Ok(()),
             Some(before) => *before = out,
-            None => {
+            None if room => {
                 self.seen.insert((at, margins.to_vec()), out);
             }
+            None => {}
         }
         let (signs, count) = self.kinds[at].clone();
         let most = count.min(self.best - out);
@@ -250,12 +259,14 @@ impl Lifting {
             return Ok(());
         }
         let key: Vec<i64> = needs.iter().map(|need| (*need).max(0)).collect();
+        let room = self.seen.len() * key.len() < REMEMBERED;
         match self.seen.get_mut(&(at, key.clone())) {
             Some(before) if *before <= cost => return Ok(()),
             Some(before) => *before = cost,
-            None => {
+            None if room => {
                 self.seen.insert((at, key), cost);
             }
+            None => {}
         }
         let (lifts, count) = self.kinds[kind].clone();
         if decided == lifts.len() || used == count {

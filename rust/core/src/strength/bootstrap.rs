@@ -1,5 +1,7 @@
 //! The bootstrap on cells: resampled counts, fits that start at the fit of all data.
 
+use std::ops::Range;
+
 use super::bradley_terry::Duels;
 use super::cells::{Cell, Cells, Table, Value, with_cells};
 use super::connect::components;
@@ -15,7 +17,7 @@ use crate::{Result, Stop, parallel, size};
 const DENSE: usize = 1500;
 /// Gradient of a replicate's fit, relative as in a fit: for ten thousand rows per item a hundredth of a
 /// standard error per item.
-const TOLERANCE: Tolerance = Tolerance { gradient: 1e-5, iterations: 50 };
+pub(super) const TOLERANCE: Tolerance = Tolerance { gradient: 1e-5, iterations: 50 };
 /// Steps with the full data's curvature before that of the replicate is used.
 const CHORDS: usize = 30;
 /// Replicates that one task computes.
@@ -50,7 +52,6 @@ pub fn bootstrap(
     stop: Stop<'_>,
 ) -> Result<Bootstrap> {
     fitted.check(table.items())?;
-    size::table("count", count, table.items())?;
     within(threads, |threads| {
         with_cells!(table, cells => {
             let of = fitted.component;
@@ -59,6 +60,73 @@ pub fn bootstrap(
             Resampling::new(kept.as_ref().unwrap_or(cells), fitted)?.run(count, (seed, threads), stop)
         })
     })
+}
+
+/// What replicates are made of: `fill` appends those of a range.
+fn batches(
+    items: usize,
+    count: usize,
+    threads: Option<usize>,
+    fill: impl Fn(Range<usize>, &mut Vec<f64>) -> Result<()> + Sync + Send,
+) -> Result<Bootstrap> {
+    size::table("count", count, items)?;
+    let parts = parallel::map(count.div_ceil(BATCH), threads, |batch| {
+        let mut out = Vec::with_capacity(BATCH * items);
+        fill(batch * BATCH..((batch + 1) * BATCH).min(count), &mut out).map(|()| out)
+    });
+    let mut replicates = Vec::with_capacity(count * items);
+    for part in parts {
+        replicates.extend(part?);
+    }
+    let mut degenerate = vec![0; items];
+    for row in replicates.chunks_exact(items.max(1)) {
+        for (count, value) in degenerate.iter_mut().zip(row) {
+            *count += i64::from(value.is_nan());
+        }
+    }
+    Ok(Bootstrap { replicates, degenerate })
+}
+
+/// Replicates `0..count`, each by itself.
+pub(super) fn replicated(
+    items: usize,
+    count: usize,
+    threads: Option<usize>,
+    replicate: impl Fn(usize) -> Result<Vec<f64>> + Sync + Send,
+) -> Result<Bootstrap> {
+    batches(items, count, threads, |mut range, out| {
+        range.try_for_each(|b| replicate(b).map(|theta| out.extend(theta)))
+    })
+}
+
+/// Items outside the largest part of their component, by whose parts `of` are numbered, are not alive.
+pub(super) fn keep_largest(of: &[u32], count: usize, component: &[u32], alive: &mut [bool]) {
+    let mut sizes = vec![0_usize; count];
+    of.iter().zip(&*alive).for_each(|(c, a)| sizes[*c as usize] += usize::from(*a));
+    let mut best = vec![None::<u32>; component.len()];
+    for (part, full) in of.iter().zip(component) {
+        let best = &mut best[*full as usize];
+        if best.is_none_or(|b| sizes[*part as usize] > sizes[b as usize]) {
+            *best = Some(*part);
+        }
+    }
+    for (i, alive) in alive.iter_mut().enumerate() {
+        *alive &= best[component[i] as usize] == Some(of[i]);
+    }
+}
+
+/// Moves a replicate so that, within every component, those alive keep their mean; the others are NaN.
+pub(super) fn align(theta: &mut [f64], fitted: Fitted<'_>, alive: &[bool]) {
+    let component = fitted.component;
+    let mut sums = vec![(0.0, 0.0); component.len()];
+    for i in (0..theta.len()).filter(|i| alive[*i] && fitted.prior.none()) {
+        let sum = &mut sums[component[i] as usize];
+        *sum = (sum.0 + theta[i] - fitted.theta[i], sum.1 + 1.0);
+    }
+    for ((t, c), alive) in theta.iter_mut().zip(component).zip(alive) {
+        let (sum, size) = sums[*c as usize];
+        *t = if *alive { *t - if size > 0.0 { sum / size } else { 0.0 } } else { f64::NAN };
+    }
 }
 
 /// A pair of items and where its three counts are.
@@ -131,27 +199,14 @@ impl<'a> Resampling<'a> {
         (seed, threads): (u64, Option<usize>),
         stop: Stop<'_>,
     ) -> Result<Bootstrap> {
-        let m = self.fitted.theta.len();
-        let batches = parallel::map(count.div_ceil(BATCH), threads, |batch| {
+        batches(self.fitted.theta.len(), count, threads, |range, out| {
             let mut memory = Memory::default();
-            let mut out = Vec::with_capacity(BATCH * m);
-            for b in batch * BATCH..((batch + 1) * BATCH).min(count) {
+            for b in range {
                 stop.check()?;
                 out.extend(self.replicate(Stream::new(seed, b as u64), &mut memory, stop)?);
             }
-            Ok(out)
-        });
-        let mut replicates = Vec::with_capacity(count * m);
-        for batch in batches {
-            replicates.extend(batch?);
-        }
-        let mut degenerate = vec![0; m];
-        for row in replicates.chunks_exact(m.max(1)) {
-            for (count, value) in degenerate.iter_mut().zip(row) {
-                *count += i64::from(value.is_nan());
-            }
-        }
-        Ok(Bootstrap { replicates, degenerate })
+            Ok(())
+        })
     }
 
     fn replicate(
@@ -177,12 +232,7 @@ impl<'a> Resampling<'a> {
             Some(theta) => theta,
             None => self.refit(&memory.duels, &mut alive, stop)?,
         };
-        if self.fitted.prior.none() {
-            self.align(&mut theta, &alive);
-        }
-        for (t, alive) in theta.iter_mut().zip(&alive) {
-            *t = if *alive { *t } else { f64::NAN };
-        }
+        align(&mut theta, self.fitted, &alive);
         Ok(theta)
     }
 
@@ -271,19 +321,7 @@ impl<'a> Resampling<'a> {
         let mut component = self.fitted.component.to_vec();
         if self.fitted.prior.none() {
             let found = components(&cells);
-            let mut sizes = vec![0_usize; found.count];
-            found.of.iter().zip(&*alive).for_each(|(c, a)| sizes[*c as usize] += usize::from(*a));
-            // within every component of the full data, the largest part stays
-            let mut best = vec![None::<u32>; component.len()];
-            for (part, full) in found.of.iter().zip(&component) {
-                let best = &mut best[*full as usize];
-                if best.is_none_or(|b| sizes[*part as usize] > sizes[b as usize]) {
-                    *best = Some(*part);
-                }
-            }
-            for (i, alive) in alive.iter_mut().enumerate() {
-                *alive &= best[component[i] as usize] == Some(found.of[i]);
-            }
+            keep_largest(&found.of, found.count, &component, alive);
             cells = cells.filtered(|i, j| alive[i] && alive[j] && found.of[i] == found.of[j]);
             component.clone_from(&found.of);
         }
@@ -315,20 +353,6 @@ impl<'a> Resampling<'a> {
             *at += 1;
         }
         Cells { starts, cells, ties: vec![], spread: vec![] }
-    }
-
-    /// Moves a replicate so that, within every component, those alive keep their mean.
-    fn align(&self, theta: &mut [f64], alive: &[bool]) {
-        let component = self.fitted.component;
-        let mut sums = vec![(0.0, 0.0); component.len()];
-        for i in (0..theta.len()).filter(|i| alive[*i]) {
-            let sum = &mut sums[component[i] as usize];
-            *sum = (sum.0 + theta[i] - self.fitted.theta[i], sum.1 + 1.0);
-        }
-        for (t, c) in theta.iter_mut().zip(component) {
-            let (sum, size) = sums[*c as usize];
-            *t -= if size > 0.0 { sum / size } else { 0.0 };
-        }
     }
 }
 

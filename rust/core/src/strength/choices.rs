@@ -126,7 +126,7 @@ impl<'a> Choices<'a> {
 }
 
 /// Rankings with about [`BLOCK`] items each, or more; the split depends on the rankings alone.
-fn blocks(starts: &[usize], items: usize) -> Vec<Range<usize>> {
+pub(super) fn blocks(starts: &[usize], items: usize) -> Vec<Range<usize>> {
     let (n, total) = (starts.len() - 1, starts[starts.len() - 1]);
     let count = (total / BLOCK.max(4 * items)).clamp(1, BLOCKS);
     let mut bounds: Vec<usize> =
@@ -198,30 +198,36 @@ impl Curvature for Bend<'_> {
     }
 
     fn add_to(&self, matrix: &mut [f64]) {
-        let (n, pi) = (self.diagonal.len(), &self.pi);
-        let rankings = self.choices.rankings;
+        let n = self.diagonal.len();
         let mut scratch = Scratch::default();
-        for r in 0..rankings.rankings() {
-            let (row, stages, weight) = rankings.row(r);
-            let left = scratch.left(row, stages, pi);
-            let squares: Vec<f64> = left
-                .iter()
-                .scan(0.0, |sum, z| {
-                    *sum += z * z;
-                    Some(*sum)
-                })
-                .collect();
-            for (place, item) in row.iter().enumerate() {
-                for other in &row[..place] {
-                    let (i, j) = (*item.max(other) as usize, *item.min(other) as usize);
-                    let earlier = row.iter().position(|x| x == other).unwrap_or(0);
-                    let shared = squares[earlier.min(stages - 1)];
-                    matrix[i * n + j] -= weight * pi[i] * pi[j] * shared;
-                }
-            }
+        for r in 0..self.choices.rankings.rankings() {
+            self.add_row(r, matrix, &mut scratch);
         }
         for i in 0..n {
             matrix[i * n + i] += self.diagonal[i];
+        }
+    }
+}
+
+impl Bend<'_> {
+    /// Adds what one ranking says beside the diagonal to the lower triangle of a matrix.
+    pub(super) fn add_row(&self, r: usize, matrix: &mut [f64], scratch: &mut Scratch) {
+        let (n, pi) = (self.diagonal.len(), &self.pi);
+        let (row, stages, weight) = self.choices.rankings.row(r);
+        let mut sum = 0.0;
+        let squares: Vec<f64> = scratch
+            .left(row, stages, pi)
+            .iter()
+            .map(|z| {
+                sum += z * z;
+                sum
+            })
+            .collect();
+        for (place, item) in row.iter().enumerate() {
+            for (earlier, other) in row[..place].iter().enumerate() {
+                let (i, j) = (*item.max(other) as usize, *item.min(other) as usize);
+                matrix[i * n + j] -= weight * pi[i] * pi[j] * squares[earlier.min(stages - 1)];
+            }
         }
     }
 }

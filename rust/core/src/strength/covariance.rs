@@ -2,10 +2,11 @@
 
 use super::bradley_terry::Duels;
 use super::cells::{Cells, Table, Value, with_cells};
-use super::newton::{Curvature, Factor, Objective, Solver};
+use super::influence::inverse;
+use super::newton::{Curvature, Objective, Solver};
 use super::prior::{Prior, sigmoid};
 use super::within;
-use crate::posterior::linalg::{dot, forward_rows, gram, mat_mul, symmetrise};
+use crate::posterior::linalg::{dot, mat_mul, symmetrise};
 use crate::rng::Stream;
 use crate::{Error, Result, Stop, parallel};
 
@@ -130,28 +131,25 @@ fn of_cells<T: Value>(
 
 /// `L^+` on the space of mean zero within every component.
 pub(super) fn pseudo_inverse<T: Value>(duels: &Duels<'_, T>, theta: &[f64]) -> Result<Vec<f64>> {
-    let m = theta.len();
-    let gauge = duels.gauge();
-    let factor = Factor::new(&Exact::new(duels, theta), &gauge)
-        .ok_or(Error::NotPositiveDefinite { name: "theta", group: 0 })?;
-    let mut root = vec![0.0; m * m];
-    (0..m).for_each(|i| root[i * m + i] = 1.0);
-    forward_rows(factor.lower(), &mut root, m, m);
-    let mut inverse = vec![0.0; m * m];
-    gram(&root, &mut inverse, m, m, 1.0, 0.0);
-    if duels.prior.none() {
-        centre_twice(&mut inverse, &gauge);
-    }
-    Ok(inverse)
+    inverse(&Exact::new(duels, theta), &duels.gauge(), duels.prior.none())
 }
 
 /// The curvature in full precision, as a matrix.
-struct Exact {
+pub(super) struct Exact {
     matrix: Vec<f64>,
     diagonal: Vec<f64>,
 }
 
 impl Exact {
+    /// A curvature from its lower triangle.
+    pub(super) fn lower(mut matrix: Vec<f64>, m: usize) -> Self {
+        for i in 0..m {
+            (0..i).for_each(|j| matrix[j * m + i] = matrix[i * m + j]);
+        }
+        let diagonal = (0..m).map(|i| matrix[i * m + i]).collect();
+        Self { matrix, diagonal }
+    }
+
     fn new<T: Value>(duels: &Duels<'_, T>, theta: &[f64]) -> Self {
         let m = theta.len();
         let mut matrix = vec![0.0; m * m];
@@ -187,19 +185,21 @@ impl Curvature for Exact {
     }
 }
 
-/// Takes the part along every gauge out of the rows and columns of a symmetric matrix.
-fn centre_twice(matrix: &mut [f64], gauge: &[u32]) {
+/// Takes the part along every gauge out of the rows and columns of a symmetric matrix, whose first rows are
+/// those of the items.
+pub(super) fn centre_twice(matrix: &mut [f64], gauge: &[u32]) {
     let m = gauge.len();
-    for row in matrix.chunks_exact_mut(m.max(1)) {
-        super::fit::centre(row, gauge);
+    let n = matrix.len().isqrt();
+    for row in matrix.chunks_exact_mut(n.max(1)) {
+        super::fit::centre(&mut row[..m], gauge);
     }
     let mut column = vec![0.0; m];
-    for j in 0..m {
-        (0..m).for_each(|i| column[i] = matrix[i * m + j]);
+    for j in 0..n {
+        (0..m).for_each(|i| column[i] = matrix[i * n + j]);
         super::fit::centre(&mut column, gauge);
-        (0..m).for_each(|i| matrix[i * m + j] = column[i]);
+        (0..m).for_each(|i| matrix[i * n + j] = column[i]);
     }
-    symmetrise(matrix, m);
+    symmetrise(matrix, n);
 }
 
 /// Scores of the rows behind every cell.

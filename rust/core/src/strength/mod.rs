@@ -15,15 +15,22 @@ mod covariates;
 mod fit;
 mod ids;
 mod incomplete;
+mod influence;
 mod merge;
 mod newton;
 mod plackett_luce;
 mod prior;
+mod probit;
+mod ranking_doubt;
 mod rankings;
 mod reduce;
 mod resample;
 mod scores;
+mod subsets;
 mod sweeps;
+mod tie_doubt;
+mod tied_choices;
+mod tied_rankings;
 mod ties;
 
 pub use balanced::fit_totals;
@@ -38,9 +45,13 @@ pub use ids::{Ids, MAX_ITEMS};
 pub use newton::Tolerance;
 pub use plackett_luce::fit_rankings;
 pub use prior::Prior;
+pub use ranking_doubt::{ranking_bootstrap, ranking_covariance};
 pub use rankings::Rankings;
 pub use reduce::{A, B, Rows, SKIP, TIE, reduce};
 pub use scores::{EloOptions, SCORES, ScoreOptions, ScoreRule, Scores, elo, score};
+pub use tie_doubt::{TiedFit, tie_bootstrap, tie_covariance};
+pub use tied_choices::{fit_tied_rankings, tied_ranking_covariance};
+pub use tied_rankings::TiedRankings;
 pub use ties::{MODELS, TieModel, fit_ties};
 
 /// Runs `f` in a pool of so many threads and tells it what to ask of `parallel` inside.

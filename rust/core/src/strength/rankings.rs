@@ -9,7 +9,7 @@ use crate::{Error, Result, size};
 ///
 /// Ranking `r` holds `items[starts[r]..starts[r + 1]]`; the first `chosen[r]` of them were chosen in this
 /// order, each from what was left, and the rest is known only to have been available.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rankings {
     pub(super) count: usize,
     pub(super) items: Vec<u32>,
@@ -219,6 +219,24 @@ impl Rankings {
                 groups[group].clear();
                 chosen[group] = 0;
             }
+        }
+        out
+    }
+
+    /// The rankings that were drawn at all, with other weights.
+    pub(super) fn reweighted(&self, counts: &[u32]) -> Self {
+        let mut out = Self {
+            items: Vec::with_capacity(self.items.len()),
+            starts: vec![0],
+            stages: vec![],
+            weights: vec![],
+            count: self.count,
+        };
+        for (r, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            out.items.extend(&self.items[self.starts[r]..self.starts[r + 1]]);
+            out.starts.push(out.items.len());
+            out.stages.push(self.stages[r]);
+            out.weights.push(f64::from(*count));
         }
         out
     }

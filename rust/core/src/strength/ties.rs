@@ -1,4 +1,4 @@
-//! Models with a probability of a tie: Davidson, Rao and Kupper.
+//! Models with a probability of a tie: Davidson, Rao and Kupper, Thurstone with a threshold.
 
 use super::bradley_terry::{Duels, blocks};
 use super::cells::{Cells, Table, Value, with_cells};
@@ -6,6 +6,7 @@ use super::connect::components;
 use super::fit::{Fit, Options, centre, check, finish, resolve};
 use super::newton::{Curvature, FREE, Objective, maximise};
 use super::prior::sigmoid;
+use super::probit::thurstone;
 use super::within;
 use crate::{Error, Result, Stop, parallel};
 
@@ -13,12 +14,18 @@ use crate::{Error, Result, Stop, parallel};
 /// the second ones with their sign turned.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Terms {
-    value: f64,
-    d: f64,
-    s: f64,
-    dd: f64,
-    ds: f64,
-    ss: f64,
+    pub(super) value: f64,
+    pub(super) d: f64,
+    pub(super) s: f64,
+    pub(super) dd: f64,
+    pub(super) ds: f64,
+    pub(super) ss: f64,
+}
+
+impl Terms {
+    /// Where a model is not defined; a line search turns back.
+    pub(super) const OUTSIDE: Self =
+        Self { value: f64::NAN, d: 0.0, s: f64::NAN, dd: 0.0, ds: 0.0, ss: 0.0 };
 }
 
 /// One row of [`MODELS`].
@@ -28,24 +35,48 @@ pub struct TieModel {
     /// Where it was published.
     pub source: &'static str,
     /// From the gap of log strengths, the parameter, and wins, losses and ties.
-    terms: fn(f64, f64, [f64; 3]) -> Terms,
+    pub(super) terms: fn(f64, f64, [f64; 3]) -> Terms,
     /// The parameter that explains a share of ties among equals.
     start: fn(f64) -> f64,
-    /// The parameter as it is published.
+    /// The parameter as it is published, and back.
     shown: fn(f64) -> f64,
+    pub(super) hidden: fn(f64) -> f64,
     /// What it tends to when nothing is tied.
     never: f64,
+    /// Whether the model then is Bradley and Terry's.
+    logistic: bool,
+}
+
+impl TieModel {
+    /// By name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`].
+    pub fn parse(name: &str) -> Result<&'static Self> {
+        MODELS.iter().find(|row| row.name == name).ok_or_else(|| Error::UnknownName {
+            kind: "model with ties",
+            name: name.to_owned(),
+            known: MODELS.iter().map(|row| row.name).collect(),
+        })
+    }
+
+    /// Whether a parameter says that nothing is ever tied, so that Bradley and Terry's model is left.
+    pub(super) fn is_bradley_terry(&self, parameter: f64) -> bool {
+        self.logistic && parameter <= self.never
+    }
 }
 
 /// The models with ties.
-pub const MODELS: [TieModel; 2] = [
+pub const MODELS: [TieModel; 3] = [
     TieModel {
         name: "davidson",
         source: "Davidson 1970",
         terms: davidson,
         start: |share| (share / (1.0 - share)).ln(),
         shown: f64::exp,
+        hidden: f64::ln,
         never: 0.0,
+        logistic: true,
     },
     TieModel {
         name: "rao_kupper",
@@ -53,7 +84,19 @@ pub const MODELS: [TieModel; 2] = [
         terms: rao_kupper,
         start: |share| ((1.0 + share) / (1.0 - share)).ln(),
         shown: f64::exp,
+        hidden: f64::ln,
         never: 1.0,
+        logistic: true,
+    },
+    TieModel {
+        name: "thurstone",
+        source: "Thurstone 1927, case V; Glenn and David 1960 for ties",
+        terms: thurstone,
+        start: |share| share * (0.5 * std::f64::consts::PI).sqrt(),
+        shown: |s| s,
+        hidden: |s| s,
+        never: 0.0,
+        logistic: false,
     },
 ];
 
@@ -81,7 +124,7 @@ fn davidson(d: f64, s: f64, [w, l, t]: [f64; 3]) -> Terms {
 /// `P(i) = pi_i / (pi_i + kappa pi_j)`; `s = ln kappa`, above 0.
 fn rao_kupper(d: f64, s: f64, [w, l, t]: [f64; 3]) -> Terms {
     if s <= 0.0 {
-        return Terms { s: f64::NAN, ..Terms::default() }; // outside; a line search turns back
+        return Terms::OUTSIDE;
     }
     let (up, down) = (w + t, l + t);
     let (p, q) = (sigmoid(d - s), sigmoid(-d - s));
@@ -104,14 +147,16 @@ pub(super) fn softplus(x: f64) -> f64 {
 }
 
 /// The log-likelihood in log strengths and, last, the tie parameter.
-struct Tied<'a, T> {
+pub(super) struct Tied<'a, T> {
     duels: Duels<'a, T>,
     terms: fn(f64, f64, [f64; 3]) -> Terms,
+    /// Whether the parameter stays where it is.
+    frozen: bool,
     blocks: Vec<std::ops::Range<usize>>,
 }
 
 /// Minus the second derivative: a Laplacian bordered by the tie parameter.
-struct Bordered<'a, T> {
+pub(super) struct Bordered<'a, T> {
     cells: &'a Cells<T>,
     weights: Vec<f64>,
     diagonal: Vec<f64>,
@@ -156,7 +201,11 @@ impl<T: Value> Curvature for Bordered<'_, T> {
 /// See [`Tied::block`].
 type BlockSums = (Vec<[f64; 3]>, Vec<f64>, [f64; 3]);
 
-impl<T: Value> Tied<'_, T> {
+impl<'a, T: Value> Tied<'a, T> {
+    pub(super) fn new(duels: Duels<'a, T>, model: &TieModel, frozen: bool) -> Self {
+        Self { blocks: blocks(&duels.cells.starts), duels, terms: model.terms, frozen }
+    }
+
     fn of(&self, k: usize) -> [f64; 3] {
         let cell = &self.duels.cells.cells[k];
         [cell.wins.get(), cell.losses.get(), self.duels.cells.tie(k)]
@@ -206,13 +255,13 @@ impl<'a, T: Value> Objective for &'a Tied<'a, T> {
                 let (pull, stiffness) = self.duels.prior.slope(at[gradient.len()]);
                 gradient.push(row[0] + pull);
                 diagonal.push(row[1] + stiffness);
-                border.push(row[2]);
+                border.push(if self.frozen { 0.0 } else { row[2] });
             }
             weights.extend(block);
             shared = [shared[0] + sums[1], shared[1] + sums[2]];
         }
-        gradient.push(shared[0]);
-        diagonal.push(shared[1]);
+        gradient.push(if self.frozen { 0.0 } else { shared[0] });
+        diagonal.push(if self.frozen { 1.0 } else { shared[1] });
         (gradient, Bordered { cells: self.duels.cells, weights, diagonal, border })
     }
 
@@ -229,7 +278,8 @@ impl<'a, T: Value> Objective for &'a Tied<'a, T> {
 
 /// Strengths and the tie parameter of a model of [`MODELS`]; the parameter as it is published.
 ///
-/// When nothing was tied the answer is that of Bradley and Terry, with the parameter that forbids ties.
+/// When nothing was tied the parameter is the one that forbids ties: the answer of the first two models is
+/// then that of Bradley and Terry.
 ///
 /// # Errors
 /// As for [`super::fit`]; [`Error::UnknownName`], and [`Error::Infeasible`] when everything was tied.
@@ -241,18 +291,14 @@ pub fn fit_ties(
     stop: Stop<'_>,
 ) -> Result<(Fit, f64)> {
     check(table, start, options)?;
-    let model = MODELS.iter().find(|row| row.name == model).ok_or_else(|| Error::UnknownName {
-        kind: "model with ties",
-        name: model.to_owned(),
-        known: MODELS.iter().map(|row| row.name).collect(),
-    })?;
+    let model = TieModel::parse(model)?;
     within(options.threads, |threads| {
         let options = Options { threads, ..options };
         with_cells!(table, cells => fit_cells(cells, model, start, options, stop))
     })
 }
 
-fn fit_cells<T: Value>(
+pub(super) fn fit_cells<T: Value>(
     cells: &Cells<T>,
     model: &TieModel,
     start: Option<&[f64]>,
@@ -262,11 +308,12 @@ fn fit_cells<T: Value>(
     let totals = cells.totals();
     let decided: f64 = totals.iter().map(|t| t[0]).sum();
     let tied: f64 = 0.5 * totals.iter().map(|t| t[2]).sum::<f64>();
-    if tied == 0.0 {
+    let frozen = tied == 0.0;
+    if frozen && model.logistic {
         let fit = super::fit::fit_cells(cells, start, options, stop)?;
         return Ok((fit, model.never));
     }
-    if decided == 0.0 {
+    if decided == 0.0 && !frozen {
         let what = "ties: expected at least one comparison that was won; all are ties".to_owned();
         return Err(Error::Infeasible { what });
     }
@@ -280,8 +327,8 @@ fn fit_cells<T: Value>(
     let duels =
         Duels::new(kept.as_ref().unwrap_or(cells), 0.5, options.prior, &component, options.threads);
     let mut at = start.map_or_else(|| duels.start(), <[f64]>::to_vec);
-    at.push((model.start)(tied / (tied + decided)));
-    let tied = Tied { blocks: blocks(&duels.cells.starts), duels, terms: model.terms };
+    at.push(if frozen { model.never } else { (model.start)(tied / (tied + decided)) });
+    let tied = Tied::new(duels, model, frozen);
     let mut optimum = maximise(&&tied, at, options.tolerance, stop)?;
     let value = tied.log_likelihood(&optimum.at);
     let parameter = optimum.at.pop().map_or(model.never, model.shown);
@@ -298,7 +345,7 @@ mod tests {
     #[test]
     fn terms_are_derivatives_of_the_value() {
         for model in &MODELS {
-            for (d, s) in [(0.3, 0.4), (-2.0, 1.1), (5.0, 0.05)] {
+            for (d, s) in [(0.3, 0.4), (-2.0, 1.1), (5.0, 0.05), (-40.0, 0.3)] {
                 let outcome = [3.0, 1.0, 2.5];
                 let at = |d: f64, s: f64| (model.terms)(d, s, outcome);
                 let (h, here) = (1e-5, at(d, s));

@@ -10,9 +10,9 @@ const MEMO: usize = 1 << 22;
 
 /// Cycles of three that share no majority's weight: each costs at least its weight in any order.
 #[derive(Debug, Clone, Copy)]
-struct Cycle {
-    items: u64,
-    weight: f64,
+pub(super) struct Cycle {
+    pub(super) items: u64,
+    pub(super) weight: f64,
 }
 
 /// Takes, cycle by cycle, what is left of its weakest margin, and tells its items and weight.
@@ -40,6 +40,20 @@ pub(crate) fn cycle_bound(margins: &[f64], q: usize) -> f64 {
     sum
 }
 
+/// The same for at most 64 items, and the cycles that every item is part of.
+pub(super) fn cycles(margins: &[f64], q: usize) -> (f64, Vec<Vec<Cycle>>) {
+    let mut bound = 0.0;
+    let mut of_item: Vec<Vec<Cycle>> = vec![Vec::new(); q];
+    pack(margins, q, |cycle, weight| {
+        bound += weight;
+        let items = cycle.iter().fold(0, |set, item| set | 1 << item);
+        for item in &cycle {
+            of_item[*item].push(Cycle { items, weight });
+        }
+    });
+    (bound, of_item)
+}
+
 /// What the search ends with.
 pub(crate) struct Found {
     /// The excess of the best order, which is no worse than the one to start from.
@@ -59,15 +73,7 @@ pub(crate) fn branch(
     nodes: usize,
     stop: Stop<'_>,
 ) -> Result<Found> {
-    let mut bound = 0.0;
-    let mut of_item: Vec<Vec<Cycle>> = vec![Vec::new(); q];
-    pack(margins, q, |cycle, weight| {
-        bound += weight;
-        let items = cycle.iter().fold(0, |set, item| set | 1 << item);
-        for item in &cycle {
-            of_item[*item].push(Cycle { items, weight });
-        }
-    });
+    let (bound, of_item) = cycles(margins, q);
     let (best, order) = incumbent;
     let mut search = Search {
         margins,
