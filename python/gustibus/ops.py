@@ -1,4 +1,4 @@
-"""Every published method by its name: `gustibus.ops.rdpo(z=[0.3, -0.25], eps=0.2)`.
+"""Every published method by its name: `gustibus.ops.bt_pair(r_w=[1.2], r_l=[0.2])`.
 
 The modules that define methods are imported on first use, the light ones first, so that a transform
 can be had where torch is not installed.
