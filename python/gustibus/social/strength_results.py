@@ -133,7 +133,7 @@ class Strengths(Scores):
     prior: tuple[float, float, float]
     shift: F64
     cells: _core.Cells | None
-    rankings: tuple[Any, ...] | None
+    rankings: tuple[Any, Any, Any, Any, int] | None
     prevalence: dict[int, float]
 
     @property
@@ -200,7 +200,7 @@ def strengths_of(
     tie_weight: float,
     prior: tuple[float, float, float],
     cells: _core.Cells | None,
-    rankings: tuple[Any, ...] | None = None,
+    rankings: tuple[Any, Any, Any, Any, int] | None = None,
     prevalence: dict[int, float] | None = None,
 ) -> Strengths:
     """A result from what the compiled core returned; warns when items are not connected."""

@@ -98,14 +98,12 @@ pub fn ranking_bootstrap(
             stop.check()?;
             let mut counts = Vec::new();
             multinomial.draw(&mut Stream::new(seed, b as u64), &mut counts);
-            let drawn = match &kept {
-                None => rankings.reweighted(&counts),
-                Some(_) => {
-                    let of = fitted.component;
-                    let parts = of.iter().max().map_or(0, |c| *c as usize + 1);
-                    rankings.reweighted(&counts).within(of, parts)
-                }
-            };
+            let mut drawn = rankings.reweighted(&counts);
+            if kept.is_some() {
+                let of = fitted.component;
+                let parts = of.iter().max().map_or(0, |c| *c as usize + 1);
+                drawn = drawn.within(of, parts);
+            }
             refit(&drawn, fitted, stop)
         })
     })

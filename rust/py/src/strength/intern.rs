@@ -9,6 +9,9 @@ use crate::arrays::give;
 const RECENT: usize = 1 << 12;
 const EMPTY: u32 = u32::MAX;
 
+/// Numbers of every column, and all names.
+type Interned<'py> = (Vec<Bound<'py, PyAny>>, Bound<'py, PyList>);
+
 /// Numbers of the names of all columns, by first appearance after those that are `known`, and all names.
 ///
 /// `None` where something is no plain string, or where a name is not among the known ones when these
@@ -19,7 +22,7 @@ pub(crate) fn intern_strings<'py>(
     py: Python<'py>,
     columns: Vec<Bound<'py, PyList>>,
     known: Option<Bound<'py, PyList>>,
-) -> PyResult<Option<(Vec<Bound<'py, PyAny>>, Bound<'py, PyList>)>> {
+) -> PyResult<Option<Interned<'py>>> {
     let mut names = Names::new();
     if let Some(known) = &known {
         for name in known.iter() {
@@ -40,22 +43,22 @@ pub(crate) fn intern_strings<'py>(
         let length = numbers.len();
         out.push(give(py, numbers, [length])?);
     }
-    Ok(Some((out, PyList::new(py, names.names)?)))
+    Ok(Some((out, PyList::new(py, names.all)?)))
 }
 
 /// Names by their text, in an open table; lists often repeat the very same object, which is looked for
 /// first.
 struct Names<'py> {
-    names: Vec<Bound<'py, PyString>>,
+    all: Vec<Bound<'py, PyString>>,
     /// Hash and number of every slot.
     slots: Vec<(u64, u32)>,
-    /// Address of an object that `names` keeps alive, and its number.
+    /// Address of an object that `all` keeps alive, and its number.
     recent: Vec<(usize, u32)>,
 }
 
 impl<'py> Names<'py> {
     fn new() -> Self {
-        Self { names: Vec::new(), slots: vec![(0, EMPTY); 64], recent: vec![(0, EMPTY); RECENT] }
+        Self { all: Vec::new(), slots: vec![(0, EMPTY); 64], recent: vec![(0, EMPTY); RECENT] }
     }
 
     /// The number of a name; `None` for text that is no Unicode, and for new names unless they may be added.
@@ -74,16 +77,16 @@ impl<'py> Names<'py> {
             if number == EMPTY {
                 break;
             }
-            if known == hash && self.names[number as usize].to_str().ok()? == text {
+            if known == hash && self.all[number as usize].to_str().ok()? == text {
                 return Some(number);
             }
             at = (at + 1) & mask;
         }
-        let number = u32::try_from(self.names.len()).ok().filter(|n| add && *n != EMPTY)?;
+        let number = u32::try_from(self.all.len()).ok().filter(|n| add && *n != EMPTY)?;
         self.slots[at] = (hash, number);
         self.recent[(address >> 4) % RECENT] = (address, number);
-        self.names.push(name.clone());
-        if 2 * self.names.len() > self.slots.len() {
+        self.all.push(name.clone());
+        if 2 * self.all.len() > self.slots.len() {
             self.grow();
         }
         Some(number)

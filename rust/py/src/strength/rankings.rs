@@ -89,6 +89,9 @@ impl RankingView<'_> {
     }
 }
 
+/// A fit, and the weight of ties of every size.
+type WithPrevalence<'py> = (Bound<'py, PyAny>, Vec<(usize, f64)>);
+
 /// Log strengths from rankings with ties, and `(t, delta_t)` of the sizes of ties.
 #[pyfunction]
 #[pyo3(signature = (items, starts, ends, weights, count, prior, disconnected, limits, start, threads))]
@@ -104,7 +107,7 @@ pub(crate) fn fit_tied_rankings<'py>(
     limits: Limits,
     start: Option<PyReadonlyArray1<'py, f64>>,
     threads: Option<usize>,
-) -> PyResult<(Bound<'py, PyAny>, Vec<(usize, f64)>)> {
+) -> PyResult<WithPrevalence<'py>> {
     let start = start.map(|s| slice("start", &s).map(<[f64]>::to_vec)).transpose()?;
     let options = options(("newton", disconnected), 0.5, prior, limits, threads)?;
     let arrays = RankingArrays { items, starts, chosen: None, weights };
