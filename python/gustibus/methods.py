@@ -47,8 +47,9 @@ def method(
     example: str,
     name: str = "",
     laws: tuple[str, ...] = (),
+    into: Registry[Any] | None = None,
 ) -> Callable[[F], F]:
-    """Decorator that lists a function as a method.
+    """Decorator that lists a function as a method, and where it is one in a registry of its own.
 
     Args:
         table: the extension table it belongs to.
@@ -58,11 +59,15 @@ def method(
         example: one line of Python with `ops.NAME(...)`.
         name: of the row; that of the function unless given.
         laws: that the common tests of the table run.
+        into: the registry of the table, of which the very same function is a row.
     """
 
     def decorate(run: F) -> F:
         row = Method(run, table, purpose, check, example)
-        METHODS.add(name or run.__name__, source=source, laws=laws)(row)
+        called = name or run.__name__
+        METHODS.add(called, source=source, laws=laws)(row)
+        if into is not None:
+            into.add(called, source=source, laws=laws)(run)
         return run
 
     return decorate

@@ -30,7 +30,7 @@ _PAPER = "Razin et al. 2024, Unintentional Unalignment, CHES"
     check="tests/methods/test_curation_likeness.py::test_the_worked_similarity",
     example="ops.ches(h_w=[[0.5, 0.1], [0.2, -0.3]], h_l=[[0.5, 0.1], [0.3, 0.4], [-0.1, 0.2]])",
 )
-def ches(h_w: Any, h_l: Any, length_normalize: bool = False) -> Any:  # noqa: FBT001, FBT002 - the paper's name
+def ches(h_w: Any, h_l: Any, *, length_normalize: bool = False) -> Any:
     """`S_w . S_l - |S_w|^2` with `S` the sum, or the mean, of a response's hidden vectors.
 
     0 for identical responses.
@@ -45,11 +45,11 @@ def ches(h_w: Any, h_l: Any, length_normalize: bool = False) -> Any:  # noqa: FB
         One number, or `(n,)` of n pairs.
     """
     if _is_one(h_w):
-        return float(_ches(h_w, h_l, length_normalize))
+        return float(_ches(h_w, h_l, mean=length_normalize))
     if len(h_w) != len(h_l):
         message = f"h_l: expected {len(h_w)} responses, got {len(h_l)}"
         raise DimensionError(message, where="h_l")
-    return np.array([_ches(w, low, length_normalize) for w, low in zip(h_w, h_l, strict=True)])
+    return np.array([_ches(w, low, mean=length_normalize) for w, low in zip(h_w, h_l, strict=True)])
 
 
 def _is_one(states: Any) -> bool:
@@ -57,7 +57,7 @@ def _is_one(states: Any) -> bool:
     return np.ndim(states[0]) == 1 if len(states) else True
 
 
-def _ches(h_w: Any, h_l: Any, mean: bool) -> float:  # noqa: FBT001 - as above
+def _ches(h_w: Any, h_l: Any, *, mean: bool) -> float:
     w, low = finite("h_w", h_w, dims=2), finite("h_l", h_l, dims=2)
     if w.shape[1] != low.shape[1]:
         message = f"h_l: expected {w.shape[1]} columns, got {low.shape[1]}"
@@ -83,19 +83,19 @@ def ches_filter(rows: Rows, *, drop: float = 0.05, length_normalize: bool = True
     share = number("drop", drop, low=0, high=1)
     if not rows:
         return
-    value = np.array([_similarity(row, length_normalize) for row in rows])
+    value = np.array([_similarity(row, mean=length_normalize) for row in rows])
     out = np.argsort(-value, kind="stable")[: int(share * len(rows) + 1e-9)]
     for i in sorted(out.tolist()):
         yield {"row": rows[i]["row"], "weight": 0.0, "ches": float(value[i])}
 
 
-def _similarity(row: Row, mean: bool) -> float:  # noqa: FBT001 - as above
+def _similarity(row: Row, *, mean: bool) -> float:
     if row.get("ches") is not None:
         return number("ches", row["ches"])
     if row.get("hidden_w") is None or row.get("hidden_l") is None:
         message = "ches: expected a column 'ches', or 'hidden_w' and 'hidden_l', in every row"
         raise InputError(message, where="ches")
-    return _ches(row["hidden_w"], row["hidden_l"], mean)
+    return _ches(row["hidden_w"], row["hidden_l"], mean=mean)
 
 
 def response_states(model: torch.nn.Module, prompt: Sequence[int], response: Sequence[int]) -> F64:

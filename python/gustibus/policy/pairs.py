@@ -103,9 +103,9 @@ def check_objective(name: str, options: Iterable[str] = ()) -> None:
         raise ConfigError(message, where="options")
 
 
-@POLICY.add("dpo", source="Rafailov et al. 2023, arXiv 2305.18290, equation 7")
 @method(
     "POLICY",
+    into=POLICY,
     source="Rafailov et al. 2023, arXiv 2305.18290, equation 7",
     purpose="train a policy on pairs without a reward model",
     check=f"{_TESTS}::test_worked_numbers",
@@ -132,9 +132,9 @@ def dpo(
     return logistic(z, torch.ones_like(z), label_smoothing=label_smoothing)
 
 
-@POLICY.add("dpo_gamma", source="Chen et al. 2024, arXiv 2405.19534")
 @method(
     "POLICY",
+    into=POLICY,
     source="Chen et al. 2024, Preference Learning Algorithms Do Not Learn Preference Rankings, "
     "arXiv 2405.19534",
     purpose="DPO that trusts the reference less, between DPO and no reference at all",
@@ -162,9 +162,9 @@ def dpo_gamma(
     return softplus(-_strength("beta", beta) * ((pi_w - pi_l) - share * (ref_w - ref_l)))
 
 
-@POLICY.add("ipo", source="Azar et al. 2023, arXiv 2310.12036, equation 17")
 @method(
     "POLICY",
+    into=POLICY,
     source="Azar et al. 2023, arXiv 2310.12036, equation 17",
     purpose="pull the difference of log-ratios to one value instead of without end",
     check=f"{_TESTS}::test_worked_numbers",
@@ -189,9 +189,9 @@ def ipo(pi_w: Any, pi_l: Any, ref_w: Any, ref_l: Any, tau: float = 0.1) -> Any:
     return squared(difference, torch.ones_like(difference), tau=tau)
 
 
-@POLICY.add("rdpo", source="Chowdhury et al. 2024, arXiv 2403.00409")
 @method(
     "POLICY",
+    into=POLICY,
     source="Chowdhury et al. 2024, Provably Robust DPO, arXiv 2403.00409",
     purpose="DPO whose mean under flipped labels is that of clean ones",
     check=f"{_TESTS}::test_the_robust_loss_of_flipped_labels_is_dpo_of_clean_ones",
@@ -218,9 +218,9 @@ def rdpo(pi_w: Any, pi_l: Any, ref_w: Any, ref_l: Any, beta: float = 0.1, eps: f
     return robust(z, torch.ones_like(z), eps=eps)
 
 
-@POLICY.add("rpo", source="Liu et al. 2024, arXiv 2405.16436")
 @method(
     "POLICY",
+    into=POLICY,
     source="Liu et al. 2024, Provably Mitigating Overoptimization in RLHF, arXiv 2405.16436",
     purpose="DPO that keeps imitating the chosen responses, against over-optimisation",
     check=f"{_TESTS}::test_imitation_moves_the_chosen_side_alone",
@@ -263,9 +263,9 @@ def rpo(
     return dpo(pi_w, pi_l, ref_w, ref_l, beta) - coef * imitated
 
 
-@POLICY.add("dove", source="Bansal et al. 2024, arXiv 2404.00530")
 @method(
     "POLICY",
+    into=POLICY,
     source="Bansal et al. 2024, Bad Apples to Good Oranges, arXiv 2404.00530",
     purpose="DPO on pairs of instruction and response whose instructions may differ",
     check=f"{_TESTS}::test_a_pair_across_prompts_pins_the_level_between_them",
@@ -291,9 +291,9 @@ def dove(pi_w: Any, pi_l: Any, ref_w: Any, ref_l: Any, beta: float = 0.1) -> Any
     return dpo(pi_w, pi_l, ref_w, ref_l, beta)
 
 
-@POLICY.add("rationale_dpo", source="Just et al. 2024, arXiv 2407.14477")
 @method(
     "POLICY",
+    into=POLICY,
     source="Just et al. 2024, Data-Centric Human Preference with Rationales, arXiv 2407.14477; "
     "`logsigmoid` as in the code released with it",
     purpose="DPO that also learns to say why a response was chosen",

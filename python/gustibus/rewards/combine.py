@@ -22,9 +22,9 @@ _PAPER = "Wang et al. 2024, Transforming and Combining Rewards for Aligning LLMs
 _NUMBERS = "tests/unit/test_rewards_combine.py::test_worked_numbers"
 
 
-@COMBINE.add("and_combine", source=_PAPER, laws=("monotone", "symmetric", "bounded-above"))
 @method(
     "COMBINE",
+    into=COMBINE,
     source=f"{_PAPER}, section 4",
     purpose="log-probability that a response is good in every respect",
     check=_NUMBERS,
@@ -47,9 +47,9 @@ def and_combine(rewards: Any, refs: Any, weights: Any = None) -> Any:
     return log_sigmoid(xp, z).sum(-1)
 
 
-@COMBINE.add("or_combine", source="De Morgan dual of and_combine", laws=("monotone", "symmetric"))
 @method(
     "COMBINE",
+    into=COMBINE,
     source="the project's own: De Morgan dual of and_combine",
     purpose="log-probability that a response is good in at least one respect",
     check=_NUMBERS,
@@ -80,9 +80,9 @@ def or_combine(rewards: Any, refs: Any, weights: Any = None) -> Any:
     return xp.where(none < -0.5, far, xp.where(none < -1e-12, close, rare))
 
 
-@COMBINE.add("weighted_log_sigmoid", source=_PAPER, laws=("monotone", "symmetric", "bounded-above"))
 @method(
     "COMBINE",
+    into=COMBINE,
     source=f"{_PAPER}, section 4, with a person's weights",
     purpose="good in every respect, in the proportions that a person states",
     check=_NUMBERS,
@@ -101,9 +101,9 @@ def weighted_log_sigmoid(rewards: Any, refs: Any, weights: Any = None) -> Any:
     return (weights * log_sigmoid(xp, z)).sum(-1)
 
 
-@COMBINE.add("linear_sum", source="the usual baseline", laws=("monotone", "symmetric"))
 @method(
     "COMBINE",
+    into=COMBINE,
     source="the usual baseline",
     purpose="weighted sum of rewards above their references",
     check=_NUMBERS,
@@ -116,9 +116,9 @@ def linear_sum(rewards: Any, refs: Any, weights: Any = None) -> Any:
     return (weights * z).sum(-1)
 
 
-@COMBINE.add("minimum", source="the usual baseline", laws=("monotone", "symmetric"))
 @method(
     "COMBINE",
+    into=COMBINE,
     source="the usual baseline",
     purpose="the worst reward above its reference",
     check=_NUMBERS,

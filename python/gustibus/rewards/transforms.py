@@ -94,9 +94,9 @@ def _lsc_of_quantile(r: Any, refs: Any, *, q: float = 0.85, method: str = "norma
     return lsc(r, ref_quantile(refs, q, method))
 
 
-@TRANSFORMS.add("par", source=_PAR, laws=(_ORDER, _SHIFT, _BOUNDED))
 @method(
     "TRANSFORMS",
+    into=TRANSFORMS,
     source=f"{_PAR}, equation of PAR",
     purpose="bounded reward: the chance to be preferred to reference responses",
     check=_NUMBERS,
@@ -119,9 +119,9 @@ def par(r: Any, refs: Any, k: float = 1.0) -> Any:
     return sigmoid(xp, k * (r[..., None] - refs)).mean(-1)
 
 
-@TRANSFORMS.add("centred", source=_PAR, laws=(_ORDER, _SHIFT))
 @method(
     "TRANSFORMS",
+    into=TRANSFORMS,
     source=f"{_PAR}, section on centred rewards",
     purpose="reward above the mean of reference responses",
     check=_NUMBERS,
@@ -134,9 +134,9 @@ def centred(r: Any, refs: Any) -> Any:
     return (r[..., None] - refs).mean(-1)
 
 
-@TRANSFORMS.add("tanh", source=_PAR, laws=(_ORDER, _SHIFT, _BOUNDED))
 @method(
     "TRANSFORMS",
+    into=TRANSFORMS,
     source=f"{_PAR}, compared shapes",
     purpose="bounded reward, steep at the mean of the references",
     check=_NUMBERS,
@@ -149,9 +149,9 @@ def tanh(r: Any, refs: Any) -> Any:
     return xp.tanh(centred(r, refs))
 
 
-@TRANSFORMS.add("arctan", source=_PAR, laws=(_ORDER, _SHIFT, _BOUNDED))
 @method(
     "TRANSFORMS",
+    into=TRANSFORMS,
     source=f"{_PAR}, compared shapes",
     purpose="bounded reward with heavier tails than tanh",
     check=_NUMBERS,
@@ -164,9 +164,9 @@ def arctan(r: Any, refs: Any) -> Any:
     return xp.arctan(centred(r, refs))
 
 
-@TRANSFORMS.add("shifted_sigmoid", source=_PAR, laws=(_ORDER, _SHIFT, _BOUNDED))
 @method(
     "TRANSFORMS",
+    into=TRANSFORMS,
     source=f"{_PAR}, compared shapes",
     purpose="bounded reward that is steep only well above the references",
     check=_NUMBERS,
@@ -180,9 +180,9 @@ def shifted_sigmoid(r: Any, refs: Any, shift: float = 3.0) -> Any:
     return sigmoid(xp, centred(r, refs) - shift)
 
 
-@TRANSFORMS.add("mean_std", source="standard scores", laws=(_ORDER, _SHIFT, _SCALE))
 @method(
     "TRANSFORMS",
+    into=TRANSFORMS,
     source="standard scores on running statistics; population variance",
     purpose="rewards of several models or people on one scale",
     check=_NUMBERS,
@@ -198,9 +198,9 @@ def mean_std(r: Any, refs: Any) -> Any:
     return (r - mean) / (std * ~tied + tied)
 
 
-@TRANSFORMS.add("min_max", source="range scaling", laws=(_ORDER, _SHIFT, _SCALE))
 @method(
     "TRANSFORMS",
+    into=TRANSFORMS,
     source="range scaling on running statistics",
     purpose="rewards between 0 and 1 within the range of the references",
     check=_NUMBERS,
@@ -221,9 +221,9 @@ def min_max(r: Any, refs: Any) -> Any:
     return (r - low) / (high - low + (high == low))
 
 
-@TRANSFORMS.add("clip", source="winsorising", laws=(_WEAK, _BOUNDED))
 @method(
     "TRANSFORMS",
+    into=TRANSFORMS,
     source="winsorising on running statistics",
     purpose="rewards held within a few standard deviations of the references",
     check=_NUMBERS,
