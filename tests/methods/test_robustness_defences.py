@@ -74,7 +74,8 @@ def test_one_sentence_always_stays():
 
 def test_the_defended_scorer_halves_the_flip_rate_and_keeps_its_accuracy():
     measure = runpy.run_path(str(BENCHMARK))["measure"]
-    audits = measure(count=60, seed=0, wanted=("bare", "strange sentences left out"))
+    # of 300 pairs one is a third of a point, and a point is what may be lost
+    audits = measure(count=300, seed=0, wanted=("bare", "strange sentences left out"))
     bare, defended = audits["bare"], audits["strange sentences left out"]
     assert bare.flip_rate > 0.1
     assert defended.flip_rate <= bare.flip_rate / 2

@@ -38,9 +38,30 @@ def finite(
     return array
 
 
-def number(name: str, value: Any, *, low: float = -np.inf, high: float = np.inf) -> float:
-    """One finite number in `[low, high]`; errors as those of `finite`."""
-    return float(finite(name, value, dims=0, low=low, high=high))
+def number(
+    name: str, value: Any, *, low: float = -np.inf, high: float = np.inf, open_ends: str = ""
+) -> float:
+    """One finite number in a range.
+
+    Args:
+        name: for the message.
+        value: what was given.
+        low: least value.
+        high: largest value.
+        open_ends: `(` where `low` itself is refused, `)` where `high` is, `()` where both are.
+
+    Raises:
+        InputError: it is no finite number, or out of range.
+    """
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if is_number and not isinstance(value, bool) and np.isfinite(value) and low <= value <= high:
+        at_end = ("(" in open_ends and value == low) or (")" in open_ends and value == high)
+        if not at_end:
+            return float(value)
+    left = "(" if "(" in open_ends or low == -np.inf else "["
+    right = ")" if ")" in open_ends or high == np.inf else "]"
+    message = f"{name}: expected a number in {left}{low:g}, {high:g}{right}, got {value!r:.80}"
+    raise InputError(message, where=name)
 
 
 def above(name: str, value: Any, bound: float = 0.0) -> float:

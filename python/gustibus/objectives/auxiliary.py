@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, softplus
 
+from gustibus.data.arrays import number
 from gustibus.errors import InputError
 from gustibus.methods import method
-from gustibus.objectives.tensors import real, takes
+from gustibus.objectives.tensors import takes
 from gustibus.registry import Registry
 
 TESTS = "tests/unit/test_objectives_auxiliary.py"
@@ -123,7 +124,7 @@ def metarm_step(
     Returns:
         The new parameters, without a graph.
     """
-    eta, alpha = real("eta", eta, low=0), real("alpha", alpha, low=0)
+    eta, alpha = number("eta", eta, low=0), number("alpha", alpha, low=0)
     ahead = theta.detach() + eta * _gradient(spread, theta)
     return theta.detach() - alpha * _gradient(loss, ahead)
 
@@ -174,7 +175,7 @@ def spo_total(align: Any, ce_w: Any, ce_l: Any, gamma: float = 0.1, alpha: float
     Returns:
         `(*b)`.
     """
-    return align + real("gamma", gamma, low=0) * ce_w + real("alpha", alpha, low=0) * ce_l
+    return align + number("gamma", gamma, low=0) * ce_w + number("alpha", alpha, low=0) * ce_l
 
 
 @method(
@@ -198,7 +199,7 @@ def tool_rm_total(lm: Any, r_w: Any, r_l: Any, rank_weight: float = 0.5) -> Any:
     Returns:
         One number.
     """
-    return lm + real("rank_weight", rank_weight, low=0) * softplus(r_l - r_w).mean()
+    return lm + number("rank_weight", rank_weight, low=0) * softplus(r_l - r_w).mean()
 
 
 @method(
@@ -221,12 +222,12 @@ def gpo_regression(logratio: Any, score: Any, beta: float) -> Any:
     Returns:
         `(*b)`.
     """
-    return (logratio - score / real("beta", beta, low=0, open_ends="(")) ** 2
+    return (logratio - score / number("beta", beta, low=0, open_ends="(")) ** 2
 
 
 def _contrast(h: Tensor, h_pos: Tensor, tau: float) -> Tensor:
     like = (
-        normalize(h, dim=-1) @ normalize(h_pos, dim=-1).T / real("tau", tau, low=0, open_ends="(")
+        normalize(h, dim=-1) @ normalize(h_pos, dim=-1).T / number("tau", tau, low=0, open_ends="(")
     )
     return like.logsumexp(-1) - like.diagonal()
 

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from gustibus.data.arrays import number
 from gustibus.errors import InputError
 from gustibus.methods import method
-from gustibus.objectives.tensors import real, takes
+from gustibus.objectives.tensors import takes
 from gustibus.registry import Registry
 
 Pairwise: TypeAlias = Callable[..., Tensor]
@@ -43,7 +44,7 @@ def logistic(margin: Tensor, target: Tensor, *, label_smoothing: float = 0.0) ->
         target: `(*b)` in `[0, 1]`.
         label_smoothing: in `[0, 1]`.
     """
-    e = real("label_smoothing", label_smoothing, low=0, high=1)
+    e = number("label_smoothing", label_smoothing, low=0, high=1)
     t = target if e == 0 else (1 - e) * target + e * (1 - target)
     return t * softplus(-margin) + (1 - t) * softplus(margin)
 
@@ -65,7 +66,7 @@ def robust(margin: Tensor, target: Tensor, *, eps: float = 0.1) -> Tensor:
         target: `(*b)` in `[0, 1]`, as given, flips and all.
         eps: probability that a label was flipped, in `[0, 1/2)`.
     """
-    eps = real("eps", eps, low=0, high=0.5, open_ends=")")
+    eps = number("eps", eps, low=0, high=0.5, open_ends=")")
     return logistic(margin, target) - eps / (1 - 2 * eps) * (2 * target - 1) * margin
 
 
@@ -80,7 +81,7 @@ def squared(margin: Tensor, target: Tensor, *, tau: float = 0.1) -> Tensor:
         target: `(*b)` in `[0, 1]`.
         tau: strength of the pull towards the reference, above 0.
     """
-    goal = 1 / (2 * real("tau", tau, low=0, open_ends="("))
+    goal = 1 / (2 * number("tau", tau, low=0, open_ends="("))
     return target * (margin - goal) ** 2 + (1 - target) * (margin + goal) ** 2
 
 
@@ -93,7 +94,7 @@ def hinge(margin: Tensor, target: Tensor, *, gap: float = 1.0) -> Tensor:
         target: `(*b)` in `[0, 1]`.
         gap: margin above which nothing is lost, above 0.
     """
-    gap = real("gap", gap, low=0, open_ends="(")
+    gap = number("gap", gap, low=0, open_ends="(")
     return target * torch.relu(gap - margin) + (1 - target) * torch.relu(gap + margin)
 
 
@@ -113,7 +114,9 @@ def smoothed(margin: Tensor, target: Tensor, *, gamma: float = 1.0, beta: float 
         gamma: contrast of the label probabilities, above 0.
         beta: scale of the margin, above 0.
     """
-    scale = real("beta", beta, low=0, open_ends="(") * real("gamma", gamma, low=0, open_ends="(")
+    scale = number("beta", beta, low=0, open_ends="(") * number(
+        "gamma", gamma, low=0, open_ends="("
+    )
     return softplus(-scale * (2 * target - 1) * margin)
 
 
@@ -225,7 +228,7 @@ def rdpo_grad_logit(z: Any, eps: float = 0.1) -> Any:
     Returns:
         `(*b)`, below 0.
     """
-    eps = real("eps", eps, low=0, high=0.5, open_ends=")")
+    eps = number("eps", eps, low=0, high=0.5, open_ends=")")
     return -torch.sigmoid(-z) - eps / (1 - 2 * eps)
 
 

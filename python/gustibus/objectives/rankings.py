@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from gustibus.data.arrays import number
 from gustibus.errors import InputError
 from gustibus.methods import method
 from gustibus.objectives.listwise import AWAY, LISTWISE, TESTS, by_grade, members, suffix_lse
-from gustibus.objectives.tensors import real, takes
+from gustibus.objectives.tensors import takes
 
 FORMS = ("pairs", "suffix_lse", "adjacent_lse")
 
@@ -83,7 +84,7 @@ def pro_ranking(
         loss = torch.where(there, kept, 0).sum(-1)
     else:
         loss = peel(mean_logps, rewards, mask)
-    coef = real("sft_coef", sft_coef, low=0)
+    coef = number("sft_coef", sft_coef, low=0)
     if coef == 0:
         return loss
     if sum_logp_best is None:
@@ -169,7 +170,7 @@ def _in_order(
     if form not in FORMS:
         message = f"form: expected one of {FORMS}, got {form!r}"
         raise InputError(message, where="form")
-    least = real("min_gap", min_gap, low=0)
+    least = number("min_gap", min_gap, low=0)
     far = (psi[..., :, None] - psi[..., None, :] >= least) & there[..., None, :] & _later(s)
     far = far & there[..., :, None]  # (*b, i, j): j comes after i, and is told apart from it
     worse = s[..., None, :] - s[..., :, None]
@@ -184,7 +185,7 @@ def _in_order(
 
 def _with_skips(worse: Tensor, far: Tensor, max_skip: int, weights: Tensor | None) -> Tensor:
     """`sum_k w_k` of the mean loss of members k places apart."""
-    most = int(real("max_skip", max_skip, low=1))
+    most = int(number("max_skip", max_skip, low=1))
     if most != max_skip:
         message = f"max_skip: expected a whole number, got {max_skip!r}"
         raise InputError(message, where="max_skip")

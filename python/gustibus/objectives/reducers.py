@@ -8,7 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from gustibus.objectives.tensors import real
+from gustibus.data.arrays import number
 from gustibus.registry import Registry
 
 Reducer: TypeAlias = Callable[..., Tensor]
@@ -52,7 +52,7 @@ def cvar(loss: Tensor, group: Tensor, weight: Tensor, *, tail: float = 0.2) -> T
         tail: the share, in `(0, 1]`; 1 is the mean.
     """
     del group
-    share = real("tail", tail, low=0, high=1, open_ends="(")
+    share = number("tail", tail, low=0, high=1, open_ends="(")
     order = loss.detach().argsort(descending=True)
     weight = weight[order] / weight.sum()
     before = weight.cumsum(0) - weight

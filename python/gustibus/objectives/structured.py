@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch.nn.functional import cosine_similarity, softplus
 
+from gustibus.data.arrays import number
 from gustibus.errors import DimensionError, NotFiniteError
 from gustibus.methods import method
 from gustibus.objectives.listwise import lambda_weights, ordered
-from gustibus.objectives.tensors import real, takes
+from gustibus.objectives.tensors import takes
 
 TESTS = "tests/unit/test_objectives_structured.py"
 _MAPL = "after Sun et al. 2025, MAPL, arXiv 2505.12845; the formula is the project's own"
@@ -185,7 +186,7 @@ def tpo(step_r: Any, emb: Any, psi: Any, a: float = 1.0, b: float = -1.0, mask: 
     Returns:
         `(*b)`.
     """
-    a, b = real("a", a), real("b", b)
+    a, b = number("a", a), number("b", b)
     like = cosine_similarity(emb[..., :, None, :, :], emb[..., None, :, :, :], dim=-1)
     apart = step_r[..., :, None, :] - step_r[..., None, :, :]  # (*b, n, n, m)
     margin = ((a + b * like) * apart).sum(-1)

@@ -161,28 +161,3 @@ def together(*values: Tensor) -> tuple[Tensor, ...]:
     """The same tensors at their common shape."""
     wide: tuple[Tensor, ...] = torch.broadcast_tensors(*values)  # type: ignore[no-untyped-call]  # torch does not annotate it
     return wide
-
-
-def real(
-    name: str, value: Any, *, low: float = -np.inf, high: float = np.inf, open_ends: str = ""
-) -> float:
-    """An option that is one number in a range.
-
-    Args:
-        name: for the message.
-        value: what was given.
-        low: least value.
-        high: largest value.
-        open_ends: `(` where `low` itself is refused, `)` where `high` is, `()` where both are.
-
-    Raises:
-        InputError: it is no finite number, or out of range.
-    """
-    is_number = isinstance(value, int | float | np.integer | np.floating) and np.isfinite(value)
-    inside = is_number and low <= value <= high
-    if inside and not (("(" in open_ends and value == low) or (")" in open_ends and value == high)):
-        return float(value)
-    left = "(" if "(" in open_ends or low == -np.inf else "["
-    right = ")" if ")" in open_ends or high == np.inf else "]"
-    message = f"{name}: expected a number in {left}{low:g}, {high:g}{right}, got {value!r}"
-    raise InputError(message, where=name)

@@ -11,11 +11,12 @@ from typing import Any, Literal
 import torch
 from torch.nn.functional import softplus
 
+from gustibus.data.arrays import number
 from gustibus.errors import InputError
 from gustibus.methods import method
 from gustibus.objectives.listwise import ordered, swap_gains
 from gustibus.objectives.pairwise import probability
-from gustibus.objectives.tensors import real, takes
+from gustibus.objectives.tensors import takes
 
 _TESTS = "tests/unit/test_policy_diffusion.py"
 _SMPO = "Lu et al. 2025, Smoothed Preference Optimization, arXiv 2506.02698"
@@ -47,7 +48,7 @@ def diffusion_dpo(err_w: Any, err_l: Any, ref_w: Any, ref_l: Any, beta: float = 
     Returns:
         `(*b)`; log 2 where the model is the reference.
     """
-    half = real("beta", beta, low=0, open_ends="(") / 2
+    half = number("beta", beta, low=0, open_ends="(") / 2
     return softplus(half * ((err_w - err_l) - (ref_w - ref_l)))
 
 
@@ -71,8 +72,8 @@ def smoothed_label(score_w: Any, score_l: Any, low: float, high: float) -> Any:
     Returns:
         `(*b)` probability that the chosen image is the better one.
     """
-    low = real("low", low)
-    spread = real("high", high, low=low, open_ends="(") - low
+    low = number("low", low)
+    spread = number("high", high, low=low, open_ends="(") - low
     return torch.sigmoid((score_w - score_l) / spread)
 
 
@@ -108,8 +109,8 @@ def smoothed_diffusion_dpo(
     Returns:
         `(*b)`.
     """
-    half = real("beta", beta, low=0, open_ends="(") / 2
-    trust = real("gamma", gamma, low=0, open_ends="(") * (2 * probability("p", p) - 1)
+    half = number("beta", beta, low=0, open_ends="(") / 2
+    trust = number("gamma", gamma, low=0, open_ends="(") * (2 * probability("p", p) - 1)
     return softplus(trust * half * ((err_w - err_l) - (ref_w - ref_l)))
 
 
@@ -149,7 +150,7 @@ def rank_diffusion(
     s = err - ref
     weight = swap_gains(-s if rank_by == "model" else phi, phi, mask) * ordered(phi, mask)
     apart = s[..., :, None] - s[..., None, :]  # (*b, k, k)
-    return (weight * softplus(real("beta", beta, low=0, open_ends="(") * apart)).sum((-2, -1))
+    return (weight * softplus(number("beta", beta, low=0, open_ends="(") * apart)).sum((-2, -1))
 
 
 @method(
@@ -233,7 +234,7 @@ def pseudo_huber(a: Any, b: Any, c: float = 1e-3) -> Any:
     Returns:
         `(b,)`, or one number for one sample.
     """
-    c = real("c", c, low=0, open_ends="(")
+    c = number("c", c, low=0, open_ends="(")
     cost = ((a - b) ** 2 + c**2).sqrt() - c
     return cost.flatten(1).mean(1) if cost.ndim > 1 else cost.mean()
 
@@ -257,4 +258,4 @@ def negative_guidance(pos: Any, neg: Any, w: float = 5.0) -> Any:
     Returns:
         `(*b)`.
     """
-    return neg + real("w", w) * (pos - neg)
+    return neg + number("w", w) * (pos - neg)

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gustibus.data.arrays import number
 from gustibus.errors import InputError
 from gustibus.methods import method
-from gustibus.objectives.tensors import real, takes
+from gustibus.objectives.tensors import takes
 
 _SOURCE = "Gao et al. 2025, arXiv 2502.17927"
 _TESTS = "tests/unit/test_policy_distillation.py"
@@ -103,8 +104,8 @@ def adpa(nll: Any, term: Any, kl: Any = None, weight: float = 1.0, kl_weight: fl
     Returns:
         `(*b)`.
     """
-    total = nll + real("weight", weight, low=0) * term
-    if real("kl_weight", kl_weight, low=0) == 0:
+    total = nll + number("weight", weight, low=0) * term
+    if number("kl_weight", kl_weight, low=0) == 0:
         return total
     if kl is None:
         message = f"kl: expected distances for kl_weight={kl_weight:g}, got none"
@@ -132,7 +133,7 @@ def dckd(nll: Any, kl_w: Any, kl_l: Any, weight: float = 1.0) -> Any:
     Returns:
         `(*b)`.
     """
-    return nll + real("weight", weight, low=0) * (kl_w + kl_l)
+    return nll + number("weight", weight, low=0) * (kl_w + kl_l)
 
 
 def _mean_position(values: Tensor, mask: Tensor | None) -> Tensor:

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gustibus.data.arrays import number
 from gustibus.errors import InputError
 from gustibus.methods import method
-from gustibus.objectives.tensors import real, takes
+from gustibus.objectives.tensors import takes
 from gustibus.types import F64, I64
 
 _TESTS = "tests/unit/test_policy_groups.py"
@@ -42,7 +43,7 @@ def group_advantage(r: Any, eps: float = 1e-6) -> Any:
     Returns:
         `(*b, g)`; 0 for a group without spread, or of one.
     """
-    eps = real("eps", eps, low=0, open_ends="(")
+    eps = number("eps", eps, low=0, open_ends="(")
     # the mean of equal numbers may differ from them by rounding, which eps would then blow up
     level = r.amax(-1, keepdim=True) == r.amin(-1, keepdim=True)  # (*b, 1)
     centred = torch.where(level, 0.0, r - r.mean(-1, keepdim=True))
@@ -71,7 +72,7 @@ def unlikeliness(rewards: Any, mean_logps: Any, beta: float = 0.25) -> Any:
         `(*b, g)`.
     """
     rank = mean_logps.argsort(dim=-1, stable=True).argsort(dim=-1)  # (*b, g)
-    return rewards * (1 - real("beta", beta, low=0, high=1) / rewards.shape[-1] * rank)
+    return rewards * (1 - number("beta", beta, low=0, high=1) / rewards.shape[-1] * rank)
 
 
 @method(

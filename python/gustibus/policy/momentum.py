@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gustibus.data.arrays import number
 from gustibus.errors import ArtifactError, InputError, MissingExtraError
 from gustibus.methods import method
-from gustibus.objectives.tensors import real, takes
+from gustibus.objectives.tensors import takes
 from gustibus.types import F64
 
 _SOURCE = "He et al. 2024, Accelerated Preference Optimization, arXiv 2410.06293"
@@ -52,7 +53,7 @@ def apo_extrapolate(p_prev: Any, p_new: Any, alpha: float) -> Any:
     Raises:
         InputError: a row is no distribution, or the iteration gave mass to what had none.
     """
-    alpha = real("alpha", alpha, low=0)
+    alpha = number("alpha", alpha, low=0)
     for name, p in (("p_prev", p_prev), ("p_new", p_new)):
         off = (p.sum(-1) - 1).abs().max()
         if (p < 0).any() or off > 1e-3:
@@ -83,7 +84,7 @@ def apo_coefficients(alpha: float, rounds: int) -> F64:
         alpha: momentum in `[0, 1)`.
         rounds: at least 1.
     """
-    alpha = real("alpha", alpha, low=0, high=1, open_ends=")")
+    alpha = number("alpha", alpha, low=0, high=1, open_ends=")")
     if rounds < 1:
         message = f"rounds: expected at least 1, got {rounds}"
         raise InputError(message, where="rounds")
@@ -104,7 +105,7 @@ def extrapolate_weights(
     Raises:
         InputError: names or shapes differ.
     """
-    alpha = real("alpha", alpha, low=0)
+    alpha = number("alpha", alpha, low=0)
     _same_names(prev, new)
     moved = {}
     for name, after in new.items():
@@ -136,7 +137,7 @@ def stack_lora(
     Raises:
         InputError: names differ, or are not of such factors.
     """
-    alpha = real("alpha", alpha, low=0)
+    alpha = number("alpha", alpha, low=0)
     _same_names(prev, new)
     stacked = {}
     for name, after in new.items():

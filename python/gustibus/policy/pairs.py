@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from gustibus.data.arrays import number
 from gustibus.errors import ConfigError, InputError, UnknownNameError
 from gustibus.methods import method
 from gustibus.objectives.pairwise import PAIRWISE, logistic, probability, robust, squared
-from gustibus.objectives.tensors import real, takes
+from gustibus.objectives.tensors import takes
 from gustibus.registry import Registry
 
 POLICY: Registry[Callable[..., Tensor]] = Registry("policy objective")
@@ -158,7 +159,7 @@ def dpo_gamma(
     Returns:
         `(*b)`.
     """
-    share = real("gamma", gamma)
+    share = number("gamma", gamma)
     return softplus(-_strength("beta", beta) * ((pi_w - pi_l) - share * (ref_w - ref_l)))
 
 
@@ -259,7 +260,7 @@ def rpo(
         message = "len_w: expected numbers of tokens for nll='mean', got none"
         raise InputError(message, where="len_w")
     imitated = pi_w if nll == "sum" else pi_w / _lengths("len_w", len_w)
-    coef = real("sft_coef", sft_coef, low=0)
+    coef = number("sft_coef", sft_coef, low=0)
     return dpo(pi_w, pi_l, ref_w, ref_l, beta) - coef * imitated
 
 
@@ -333,7 +334,7 @@ def rationale_dpo(
         message = f"form: expected 'nll' or 'logsigmoid', got {form!r}"
         raise InputError(message, where="form")
     told = pi_r if len_r is None else pi_r / _lengths("len_r", len_r)
-    cost = -real("gamma", gamma, low=0) * told
+    cost = -number("gamma", gamma, low=0) * told
     return dpo(pi_w, pi_l, ref_w, ref_l, beta) + (cost if form == "nll" else softplus(cost))
 
 
@@ -376,7 +377,7 @@ def _log_rest(name: str, logp: Tensor) -> Tensor:
 
 
 def _strength(name: str, value: Any) -> float:
-    return real(name, value, low=0, open_ends="(")
+    return number(name, value, low=0, open_ends="(")
 
 
 def _lengths(name: str, value: Tensor) -> Tensor:

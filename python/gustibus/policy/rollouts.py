@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from gustibus.data.arrays import number
 from gustibus.errors import InputError
 from gustibus.methods import method
-from gustibus.objectives.tensors import real, takes
+from gustibus.objectives.tensors import takes
 
 _TESTS = "tests/unit/test_policy_rollouts.py"
 
@@ -49,8 +50,8 @@ def gae(
     Returns:
         Advantages and returns.
     """
-    gamma = real("gamma", gamma, low=0, high=1)
-    decay = gamma * real("lam", lam, low=0, high=1)
+    gamma = number("gamma", gamma, low=0, high=1)
+    decay = gamma * number("lam", lam, low=0, high=1)
     if mask is not None:
         rewards, values = torch.where(mask, rewards, 0.0), torch.where(mask, values, 0.0)
     after = torch.nn.functional.pad(values[..., 1:], (0, 1))
@@ -86,7 +87,7 @@ def ppo_policy_terms(ratio: Any, adv: Any, clip: float = 0.2) -> Any:
     if (ratio < 0).any():
         message = f"ratio: expected numbers of at least 0, got {ratio.min().item():g}"
         raise InputError(message, where="ratio")
-    clip = real("clip", clip, low=0, high=1, open_ends="()")
+    clip = number("clip", clip, low=0, high=1, open_ends="()")
     return torch.maximum(-adv * ratio, -adv * ratio.clamp(1 - clip, 1 + clip))
 
 
@@ -111,7 +112,7 @@ def ppo_value_terms(values: Any, old_values: Any, returns: Any, clip: float = 0.
     Returns:
         `(*b)`; PPO adds 0.1 times its mean to the policy loss.
     """
-    clip = real("clip", clip, low=0, open_ends="(")
+    clip = number("clip", clip, low=0, open_ends="(")
     near = old_values + (values - old_values).clamp(-clip, clip)
     return torch.maximum((values - returns) ** 2, (near - returns) ** 2) / 2
 
@@ -138,7 +139,7 @@ def whiten(x: Any, mask: Any = None, eps: float = 1e-8) -> Any:
     counted = torch.ones_like(x, dtype=torch.bool) if mask is None else mask.expand_as(x)
     n = counted.sum().clamp(min=1)
     centred = torch.where(counted, x - torch.where(counted, x, 0.0).sum() / n, 0.0)
-    return centred / ((centred**2).sum() / n + real("eps", eps, low=0, open_ends="(")).sqrt()
+    return centred / ((centred**2).sum() / n + number("eps", eps, low=0, open_ends="(")).sqrt()
 
 
 @method(
@@ -173,9 +174,9 @@ def token_rewards(
         `(b, t)`.
     """
     counted = torch.ones_like(logp, dtype=torch.bool) if mask is None else mask
-    penalty = -real("kl_coef", kl_coef, low=0) * (logp - ref_logp)
+    penalty = -number("kl_coef", kl_coef, low=0) * (logp - ref_logp)
     last = counted & (counted.cumsum(-1) == counted.sum(-1, keepdim=True))  # (b, t)
-    final = torch.where(ended, score, real("unfinished", unfinished))[:, None]
+    final = torch.where(ended, score, number("unfinished", unfinished))[:, None]
     return torch.where(counted, penalty, 0.0) + _at(last, final)
 
 

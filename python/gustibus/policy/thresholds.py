@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch.nn.functional import softplus
 
+from gustibus.data.arrays import number
 from gustibus.methods import method
-from gustibus.objectives.tensors import real, takes
+from gustibus.objectives.tensors import takes
 
 _SOURCE = "Chen et al. 2024, arXiv 2405.19534"
 _TESTS = "tests/unit/test_policy_pairs.py"
@@ -41,7 +42,7 @@ def flip_threshold(ref_w: Any, ref_l: Any, beta: float = 0.1) -> Any:
     Returns:
         `(*b)`; the lower, the harder.
     """
-    return softplus(-real("beta", beta, low=0, open_ends="(") * (ref_l - ref_w))
+    return softplus(-number("beta", beta, low=0, open_ends="(") * (ref_l - ref_w))
 
 
 @method(
@@ -66,5 +67,5 @@ def ipo_flip_threshold(ref_w: Any, ref_l: Any, tau: float = 0.1) -> Any:
     Returns:
         `(*b)`; `-inf` where no loss is low enough.
     """
-    room = (ref_w - ref_l) + 1 / (2 * real("tau", tau, low=0, open_ends="("))
+    room = (ref_w - ref_l) + 1 / (2 * number("tau", tau, low=0, open_ends="("))
     return torch.where(room >= 0, room**2, -math.inf)

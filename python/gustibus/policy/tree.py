@@ -15,9 +15,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from gustibus.data.arrays import number
 from gustibus.errors import DimensionError, InputError, NotFiniteError
 from gustibus.methods import method
-from gustibus.objectives.tensors import real
 from gustibus.types import F64
 
 _SOURCE = "Xie et al. 2024, arXiv 2405.00451"
@@ -58,7 +58,7 @@ def mcts_backup(parent: Any, value: Any, visits: Any, gamma: float = 1.0) -> Bac
     Raises:
         InputError: it is no such tree.
     """
-    gamma = real("gamma", gamma, low=0, high=1)
+    gamma = number("gamma", gamma, low=0, high=1)
     worth, count = _numbers("value", value), _numbers("visits", visits)
     above = np.asarray(parent)
     n = len(worth)
@@ -118,7 +118,7 @@ def puct(q: Any, sum_logp: Any, tokens: Any, n_parent: Any, n: Any, w: float = 1
         message = "tokens: expected at least 1, and visits of at least 0"
         raise InputError(message, where="tokens")
     prior = np.exp(logp / length**1.25)
-    return (worth + real("w", w, low=0) * prior * np.sqrt(above) / (1 + own))[()]
+    return (worth + number("w", w, low=0) * prior * np.sqrt(above) / (1 + own))[()]
 
 
 @method(
@@ -162,7 +162,7 @@ def step_value(confidence: float, depth: int, correct: bool | None = None) -> fl
         correct: verdict on the response that ends here; None where none was passed.
     """
     verdict = 0 if correct is None else 2 * bool(correct) - 1
-    return (real("confidence", confidence, low=0, high=1) + verdict) / max(depth - 3, 1)
+    return (number("confidence", confidence, low=0, high=1) + verdict) / max(depth - 3, 1)
 
 
 class Proposal(NamedTuple):
@@ -285,7 +285,7 @@ class Tree:
             self._steps.append(step)
             self._children.append([])
             self.parent.append(node)
-            self.value.append(real("value", self._value((*beginning, step.text))))
+            self.value.append(number("value", self._value((*beginning, step.text))))
             self.visits.append(0)
 
 

@@ -65,24 +65,6 @@ def _not_finite(name: str, value: float) -> NotFiniteError:
     return NotFiniteError(f"{name}: expected finite numbers, got {value}", where=name)
 
 
-def number(name: str, value: Any, low: float, high: float, *, ends: bool = False) -> float:
-    """A plain number between two others, `ends` included or not.
-
-    Raises:
-        InputError: it is none, or lies outside.
-    """
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        found = float("nan")
-    inside = low <= found <= high if ends else low < found < high
-    if not inside or isinstance(value, bool | str):
-        left, right = "[]" if ends else "()"
-        message = f"{name}: expected a number in {left}{low:g}, {high:g}{right}, got {value!r}"
-        raise InputError(message, where=name)
-    return found
-
-
 def log_sigmoid(xp: Any, z: Any) -> Any:
     """`log sigma(z)` without overflow."""
     return -xp.logaddexp(xp.zeros_like(z), -z)

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gustibus.data.arrays import number
 from gustibus.errors import InputError
 from gustibus.methods import method
-from gustibus.rewards.arrays import arrays, number
+from gustibus.rewards.arrays import arrays
 from gustibus.rewards.follow_up_lists import FOLLOW_UPS
 
 LogProbs = Callable[[Sequence[str]], Sequence[Any]]
@@ -100,7 +101,7 @@ def mine_pair(rewards: Any, min_gap: float) -> Mined | None:
     Raises:
         InputError: there is no sample, or the gap is below 0.
     """
-    min_gap = number("min_gap", min_gap, 0, float("inf"), ends=True)
+    min_gap = number("min_gap", min_gap, low=0)
     _, values = arrays(rewards=rewards)
     if values.ndim != 1 or not values.size:
         message = f"rewards: expected shape (n,), n above 0, got {tuple(values.shape)}"

@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gustibus.data.arrays import number
 from gustibus.errors import InputError
 from gustibus.methods import method
 from gustibus.posterior import Answering, predict
-from gustibus.rewards.arrays import arrays, log_sigmoid, number, sigmoid
+from gustibus.rewards.arrays import arrays, log_sigmoid, sigmoid
 
 Link = Literal["probit", "logit"]
 
@@ -95,7 +96,7 @@ def entropy_hinge(v: Any, eta: float) -> Any:
         v: `(*b)` variances, above 0.
         eta: entropy from which a reward is uncertain enough.
     """
-    eta = number("eta", eta, -1e6, 1e6)
+    eta = number("eta", eta, low=-1e6, high=1e6, open_ends="()")
     xp, v = arrays(v=v)
     if not (v > 0).all():
         message = f"v: expected variances above 0, got {float(v.min())}"
@@ -128,7 +129,7 @@ def gaussian_loss(
     Returns:
         One number.
     """
-    strength = number("strength", strength, 0, float("inf"), ends=True)
+    strength = number("strength", strength, low=0)
     xp, delta, variance = _difference(m1, v1, m2, v2)
     xp, delta, variance, target = arrays(delta=delta, variance=variance, target=target)
     wins, loses = (_log_expected(xp, side * delta, variance) for side in (1, -1))

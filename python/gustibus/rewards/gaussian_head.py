@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from gustibus.data.arrays import number
 from gustibus.errors import DimensionError, InputError
-from gustibus.rewards.arrays import arrays, number
+from gustibus.rewards.arrays import arrays
 from gustibus.rewards.gaussian import Link, gaussian_loss, gaussian_preference
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class GaussianRewards:
 
     def lower_bound(self, features: Any, *, kappa: float = 1.0) -> F64:
         """`mean - kappa * standard deviation`, `(n,)`: a reward that is hardly overrated."""
-        kappa = number("kappa", kappa, 0, float("inf"), ends=True)
+        kappa = number("kappa", kappa, low=0)
         mean, variance = self.predict(features)
         return mean - kappa * np.sqrt(variance)
 

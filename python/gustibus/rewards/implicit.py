@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from gustibus.data.arrays import number
 from gustibus.errors import InputError
-from gustibus.rewards.arrays import arrays, number
+from gustibus.rewards.arrays import arrays
 from gustibus.rewards.follow_up import mine_pair
 from gustibus.rewards.follow_up_lists import FOLLOW_UPS
 
@@ -93,8 +94,8 @@ def implicit_rows(
     Raises:
         InputError: the weight or the gap is out of range, or `valence` gives something else.
     """
-    weight = number("weight", weight, 0, 1)
-    number("min_gap", min_gap, 0, float("inf"), ends=True)
+    weight = number("weight", weight, low=0, high=1, open_ends="()")
+    number("min_gap", min_gap, low=0)
     asked: dict[tuple[str, str], list[Turn]] = {}
     for turn in turns:
         if turn.consent and turn.user not in opted_out:

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gustibus.data.arrays import number
 from gustibus.errors import InputError
 from gustibus.methods import method
-from gustibus.rewards.arrays import arrays, number
+from gustibus.rewards.arrays import arrays
 
 _CLOSED_TOP = 3.5
 """Relevance of a closed answer from which it counts in full."""
@@ -56,12 +57,12 @@ def relevance_reward(
     Raises:
         InputError: a count is below 0, or more trigrams differ than there are.
     """
-    relevance = number("relevance", relevance, -1e6, 1e6)
+    relevance = number("relevance", relevance, low=-1e6, high=1e6, open_ends="()")
     for name, count in (
         ("n_words", n_words), ("unique_trigrams", unique_trigrams), ("max_tokens", max_tokens),
         ("total_trigrams", total_trigrams),
     ):  # fmt: skip
-        number(name, count, 0, 1e12, ends=True)
+        number(name, count, low=0, high=1e12)
     if unique_trigrams > total_trigrams:
         message = f"unique_trigrams: expected at most {total_trigrams}, got {unique_trigrams}"
         raise InputError(message, where="unique_trigrams")

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
+from gustibus.data.arrays import number
 from gustibus.errors import GustibusError
 from gustibus.methods import method
-from gustibus.rewards.arrays import number
 from gustibus.rewards.tools import MAX_OUTPUT, Tool
 
 
@@ -94,8 +94,8 @@ def tool_reward(
     Raises:
         InputError: the base reward or the strength is no number in range.
     """
-    base = number("base", base, -float("inf"), float("inf"))
-    strength = number("strength", strength, 0, float("inf"))
+    base = number("base", base)
+    strength = number("strength", strength, low=0, open_ends="(")
     steps = tuple(_step(claim, tools) for claim in (plan or find_claims)(prompt, response))
     right = sum(step.verdict == "agrees" for step in steps)
     wrong = sum(step.verdict == "contradicts" for step in steps)

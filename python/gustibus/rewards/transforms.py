@@ -13,10 +13,11 @@ from collections.abc import Callable
 from statistics import NormalDist
 from typing import Any
 
+from gustibus.data.arrays import number
 from gustibus.errors import InputError
 from gustibus.methods import method
 from gustibus.registry import Registry
-from gustibus.rewards.arrays import arrays, log_sigmoid, number, sigmoid
+from gustibus.rewards.arrays import arrays, log_sigmoid, sigmoid
 from gustibus.rewards.statistics import Statistics
 
 Row = Callable[..., Any]
@@ -76,7 +77,7 @@ def ref_quantile(refs: Any, q: float = 0.85, method: str = "normal") -> Any:
     Returns:
         `(*b)`.
     """
-    q = number("q", q, 0, 1)
+    q = number("q", q, low=0, high=1, open_ends="()")
     xp, refs = _references(refs)
     if method == "empirical" or refs.shape[-1] == 1:
         return xp.quantile(refs, q, -1)
@@ -114,7 +115,7 @@ def par(r: Any, refs: Any, k: float = 1.0) -> Any:
     Returns:
         The shape of `r`, in `(0, 1)`.
     """
-    k = number("k", k, 0, _MOST)
+    k = number("k", k, low=0, high=_MOST, open_ends="()")
     xp, r, refs = _apart(r, refs)
     return sigmoid(xp, k * (r[..., None] - refs)).mean(-1)
 
@@ -175,7 +176,7 @@ def arctan(r: Any, refs: Any) -> Any:
 )
 def shifted_sigmoid(r: Any, refs: Any, shift: float = 3.0) -> Any:
     """`sigma(r - mean(refs) - shift)`, in `(0, 1)`."""
-    shift = number("shift", shift, -1e3, 1e3)
+    shift = number("shift", shift, low=-1e3, high=1e3, open_ends="()")
     xp, r, refs = arrays(r=r, refs=refs)
     return sigmoid(xp, centred(r, refs) - shift)
 
@@ -232,7 +233,7 @@ def min_max(r: Any, refs: Any) -> Any:
 )
 def clip(r: Any, refs: Any, width: float = 1.0) -> Any:
     """`r` held within `mean - width * std` and `mean + width * std`."""
-    width = number("width", width, 0, _MOST)
+    width = number("width", width, low=0, high=_MOST, open_ends="()")
     xp, r, mean, std, _ = _moments(r, refs)
     return xp.minimum(xp.maximum(r, mean - width * std), mean + width * std)
 
@@ -247,7 +248,7 @@ def clip(r: Any, refs: Any, width: float = 1.0) -> Any:
 )
 def ceiling(r: Any, c: float) -> Any:
     """`min(r, c)`: `(*b)` -> `(*b)`."""
-    c = number("c", c, -float("inf"), float("inf"))
+    c = number("c", c)
     xp, r = arrays(r=r)
     return xp.minimum(r, xp.zeros_like(r) + c)
 
@@ -273,8 +274,8 @@ def length_penalty(r: Any, length: Any, limit: float, rate: float = 0.01) -> Any
         limit: length that is free.
         rate: reward taken for each unit beyond, at or above 0.
     """
-    rate = number("rate", rate, 0, float("inf"), ends=True)
-    limit = number("limit", limit, 0, float("inf"), ends=True)
+    rate = number("rate", rate, low=0)
+    limit = number("limit", limit, low=0)
     xp, r, length = arrays(r=r, length=length)
     if (length < 0).any():
         message = f"length: expected at least 0, got {float(length.min())}"
