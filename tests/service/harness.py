@@ -125,12 +125,12 @@ class Service:
     def log_path(self) -> Path:
         return self.folder / f"server-{self.starts}.log"
 
-    def start(self, *, seconds: float = 90.0) -> Service:
+    def start(self, *, seconds: float = 30.0) -> Service:
         """Start and wait until every process is ready."""
         self.starts += 1
         environment = {
             **os.environ, "GUSTIBUS_DATABASE": self.url, "GUSTIBUS_PORT": str(self.port),
-            "GUSTIBUS_DRAIN": "0", "GUSTIBUS_REFRESH": "0.2", "GUSTIBUS_MAX_WAIT": "60",
+            "GUSTIBUS_DRAIN": "0", "GUSTIBUS_REFRESH": "0.2",
             **self.environment,
         }  # fmt: skip
         with self.log_path.open("wb") as log:
@@ -168,7 +168,7 @@ class Service:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return httpx.Client(base_url=self.base, headers=headers, timeout=20.0, **options)
 
-    def settle(self, key: str, *, seconds: float = 40.0) -> None:
+    def settle(self, key: str, *, seconds: float = 10.0) -> None:
         """Wait until the server knows a key."""
         until = time.monotonic() + seconds
         headers = {"Authorization": f"Bearer {key}"}
