@@ -71,7 +71,12 @@ def survive(service: Service, *, kills: int, seed: int) -> int:
         writer.start()
     slowest = 0.0
     for _ in range(kills):
-        time.sleep(rng.uniform(0.02, 0.35))
+        told = sum(len(writer.acknowledged) for writer in writers)
+        until = time.monotonic() + 10  # under way again, however slow the machine
+        while sum(len(writer.acknowledged) for writer in writers) < told + WRITERS:
+            assert time.monotonic() < until, [writer.wrong for writer in writers]
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0.0, 0.3))
         service.kill()
         began = time.monotonic()
         service.start()

@@ -13,8 +13,8 @@ from gustibus.social import (
     bootstrap,
     bradley_terry,
     covariance,
-    davidson,
     intervals,
+    rank_centrality,
 )
 from tests.social import strength_reference as reference
 from tests.social.strength_reference import random_comparisons
@@ -168,10 +168,11 @@ def test_ranks_count_intervals_that_are_apart():
 
 
 def test_what_cannot_be_doubted_is_said():
-    w, b, t, _ = random_comparisons(np.random.default_rng(0), ties=True)
+    w, b, _, _ = random_comparisons(np.random.default_rng(0))
     fit = bradley_terry(w, b)
-    with pytest.raises(InputError, match="fit: expected one of bradley_terry"):
-        covariance(davidson(w, b, ties=t))
+    for doubt in (covariance, bootstrap):
+        with pytest.raises(InputError, match=r"fit: expected a fit by maximum .* got rank_centrality"):
+            doubt(rank_centrality(w, b))
     with pytest.raises(InputError, match="replicates: expected at least 1"):
         bootstrap(fit, replicates=0)
     with pytest.raises(InputError, match="level"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import date, timedelta
 
 import pytest
@@ -43,6 +44,32 @@ def queue(store: Store, count: int = 1) -> list[str]:
 def take(store: Store, owner: str, **more):
     with store.write() as conn:
         return take_job(conn, owner=owner, kinds=KIND, **more)
+
+
+def test_a_job_is_not_taken_before_what_was_written_with_it_can_be_seen(store):
+    """Else the job would end without it, and nobody would do it."""
+    queue(store)
+    seen: list[int] = []
+
+    def work() -> None:
+        until = time.monotonic() + 20
+        while (job := take(store, "w")) is None and time.monotonic() < until:
+            time.sleep(0.005)
+        if job is not None:
+            with store.read() as conn:
+                seen.append(len(list_audit(conn)))
+
+    with store.write() as conn:
+        audit(conn, actor="a", action="test", what="k")
+        ensure_job(conn, kind=KIND[0], by="t")
+        worker = threading.Thread(target=work)
+        worker.start()
+        time.sleep(0.2)
+        assert seen == []
+    worker.join(30)
+    assert seen == [1]
+    with store.read() as conn:
+        assert len(list_jobs(conn)) == 1
 
 
 def test_every_job_is_taken_once_however_many_ask(store):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from test_onboarding_pool import model_of, pool_of
+from tests.unit.test_onboarding_pool import model_of, pool_of
 
 from gustibus.errors import InputError
 from gustibus.onboarding import (

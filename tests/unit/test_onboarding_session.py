@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_onboarding_pool import model_of, pool_of
+from tests.unit.test_onboarding_pool import model_of, pool_of
 
 from gustibus.errors import ConflictError, InputError, UnknownNameError
 from gustibus.models.bt import BradleyTerry

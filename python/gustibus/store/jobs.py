@@ -65,9 +65,14 @@ def create_job(
 
 
 def ensure_job(conn: Connection, *, kind: str, by: str) -> None:
-    """Have a job of a kind queued; one that waits already will do."""
+    """Have a job of a kind queued; one that waits already will do.
+
+    It is held until the transaction ends, so that nobody takes it before what was written along with
+    this call can be seen.
+    """
     waiting = (jobs.c.tenant_id == TENANT) & (jobs.c.kind == kind) & (jobs.c.state == "queued")
-    if conn.execute(select(jobs.c.id).where(waiting).limit(1)).first() is None:
+    held = select(jobs.c.id).where(waiting).limit(1).with_for_update(read=True)
+    if conn.execute(held).first() is None:
         create_job(conn, kind=kind, params={}, by=by)
 
 
