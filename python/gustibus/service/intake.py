@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -238,7 +238,7 @@ def _allowed(state: State, answer: Answer, row: ImportRow) -> Answer:
         if state.serving is not None and not state.serving.has_encoder:
             raise InputError("the model has no text encoder; import items by id")
     if row.source is not None and answer.source is None:
-        return replace(answer, source=row.source)
+        return answer._replace(source=row.source)
     return answer
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Float,
     Integer,
     LargeBinary,
+    Select,
     String,
     Table,
     Text,
@@ -34,15 +35,19 @@ from sqlalchemy import (
     column,
     func,
     literal,
+    literal_column,
     select,
 )
 from sqlalchemy import table as named_table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
+from gustibus.store.tables import TENANT
+
 T = TypeVar("T")
 _ARRAYS_FROM = 4  # rows; below it arrays cost more than they save
 _STREAM_FROM = 100  # rows; below it a table of the session costs more than it saves
+_NAMES = 1000  # that a statement asks about; engines bound the parameters of one
 
 
 def batched(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -60,6 +65,42 @@ def among(conn: Connection, column: Column[Any], names: Sequence[str]) -> Column
     if conn.dialect.name == "postgresql":
         return column == any_(literal(list(names), ARRAY(Text)))
     return column.in_(names)
+
+
+def absent(conn: Connection, key: Column[Any], names: Sequence[str]) -> list[str]:
+    """Those of some different names that a key does not hold, in their order.
+
+    As a rule there are few, so that this brings less over the wire than those it does hold.
+    """
+    found: list[str] = []
+    for part in batched(names, _NAMES):
+        if conn.dialect.name == "postgresql":
+            given = listed(part)
+            probe = probing([key], key, given).scalar_subquery()
+            query = select(given.c.name).where(probe.is_(None))
+            lacking = set(conn.execute(query).scalars().all())
+        else:
+            held = select(key).where(key.table.c.tenant_id == TENANT, key.in_(part))
+            lacking = set(part).difference(conn.execute(held).scalars().all())
+        found += [name for name in part if name in lacking]
+    return found
+
+
+def probing(columns: Sequence[Column[Any]], key: Column[Any], given: Any) -> Select[Any]:
+    """The row whose key is a given name, by one descent of the index for each name.
+
+    The limit keeps PostgreSQL from making a join of it: while a table grows faster than its statistics
+    are gathered, a join would read all of it for every batch.
+    """
+    mine = (key.table.c.tenant_id == TENANT) & (key == given.c.name)
+    return select(*columns).where(mine).limit(literal_column("1")).correlate(given)
+
+
+def listed(names: Sequence[str]) -> Any:
+    """Names as rows of PostgreSQL, which come as one text: a driver writes an array name by name."""
+    told = cast(literal(json.dumps(list(names)), Text), JSON)
+    rows = func.json_array_elements_text(told).table_valued(column("name", Text), name="given")
+    return rows.render_derived()
 
 
 def insert_or_ignore(
@@ -112,7 +153,7 @@ def _insert(
     else:
         statement = _statement(conn.dialect.name, table, names, clash, keep, returning)
         given = list(rows)
-    return list(conn.execute(statement, given).scalars())
+    return list(conn.execute(statement, given).scalars().all())
 
 
 @lru_cache(maxsize=64)
@@ -179,7 +220,7 @@ def _through_copy(
     conn.exec_driver_sql(
         f'CREATE TEMP TABLE IF NOT EXISTS "{staged}" (LIKE "{table.name}") ON COMMIT DELETE ROWS'
     )
-    conn.exec_driver_sql(f'TRUNCATE "{staged}"')
+    conn.exec_driver_sql(f'DELETE FROM "{staged}"')  # TRUNCATE would write to the catalogue
     driver: Any = conn.connection.driver_connection
     values = zip(*(_bound(conn, table.c[name], rows) for name in names), strict=True)
     try:
@@ -196,7 +237,8 @@ def _through_copy(
             f"COPY {staged}", None, error, dbapi.Error, dialect=conn.dialect,
             connection_invalidated=driver.closed,
         ) from error  # fmt: skip
-    return list(conn.execute(_statement("copy", table, names, clash, keep, returning)).scalars())
+    statement = _statement("copy", table, names, clash, keep, returning)
+    return list(conn.execute(statement).scalars().all())
 
 
 def _staging(table: Table) -> str:
