@@ -30,11 +30,11 @@ from gustibus.store import (
     existing_items,
     exposure,
     find_vectors,
-    get_profile,
     iter_profiles,
     iter_vectors,
     list_keys,
     position,
+    profiles_of,
     purge_changes,
     purge_replies,
     setting,
@@ -291,12 +291,8 @@ def _news(
     """Read people whose version is another than the one in memory, and items."""
     versions = versions_of(conn, users=users)
     gone = deleted_among(conn, users=[user for user in users if user not in versions])
-    profiles = {}
-    for user, version in versions.items():
-        if have.get(user) != version:
-            row = get_profile(conn, user=user, model=model)
-            if row is not None:
-                profiles[user] = row
+    behind = [user for user, version in versions.items() if have.get(user) != version]
+    profiles = {row.user: row for row in profiles_of(conn, users=behind, model=model)}
     return News(
         versions, gone, training_forgotten(conn, users=users), profiles,
         find_vectors(conn, found=items, model=model),

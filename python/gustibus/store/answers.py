@@ -11,7 +11,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Row, delete, func, select, true
+from sqlalchemy import Connection, Row, delete, func, select
 
 from gustibus.errors import ConflictError
 from gustibus.rewards.implicit import ORIGIN, WEIGHT
@@ -19,7 +19,7 @@ from gustibus.store.erasure import hold_users
 from gustibus.store.ids import ulid
 from gustibus.store.items import pack, unpack
 from gustibus.store.tables import TENANT, comparisons, profiles, sides
-from gustibus.store.upsert import batched, insert_or_ignore, listed, probing
+from gustibus.store.upsert import batched, held, insert_or_ignore
 from gustibus.types import F32, F64
 
 _ROWS = 500
@@ -175,16 +175,16 @@ def _duplicate(before: Mapping[str, tuple[str, bytes]], client_id: str, content:
 
 def _by_client_id(conn: Connection, wanted: Sequence[str]) -> dict[str, tuple[str, bytes]]:
     found: dict[str, tuple[str, bytes]] = {}
-    columns = [comparisons.c.client_id, comparisons.c.id, comparisons.c.content]
+    columns = (comparisons.c.client_id, comparisons.c.id, comparisons.c.content)
     for part in batched(wanted, _ROWS):
         if conn.dialect.name == "postgresql":
-            given = listed(part)
-            before = probing(columns, comparisons.c.client_id, given).lateral()
-            query = select(before).select_from(given.join(before, true()))
+            query = held(columns, comparisons.c.client_id)
+            rows = conn.execute(query, {"names": json.dumps(part)})
         else:
             mine = comparisons.c.tenant_id == TENANT
             query = select(*columns).where(mine, comparisons.c.client_id.in_(part))
-        found |= {client: (name, content) for client, name, content in conn.execute(query).all()}
+            rows = conn.execute(query)
+        found |= {client: (name, content) for client, name, content in rows.all()}
     return found
 
 

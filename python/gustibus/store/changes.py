@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -39,12 +40,12 @@ def note(conn: Connection, kind: Kind, names: Iterable[str]) -> None:
     if not told:
         return
     if conn.dialect.name == "postgresql":
-        given = listed(told)
         said: dict[str, Any] = {
             "tenant_id": literal(TENANT), "transaction_id": _TRANSACTION, "kind": literal(kind),
-            "name": given.c.name, "at": literal(now, changes.c.at.type),
+            "name": listed().c.name, "at": literal(now, changes.c.at.type),
         }  # fmt: skip
-        conn.execute(insert(changes).from_select(list(said), select(*said.values())))
+        statement = insert(changes).from_select(list(said), select(*said.values()))
+        conn.execute(statement, {"names": json.dumps(told)})
         return
     rows = [
         {"tenant_id": TENANT, "transaction_id": 0, "kind": kind, "name": name, "at": now}

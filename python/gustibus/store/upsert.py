@@ -37,6 +37,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    true,
 )
 from sqlalchemy import table as named_table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -75,19 +76,31 @@ def absent(conn: Connection, key: Column[Any], names: Sequence[str]) -> list[str
     found: list[str] = []
     for part in batched(names, _NAMES):
         if conn.dialect.name == "postgresql":
-            given = listed(part)
-            probe = probing([key], key, given).scalar_subquery()
-            query = select(given.c.name).where(probe.is_(None))
-            lacking = set(conn.execute(query).scalars().all())
+            asked = {"names": json.dumps(part)}
+            lacking = set(conn.execute(_absent(key), asked).scalars().all())
         else:
-            held = select(key).where(key.table.c.tenant_id == TENANT, key.in_(part))
-            lacking = set(part).difference(conn.execute(held).scalars().all())
+            known = select(key).where(key.table.c.tenant_id == TENANT, key.in_(part))
+            lacking = set(part).difference(conn.execute(known).scalars().all())
         found += [name for name in part if name in lacking]
     return found
 
 
-def probing(columns: Sequence[Column[Any]], key: Column[Any], given: Any) -> Select[Any]:
-    """The row whose key is a given name, by one descent of the index for each name.
+@lru_cache(maxsize=16)
+def _absent(key: Column[Any]) -> Select[Any]:
+    given = listed()
+    return select(given.c.name).where(_probe((key,), key, given).scalar_subquery().is_(None))
+
+
+@lru_cache(maxsize=16)
+def held(columns: tuple[Column[Any], ...], key: Column[Any]) -> Select[Any]:
+    """Columns of the rows of PostgreSQL whose keys are the names that are given as `names`."""
+    given = listed()
+    found = _probe(columns, key, given).lateral()
+    return select(found).select_from(given.join(found, true()))
+
+
+def _probe(columns: tuple[Column[Any], ...], key: Column[Any], given: Any) -> Select[Any]:
+    """The row of a given name, by one descent of the index for each name.
 
     The limit keeps PostgreSQL from making a join of it: while a table grows faster than its statistics
     are gathered, a join would read all of it for every batch.
@@ -96,9 +109,12 @@ def probing(columns: Sequence[Column[Any]], key: Column[Any], given: Any) -> Sel
     return select(*columns).where(mine).limit(literal_column("1")).correlate(given)
 
 
-def listed(names: Sequence[str]) -> Any:
-    """Names as rows of PostgreSQL, which come as one text: a driver writes an array name by name."""
-    told = cast(literal(json.dumps(list(names)), Text), JSON)
+def listed() -> Any:
+    """Names as rows of PostgreSQL, from the parameter `names`, a list as JSON.
+
+    They go as one text because a driver writes an array name by name.
+    """
+    told = cast(bindparam("names", type_=Text), JSON)
     rows = func.json_array_elements_text(told).table_valued(column("name", Text), name="given")
     return rows.render_derived()
 
@@ -253,7 +269,12 @@ def _bound(
     values = [row[column.name] for row in rows]
     if isinstance(column.type, JSON) and conn.dialect.name == "postgresql":
         return [json.dumps(value) for value in values]
-    return values if process is None else [process(value) for value in values]
+    if process is None or isinstance(column.type, LargeBinary):  # either driver takes bytes
+        return values
+    first = values[0]
+    if all(value is first for value in values):
+        return [process(first)] * len(values)
+    return [process(value) for value in values]
 
 
 def _postgres_type(column: Column[Any]) -> str:
