@@ -172,7 +172,7 @@ class _Read:
 
 async def _keep_all(state: State, row: ImportRow, batches: AsyncIterator[Batch]) -> ImportRow:
     keeping: asyncio.Task[ImportRow] | None = None
-    first = row.rows
+    first, kept = row.rows, 0
     try:
         async for batch in batches:
             if not batch.lines and not batch.last:
@@ -180,7 +180,9 @@ async def _keep_all(state: State, row: ImportRow, batches: AsyncIterator[Batch])
             read = await state.threads.ingest(partial(_read, state, row, batch.lines, first))
             first += len(batch.lines)
             if keeping is not None:
-                row = await keeping
+                row, kept = await keeping, kept + 1
+                if kept & (kept - 1) == 0:  # whenever it has doubled
+                    await state.threads.ingest(state.store.gather_statistics)
             keeping = asyncio.create_task(_keep(state, row, batch, read))
         return row if keeping is None else await keeping
     except BaseException:

@@ -18,8 +18,9 @@ from gustibus.rewards.implicit import ORIGIN, WEIGHT
 from gustibus.store.erasure import hold_users
 from gustibus.store.ids import ulid
 from gustibus.store.items import pack, unpack
+from gustibus.store.lookup import beside, held
 from gustibus.store.tables import TENANT, comparisons, profiles, sides
-from gustibus.store.upsert import batched, held, insert_or_ignore
+from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F32, F64
 
 _ROWS = 500
@@ -258,12 +259,10 @@ def delete_answers(conn: Connection, *, user: str, client_ids: Sequence[str]) ->
 
 def evidence(conn: Connection, *, user: str, model: str, limit: int = 10_000) -> EvidenceRows:
     """A person's last answers under a model."""
-    same = (sides.c.tenant_id == comparisons.c.tenant_id) & (sides.c.model == model)
+    both = beside(conn, comparisons, sides, sides.c.comparison_id == comparisons.c.id, model)
     query = (
-        select(comparisons, sides.c.a, sides.c.b)
-        .select_from(
-            comparisons.outerjoin(sides, same & (sides.c.comparison_id == comparisons.c.id))
-        )
+        select(comparisons, both.found.c.a, both.found.c.b)
+        .select_from(both.joined)
         .where(comparisons.c.tenant_id == TENANT, comparisons.c.user_id == user)
         .order_by(comparisons.c.id.desc())
         .limit(limit)
@@ -295,15 +294,12 @@ def users_with_news(
         .group_by(comparisons.c.user_id)
         .subquery()
     )
-    same = (
-        (profiles.c.tenant_id == TENANT)
-        & (profiles.c.user_id == last.c.user_id)
-        & (profiles.c.model == model)
-    )
+    both = beside(conn, last, profiles, profiles.c.user_id == last.c.user_id, model)
+    through = both.found.c.fitted_through
     query = (
         select(last.c.user_id)
-        .select_from(last.outerjoin(profiles, same))
-        .where((profiles.c.fitted_through.is_(None)) | (profiles.c.fitted_through < last.c.last))
+        .select_from(both.joined)
+        .where(through.is_(None) | (through < last.c.last))
         .order_by(last.c.user_id)
         .limit(limit)
     )

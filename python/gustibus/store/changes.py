@@ -19,8 +19,8 @@ from sqlalchemy import (
     text,
 )
 
+from gustibus.store.lookup import listed
 from gustibus.store.tables import TENANT, changes
-from gustibus.store.upsert import listed
 
 Kind = Literal["user", "item", "key", "model"]
 

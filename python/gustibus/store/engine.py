@@ -29,12 +29,8 @@ BUSY_SECONDS = 10.0
 """How long a transaction waits for a connection, or for SQLite's lock."""
 
 # A statement that runs for half a minute, a transaction whose process does nothing for a minute and
-# a machine that has gone would hold locks, and hold back what `since` may report. A plan that was made
-# while a table was empty reads all of it once it is large, until statistics are gathered.
-_OPTIONS = (
-    "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000"
-    " -c plan_cache_mode=force_custom_plan"
-)
+# a machine that has gone would hold locks, and hold back what `since` may report.
+_OPTIONS = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000"
 _READING = " -c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read"
 _NETWORK = {"connect_timeout": 5, "keepalives_idle": 30, "tcp_user_timeout": 30_000}
 
@@ -107,6 +103,18 @@ class Store:
         """
         with self.read() as conn:
             conn.exec_driver_sql("SELECT 1")
+
+    def gather_statistics(self) -> None:
+        """Have PostgreSQL look at tables that have grown, so that it plans by what they are now.
+
+        It does so by itself, but not as fast as an import fills them.
+
+        Raises:
+            OverloadedError: the database cannot be used now.
+        """
+        if self.dialect == "postgresql":
+            with self.write() as conn:
+                conn.exec_driver_sql("ANALYZE comparisons, sides, users, profiles")
 
     def check_schema(self) -> None:
         """Whether this version can work on the database.

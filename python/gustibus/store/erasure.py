@@ -18,6 +18,7 @@ from gustibus.store.changes import note
 from gustibus.store.engine import SCRUB
 from gustibus.store.jobs import withdraw_results
 from gustibus.store.keys import setting
+from gustibus.store.lookup import absent, among
 from gustibus.store.tables import (
     TENANT,
     changes,
@@ -33,7 +34,7 @@ from gustibus.store.tables import (
     tombstones,
     users,
 )
-from gustibus.store.upsert import absent, among, batched, insert_or_ignore
+from gustibus.store.upsert import batched, insert_or_ignore
 
 _users = users  # functions have arguments of that name
 _SALT = "tombstone"

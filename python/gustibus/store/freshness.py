@@ -10,10 +10,10 @@ from sqlalchemy import Connection, and_, exists, select, update
 
 from gustibus.store.answers import users_with_news
 from gustibus.store.erasure import bury, hashing_key
+from gustibus.store.lookup import absent
 from gustibus.store.tables import TENANT, profiles, tombstones, vectors
 from gustibus.store.tables import items as _items
 from gustibus.store.tables import users as _users
-from gustibus.store.upsert import absent
 
 _ROWS = 500
 _TRAINING = "training "  # with a space, which no name has

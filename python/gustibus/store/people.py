@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from gustibus.store.changes import note
 from gustibus.store.erasure import buried, bury, hold_many, hold_users, refuse_buried
+from gustibus.store.lookup import absent
 from gustibus.store.tables import TENANT, comparisons, profiles, users
-from gustibus.store.upsert import absent, batched, insert_or_ignore
+from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F64
 
 _PAGE = 1000

@@ -18,105 +18,34 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ColumnElement,
     Connection,
     DateTime,
     Float,
     Integer,
     LargeBinary,
-    Select,
     String,
     Table,
     Text,
     TypeDecorator,
-    any_,
     bindparam,
     cast,
     column,
     func,
-    literal,
-    literal_column,
     select,
-    true,
 )
 from sqlalchemy import table as named_table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
-from gustibus.store.tables import TENANT
-
 T = TypeVar("T")
 _ARRAYS_FROM = 4  # rows; below it arrays cost more than they save
 _STREAM_FROM = 100  # rows; below it a table of the session costs more than it saves
-_NAMES = 1000  # that a statement asks about; engines bound the parameters of one
 
 
 def batched(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """Slices of at most `size`: engines bound the parameters of one statement."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
-
-
-def among(conn: Connection, column: Column[Any], names: Sequence[str]) -> ColumnElement[bool]:
-    """Whether a column holds one of many names.
-
-    PostgreSQL takes them as one array: a statement with a parameter for each costs more to read than
-    to answer.
-    """
-    if conn.dialect.name == "postgresql":
-        return column == any_(literal(list(names), ARRAY(Text)))
-    return column.in_(names)
-
-
-def absent(conn: Connection, key: Column[Any], names: Sequence[str]) -> list[str]:
-    """Those of some different names that a key does not hold, in their order.
-
-    As a rule there are few, so that this brings less over the wire than those it does hold.
-    """
-    found: list[str] = []
-    for part in batched(names, _NAMES):
-        if conn.dialect.name == "postgresql":
-            asked = {"names": json.dumps(part)}
-            lacking = set(conn.execute(_absent(key), asked).scalars().all())
-        else:
-            known = select(key).where(key.table.c.tenant_id == TENANT, key.in_(part))
-            lacking = set(part).difference(conn.execute(known).scalars().all())
-        found += [name for name in part if name in lacking]
-    return found
-
-
-@lru_cache(maxsize=16)
-def _absent(key: Column[Any]) -> Select[Any]:
-    given = listed()
-    return select(given.c.name).where(_probe((key,), key, given).scalar_subquery().is_(None))
-
-
-@lru_cache(maxsize=16)
-def held(columns: tuple[Column[Any], ...], key: Column[Any]) -> Select[Any]:
-    """Columns of the rows of PostgreSQL whose keys are the names that are given as `names`."""
-    given = listed()
-    found = _probe(columns, key, given).lateral()
-    return select(found).select_from(given.join(found, true()))
-
-
-def _probe(columns: tuple[Column[Any], ...], key: Column[Any], given: Any) -> Select[Any]:
-    """The row of a given name, by one descent of the index for each name.
-
-    The limit keeps PostgreSQL from making a join of it: while a table grows faster than its statistics
-    are gathered, a join would read all of it for every batch.
-    """
-    mine = (key.table.c.tenant_id == TENANT) & (key == given.c.name)
-    return select(*columns).where(mine).limit(literal_column("1")).correlate(given)
-
-
-def listed() -> Any:
-    """Names as rows of PostgreSQL, from the parameter `names`, a list as JSON.
-
-    They go as one text because a driver writes an array name by name.
-    """
-    told = cast(bindparam("names", type_=Text), JSON)
-    rows = func.json_array_elements_text(told).table_valued(column("name", Text), name="given")
-    return rows.render_derived()
 
 
 def insert_or_ignore(
