@@ -75,6 +75,8 @@ def test_goodput_at_five_times_the_capacity(tmp_path, vectors_folder, vectors_mo
         goodput = many["statuses"].get("200", 0) / many["seconds"]
         assert goodput >= 0.8 * capacity, (goodput, capacity)
         assert set(many["statuses"]) <= {"200", "429", "503"}
+        assert many["silent"] == 0, "a refusal does not say when to come back"
+        print(json.dumps({"capacity": capacity, "goodput": goodput, **many}))
 
 
 @pytest.mark.slow
@@ -99,6 +101,7 @@ def test_memory_and_descriptors_stay_as_they_are(tmp_path, vectors_folder, vecto
         settled = [mark for mark in marks if mark[0] > seconds / 3]
         grown = settled[-1][1] - settled[0][1]
         hours = (settled[-1][0] - settled[0][0]) / 3600
+        print(json.dumps({"requests": number, "seconds": seconds, "grown": grown}))
         assert grown < max(4 << 20, hours * (1 << 20)), f"{grown} bytes in {hours:.2f} h"
         assert abs(settled[-1][2] - settled[0][2]) <= 3
 
