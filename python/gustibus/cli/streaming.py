@@ -12,8 +12,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gustibus.data.files import table_suffix
-from gustibus.data.streaming import is_packed, opened
 from gustibus.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,6 +40,8 @@ class Counts:
 
 def can_stream(file: Path) -> bool:
     """Whether the service reads the file as it is."""
+    from gustibus.data.files import table_suffix
+
     return table_suffix(file) in {".jsonl", ".ndjson"}
 
 
@@ -57,6 +57,7 @@ def stream(
         InputError: the file cannot be unpacked.
     """
     from gustibus.cli.progress import Bars
+    from gustibus.data.streaming import is_packed
 
     packed, size = is_packed(file), file.stat().st_size
     found = _begun(client, file, columns, by_id=by_id)
@@ -102,6 +103,8 @@ def _begun(client: Client, file: Path, columns: Mapping[str, str], *, by_id: boo
 
 def _write_down(client: Client, found: Import, file: Path, target: Path) -> None:
     """Records that were refused, with what is wrong with each."""
+    from gustibus.data.streaming import opened
+
     wrong = {error.row: error for error in client.imports.iterate_errors(found.id)}
     with opened(file) as lines, target.open("w", encoding="utf-8") as out:
         for number, line in enumerate(lines, start=1):
