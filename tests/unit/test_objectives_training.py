@@ -55,7 +55,7 @@ class TestLearning:
     def test_every_objective_recovers_the_planted_ranking(self, objective):
         options = {"eps": 0.01} if objective == "rdpo" else {}
         model, report = fit_model(
-            "bt", planted(), None, seed=0, ridge=1.0, objective=objective,
+            "bt", planted(), None, seed=0, ridge=1.0, steps=150, objective=objective,
             objective_options=options,
         )  # fmt: skip
         assert tau(model) >= 0.9
@@ -63,7 +63,9 @@ class TestLearning:
 
     @pytest.mark.parametrize("reducer", list(REDUCERS))
     def test_every_reducer_recovers_the_planted_ranking(self, reducer):
-        model, _ = fit_model("bt", planted(), None, seed=0, ridge=1.0, reducer=reducer)
+        model, _ = fit_model(
+            "bt", planted(lists=60), None, seed=0, ridge=1.0, steps=80, reducer=reducer
+        )
         assert tau(model) >= 0.9
 
     def test_the_logistic_row_learns_what_the_default_learns(self):
@@ -76,7 +78,9 @@ class TestLearning:
     @pytest.mark.parametrize("objective", ["hinge", "ipo", "lipo_lambda"])
     def test_margins_are_log_odds_whatever_the_objective(self, objective):
         world = planted(lists=400, noise=1.0)
-        model, report = fit_model("bt", world, None, seed=0, ridge=1.0, objective=objective)
+        model, report = fit_model(
+            "bt", world, None, seed=0, ridge=1.0, steps=100, objective=objective
+        )
         plain = fit_model("bt", world, None, seed=0, ridge=1.0).model
         items = world.item_features
         rewards = [m.represent(items)[:, 0] for m in (model, plain)]
@@ -86,7 +90,14 @@ class TestLearning:
 
     def test_a_network_can_be_trained_too(self):
         model, _ = fit_model(
-            "bt", planted(), None, seed=0, ridge=1.0, hidden=1, objective="list_mle"
+            "bt",
+            planted(lists=80),
+            None,
+            seed=0,
+            ridge=1.0,
+            hidden=1,
+            steps=100,
+            objective="list_mle",
         )
         assert tau(model) >= 0.85
 
@@ -95,7 +106,7 @@ class TestLearning:
         people = np.arange(10)
         _, report = fit_model(
             "bt", part(world, people[:7]), part(world, people[7:]), seed=0, objective="list_mle",
-            known_items="never",
+            known_items="never", steps=40,
         )  # fmt: skip
         losses = {row["ridge"]: row["valid_loss"] for row in report["history"]}
         assert report["ridge"] == min(losses, key=losses.get)
@@ -262,7 +273,7 @@ def test_a_noisy_file_is_trained_by_name_and_the_model_says_so(noisy, tmp_path, 
     code = cli([
         "train", str(noisy), "-o", str(tmp_path / "model"), "--model", "bt", "--encoder", "hashing",
         "--encoder-set", "dim=64", "--objective", "rdpo", "--objective-set", "eps=0.2",
-        "--questions", "0",
+        "--questions", "0", "--set", "known_items=never",
     ])  # fmt: skip
     assert code == 0
     assert "objective: rdpo (eps 0.2)\n" in capsys.readouterr().out
@@ -323,7 +334,7 @@ def test_ranked_lists_are_trained_by_a_listwise_objective(tmp_path, capsys):
     code = cli([
         "train", str(path), "-o", str(tmp_path / "model"), "--model", "bt", "--encoder", "hashing",
         "--encoder-set", "dim=64", "--objective", "lipo_lambda", "--questions", "0",
-        "--split", "all", "--set", "known_items=never",
+        "--split", "all", "--set", "known_items=never", "--set", "ridge=10", "--set", "steps=150",
     ])  # fmt: skip
     assert code == 0
     assert "objective: lipo_lambda, 200 lists\n" in capsys.readouterr().out
