@@ -36,6 +36,7 @@ class BradleyTerry(LinearInUser):
 
     family: ClassVar[str] = "bt"
     takes_objective: ClassVar[bool] = True
+    takes_lists: ClassVar[bool] = True
     adds_terms: ClassVar[bool] = True
     prompt_dim: ClassVar[int] = 0
     representation_dim: ClassVar[int] = 1

@@ -124,6 +124,12 @@ class RunConfig:
             from gustibus.objectives.choice import choose
 
             chosen = choose(self.objective, self.objective_options)
+            if chosen.listwise and not getattr(MODELS[self.model].run, "takes_lists", False):
+                message = (
+                    f"objective: {self.model!r} takes pairwise objectives, {self.objective!r} "
+                    "takes lists"
+                )
+                raise ConfigError(message, where="objective.name")
             if chosen.listwise and self.margins:
                 message = (
                     f"margins: a pairwise objective keeps them, {self.objective!r} takes lists"
