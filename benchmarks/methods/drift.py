@@ -13,6 +13,7 @@ where the set has a gap, and DPO further than IPO.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import numpy as np
 import torch
@@ -53,6 +54,11 @@ def pairs(logits, gap, rng, count=20_000):
     return np.where(first, a, b)[kept], np.where(first, b, a)[kept]
 
 
+def mean_loss(run, options, w, l_, share, ref, logp):
+    """Of pairs `w` over `l_` that have these shares of a set."""
+    return (share * run(logp[w], logp[l_], ref[w], ref[l_], **options)).sum()
+
+
 def study(seed=0):
     """`{phase: (change, drift time, value gap)}`."""
     rng = np.random.default_rng(seed)
@@ -62,16 +68,15 @@ def study(seed=0):
     found = {"supervised": (shares[-1] - shares[0], drift_time(shares), float("nan"))}
     ref = start.detach().log_softmax(0)
     for name, gap in (("without a gap", 0.0), ("with a gap", 2.0)):
-        w, l = pairs(start, gap, rng)  # noqa: E741 - the loser, as the losses call it
+        won, lost = pairs(start, gap, rng)
         words = np.array(STANCES, object)
-        known = value_gap(words[STANCE[w]], words[STANCE[l]])["value_gap"]
+        known = value_gap(words[STANCE[won]], words[STANCE[lost]])["value_gap"]
+        kinds, times = np.unique(won * ANSWERS + lost, return_counts=True)  # few, and often
+        w, l_ = torch.tensor(np.stack(np.divmod(kinds, ANSWERS)))
+        share = torch.tensor(times / times.sum())
         for objective, options in (("dpo", {"beta": 0.3}), ("ipo", {"tau": 0.5})):
             logits = start.detach().clone().requires_grad_()
-            run, w_, l_ = getattr(ops, objective), torch.tensor(w), torch.tensor(l)
-
-            def loss(logp, run=run, w=w_, l=l_, options=options):  # noqa: E741 - as above
-                return run(logp[w], logp[l], ref[w], ref[l], **options).mean()
-
+            loss = partial(mean_loss, getattr(ops, objective), options, w, l_, share, ref)
             # steps of the two losses are of like size: the slope of DPO at 0 is beta / 2
             rate = 1.0 / (0.15 if objective == "dpo" else 2.0)
             shares = trained(logits, loss, steps=200, rate=rate)
