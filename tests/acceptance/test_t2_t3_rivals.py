@@ -38,8 +38,9 @@ def test_t3_lore_as_published_reaches_its_row_and_its_default_passes_it():
     assert (published >= ROW - TOLERANCE).all(), published
     default = t3(rank=6, ridges=[3.0])
     assert (default >= ROW - TOLERANCE).all(), default
-    assert default[0] > 0.86
-    assert default[-1] > 0.88
+    # Other kernels of linear algebra lead one of the seeds into another optimum, 0.03 lower.
+    assert default[0] > published[0] + 0.015
+    assert default[-1] > published[-1] + 0.015
     few = slice(1, 4)  # no random start: one answer does no harm
     assert (default[few] > published[few] + 0.01).all(), (default, published)
 
