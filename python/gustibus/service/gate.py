@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gustibus.errors import GustibusError
 from gustibus.service.bodies import Gone, Receive, Send, Stream, read_rest, send_pieces, too_large
 from gustibus.service.call import JSON, Call, Reply, Streamed
-from gustibus.service.decoding import inflate
+from gustibus.service.decoding import inflate, is_gzip
 from gustibus.service.ids import ulid
 from gustibus.service.keys import as_bearer
 from gustibus.service.problems import MEDIA_TYPE, Problem, from_error
@@ -215,11 +215,8 @@ class Gate:
         if kind.decode("latin-1") not in route.stream:
             detail = f"Content-Type: expected {' or '.join(route.stream)}, got {_shown(kind)}"
             raise Problem("unsupported_media_type", detail)
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            raise Problem(
-                "unsupported_media_type", "Content-Encoding: streams are sent as they are"
-            )
-        return Stream(receive, kind, self.state.settings.import_body)
+        packed = is_gzip(headers.get(b"content-encoding", b"").decode("latin-1").strip().lower())
+        return Stream(receive, kind, self.state.settings.import_body, packed=packed)
 
     async def _run(self, route: Route, call: Call, headers: Headers) -> Reply | Streamed:
         """The handler's reply, or 504 when it is not there in time.
