@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.acceptance.worlds import Judge, fitting
 
 from gustibus.data.synthetic import ideal_point_world, linear_mixture_world
 from gustibus.models import MODELS
+from tests.acceptance.worlds import Judge, fitting
 
 TOLERANCE = 0.02
 LORE = MODELS["lore"].run
