@@ -152,11 +152,11 @@ def test_validation_people_choose_the_ridge_data_set_by_data_set(hidden, monkeyp
     monkeypatch.setattr("gustibus.models.bt_fit.RIDGES", (1000.0, 10.0))
     world, tastes = two_sets(1000, 100)
     valid, _ = two_sets(300, 100, seed=0)
-    model, report = FIT(world, valid, seed=0, reducer="more", hidden=hidden)
+    model, report = FIT(world, valid, seed=0, reducer="more", hidden=hidden, steps=120)
     assert len(report["history"]) == 2
     assert np.isfinite(report["held_out_loss"])
     assert min(accuracies(model, tastes)) > 0.6
-    again = FIT(world, valid, seed=0, reducer="more", hidden=hidden).model
+    again = FIT(world, valid, seed=0, reducer="more", hidden=hidden, steps=120).model
     np.testing.assert_array_equal(
         model.represent(world.item_features), again.represent(world.item_features)
     )
