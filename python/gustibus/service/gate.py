@@ -62,6 +62,7 @@ class Gate:
         self._deadline_ms = settings.deadline_ms
         self._most_in_flight = settings.in_flight
         self._max_wait = settings.max_wait
+        self._batch = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or take part in start and stop."""
@@ -186,7 +187,7 @@ class Gate:
                 self.state.meter.reject("concurrency")
                 detail = f"The key has {caller.opened[0]} requests open, at most that many may be"
                 raise Problem("tenant_concurrency", detail)
-            lag = self.state.meter.lag
+            lag = max(self.state.meter.lag, self._waited())
             if lag > self._max_wait:
                 self.state.meter.reject("queue_full")
                 detail = f"Requests wait for {lag:.1f} s here, more than {self._max_wait:g} s"
@@ -204,6 +205,21 @@ class Gate:
                 call.idempotency_key = given.decode()
             elif route.keyed:
                 raise Problem("bad_header", "Idempotency-Key: this operation needs one")
+
+    def _waited(self) -> float:
+        """Seconds that the request at hand has waited for those that came in with it.
+
+        What the event loop finds to be ready at one look is worked off in turn, and what is called
+        soon comes behind it, so that the first of a batch can tell the others when it began.
+        """
+        now = perf_counter()
+        if self._batch == 0.0:
+            self._batch = now
+            asyncio.get_running_loop().call_soon(self._next_batch)
+        return now - self._batch
+
+    def _next_batch(self) -> None:
+        self._batch = 0.0
 
     def _stream(self, route: Route, headers: Headers, receive: Receive) -> Stream:
         """The body as it comes, of a kind that the route takes.
