@@ -15,7 +15,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo test lint types floors rust python test-slow test-gpu fuzz bench docs format clean
+.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-soak test-gpu fuzz bench docs format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -72,6 +72,18 @@ python: install ## Python tests, the examples of docstrings and of the README am
 
 test-slow: install ## the long runs: 100 kills on each engine, acceptance at full size
 	$(BIN)/pytest -q -m slow
+
+test-overload: install ## a minute of requests at five times the capacity
+	$(BIN)/pytest -q -s -m slow tests/service/test_overload.py -k five_times
+
+test-reloads: install ## a hundred hot reloads under load
+	$(BIN)/pytest -q -s -m slow tests/service/test_versions.py
+
+test-kills: install ## 200 kills of the service on each engine, 50 of PostgreSQL itself
+	$(BIN)/pytest -q -s -m slow tests/service/test_kill.py tests/service/test_database_kill.py
+
+test-soak: install ## mixed requests for GUSTIBUS_SOAK=120 seconds: memory and descriptors stay as they are
+	$(BIN)/pytest -q -s -m slow tests/service/test_overload.py -k memory
 
 test-gpu: install ## the tests that need a CUDA device
 	$(BIN)/pytest -q -m gpu

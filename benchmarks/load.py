@@ -3,7 +3,8 @@
 Usage: python benchmarks/load.py HOST PORT KEY FILE MODE CONNECTIONS SECONDS [RATE]
 FILE holds one request body a block as pickled `(path, content_type, bodies)`. MODE `closed` sends as fast as
 replies come; `open` sends on a schedule of RATE requests a second and measures from the time a request was
-due. Prints one JSON object.
+due; `accepted_p99` is of the replies with 200 from the time they were sent, and `silent` counts refusals
+that do not say in `Retry-After` when to come back. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Client(asyncio.Protocol):
     def __init__(self) -> None:
         self.buffer = b""
         self.need = -1
+        self.silent = 0
         self.reply: asyncio.Future[int] | None = None
         self.transport: asyncio.Transport | None = None
 
@@ -44,6 +46,8 @@ class Client(asyncio.Protocol):
             self.need = end + 4 + int(head[at:] if stop < 0 else head[at:stop])
         if len(self.buffer) >= self.need:
             status = int(self.buffer[9:12])
+            if status in {429, 503}:
+                self.silent += b"\r\nretry-after:" not in self.buffer[: self.need].lower()
             self.buffer, self.need = self.buffer[self.need :], -1
             assert self.reply is not None
             self.reply.set_result(status)
@@ -94,6 +98,7 @@ async def open_loop(
     for client in clients:
         idle.put_nowait(client)
     latency: list[float] = []
+    accepted: list[float] = []
     statuses: dict[int, int] = {}
     tasks = set()
     rng = random.Random(0)
@@ -101,8 +106,11 @@ async def open_loop(
     due = begun
 
     async def one(client: Client, request: bytes, due: float) -> None:
+        sent = perf_counter()
         status = await client.ask(request)
         latency.append(perf_counter() - due)
+        if status == 200:
+            accepted.append(perf_counter() - sent)
         statuses[status] = statuses.get(status, 0) + 1
         idle.put_nowait(client)
 
@@ -118,9 +126,17 @@ async def open_loop(
         task.add_done_callback(tasks.discard)
         sent += 1
     await asyncio.gather(*tasks)
-    latency.sort()
-    marks = {f"p{q}": latency[min(int(len(latency) * q / 100), len(latency) - 1)] for q in (50, 99)}
-    return {"requests": sent, "seconds": perf_counter() - begun, "statuses": statuses, **marks}
+    marks = {f"p{q}": quantile(latency, q) for q in (50, 99)}
+    return {
+        "requests": sent, "seconds": perf_counter() - begun, "statuses": statuses, **marks,
+        "accepted_p99": quantile(accepted, 99), "silent": sum(client.silent for client in clients),
+    }  # fmt: skip
+
+
+def quantile(values: list[float], percent: int) -> float | None:
+    """A quantile, None of nothing."""
+    found = sorted(values)
+    return found[min(len(found) * percent // 100, len(found) - 1)] if found else None
 
 
 async def main(written: bytes) -> None:

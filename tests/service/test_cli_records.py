@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -79,6 +80,23 @@ def test_a_file_is_imported_once_however_often(target, tmp_path, capsys, request
     assert [row["outcome"] for row in found] == ["a", "b", "tie", "both_bad"]
     assert found[0]["response_a"] == "warm and short"
     assert {row["source"] for row in found} == {"import"}
+
+
+def test_a_packed_file_is_imported_as_it_is(target, tmp_path, capsys, request, monkeypatch):
+    monkeypatch.setattr("gustibus.cli.streaming._PART", 1000)  # lines cross from part to part
+    user = f"gz-{request.node.callspec.id}"
+    rows = [{**TEXT, "user": user, "outcome": "a", "prompt": f"Well {n}?"} for n in range(40)]
+    rows.append({"user": user})
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(json.dumps(row) for row in rows).encode()))
+    assert run(["import", str(path), "--json", *target]) == 4
+    told = json.loads(capsys.readouterr().out)
+    assert (told["read"], told["accepted"], told["rejected"]) == (41, 40, 1)
+    (refused,) = lines((tmp_path / "log.jsonl.gz.rejects.jsonl").read_text())
+    assert (refused["row"], refused["record"]) == (41, {"user": user})
+    path.write_bytes(path.read_bytes()[:-30])
+    assert run(["import", str(path), *target]) == 1
+    assert "cannot be unpacked" in capsys.readouterr().err
 
 
 def test_bad_records_are_written_down_and_the_rest_is_taken(target, tmp_path, capsys, request):

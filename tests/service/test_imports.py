@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Iterator
@@ -148,6 +149,43 @@ def test_parquet_is_read_too(http, tmp_path):
     data = (tmp_path / "log.parquet").read_bytes()
     done = http.put(found["upload"], content=data, headers=kind).json()
     assert (done["state"], done["accepted"], done["rejected"]) == ("done", 1200, 0)
+
+
+PACKED = {**NDJSON, "Content-Encoding": "gzip"}
+
+
+def test_a_log_may_come_as_gzip_and_goes_on_by_its_own_bytes(http):
+    found = begin(http, "packed")
+    data = b"".join(records(2500, user="packed"))
+    half = gzip.compress(data[: len(data) // 2])
+    cut = http.put(found["upload"], content=half[:-200], headers=PACKED)
+    assert (cut.status_code, cut.json()["code"]) == (400, "bad_encoding")
+    now = http.get(f"/v1/imports/{found['id']}").json()
+    assert (now["state"], now["rows"]) == ("open", 1000)
+    at = now["resume_from"]
+    assert data[:at].count(b"\n") == 1000
+    members = gzip.compress(data[at : at + 5000]) + gzip.compress(data[at + 5000 :])
+    done = http.put(found["upload"], params={"from": at}, content=members, headers=PACKED).json()
+    assert (done["state"], done["accepted"], done["duplicates"]) == ("done", 2500, 0)
+    assert done["resume_from"] == len(data)
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "code"),
+    [
+        (gzip.compress(b"\n" * (8 << 20)), "gzip", 413, "body_too_large"),
+        (gzip.compress(b" " * (8 << 20)), "gzip", 413, "body_too_large"),
+        (b"not gzip at all", "gzip", 400, "bad_encoding"),
+        (b"", "gzip", 200, None),
+        (b"x", "zstd", 415, "unsupported_media_type"),
+    ],
+)
+def test_what_is_not_gzip_or_unpacks_to_too_much_is_refused(http, body, encoding, status, code):
+    found = begin(http, f"bomb {len(body)} {encoding}")
+    reply = http.put(
+        found["upload"], content=body, headers={**NDJSON, "Content-Encoding": encoding}
+    )
+    assert (reply.status_code, reply.json().get("code")) == (status, code)
 
 
 def test_a_deleted_person_does_not_come_back_by_an_import(http):

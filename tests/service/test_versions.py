@@ -80,7 +80,7 @@ def ready(http: httpx.Client, made: list[Artifact]) -> None:
     """Both versions registered and validated, the first one served."""
     for number, artifact in enumerate(made, start=1):
         reply = http.post("/v1/models/default/versions", json={"digest": artifact.digest})
-        assert reply.status_code == 201, reply.text
+        assert reply.status_code in {200, 201}, reply.text
         assert reply.json()["version"] == number
         reply = http.post(f"/v1/models/default/versions/{number}:validate")
         assert reply.json()["state"] == "validated", reply.text
@@ -204,17 +204,15 @@ def test_ten_reloads_under_load_fail_no_request_and_mix_no_reply(served, models)
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_hundred_reloads_give_their_memory_back(served, models):
+def test_a_hundred_reloads_under_load_fail_no_request_and_give_their_memory_back(served, models):
     def memory() -> int:
         assert served.process is not None
         return int(Path(f"/proc/{served.process.pid}/statm").read_text().split()[1]) * 4096
 
     reload_under_load(served, models[1], 4)
-    before = memory()
-    with served.client() as http:
-        for number in range(100):
-            promote(http, 2 - number % 2)
-            serving(http, f"default@{2 - number % 2}")
+    before, began = memory(), time.monotonic()
+    asked = reload_under_load(served, models[1], 100)
+    print({"asked": asked, "seconds": time.monotonic() - began, "grown": memory() - before})
     assert memory() < 1.05 * before + (8 << 20)
 
 

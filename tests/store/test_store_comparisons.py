@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -80,7 +79,7 @@ def test_without_texts_only_names_digests_and_vectors_are_kept(store):
     (again,) = add(store, [row], store_text=False)
     assert again.duplicate
     assert not again.conflict
-    (other,) = add(store, [replace(row, prompt="when?")], store_text=False)
+    (other,) = add(store, [row._replace(prompt="when?")], store_text=False)
     assert other.conflict
 
 
@@ -107,7 +106,7 @@ def test_the_same_client_id_is_kept_once_within_and_across_requests(store):
 def test_the_same_client_id_with_other_content_is_a_conflict_and_changes_nothing(store, other):
     row = said("ann", 1, client="c")
     (first,) = add(store, [row])
-    (second,) = add(store, [replace(row, **other)])
+    (second,) = add(store, [row._replace(**other)])
     assert (second.id, second.duplicate, second.conflict) == (first.id, True, True)
     with store.read() as conn:
         (kept,) = list_comparisons(conn)
@@ -120,7 +119,7 @@ def test_bare_vectors_count_as_content(store):
     )
     add(store, [row])
     assert add(store, [row])[0][1:] == (True, False)
-    assert add(store, [replace(row, a=Side(None, None, vector(3)))])[0].conflict
+    assert add(store, [row._replace(a=Side(None, None, vector(3)))])[0].conflict
 
 
 def test_threads_that_send_the_same_client_ids_keep_each_once(store):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -56,7 +55,7 @@ def live(store: Store, user: str, mark: str) -> None:
             prompt=f"{mark}-prompt", strength=0.75, at=datetime(2030, 1, 1, tzinfo=UTC),
             source=f"{mark}-source", score_id=f"{mark}-score",
         )  # fmt: skip
-        add_comparisons(conn, rows=[row, replace(row, client_id=None)], model="m")
+        add_comparisons(conn, rows=[row, row._replace(client_id=None)], model="m")
         put_profile(
             conn, user=user, model="m", mean=np.array([0.5, -1.0]),
             covariance=np.array([[4.0, 1.0], [1.0, 9.0]]), count=2, fitted_through="cmp_1",

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.conftest import small_world
 
 from gustibus.data import Dataset, read, write_folder
 from gustibus.data.comparisons import Comparisons
@@ -13,6 +12,7 @@ from gustibus.errors import ConfigError, InputError
 from gustibus.models import MODELS
 from gustibus.models.more import More, shortest
 from gustibus.training import RunConfig, train
+from tests.conftest import small_world
 
 FIT = MODELS["bt"].run.fit
 

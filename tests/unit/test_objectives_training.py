@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from scipy.stats import kendalltau
-from tests.conftest import small_world
 
 from gustibus.artifact import Artifact
 from gustibus.cli.app import run as cli
@@ -23,6 +22,7 @@ from gustibus.models.lists import ranked_lists
 from gustibus.models.validation import everybody, part
 from gustibus.objectives import LISTWISE, PAIRWISE, REDUCERS
 from gustibus.training import RunConfig, train
+from tests.conftest import small_world
 
 TASTE = np.array([1.5, -1.0, 0.5, 0.0], np.float32)
 

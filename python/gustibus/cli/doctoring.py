@@ -87,7 +87,7 @@ def masked(settings: Settings, environment: Mapping[str, str]) -> dict[str, Any]
     found: dict[str, Any] = {}
     for field in fields(settings):
         name, value = PREFIX + field.name.upper(), getattr(settings, field.name)
-        if field.name == "secret":
+        if field.name in {"secret", "encoder_key"}:
             value = "***" if value else "(kept in the store)"
         elif field.name == "database":
             value = _without_password(value)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, TextIO
 
 import typer
 
 from gustibus.cli.common import JsonOption
-from gustibus.cli.records import DatabaseOption, Records, UrlOption
+from gustibus.cli.records import DatabaseOption, Records, Sent, UrlOption
 from gustibus.cli.streaming import Counts
 from gustibus.errors import ConfigError, GustibusError, InputError
 
@@ -81,6 +82,7 @@ def import_command(
                     run.send()
                     bars.show("importing", row.position, row.size, run.words)
             run.send()
+            run.settle()
         except (KeyboardInterrupt, GustibusError):
             sys.stderr.write(
                 f"stopped after {run.done} records: {run.words}; run the command again to go on, or "
@@ -109,6 +111,15 @@ def _report(told: Counts, target: Path, *, as_json: bool) -> int:
     return 4 if told.accepted or told.duplicates else 1
 
 
+class _Sending(NamedTuple):
+    """Records that are on their way."""
+
+    batch: list[tuple[int, dict[str, Any], Answer]]
+    read: int
+    """Records of the file up to the last of them."""
+    keeping: Future[Sent]
+
+
 @dataclass(slots=True)
 class Import:
     """One run: what waits to be sent, and what became of the rest."""
@@ -123,7 +134,9 @@ class Import:
     duplicates: int = 0
     rejected: int = 0
     waiting: list[tuple[int, dict[str, Any], Answer]] = field(default_factory=list)
+    sent: _Sending | None = None
     file: TextIO | None = None
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     @property
     def words(self) -> str:
@@ -148,16 +161,24 @@ class Import:
             self.waiting.append((number, values, answer))
 
     def send(self) -> None:
-        """Send what waits."""
-        if self.waiting:
-            sent = self.records.add([answer for _, _, answer in self.waiting])
-            self.accepted += sent.accepted
-            self.duplicates += sent.duplicates
-            for place, code, detail in sorted(sent.rejected):
-                number, values, _ = self.waiting[place]
-                self.refuse(number, code, detail, values)
-            self.waiting = []
-        self.done = self.read
+        """Send what waits once what was sent before is kept; the next is read meanwhile."""
+        self.settle()
+        answers = [answer for _, _, answer in self.waiting]
+        self.sent = _Sending(self.waiting, self.read, self.pool.submit(self.records.add, answers))
+        self.waiting = []
+
+    def settle(self) -> None:
+        """Wait for what was sent, and count it."""
+        if self.sent is None:
+            return
+        batch, read, keeping = self.sent
+        found, self.sent = keeping.result(), None
+        self.accepted += found.accepted
+        self.duplicates += found.duplicates
+        for place, code, detail in sorted(found.rejected):
+            number, values, _ = batch[place]
+            self.refuse(number, code, detail, values)
+        self.done = read
 
     def refuse(self, number: int, code: str, problem: str, row: dict[str, Any] | None) -> None:
         """Write a record to the file of those that were refused."""
@@ -171,5 +192,6 @@ class Import:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.pool.shutdown()
         if self.file is not None:
             self.file.close()

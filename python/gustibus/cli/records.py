@@ -174,15 +174,21 @@ class Stored:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._batches = 0
 
     def add(self, answers: Sequence[Answer]) -> Sent:
         """Keep answers in one transaction, and have a running service fit their people."""
         from gustibus.store import ensure_job, take_answers
 
+        if not answers:
+            return Sent()
         with self._store.write() as conn:
             taken = take_answers(conn, answers=answers)
             if taken.accepted:
                 ensure_job(conn, kind="refit_profiles", by="cli")
+        self._batches += 1
+        if self._batches & (self._batches - 1) == 0:  # whenever what was added has doubled
+            self._store.gather_statistics()
         refused = [(one.place, one.code, one.problem) for one in taken.refused]
         return Sent(taken.accepted, taken.duplicates, refused)
 

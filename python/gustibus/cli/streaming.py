@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from gustibus.data.files import table_suffix
+from gustibus.data.streaming import is_packed, opened
+from gustibus.errors import InputError
 
 if TYPE_CHECKING:
     from gustibus.client import Client
@@ -36,32 +42,41 @@ class Counts:
 
 def can_stream(file: Path) -> bool:
     """Whether the service reads the file as it is."""
-    return file.suffix.lower() in {".jsonl", ".ndjson"}
+    return table_suffix(file) in {".jsonl", ".ndjson"}
 
 
 def stream(
     client: Client, file: Path, columns: Mapping[str, str], target: Path, *, by_id: bool
 ) -> Counts:
-    """Send a file and write down what was refused.
+    """Send a file and write down what was refused; one that is gzip is sent so, part by part.
 
     The import is named after the file and what it holds, so that the same command goes on where an
     earlier one was stopped; one that was finished is begun anew, and finds duplicates.
+
+    Raises:
+        InputError: the file cannot be unpacked.
     """
     from gustibus.cli.progress import Bars
 
-    size = file.stat().st_size
+    packed, size = is_packed(file), file.stat().st_size
     found = _begun(client, file, columns, by_id=by_id)
-    with file.open("rb") as data, Bars() as bars:
-        while found.state != "done":
+    try:
+        with file.open("rb") as raw, Bars() as bars:
+            data = gzip.GzipFile(fileobj=raw) if packed else raw
             data.seek(found.resume_from)
-            part = data.read(_PART)
-            end = found.resume_from + len(part) >= size
-            before = found.resume_from
-            found = client.imports.send(found.id, part, start=before, final=end)
-            if not end and found.resume_from == before:  # a record that is longer than a part
-                found = client.imports.send(found.id, data.read(), start=before)
-            words = Counts(found.rows, found.accepted, found.duplicates, found.rejected).words
-            bars.show("importing", found.resume_from, size, words)
+            part = b""
+            while found.state != "done":
+                before = found.resume_from
+                part += data.read(_PART - len(part))
+                found = client.imports.send(
+                    found.id, part, start=before, final=len(part) < _PART, compress=packed
+                )
+                part = part[found.resume_from - before :]  # a record that is not whole yet
+                words = Counts(found.rows, found.accepted, found.duplicates, found.rejected).words
+                bars.show("importing", raw.tell(), size, words)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        message = f"{file}: cannot be unpacked (truncated or not gzip): {error}"
+        raise InputError(message, where=str(file)) from None
     if found.rejected:
         _write_down(client, found, file, target)
     return Counts(found.rows, found.accepted, found.duplicates, found.rejected)
@@ -88,7 +103,7 @@ def _begun(client: Client, file: Path, columns: Mapping[str, str], *, by_id: boo
 def _write_down(client: Client, found: Import, file: Path, target: Path) -> None:
     """Records that were refused, with what is wrong with each."""
     wrong = {error.row: error for error in client.imports.iterate_errors(found.id)}
-    with file.open("rb") as lines, target.open("w", encoding="utf-8") as out:
+    with opened(file) as lines, target.open("w", encoding="utf-8") as out:
         for number, line in enumerate(lines, start=1):
             error = wrong.get(number)
             if error is None:

@@ -79,6 +79,8 @@ class Attempts(Generic[T]):
             self._headers["authorization"] = f"Bearer {secret}"
         if request.body is not None:
             self._headers["content-type"] = request.content_type
+            if request.content_encoding is not None:
+                self._headers["content-encoding"] = request.content_encoding
         if request.revision is not None:
             name = "if-match" if request.revision else "if-none-match"
             self._headers[name] = f'"{request.revision}"' if request.revision else "*"

@@ -36,6 +36,7 @@ class Request(Generic[T]):
         query: parameters; those that are None are left out.
         body: bytes, None without a body.
         content_type: of the body.
+        content_encoding: how the body is compressed, None where it is not.
         writes: whether it changes something, and so goes under an idempotency key.
         key: the idempotency key; None has one made.
         repeatable: whether it may be sent again when it is not known whether it took effect.
@@ -50,6 +51,7 @@ class Request(Generic[T]):
     query: Mapping[str, str | int | float | bool | None] | None = None
     body: bytes | None = None
     content_type: str = JSON
+    content_encoding: str | None = None
     writes: bool = False
     key: str | None = None
     repeatable: bool = True

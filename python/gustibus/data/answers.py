@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,7 @@ _EDGE = {"1": "a", "0": "b", "0.5": "tie"}
 _ANSWER = ("outcome", "winner", "label", "target")
 _WORDS = frozenset(OUTCOMES.values())
 _NEEDED = ("user", "item_a", "item_b", "outcome")
+_needed = itemgetter(*_NEEDED)
 _PLAIN = frozenset({*_NEEDED, "id", "at", "source", "strength"})
 """Columns of a record of two items, which needs no layout to be understood."""
 
@@ -30,8 +31,7 @@ Sides: TypeAlias = tuple[str | None, str | None, str | None, str | None]
 """Item and text of a, item and text of b."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What one person said of two responses; a side is the id of an item or a text."""
 
     id: str
@@ -62,9 +62,10 @@ def answer_of(
     Raises:
         InputError: a column is missing or a value is wrong; the message names the place.
     """
+    plain = None if columns else _plain(values)
+    if plain is not None:
+        return _checked(values, place, None, plain[:4], plain[4])
     cells = _flat(values)
-    if not columns and _is_plain(cells):
-        return _checked(cells, place, None, _named(cells), cells["outcome"])
     origin = Origin(place, np.zeros(1, np.int64))
     try:
         table = renamed(
@@ -77,18 +78,18 @@ def answer_of(
     return _checked(found, place, prompt, sides, outcome)
 
 
-def _is_plain(cells: Mapping[str, Any]) -> bool:
-    """Whether a record is of two items under the usual names; most of a long log is."""
-    return (
-        cells.keys() <= _PLAIN
-        and all(isinstance(cells.get(name), str) for name in _NEEDED)
-        and cells["outcome"] in _WORDS
-    )
-
-
-def _named(cells: Mapping[str, Any]) -> Sides:
-    """Two items by id."""
-    return cells["item_a"], None, cells["item_b"], None
+def _plain(values: Mapping[str, Any]) -> tuple[str, None, str, None, str] | None:
+    """Sides and outcome of a record of two items under the usual names; most of a long log is."""
+    if not values.keys() <= _PLAIN:
+        return None
+    try:
+        user, a, b, outcome = _needed(values)
+    except KeyError:
+        return None
+    texts = isinstance(user, str) and isinstance(a, str) and isinstance(b, str)
+    if not texts or not isinstance(outcome, str) or outcome not in _WORDS:
+        return None
+    return a, None, b, None, outcome
 
 
 def _checked(
@@ -99,14 +100,15 @@ def _checked(
     if _ID.fullmatch(user) is None:
         raise _wrong(place, "user", "1 to 128 letters, digits or any of . _ : @ -", user)
     for name, text in (("prompt", prompt), ("a", sides[1]), ("b", sides[3])):
-        _check_text(place, name, text)
+        if text is not None:
+            _check_text(place, name, text)
     for name, item in (("item_a", sides[0]), ("item_b", sides[2])):
         if item is not None and _ID.fullmatch(item) is None:
             raise _wrong(place, name, "1 to 128 letters, digits or any of . _ : @ -", item)
     strength = found.get("strength")
     at = _time(place, found.get("at"))
-    made = _digest(user, prompt, *sides, outcome, strength, at)
-    name = str(found.get("id", made))
+    given = found.get("id")
+    name = _digest(user, prompt, *sides, outcome, strength, at) if given is None else str(given)
     if _ID.fullmatch(name) is None:
         raise _wrong(place, "id", "1 to 128 letters, digits or any of . _ : @ -", name)
     source = found.get("source")
@@ -173,9 +175,7 @@ def _outcome(table: Table, found: Mapping[str, Any]) -> str:
         raise table.origin.problem(0, column, "1 for a, 0 for b or 0.5 for a tie", said) from None
 
 
-def _check_text(place: str, name: str, text: str | None) -> None:
-    if text is None:
-        return
+def _check_text(place: str, name: str, text: str) -> None:
     if _LONE.search(text):
         raise _wrong(place, name, "no NUL and no half of a surrogate pair", text[:20])
     if len(text.encode()) > _MAX_TEXT:

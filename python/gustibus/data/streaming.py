@@ -7,9 +7,11 @@ import gzip
 import json
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,6 +62,16 @@ def rows_of(path: str | Path) -> Iterator[Row]:
     return _delimited(path, "\t" if suffix == ".tsv" else ",")
 
 
+def is_packed(path: Path) -> bool:
+    """Whether a file is gzip, by its name."""
+    return path.suffix.lower() == ".gz"
+
+
+def opened(path: Path) -> gzip.GzipFile | BufferedReader:
+    """A file for reading; one that is gzip is unpacked, and its positions are of what it holds."""
+    return gzip.open(path) if is_packed(path) else path.open("rb")
+
+
 def _parquet(path: Path) -> Iterator[Row]:
     pa = require_pyarrow()
     try:
@@ -84,10 +96,9 @@ class _Lines:
     size: int
 
     def __iter__(self) -> Iterator[bytes]:
-        packed = self.path.suffix.lower() == ".gz"
         try:
-            yield from gzip.GzipFile(fileobj=self.raw) if packed else self.raw
-        except (EOFError, gzip.BadGzipFile) as error:
+            yield from gzip.GzipFile(fileobj=self.raw) if is_packed(self.path) else self.raw
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             message = f"{self.path}: cannot be unpacked (truncated or not gzip): {error}"
             raise InputError(message, where=str(self.path)) from None
 

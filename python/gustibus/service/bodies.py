@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from gustibus.service.decoding import MAX_RATIO
 from gustibus.service.problems import Problem
 
 if TYPE_CHECKING:
@@ -14,6 +16,12 @@ if TYPE_CHECKING:
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+_PIECE = 1 << 17
+"""Most bytes that are unpacked at once."""
+_SMALL = 1 << 16
+"""Bytes below which a packed body may grow as if it had so many: a few lines pack very well."""
 
 
 class Gone(Exception):  # noqa: N818 - not an error
@@ -26,22 +34,32 @@ class Stream:
     Args:
         receive: of ASGI.
         kind: media type.
-        most: bytes in all.
+        most: bytes in all, as they are sent and as they are read.
+        packed: whether it comes as gzip; what is read is unpacked.
     """
 
-    def __init__(self, receive: Receive, kind: bytes, most: int) -> None:
+    def __init__(self, receive: Receive, kind: bytes, most: int, *, packed: bool = False) -> None:
         self.kind = kind
         self.ended = False
         self._receive = receive
         self._most = most
+        self._packed = packed
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The pieces.
 
         Raises:
             Gone: the client has left before the end.
-            Problem: 413.
+            Problem: 413, and 400 for what is not gzip.
         """
+        size = 0
+        async for piece in self._unpacked() if self._packed else self._sent():
+            size += len(piece)
+            if size > self._most:
+                raise too_large(self._most)
+            yield piece
+
+    async def _sent(self) -> AsyncIterator[bytes]:
         size = 0
         while not self.ended:
             message = await self._receive()
@@ -53,6 +71,31 @@ class Stream:
                 raise too_large(self._most)
             self.ended = not message.get("more_body", False)
             yield piece
+
+    async def _unpacked(self) -> AsyncIterator[bytes]:
+        """What the body holds, in pieces that are small however well it is packed."""
+        unpack = zlib.decompressobj(wbits=31)
+        begun, sent, made = False, 0, 0
+        async for piece in self._sent():
+            sent += len(piece)
+            rest, full = piece, False
+            while rest or full:
+                begun = True
+                try:
+                    out = unpack.decompress(rest, _PIECE)
+                except zlib.error as error:
+                    raise Problem("bad_encoding", f"The body is not gzip: {error}") from None
+                made += len(out)
+                if made > MAX_RATIO * max(sent, _SMALL):
+                    detail = f"The body unpacks to more than {MAX_RATIO} times its size"
+                    raise Problem("body_too_large", detail)
+                yield out
+                rest, full = unpack.unconsumed_tail, len(out) == _PIECE
+                if unpack.eof:  # files that were joined are one file of several members
+                    rest, full = unpack.unused_data, False
+                    unpack, begun = zlib.decompressobj(wbits=31), False
+        if begun:
+            raise Problem("bad_encoding", "The gzip body ends too early")
 
 
 async def read_rest(first: bytes, limit: int, receive: Receive) -> bytes:

@@ -122,6 +122,20 @@ def refuse_unstorable(value: str, pointer: str) -> None:
         raise invalid(pointer, "holds a NUL character or a half of a surrogate pair")
 
 
+def is_gzip(encoding: str) -> bool:
+    """Whether a body is compressed, by its header `Content-Encoding`.
+
+    Raises:
+        Problem: 415 for another encoding.
+    """
+    if encoding in {"", "identity"}:
+        return False
+    if encoding in {"gzip", "x-gzip"}:
+        return True
+    detail = f"Content-Encoding {encoding!r} is not known; known: gzip, identity"
+    raise Problem("unsupported_media_type", detail)
+
+
 def inflate(body: bytes, encoding: str, *, most: int) -> bytes:
     """A compressed body.
 
@@ -133,11 +147,8 @@ def inflate(body: bytes, encoding: str, *, most: int) -> bytes:
     Raises:
         Problem: 415 for another encoding, 400 when it is broken, 413 when it grows too much.
     """
-    if encoding in {"", "identity"}:
+    if not is_gzip(encoding):
         return body
-    if encoding not in {"gzip", "x-gzip"}:
-        detail = f"Content-Encoding {encoding!r} is not known; known: gzip, identity"
-        raise Problem("unsupported_media_type", detail)
     limit = min(most, MAX_RATIO * max(len(body), 1024))
     unpack = zlib.decompressobj(wbits=31)
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -172,7 +172,7 @@ class _Read:
 
 async def _keep_all(state: State, row: ImportRow, batches: AsyncIterator[Batch]) -> ImportRow:
     keeping: asyncio.Task[ImportRow] | None = None
-    first = row.rows
+    first, kept = row.rows, 0
     try:
         async for batch in batches:
             if not batch.lines and not batch.last:
@@ -180,7 +180,9 @@ async def _keep_all(state: State, row: ImportRow, batches: AsyncIterator[Batch])
             read = await state.threads.ingest(partial(_read, state, row, batch.lines, first))
             first += len(batch.lines)
             if keeping is not None:
-                row = await keeping
+                row, kept = await keeping, kept + 1
+                if kept & (kept - 1) == 0:  # whenever it has doubled
+                    await state.threads.ingest(state.store.gather_statistics)
             keeping = asyncio.create_task(_keep(state, row, batch, read))
         return row if keeping is None else await keeping
     except BaseException:
@@ -238,7 +240,7 @@ def _allowed(state: State, answer: Answer, row: ImportRow) -> Answer:
         if state.serving is not None and not state.serving.has_encoder:
             raise InputError("the model has no text encoder; import items by id")
     if row.source is not None and answer.source is None:
-        return replace(answer, source=row.source)
+        return answer._replace(source=row.source)
     return answer
 
 

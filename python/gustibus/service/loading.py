@@ -15,8 +15,10 @@ import numpy as np
 from gustibus.artifact import Artifact
 from gustibus.errors import ArtifactError, GustibusError
 from gustibus.onboarding import Exposure
+from gustibus.service.breaker import Breaker
+from gustibus.service.pooling import RemoteEncoder
 from gustibus.service.serving import Serving
-from gustibus.service.settings import new_secret
+from gustibus.service.settings import Settings, new_secret
 from gustibus.service.threads import Threads
 from gustibus.store import (
     Connection,
@@ -30,11 +32,11 @@ from gustibus.store import (
     existing_items,
     exposure,
     find_vectors,
-    get_profile,
     iter_profiles,
     iter_vectors,
     list_keys,
     position,
+    profiles_of,
     purge_changes,
     purge_replies,
     setting,
@@ -105,10 +107,25 @@ def open_model(state: State, folder: Path, row: VersionRow | None) -> Serving:
         raise ArtifactError(message, where=str(folder))
     serving = Serving(
         artifact, name=settings.model_name, texts=settings.texts, meter=state.meter,
-        version=None if row is None else row.version,
+        version=None if row is None else row.version, remote=remote_encoder(settings, artifact),
+        connections=settings.encoder_connections,
     )  # fmt: skip
     serving.check()
     return serving
+
+
+def remote_encoder(settings: Settings, artifact: Artifact) -> RemoteEncoder | None:
+    """The pooling server of the settings for a model of texts; None where it encodes here, or cannot."""
+    spec = artifact.card.get("encoder")
+    if not settings.encoder_url or not spec:
+        return None
+    named = spec["options"].get("model") or spec["name"]
+    return RemoteEncoder(
+        settings.encoder_url, model=settings.encoder_model or named,
+        dim=artifact.model.item_dim, fingerprint=spec["fingerprint"], key=settings.encoder_key,
+        timeout=settings.encoder_timeout,
+        breaker=Breaker(failures=settings.encoder_failures, pause=settings.encoder_pause),
+    )  # fmt: skip
 
 
 def fill(state: State) -> None:
@@ -291,12 +308,8 @@ def _news(
     """Read people whose version is another than the one in memory, and items."""
     versions = versions_of(conn, users=users)
     gone = deleted_among(conn, users=[user for user in users if user not in versions])
-    profiles = {}
-    for user, version in versions.items():
-        if have.get(user) != version:
-            row = get_profile(conn, user=user, model=model)
-            if row is not None:
-                profiles[user] = row
+    behind = [user for user, version in versions.items() if have.get(user) != version]
+    profiles = {row.user: row for row in profiles_of(conn, users=behind, model=model)}
     return News(
         versions, gone, training_forgotten(conn, users=users), profiles,
         find_vectors(conn, found=items, model=model),

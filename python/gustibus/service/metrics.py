@@ -175,6 +175,11 @@ class _Shown(Collector):
             info = GaugeMetricFamily("gustibus_model_info", "1.", labels=["model", "digest"])
             info.add_metric([state.serving.name, state.serving.digest[:12]], 1)
             yield info
+            if state.serving.remote is not None:
+                yield GaugeMetricFamily(
+                    "gustibus_encoder_breaker_open", "Whether the encoder's server is left alone.",
+                    value=float(state.serving.remote.breaker.state == "open"),
+                )  # fmt: skip
 
 
 def registry_of(state: Callable[[], State]) -> CollectorRegistry:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from gustibus.errors import ArtifactError, ConfigError, OverloadedError
 from gustibus.models.base import PreferenceModel
 from gustibus.posterior import Posterior
 from gustibus.scoring import Scorer
+from gustibus.service.pooling import SEQUENCES, RemoteEncoder
 from gustibus.service.problems import Problem
 from gustibus.service.tables import Recent
 from gustibus.store import CHAMPION
@@ -28,6 +31,10 @@ MIN_COMPARISONS = 5
 """Comparisons from which a person counts as known, where the card does not say."""
 _BATCH = 64
 _WAITING = 64
+_PAIRS = 8  # that a remote encoder is tested on
+_TOLERANCE = 0.02  # of a representation's length
+
+log = logging.getLogger("gustibus.service")
 
 
 class Serving:
@@ -39,11 +46,14 @@ class Serving:
         texts: representations of texts to keep.
         meter: counts hits and misses.
         version: number under which it is registered; None for a model of a folder.
+        remote: a pooling server that encodes its texts; None encodes them here.
+        connections: requests to that server at once.
     """
 
     def __init__(
-        self, artifact: Artifact, *, name: str, texts: int, meter: Meter, version: int | None = None
-    ) -> None:
+        self, artifact: Artifact, *, name: str, texts: int, meter: Meter,
+        version: int | None = None, remote: RemoteEncoder | None = None, connections: int = 1,
+    ) -> None:  # fmt: skip
         self.artifact = artifact
         self.name = name
         self.model: PreferenceModel = artifact.model
@@ -57,10 +67,14 @@ class Serving:
         self.spread: F64 = np.asarray(prior.covariance, np.float64)
         """`(u, u)` covariance of the population."""
         self.typical = self._typical(self.population)
-        self._scorer = Scorer(artifact)
+        self.remote = remote
+        self.tested = False
+        """Whether texts were found to be encoded as when the model was made."""
+        self._scorer = Scorer(artifact, encoder=remote)
         self._meter = meter
         self._texts: Recent[bytes, F32] = Recent(texts)
-        self._encoding = ThreadPoolExecutor(1, thread_name_prefix="encode")
+        threads = 1 if remote is None else connections
+        self._encoding = ThreadPoolExecutor(threads, thread_name_prefix="encode")
         self._queued = 0
 
     @property
@@ -82,14 +96,54 @@ class Serving:
         return len(version) >= 4 and self.digest.startswith(version)
 
     def check(self) -> None:
-        """Whether the model gives numbers.
+        """Whether the model gives numbers, and a remote encoder those that it was trained on.
+
+        A server that cannot be reached is asked again before the first text is encoded: what needs no
+        encoder is scored without it.
 
         Raises:
-            ArtifactError: a reward of its reference set is not finite.
+            ArtifactError: a reward of its reference set is not finite, or the server encodes texts
+                in another way.
         """
         if self.typical is not None and not np.isfinite(self.typical).all():
             message = f"model {self.label}: rewards of its reference set are not finite"
             raise ArtifactError(message, where="reference")
+        if self.remote is not None:
+            try:
+                self._test()
+            except (Problem, OverloadedError) as error:
+                log.warning("the encoder could not be tested: %s", error)
+
+    def _test(self) -> None:
+        """Encode texts of the pool and compare with what is kept of them.
+
+        Raises:
+            ArtifactError: they are represented in another way.
+        """
+        pool = self.artifact.pool
+        rows = [] if pool is None else [row for row in pool.sample(_PAIRS) if pool.texts_a[row]]
+        for row in rows:
+            assert pool is not None, "it has rows"
+            texts = [pool.texts_a[row], pool.texts_b[row]]
+            kept = np.stack([pool.a[row], pool.b[row]])
+            found = self._scorer.represent(pool.prompts[row], texts)
+            away = np.linalg.norm(found - kept, axis=1) / np.maximum(
+                np.linalg.norm(kept, axis=1), 1e-6
+            )
+            if away.max() > _TOLERANCE:
+                message = (
+                    f"model {self.label}: its encoder represents {texts[int(away.argmax())][:40]!r} "
+                    f"{away.max():.1%} away from when the model was made, more than {_TOLERANCE:.0%}: "
+                    "another model, template, pooling or padding"
+                )
+                raise ArtifactError(message, where="encoder")
+        self.tested = True
+
+    def _represent(self, prompt: str, texts: Sequence[str]) -> F32:
+        """Representations of texts, in a thread, once the encoder is known to be the right one."""
+        if self.remote is not None and not self.tested:
+            self._test()
+        return self._scorer.represent(prompt, texts)
 
     def _typical(self, user: F64) -> F64 | None:
         reference = self.artifact.reference
@@ -141,14 +195,19 @@ class Serving:
             raise OverloadedError(message)
         self._queued += 1
         loop = asyncio.get_running_loop()
+        size = _BATCH if self.remote is None else SEQUENCES
         try:
             parts = [
                 await loop.run_in_executor(
-                    self._encoding, self._scorer.represent, prompt, texts[at : at + _BATCH]
+                    self._encoding,
+                    copy_context().run,
+                    self._represent,
+                    prompt,
+                    texts[at : at + size],
                 )
-                for at in range(0, len(texts), _BATCH)
+                for at in range(0, len(texts), size)
             ]
-        except ConfigError as error:
+        except (ConfigError, ArtifactError) as error:
             raise Problem("encoder_unavailable", error.message, retry_after=60) from error
         finally:
             self._queued -= 1
@@ -164,16 +223,18 @@ class Serving:
             raise Problem("invalid_field", f"The model {self.label} has no encoder for prompts")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._encoding, lambda: self._scorer.encoder.encode([prompt])
+            self._encoding, copy_context().run, lambda: self._scorer.encoder.encode([prompt])
         )
 
     def represent_now(self, prompt: str, texts: Sequence[str]) -> F32:
         """The same from a worker thread, without the cache of the event loop."""
-        return self._encoding.submit(self._scorer.represent, prompt, list(texts)).result()
+        return self._encoding.submit(self._represent, prompt, list(texts)).result()
 
     def close(self) -> None:
-        """Stop the encoding thread."""
+        """Stop the encoding threads."""
         self._encoding.shutdown(wait=False, cancel_futures=True)
+        if self.remote is not None:
+            self.remote.close()
 
 
 def _digest(prompt: str, text: str) -> bytes:

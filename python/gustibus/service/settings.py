@@ -18,6 +18,7 @@ T = TypeVar("T")
 PREFIX = "GUSTIBUS_"
 _ORIGIN = r"(?:'self'|https?://[A-Za-z0-9.:*-]+)"
 _ANCESTORS = re.compile(rf"'none'|{_ORIGIN}(?: {_ORIGIN})*")
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]*)?")
 MIB = 1 << 20
 
 
@@ -76,6 +77,20 @@ class Settings:
     """People whose uncertainty is kept in memory."""
     texts: int = 100_000
     """Encoded texts kept in memory."""
+    encoder_url: str = ""
+    """A pooling server that encodes texts, by `POST /v1/embeddings`; empty encodes in this process."""
+    encoder_model: str = ""
+    """Name of the encoder there; empty takes the one that the model was trained with."""
+    encoder_key: str = ""
+    """Sent to that server as a bearer token."""
+    encoder_timeout: float = 10.0
+    """Seconds that a request to it may take."""
+    encoder_connections: int = 4
+    """Requests to it at once."""
+    encoder_failures: int = 5
+    """Consecutive failures after which it is left alone."""
+    encoder_pause: float = 5.0
+    """Seconds that it is left alone for, before one request is tried."""
     refresh: float = 1.0
     """Seconds between looks at what other processes wrote."""
     files: str = ""
@@ -132,6 +147,12 @@ class Settings:
         _within("MAX_WAIT", self.max_wait, 0.01, 3600)
         _within("IN_FLIGHT", self.in_flight, 1, 1_000_000)
         _within("DEADLINE_MS", self.deadline_ms, 0, 60_000)
+        _within("ENCODER_TIMEOUT", self.encoder_timeout, 0.01, 600)
+        _within("ENCODER_CONNECTIONS", self.encoder_connections, 1, 256)
+        _within("ENCODER_FAILURES", self.encoder_failures, 1, 1_000_000)
+        _within("ENCODER_PAUSE", self.encoder_pause, 0.01, 3600)
+        if self.encoder_url and not _ADDRESS.fullmatch(self.encoder_url):
+            raise _wrong("ENCODER_URL", self.encoder_url, "an address such as http://host:8001")
         _within("REFRESH", self.refresh, 0.01, 60)
         _within("LEASE", self.lease, 1, 3600)
         _within("KEEP_FILES", self.keep_files, 60, 1e9)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
+from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from gustibus.rewards.implicit import ORIGIN, WEIGHT
 from gustibus.store.erasure import hold_users
 from gustibus.store.ids import ulid
 from gustibus.store.items import pack, unpack
+from gustibus.store.lookup import beside, held
 from gustibus.store.tables import TENANT, comparisons, profiles, sides
 from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F32, F64
@@ -40,8 +42,7 @@ class Side(NamedTuple):
     """`(r,)` representation under the model, None when it is to be made from the text."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewComparison:
+class NewComparison(NamedTuple):
     """An answer to keep."""
 
     user: str
@@ -57,11 +58,12 @@ class NewComparison:
 
     def content(self) -> bytes:
         """Digest of what was said; two answers of one client id must agree in it."""
-        parts = [
-            self.user, self.prompt, self.a.item, self.a.text, self.b.item, self.b.text,
-            self.outcome, self.strength,
-        ]  # fmt: skip
-        digest = blake2b(json.dumps(parts).encode(), digest_size=20)
+        said = [
+            "null" if part is None else encode_basestring_ascii(part)
+            for part in (self.user, self.prompt, *self.a[:2], *self.b[:2], self.outcome)
+        ]  # written as json.dumps would, at a third of its cost
+        said.append("null" if self.strength is None else json.dumps(self.strength))
+        digest = blake2b(f"[{', '.join(said)}]".encode(), digest_size=20)
         for side in (self.a, self.b):
             if side.item is None and side.text is None and side.vector is not None:
                 digest.update(pack(side.vector))
@@ -130,7 +132,10 @@ def add_comparisons(
     """
     hold_users(conn, users={row.user for row in rows})
     now = datetime.now(UTC)
-    made = [(f"cmp_{ulid()}", row, row.content()) for row in rows]
+    made = [
+        (f"cmp_{name}", row, row.content())
+        for name, row in zip(ulid.many(len(rows)), rows, strict=True)
+    ]
     values = [
         {
             "tenant_id": TENANT, "id": name, "client_id": row.client_id, "content": content,
@@ -171,11 +176,16 @@ def _duplicate(before: Mapping[str, tuple[str, bytes]], client_id: str, content:
 
 def _by_client_id(conn: Connection, wanted: Sequence[str]) -> dict[str, tuple[str, bytes]]:
     found: dict[str, tuple[str, bytes]] = {}
+    columns = (comparisons.c.client_id, comparisons.c.id, comparisons.c.content)
     for part in batched(wanted, _ROWS):
-        query = select(comparisons.c.client_id, comparisons.c.id, comparisons.c.content).where(
-            comparisons.c.tenant_id == TENANT, comparisons.c.client_id.in_(part)
-        )
-        found |= {client: (name, content) for client, name, content in conn.execute(query)}
+        if conn.dialect.name == "postgresql":
+            query = held(columns, comparisons.c.client_id)
+            rows = conn.execute(query, {"names": json.dumps(part)})
+        else:
+            mine = comparisons.c.tenant_id == TENANT
+            query = select(*columns).where(mine, comparisons.c.client_id.in_(part))
+            rows = conn.execute(query)
+        found |= {client: (name, content) for client, name, content in rows.all()}
     return found
 
 
@@ -249,12 +259,10 @@ def delete_answers(conn: Connection, *, user: str, client_ids: Sequence[str]) ->
 
 def evidence(conn: Connection, *, user: str, model: str, limit: int = 10_000) -> EvidenceRows:
     """A person's last answers under a model."""
-    same = (sides.c.tenant_id == comparisons.c.tenant_id) & (sides.c.model == model)
+    both = beside(conn, comparisons, sides, sides.c.comparison_id == comparisons.c.id, model)
     query = (
-        select(comparisons, sides.c.a, sides.c.b)
-        .select_from(
-            comparisons.outerjoin(sides, same & (sides.c.comparison_id == comparisons.c.id))
-        )
+        select(comparisons, both.found.c.a, both.found.c.b)
+        .select_from(both.joined)
         .where(comparisons.c.tenant_id == TENANT, comparisons.c.user_id == user)
         .order_by(comparisons.c.id.desc())
         .limit(limit)
@@ -286,15 +294,12 @@ def users_with_news(
         .group_by(comparisons.c.user_id)
         .subquery()
     )
-    same = (
-        (profiles.c.tenant_id == TENANT)
-        & (profiles.c.user_id == last.c.user_id)
-        & (profiles.c.model == model)
-    )
+    both = beside(conn, last, profiles, profiles.c.user_id == last.c.user_id, model)
+    through = both.found.c.fitted_through
     query = (
         select(last.c.user_id)
-        .select_from(last.outerjoin(profiles, same))
-        .where((profiles.c.fitted_through.is_(None)) | (profiles.c.fitted_through < last.c.last))
+        .select_from(both.joined)
+        .where(through.is_(None) | (through < last.c.last))
         .order_by(last.c.user_id)
         .limit(limit)
     )

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal_column, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    text,
+)
 
+from gustibus.store.lookup import listed
 from gustibus.store.tables import TENANT, changes
 
 Kind = Literal["user", "item", "key", "model"]
@@ -24,14 +36,22 @@ class Change(NamedTuple):
 
 def note(conn: Connection, kind: Kind, names: Iterable[str]) -> None:
     """Say within a transaction what it changes."""
-    now = datetime.now(UTC)
+    now, told = datetime.now(UTC), list(dict.fromkeys(names))
+    if not told:
+        return
+    if conn.dialect.name == "postgresql":
+        said: dict[str, Any] = {
+            "tenant_id": literal(TENANT), "transaction_id": _TRANSACTION, "kind": literal(kind),
+            "name": listed().c.name, "at": literal(now, changes.c.at.type),
+        }  # fmt: skip
+        statement = insert(changes).from_select(list(said), select(*said.values()))
+        conn.execute(statement, {"names": json.dumps(told)})
+        return
     rows = [
-        {"tenant_id": TENANT, "kind": kind, "name": name, "at": now}
-        for name in dict.fromkeys(names)
+        {"tenant_id": TENANT, "transaction_id": 0, "kind": kind, "name": name, "at": now}
+        for name in told
     ]
-    if rows:
-        mine = _TRANSACTION if conn.dialect.name == "postgresql" else literal_column("0")
-        conn.execute(insert(changes).values(transaction_id=mine), rows)
+    conn.execute(insert(changes), rows)
 
 
 def position(conn: Connection) -> int:

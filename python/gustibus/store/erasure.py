@@ -18,6 +18,7 @@ from gustibus.store.changes import note
 from gustibus.store.engine import SCRUB
 from gustibus.store.jobs import withdraw_results
 from gustibus.store.keys import setting
+from gustibus.store.lookup import absent, among
 from gustibus.store.tables import (
     TENANT,
     changes,
@@ -33,7 +34,7 @@ from gustibus.store.tables import (
     tombstones,
     users,
 )
-from gustibus.store.upsert import among, batched, insert_or_ignore
+from gustibus.store.upsert import batched, insert_or_ignore
 
 _users = users  # functions have arguments of that name
 _SALT = "tombstone"
@@ -133,16 +134,14 @@ def hold_users(conn: Connection, *, users: Iterable[str]) -> None:
         ConflictError: one of them has just been deleted.
     """
     wanted = sorted(set(users))
-    everybody = hold_many(conn, len(wanted))
-    found: set[str] = set()
-    for part in batched(wanted, _ROWS):
-        mine = (_users.c.tenant_id == TENANT) & among(conn, _users.c.id, part)
-        query = select(_users.c.id).where(mine)
-        if not everybody:
-            query = query.order_by(_users.c.id).with_for_update(read=True, key_share=True)
-        found.update(conn.execute(query).scalars())
-    if len(found) < len(wanted):
-        refuse_buried(conn, users=[user for user in wanted if user not in found])
+    if hold_many(conn, len(wanted)):
+        refuse_buried(conn, users=absent(conn, _users.c.id, wanted))
+        return
+    mine = (_users.c.tenant_id == TENANT) & among(conn, _users.c.id, wanted)
+    query = select(_users.c.id).where(mine).order_by(_users.c.id)
+    held = query.with_for_update(read=True, key_share=True)
+    found = set(conn.execute(held).scalars())
+    refuse_buried(conn, users=[user for user in wanted if user not in found])
 
 
 def hold_many(conn: Connection, count: int) -> bool:
@@ -163,7 +162,7 @@ def refuse_buried(conn: Connection, *, users: Sequence[str]) -> None:
     Raises:
         ConflictError: names one of them.
     """
-    gone = buried(conn, users=users)
+    gone = buried(conn, users=users) if users else set()
     if gone:
         message = f"user: {min(gone)!r} was deleted"
         raise ConflictError(message, where="user")

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, and_, exists, select, update
 
 from gustibus.store.answers import users_with_news
 from gustibus.store.erasure import bury, hashing_key
+from gustibus.store.lookup import absent
 from gustibus.store.tables import TENANT, profiles, tombstones, vectors
 from gustibus.store.tables import items as _items
 from gustibus.store.tables import users as _users
-from gustibus.store.upsert import among, batched
 
 _ROWS = 500
 _TRAINING = "training "  # with a space, which no name has
@@ -77,11 +77,12 @@ def versions_of(conn: Connection, *, users: Sequence[str]) -> dict[str, int]:
 
 def existing_items(conn: Connection, *, items: Sequence[str]) -> set[str]:
     """Which of some items there are."""
-    found: set[str] = set()
-    for part in batched(items, _ROWS):
-        mine = (_items.c.tenant_id == TENANT) & among(conn, _items.c.id, part)
-        found |= set(conn.execute(select(_items.c.id).where(mine)).scalars())
-    return found
+    return set(items).difference(missing_items(conn, items=items))
+
+
+def missing_items(conn: Connection, *, items: Iterable[str]) -> set[str]:
+    """Which of some items there are not."""
+    return set(absent(conn, _items.c.id, sorted(set(items))))
 
 
 def forget_training(conn: Connection, *, user: str) -> None:

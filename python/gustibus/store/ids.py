@@ -22,15 +22,33 @@ class Ulids:
 
     def __call__(self) -> str:
         """26 characters: 48 bits of time in ms, 80 random bits."""
-        ms = time.time_ns() // 1_000_000
         with self._lock:
-            if ms > self._ms:
-                self._ms = ms
-                self._head = _digits(ms, 5)
-                self._low = int.from_bytes(os.urandom(10), "big") >> 1
-            else:
-                self._low = (self._low + 1 + os.urandom(1)[0]) & _MASK
+            self._move()
             return self._head + _digits(self._low, 8)
+
+    def many(self, count: int) -> list[str]:
+        """Ids that rise, for a fifth of what they cost one by one."""
+        found: list[str] = []
+        with self._lock:
+            self._move()
+            shared, head = -1, ""
+            for step in os.urandom(count):
+                self._low = (self._low + 1 + step) & _MASK
+                upper, lower = self._low >> 20, self._low & 0xFFFFF
+                if upper != shared:
+                    shared, head = upper, self._head + _digits(upper, 6)
+                found.append(head + _PAIRS[lower >> 10] + _PAIRS[lower & 1023])
+        return found
+
+    def _move(self) -> None:
+        """Go on, to a new random place where the clock has gone on."""
+        ms = time.time_ns() // 1_000_000
+        if ms > self._ms:
+            self._ms = ms
+            self._head = _digits(ms, 5)
+            self._low = int.from_bytes(os.urandom(10), "big") >> 1
+        else:
+            self._low = (self._low + 1 + os.urandom(1)[0]) & _MASK
 
 
 def _digits(value: int, pairs: int) -> str:

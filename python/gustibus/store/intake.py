@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from gustibus.data.answers import Answer
 from gustibus.store.answers import NewComparison, Side, add_comparisons
-from gustibus.store.freshness import existing_items
+from gustibus.store.freshness import missing_items
 from gustibus.store.people import deleted_users, ensure_users
 
 
@@ -43,15 +43,15 @@ def take_answers(conn: Connection, *, answers: Sequence[Answer]) -> Intake:
     """
     done = Intake()
     gone = deleted_users(conn, users={one.user for one in answers})
-    named = {i for one in answers for i in (one.a_item, one.b_item) if i is not None}
-    known = existing_items(conn, items=sorted(named))
+    named = {one.a_item for one in answers} | {one.b_item for one in answers}
+    lacking = missing_items(conn, items={item for item in named if item is not None})
     kept: list[int] = []
     for place, one in enumerate(answers):
-        lacking = [i for i in (one.a_item, one.b_item) if i is not None and i not in known]
         if one.user in gone:
             done.refused.append(Refused(place, "user_deleted", "the person was deleted"))
-        elif lacking:
-            done.refused.append(Refused(place, "not_found", f"there is no item {lacking[0]!r}"))
+        elif one.a_item in lacking or one.b_item in lacking:
+            item = one.a_item if one.a_item in lacking else one.b_item
+            done.refused.append(Refused(place, "not_found", f"there is no item {item!r}"))
         else:
             kept.append(place)
     ensure_users(conn, users={answers[place].user for place in kept})

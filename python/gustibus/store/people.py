@@ -12,12 +12,12 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from gustibus.store.changes import note
 from gustibus.store.erasure import buried, bury, hold_many, hold_users, refuse_buried
+from gustibus.store.lookup import absent
 from gustibus.store.tables import TENANT, comparisons, profiles, users
-from gustibus.store.upsert import among, batched, insert_or_ignore
+from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F64
 
 _PAGE = 1000
-_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +87,15 @@ _users = users
 def _make(conn: Connection, users: Iterable[str]) -> list[str]:
     wanted = sorted(set(users))  # in one order everywhere: no deadlock
     hold_many(conn, len(wanted))
-    known = _known(conn, wanted)
     now = datetime.now(UTC)
     rows = [
         {"tenant_id": TENANT, "id": user, "state": "active", "attributes": {},
          "profile_version": 0, "created_at": now, "updated_at": now}
-        for user in wanted if user not in known
+        for user in absent(conn, _users.c.id, wanted)
     ]  # fmt: skip
     fresh: list[str] = sorted(insert_or_ignore(conn, _users, rows, returning=_users.c.id))
     note(conn, "user", fresh)
     return fresh
-
-
-def _known(conn: Connection, wanted: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for part in batched(wanted, _ROWS):
-        mine = (_users.c.tenant_id == TENANT) & among(conn, _users.c.id, part)
-        found.update(conn.execute(select(_users.c.id).where(mine)).scalars())
-    return found
 
 
 def get_user(conn: Connection, *, user: str) -> UserRow | None:
@@ -124,7 +115,7 @@ def list_users(conn: Connection, *, after: str | None = None, limit: int = 100) 
 def deleted_users(conn: Connection, *, users: Iterable[str]) -> set[str]:
     """Which of these people were deleted and have not come back themselves."""
     found = buried(conn, users=list(users))
-    return found - _known(conn, sorted(found)) if found else found
+    return set(absent(conn, _users.c.id, sorted(found))) if found else found
 
 
 def put_profile(
@@ -190,7 +181,7 @@ def iter_profiles(conn: Connection, *, model: str) -> Iterator[ProfileRow]:
 
 def profiles_of(conn: Connection, *, users: Sequence[str], model: str) -> Iterator[ProfileRow]:
     """The profiles under a model that some people have, read in pages."""
-    for part in batched(users, _ROWS):
+    for part in batched(users, _PAGE):
         mine = (profiles.c.tenant_id == TENANT) & (profiles.c.model == model)
         yield from map(
             _profile, conn.execute(select(profiles).where(mine, profiles.c.user_id.in_(part)))

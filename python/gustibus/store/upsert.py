@@ -18,7 +18,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ColumnElement,
     Connection,
     DateTime,
     Float,
@@ -28,12 +27,10 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
-    any_,
     bindparam,
     cast,
     column,
     func,
-    literal,
     select,
 )
 from sqlalchemy import table as named_table
@@ -49,17 +46,6 @@ def batched(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """Slices of at most `size`: engines bound the parameters of one statement."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
-
-
-def among(conn: Connection, column: Column[Any], names: Sequence[str]) -> ColumnElement[bool]:
-    """Whether a column holds one of many names.
-
-    PostgreSQL takes them as one array: a statement with a parameter for each costs more to read than
-    to answer.
-    """
-    if conn.dialect.name == "postgresql":
-        return column == any_(literal(list(names), ARRAY(Text)))
-    return column.in_(names)
 
 
 def insert_or_ignore(
@@ -112,7 +98,7 @@ def _insert(
     else:
         statement = _statement(conn.dialect.name, table, names, clash, keep, returning)
         given = list(rows)
-    return list(conn.execute(statement, given).scalars())
+    return list(conn.execute(statement, given).scalars().all())
 
 
 @lru_cache(maxsize=64)
@@ -179,7 +165,7 @@ def _through_copy(
     conn.exec_driver_sql(
         f'CREATE TEMP TABLE IF NOT EXISTS "{staged}" (LIKE "{table.name}") ON COMMIT DELETE ROWS'
     )
-    conn.exec_driver_sql(f'TRUNCATE "{staged}"')
+    conn.exec_driver_sql(f'DELETE FROM "{staged}"')  # TRUNCATE would write to the catalogue
     driver: Any = conn.connection.driver_connection
     values = zip(*(_bound(conn, table.c[name], rows) for name in names), strict=True)
     try:
@@ -196,7 +182,8 @@ def _through_copy(
             f"COPY {staged}", None, error, dbapi.Error, dialect=conn.dialect,
             connection_invalidated=driver.closed,
         ) from error  # fmt: skip
-    return list(conn.execute(_statement("copy", table, names, clash, keep, returning)).scalars())
+    statement = _statement("copy", table, names, clash, keep, returning)
+    return list(conn.execute(statement).scalars().all())
 
 
 def _staging(table: Table) -> str:
@@ -211,7 +198,12 @@ def _bound(
     values = [row[column.name] for row in rows]
     if isinstance(column.type, JSON) and conn.dialect.name == "postgresql":
         return [json.dumps(value) for value in values]
-    return values if process is None else [process(value) for value in values]
+    if process is None or isinstance(column.type, LargeBinary):  # either driver takes bytes
+        return values
+    first = values[0]
+    if all(value is first for value in values):
+        return [process(first)] * len(values)
+    return [process(value) for value in values]
 
 
 def _postgres_type(column: Column[Any]) -> str:

@@ -47,7 +47,7 @@ class Import(Struct):
     duplicates: int
     rejected: int
     resume_from: int
-    """Bytes of the data that need not be sent again."""
+    """Bytes of the data, unpacked, that need not be sent again."""
     created_at: datetime
     updated_at: datetime
 
@@ -56,7 +56,7 @@ class UploadQuery(Struct, forbid_unknown_fields=True):
     """Which part of the data is sent."""
 
     start: Annotated[int, Meta(ge=0, le=1 << 60)] = field(default=0, name="from")
-    """Byte of the whole that the body begins with."""
+    """Byte of the whole, unpacked, that the body begins with."""
     final: bool = True
     """Whether the data ends with the body."""
 
@@ -188,7 +188,8 @@ ROUTES = (
     ),
     Route(
         "PUT", _ONE + "/data", "put_import_data", "ingest", put_data, "Imports",
-        "Send data of an import, whole or from a byte on; records are kept as they come.",
+        "Send data of an import, whole or from a byte on, plain or as gzip; records are kept as they "
+        "come.",
         query=UploadQuery, response=Import, stream=STREAMS,
         problems=("not_found", "conflict", "encoder_unavailable", *STORE),
     ),

@@ -59,7 +59,7 @@ async def readyz(call: Call) -> Reply:
     if not query.verbose:
         return ok(Ready("ok"))
     call.need("admin")
-    details = {
+    details: dict[str, Any] = {
         "model": None if state.serving is None else state.serving.label,
         "people": len(state.people),
         "items": len(state.items),
@@ -68,6 +68,9 @@ async def readyz(call: Call) -> Reply:
         "sequence": state.sequence,
         "model_problem": state.problem,
     }
+    if state.serving is not None and state.serving.remote is not None:
+        breaker = state.serving.remote.breaker
+        details["encoder"] = {"breaker": breaker.state, "tested": state.serving.tested}
     return ok(Ready("ok", details))
 
 

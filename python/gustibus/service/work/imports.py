@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from gustibus.data.streaming import opened
 from gustibus.errors import InputError
 from gustibus.service.intake import keep_table, take_lines
 from gustibus.service.problems import Problem
@@ -17,7 +20,7 @@ _PIECE = 1 << 18
 
 
 class File:
-    """The bytes of a file from a place on, in pieces."""
+    """The bytes of a file from a place on, in pieces; one that ends in `.gz` is unpacked."""
 
     def __init__(self, path: Path, start: int) -> None:
         self._path = path
@@ -25,10 +28,14 @@ class File:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The pieces."""
-        with self._path.open("rb") as file:
-            file.seek(self._start)
-            while piece := await asyncio.to_thread(file.read, _PIECE):
-                yield piece
+        with opened(self._path) as file:
+            try:
+                await asyncio.to_thread(file.seek, self._start)
+                while piece := await asyncio.to_thread(file.read, _PIECE):
+                    yield piece
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                message = f"file: {self._path.name}: cannot be unpacked: {error}"
+                raise InputError(message, where="/file") from None
 
 
 def source_of(folder: str, name: str) -> Path:

@@ -1,0 +1,241 @@
+"""An encoder behind HTTP: any server that answers `POST /v1/embeddings`, as vLLM and others do.
+
+Whatever it replies is checked before it is used, and a server that fails is left alone for a while, so
+that items, embeddings and texts that are encoded already go on being scored.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from time import monotonic
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import numpy as np
+
+from gustibus.encoders.base import checked_texts
+from gustibus.service.breaker import Breaker
+from gustibus.service.problems import Problem
+from gustibus.service.threads import DEADLINE
+from gustibus.types import F32
+
+SEQUENCES: Final = 256
+"""Most texts of a request."""
+TOKENS: Final = 16_384
+"""Most tokens of a request, at four characters each; one text may be longer."""
+
+_CONNECT = 2.0  # seconds
+_PATIENCE = 1.0  # seconds; a caller who waits for less says nothing of the server
+_REFUSED = frozenset({400, 413, 422})  # the fault of the texts, not the server's
+_PIECE = 1 << 16
+_NUMBER = 32  # bytes that a number of a reply may take
+
+
+class _Vector(msgspec.Struct):
+    index: int
+    embedding: list[float]
+
+
+class _Vectors(msgspec.Struct):
+    data: list[_Vector]
+
+
+class _FailedError(Exception):
+    """The server did not do what was asked of it."""
+
+
+class RemoteEncoder:
+    """Vectors of texts from a pooling server; safe to share between threads, each with a connection.
+
+    Args:
+        url: of the server, without `/v1/embeddings`.
+        model: name under which it serves the encoder.
+        dim: length of a vector.
+        fingerprint: of the encoder that the model was trained with.
+        key: sent as a bearer token; empty for none.
+        timeout: seconds that a request may take, less where the deadline of the caller's is nearer.
+        breaker: opens when the server fails.
+    """
+
+    name: Final = "remote"
+
+    def __init__(
+        self, url: str, *, model: str, dim: int, fingerprint: str, key: str = "",
+        timeout: float = 10.0, breaker: Breaker | None = None,
+    ) -> None:  # fmt: skip
+        self.dim = dim
+        self.fingerprint = fingerprint
+        self.options: Mapping[str, Any] = {"url": url, "model": model}
+        self.breaker = Breaker() if breaker is None else breaker
+        self._parts = urlsplit(url)
+        self._model = model
+        self._timeout = timeout
+        self._headers = {"content-type": "application/json", "accept": "application/json"}
+        if key:
+            self._headers["authorization"] = f"Bearer {key}"
+        self._mine = threading.local()
+        self._open: set[HTTPConnection] = set()
+
+    def encode(self, texts: Sequence[str], *, progress: bool = False) -> F32:
+        """`(n, dim)`; see `Encoder.encode`.
+
+        Raises:
+            OpenError: the server failed too often and is left alone for now.
+            Problem: 503 when it fails, 504 when the caller's deadline passes.
+        """
+        del progress
+        found = checked_texts(texts)
+        parts = [self._part(part) for part in _batches(found)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
+
+    def _part(self, texts: list[str]) -> F32:
+        limit = monotonic() + self._timeout
+        deadline = DEADLINE.get()
+        until = limit if deadline is None else min(limit, deadline)
+        if until <= monotonic():
+            raise _late()
+        body = json.dumps({"model": self._model, "input": texts, "encoding_format": "float"})
+        hasty = until - monotonic() < min(_PATIENCE, self._timeout)
+        try:
+            with self.breaker.call(undecided=Problem):
+                try:
+                    reply = self._reply(body.encode(), until, len(texts))
+                except TimeoutError as error:
+                    if not hasty:
+                        raise
+                    self._drop()
+                    raise _late() from error
+                return self._vectors(reply, len(texts))
+        except _FailedError as error:
+            detail = f"The encoder's server {error}"
+            raise Problem("encoder_unavailable", detail, retry_after=1) from error
+        except (OSError, HTTPException) as error:
+            self._drop()
+            if deadline is not None and monotonic() >= deadline:
+                raise _late() from error
+            detail = f"The encoder's server cannot be used ({type(error).__name__})"
+            raise Problem("encoder_unavailable", detail, retry_after=1) from error
+
+    def _reply(self, body: bytes, until: float, count: int) -> bytes:
+        """The body of a success; sent again where a connection that was kept had been closed."""
+        kept = getattr(self._mine, "connection", None) is not None
+        try:
+            return self._exchange(body, until, count)
+        except (ConnectionError, HTTPException):
+            self._drop()
+            if not kept:
+                raise
+            return self._exchange(body, until, count)
+
+    def _exchange(self, body: bytes, until: float, count: int) -> bytes:
+        connection = self._connection(until)
+        path = self._parts.path.rstrip("/") + "/v1/embeddings"
+        connection.request("POST", path, body, self._headers)
+        self._wait_until(until)
+        response = connection.getresponse()
+        most = _PIECE + count * self.dim * _NUMBER
+        pieces, size = [], 0
+        while True:  # a server that sends a byte now and then never lets one wait run out
+            self._wait_until(until)
+            piece = response.read1(_PIECE)
+            if not piece:
+                break
+            pieces.append(piece)
+            size += len(piece)
+            if size > most:
+                self._drop()
+                message = f"replied with more than {most} bytes"
+                raise _FailedError(message)
+        response.close()  # read to its end, so that the connection can be used again
+        if response.status in _REFUSED:
+            detail = f"The encoder's server refused the texts ({response.status})"
+            raise Problem("encoder_unavailable", detail, retry_after=60)
+        if response.status != 200:  # a redirect among them: only the operator names addresses
+            message = f"replied {response.status}"
+            raise _FailedError(message)
+        return b"".join(pieces)
+
+    def _connection(self, until: float) -> HTTPConnection:
+        found: HTTPConnection | None = getattr(self._mine, "connection", None)
+        if found is None:
+            kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
+            wait = max(min(_CONNECT, until - monotonic()), 0.001)
+            found = kind(self._parts.hostname or "", self._parts.port, timeout=wait)
+            found.connect()
+            self._mine.connection = found
+            self._open.add(found)
+        self._wait_until(until)
+        return found
+
+    def _wait_until(self, until: float) -> None:
+        left = until - monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection: HTTPConnection = self._mine.connection
+        if connection.sock is not None:
+            connection.sock.settimeout(left)
+
+    def _drop(self) -> None:
+        found: HTTPConnection | None = getattr(self._mine, "connection", None)
+        self._mine.connection = None
+        if found is not None:
+            self._open.discard(found)
+            found.close()
+
+    def close(self) -> None:
+        """Close the connections; what waits for a reply fails."""
+        while self._open:
+            self._open.pop().close()
+
+    def _vectors(self, body: bytes, count: int) -> F32:
+        """Vectors in the order of the texts.
+
+        Raises:
+            _FailedError: another number of them, another length, or a number that is not finite.
+        """
+        try:
+            rows = _read(body).data
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            message = f"replied something else than embeddings: {error}"
+            raise _FailedError(message) from None
+        if sorted(row.index for row in rows) != list(range(count)):
+            message = f"was asked for {count} vectors and sent {len(rows)}"
+            raise _FailedError(message)
+        lengths = {len(row.embedding) for row in rows}
+        if lengths != {self.dim}:
+            message = f"sent vectors of {sorted(lengths)} numbers, the model expects {self.dim}"
+            raise _FailedError(message)
+        out = np.empty((count, self.dim), np.float32)
+        with np.errstate(over="ignore"):
+            for row in rows:
+                out[row.index] = row.embedding
+        if not np.isfinite(out).all():
+            message = "sent numbers that are not finite"
+            raise _FailedError(message)
+        return out
+
+
+def _late() -> Problem:
+    return Problem("deadline_exceeded", "The deadline passed before the texts were encoded")
+
+
+_read = msgspec.json.Decoder(_Vectors).decode
+
+
+def _batches(texts: list[str]) -> Iterator[list[str]]:
+    """Texts in their order, in parts of bounded size."""
+    part: list[str] = []
+    size = 0
+    for text in texts:
+        tokens = len(text) // 4 + 1
+        if part and (len(part) == SEQUENCES or size + tokens > TOKENS):
+            yield part
+            part, size = [], 0
+        part.append(text)
+        size += tokens
+    if part:
+        yield part
