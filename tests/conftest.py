@@ -6,6 +6,7 @@ import os
 
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # workers share few cores
     os.environ.setdefault(_threads, "1")
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # peers would compile for longer than they run
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 

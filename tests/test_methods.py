@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import runpy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +42,20 @@ def test_a_row_says_where_the_method_is_from_and_what_for(name):
     assert callable(getattr(ops, name))
 
 
+@cache
+def defined_in(path):
+    """Names of the functions and classes of a file."""
+    tree = ast.parse(path.read_text("utf-8"))
+    return {node.name for node in ast.walk(tree) if hasattr(node, "name")}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_check_names_a_test_or_a_benchmark_that_exists(name):
     file, _, test = METHODS[name].run.check.partition("::")
     path = ROOT / file
     assert path.is_file(), file
     if test:
-        tree = ast.parse(path.read_text("utf-8"))
-        defined = {node.name for node in ast.walk(tree) if hasattr(node, "name")}
-        assert test.split("[")[0].split("::")[-1] in defined, test
+        assert test.split("[")[0].split("::")[-1] in defined_in(path), test
 
 
 def test_the_examples_of_the_page_on_probes_run():

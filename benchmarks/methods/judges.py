@@ -13,6 +13,7 @@ import argparse
 
 import numpy as np
 
+from gustibus.evaluation.logistic import Pairs, fit_logistic
 from gustibus.evaluation.probes.calibration import pair_ece
 from gustibus.evaluation.probes.positions import (
     for_people,
@@ -26,6 +27,7 @@ from gustibus.evaluation.probes.representation import (
     distance_threshold,
     linear_probe,
 )
+from gustibus.rewards.judging import sign_agreement
 
 BIAS, NOISE, ROUNDS = 0.8, 0.7, 3
 
@@ -97,6 +99,28 @@ def calibrated(rows, seed=0):
     return pair_ece(np.where(right, z, -z))
 
 
+def two_ways(items=4000, dim=16, seed=0):
+    """How often a pair head and a point head on one representation agree.
+
+    The one learns from which of two is preferred, the other from noisy grades, in whole points from 1
+    to 10; both are judged on pairs that neither has met.
+    """
+    rng = np.random.default_rng(seed)
+    x, taste = rng.standard_normal((2 * items, dim)), rng.standard_normal(dim) / np.sqrt(dim)
+    worth = 2 * x @ taste
+    a, b = np.arange(items), items + np.arange(items)
+    won = (rng.random(items) < 1 / (1 + np.exp(worth[b] - worth[a]))).astype(float)
+    grade = np.clip(np.round(5.5 + worth + rng.standard_normal(2 * items)), 1, 10)
+    fitted = slice(0, items // 2)
+    pair = fit_logistic(x, Pairs(a[fitted], b[fitted], won[fitted], np.ones(items // 2)), ridge=1.0)
+    met = np.concatenate([a[fitted], b[fitted]])
+    point = np.linalg.lstsq(x[met], grade[met] - grade[met].mean(), rcond=None)[0]
+    held = np.arange(items // 2, items)
+    margin = (x[a[held]] - x[b[held]]) @ pair
+    score = np.round(5.5 + x @ point, 1)  # one decimal, so that some are tied
+    return sign_agreement(margin, score[a[held]] - score[b[held]])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--items", type=int, default=4000)
@@ -108,6 +132,7 @@ def main():
     for name, value in properties(given.items, given.seed).items():
         planted = 100 / (1 + np.exp(-PLANTED[name]))
         print(f"| effect of {name}, planted {planted:.1f} % | {value:.1f} % |")
+    print(f"| pair and point heads agree | {two_ways(given.items, seed=given.seed):.3f} |")
     planted, shuffled = attributes(seed=given.seed)
     print(f"| linear probe, planted attribute | {planted:.3f} |")
     print(f"| linear probe, shuffled labels | {shuffled:.3f} |")

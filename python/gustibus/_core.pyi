@@ -18,6 +18,7 @@ __all__ = [
     "Ballots",
     "Cells",
     "Matcher",
+    "Prior",
     "Utilities",
     "acquire",
     "acquire_batch",
@@ -76,10 +77,15 @@ __all__ = [
     "tied_ranking_covariance",
 ]
 
+@final
+class Prior:
+    def __new__(cls, weights: F64, means: F64, covariances: F64) -> Prior: ...
+    def __getnewargs__(self) -> _Mixture: ...
+
 def place(
     rows: _Rows,
     starts: I64,
-    prior: _Mixture,
+    prior: Prior,
     method: str,
     lapse: float,
     tie: float,
@@ -91,7 +97,7 @@ def place(
 def place_simplex(
     rows: _Rows,
     starts: I64,
-    prior: _Mixture,
+    prior: Prior,
     lapse: float,
     tie: float,
     max_iter: int,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.acceptance.worlds import Judge, fitting, rows_of
 
 from gustibus.data.synthetic import (
     bilinear_world,
@@ -19,6 +18,7 @@ from gustibus.data.synthetic import (
 )
 from gustibus.models import MODELS
 from gustibus.models.pal_published import published_onboarding
+from tests.acceptance.worlds import Judge, fitting, rows_of
 
 TOLERANCE = 0.02
 PAL, HIERARCHICAL, BT = (MODELS[name].run for name in ("pal", "hierarchical", "bt"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.conftest import small_world
 
 from gustibus.encoders import load_encoder
 from gustibus.models import MODELS
+from tests.conftest import small_world
 
 torch = pytest.importorskip("torch")
 pytestmark = [

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from tests.conftest import small_world
 
 from gustibus.artifact import Artifact, People
 from gustibus.errors import ConfigError, DimensionError, InputError, NotFiniteError
@@ -16,6 +15,7 @@ from gustibus.models.fingerprint import fingerprint
 from gustibus.models.hybrid import fit_model, load_model
 from gustibus.posterior import Posterior
 from gustibus.scoring import Scorer
+from tests.conftest import small_world
 
 GPM = {"steps": 30, "ridges": [10.0], "transitive": {"basis": "features", "folds": 1}}
 VPL = {"latent": 4, "hidden": 8, "steps": 40}

@@ -45,14 +45,14 @@ BATCHES = ((), (3,), (2, 3))
 class TestPairwise:
     @pytest.mark.parametrize(("loss", "options"), rows(PAIRWISE, "swap"))
     @given(margins=MARGINS, target=TARGET)
-    @settings(deadline=None, max_examples=15)
+    @settings(deadline=None, max_examples=8)
     def test_exchanging_the_sides_changes_nothing(self, loss, options, margins, target):
         m, t = double(margins, target)
         torch.testing.assert_close(loss(m, t, **options), loss(-m, 1 - t, **options))
 
     @pytest.mark.parametrize(("loss", "options"), rows(PAIRWISE, "monotone"))
     @given(margins=MARGINS)
-    @settings(deadline=None, max_examples=15)
+    @settings(deadline=None, max_examples=8)
     def test_a_larger_margin_never_costs_more_where_a_is_preferred(self, loss, options, margins):
         if options.get("label_smoothing"):
             pytest.skip("smoothing keeps part of the other label")
@@ -62,7 +62,7 @@ class TestPairwise:
 
     @pytest.mark.parametrize(("loss", "options"), rows(PAIRWISE, "convex"))
     @given(first=st.floats(-50, 50), second=st.floats(-50, 50), target=TARGET)
-    @settings(deadline=None, max_examples=20)
+    @settings(deadline=None, max_examples=10)
     def test_the_chord_lies_above(self, loss, options, first, second, target):
         ends, t = double([first, second], target)
         chord = loss(ends, t, **options).mean()
@@ -70,7 +70,7 @@ class TestPairwise:
 
     @pytest.mark.parametrize(("loss", "options"), rows(PAIRWISE, "bounded"))
     @given(margins=MARGINS, target=TARGET)
-    @settings(deadline=None, max_examples=15)
+    @settings(deadline=None, max_examples=8)
     def test_no_loss_is_below_nothing(self, loss, options, margins, target):
         assert (loss(*double(margins, target), **options) >= 0).all()
 
@@ -130,7 +130,7 @@ def shuffled(n: int, draw_seed: int) -> Tensor:
 class TestListwise:
     @pytest.mark.parametrize(("loss", "options"), rows(LISTWISE, "shift"))
     @given(one=lists(), shift=st.floats(-5, 5))
-    @settings(deadline=None, max_examples=12)
+    @settings(deadline=None, max_examples=8)
     def test_a_constant_on_all_scores_changes_nothing(self, loss, options, one, shift):
         s, psi = one
         spread = s + 1e-3 * torch.arange(len(s))  # a shift may not round two scores together
@@ -140,7 +140,7 @@ class TestListwise:
 
     @pytest.mark.parametrize(("loss", "options"), rows(LISTWISE, "permutation"))
     @given(one=lists(), seed=st.integers(0, 99))
-    @settings(deadline=None, max_examples=12)
+    @settings(deadline=None, max_examples=8)
     def test_another_order_without_ties_changes_nothing(self, loss, options, one, seed):
         s, psi = one
         s = s + 1e-3 * torch.arange(len(s))
@@ -151,7 +151,7 @@ class TestListwise:
 
     @pytest.mark.parametrize(("loss", "options"), rows(LISTWISE, "ties"))
     @given(one=lists(ties=True), seed=st.integers(0, 99))
-    @settings(deadline=None, max_examples=12)
+    @settings(deadline=None, max_examples=8)
     def test_another_order_with_ties_changes_nothing(self, loss, options, one, seed):
         s, psi = one
         s = s + 1e-3 * torch.arange(len(s))
@@ -162,7 +162,7 @@ class TestListwise:
 
     @pytest.mark.parametrize(("loss", "options"), rows(LISTWISE))
     @given(one=lists(ties=True), extra=st.integers(1, 3), seed=st.integers(0, 99))
-    @settings(deadline=None, max_examples=12)
+    @settings(deadline=None, max_examples=8)
     def test_members_left_out_change_neither_value_nor_slope(self, loss, options, one, extra, seed):
         s, psi = one
         generator = torch.Generator().manual_seed(seed)
@@ -274,7 +274,7 @@ def losses(draw):
 class TestReducers:
     @pytest.mark.parametrize(("reduce", "options"), rows(REDUCERS))
     @given(one=losses(), scale=st.sampled_from([0.0, 0.5, 3.0]))
-    @settings(deadline=None, max_examples=15)
+    @settings(deadline=None, max_examples=8)
     def test_losses_scale_and_weights_have_no_unit(self, reduce, options, one, scale):
         loss, group, weight = one
         once = reduce(loss, group, weight, **options)
@@ -283,7 +283,7 @@ class TestReducers:
 
     @pytest.mark.parametrize(("reduce", "options"), rows(REDUCERS))
     @given(one=losses(), seed=st.integers(0, 99))
-    @settings(deadline=None, max_examples=15)
+    @settings(deadline=None, max_examples=8)
     def test_names_of_groups_and_order_of_rows_do_not_matter(self, reduce, options, one, seed):
         loss, group, weight = one
         once = reduce(loss, group, weight, **options)
@@ -294,7 +294,7 @@ class TestReducers:
 
     @pytest.mark.parametrize(("reduce", "options"), rows(REDUCERS))
     @given(one=losses())
-    @settings(deadline=None, max_examples=15)
+    @settings(deadline=None, max_examples=8)
     def test_the_result_lies_among_the_losses_that_have_weight(self, reduce, options, one):
         loss, group, weight = one
         found, met = reduce(loss, group, weight, **options), loss[weight > 0]
@@ -302,7 +302,7 @@ class TestReducers:
 
     @pytest.mark.parametrize(("reduce", "options"), rows(REDUCERS))
     @given(one=losses())
-    @settings(deadline=None, max_examples=15)
+    @settings(deadline=None, max_examples=8)
     def test_a_row_without_weight_is_as_if_it_were_not_there(self, reduce, options, one):
         loss, group, weight = one
         there = weight > 0

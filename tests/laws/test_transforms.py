@@ -35,7 +35,7 @@ def laws(shape: Transform) -> tuple[str, ...]:
 
 
 @transforms
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(r=lists, refs=lists, move=rewards, scale=st.floats(0.1, 10))
 def test_every_law_that_a_row_declares_holds(shape, r, refs, move, scale):
     r, refs = np.array(r), np.array(refs)
@@ -74,7 +74,7 @@ def test_a_law_that_a_row_does_not_declare_fails_for_it(shape, law):
 
 
 @transforms
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(r=lists, refs=lists)
 def test_one_by_one_in_batches_and_in_a_stream_give_the_same(shape, r, refs):
     together = shape(r, refs)
@@ -146,7 +146,7 @@ def test_no_reference_is_an_error_where_the_row_reads_any(shape):
 
 
 @transforms
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(r=lists, refs=lists)
 def test_a_frozen_transform_survives_json_to_the_last_bit(shape, r, refs):
     import json
@@ -161,7 +161,7 @@ def test_a_frozen_transform_survives_json_to_the_last_bit(shape, r, refs):
         np.testing.assert_allclose(seen(r), shape(r, refs), rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     parts=st.lists(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=6), min_size=1, max_size=4)
 )
@@ -212,7 +212,7 @@ combinations = pytest.mark.parametrize("name", COMBINE)
 
 
 @combinations
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     rows=st.lists(st.tuples(rewards, rewards, rewards), min_size=1, max_size=5),
     refs=st.tuples(rewards, rewards, rewards), lift=st.floats(0, 3), which=st.integers(0, 2),

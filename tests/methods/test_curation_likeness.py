@@ -84,5 +84,5 @@ def test_states_are_those_that_predict_the_response():
 
 
 def test_alike_pairs_push_the_chosen_response_down():
-    plain, _, _ = runpy.run_path(str(BENCHMARK))["measure"](count=60, seed=0, steps=250)
+    plain, _, _ = runpy.run_path(str(BENCHMARK))["measure"](count=40, seed=0, steps=150)
     assert plain <= -0.3

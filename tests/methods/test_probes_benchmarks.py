@@ -10,6 +10,7 @@ from gustibus.data.origin import Origin
 from gustibus.errors import InputError, UnknownNameError
 from gustibus.evaluation.probes import BENCHMARKS, benchmark_rows, judge_items, synthetic_rag
 from gustibus.evaluation.probes.benchmarks import Item, rag_subsets, rewardbench
+from gustibus.evaluation.probes.ties import ties_score
 
 
 def table(**columns):
@@ -82,6 +83,66 @@ def test_maths_weighs_as_much_as_all_code_together():
     assert found["Reasoning"] == 0.5
     assert found["subset/hep-go"] == 0
     assert found["overall"] == 0.75
+
+
+def published(groups):
+    """The score of Ties as its definition says it, over `{(kind, number): (right, wrong)}`."""
+    stats = {}
+    for key, (right, wrong) in groups.items():
+        gap = min(right) - max(wrong)
+        stats[key] = (gap > 0, max(right) - min(right), gap)
+    shares = [
+        np.mean([s[0] for (k, _), s in stats.items() if k == kind]) for kind in ("tied", "ref")
+    ]
+    total, both = 0.3 * sum(shares), [n for k, n in stats if k == "tied" and ("ref", n) in stats]
+    for number in both:
+        _, spread, gap = stats["tied", number]
+        least = min(gap, stats["ref", number][2])
+        margin = np.tanh(least / spread - 1) if spread else np.sign(least)
+        total += (0.2 * (gap > spread) + 0.2 * (least > spread) + 0.01 * margin) / len(both)
+    return total
+
+
+def test_ties_are_weighed_as_published():
+    rng = np.random.default_rng(0)
+    groups = {}
+    for number in "0123456":
+        groups["ref", number] = (rng.normal(1, 1, 1), rng.normal(0, 0.5, 4))
+        groups["tied", number] = (rng.normal(1.5, 0.3, 3), rng.normal(0, 0.5, 4))
+    groups["tied", "3"] = (np.ones(2), np.zeros(2))  # right answers that score alike
+    groups["tied", "9"] = (np.ones(2), np.zeros(2))  # its other half is not there
+    rows = [
+        (f"{k}:{n}", max(right), min(right), max(wrong))
+        for (k, n), (right, wrong) in groups.items()
+    ]
+    assert ties_score(*zip(*rows, strict=True)) == pytest.approx(published(groups), abs=1e-12)
+    # 0.3 + 0.3 + 0.2 + 0.2 + 0.01 tanh(1 / 0.5 - 1)
+    assert ties_score(["ref:0", "tied:0"], [2, 2], [2, 1.5], [1, 0.5]) == pytest.approx(
+        1 + 0.01 * np.tanh(1), abs=1e-12
+    )
+
+
+def test_a_file_with_ids_has_its_ties_weighed():
+    rows = table(
+        prompt=["p", "p", "q"], chosen=[["a"], ["a", "b"], ["a"]], rejected=[["c"], ["c"], ["c"]],
+        subset=["Ties", "Ties", "Math"], id=["ref:4", "tied:4", "17"],
+    )  # fmt: skip
+    values = {"a": 2.0, "b": 1.5, "c": 1.0}
+    columns = judge_items(
+        benchmark_rows(rows, "rewardbench2"), lambda prompt, said: [values[s] for s in said]
+    )
+    assert list(columns["item"]) == ["ref:4", "tied:4", ""]
+    found = rewardbench(**columns)
+    # the gap of the tied question is not above its spread
+    assert found["Ties"] == pytest.approx(0.6 + 0.01 * np.tanh(0), abs=1e-12)
+    assert found["subset/Ties"] == 1
+    assert found["overall"] == pytest.approx((found["Ties"] + 1) / 2)
+
+
+@pytest.mark.parametrize("items", [["ref:0", "tied:1"], ["ref:0", "ref:0"], ["odd:0", "tied:0"]])
+def test_items_of_ties_that_do_not_fit_are_refused(items):
+    with pytest.raises(InputError, match="item: expected"):
+        ties_score(items, [1, 1], [1, 1], [0, 0])
 
 
 def test_a_tie_is_wrong():

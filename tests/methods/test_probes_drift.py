@@ -1,5 +1,8 @@
 """Stances that move along training."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +16,7 @@ from gustibus.evaluation.probes.drift import (
     value_gap,
 )
 
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "methods" / "drift.py"
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -69,3 +73,12 @@ def test_unknown_stances_and_missing_checkpoints_are_named():
         stance_drift([0, 1, 1], ["a", "a", "b"], ["neutral"] * 3)
     assert stance_distribution(["oppose"]).tolist() == [0, 0, 1]
     assert np.isclose(stance_distribution(["support", "neutral"]).sum(), 1)
+
+
+def test_preferences_move_stances_where_their_set_has_a_gap():
+    found = runpy.run_path(str(BENCHMARK))["study"](0)
+    change = {phase: values[0] for phase, values in found.items()}
+    assert found["supervised"][1] < 0.5  # early
+    assert max(abs(change[f"{name}, without a gap"]) for name in ("dpo", "ipo")) < 0.1
+    assert change["dpo, with a gap"] > change["ipo, with a gap"] > 0.1
+    assert found["dpo, with a gap"][2] > 0.2 > found["dpo, without a gap"][2]

@@ -55,7 +55,8 @@ def test_a_burst_is_too_many_in_one_window():
     assert found.tolist() == [True, True, True, False]
 
 
-WEIGHTS = st.lists(st.floats(0, 100), min_size=1, max_size=8)
+# sums of the smallest doubles round to whole multiples of one of them
+WEIGHTS = st.lists(st.just(0.0) | st.floats(1e-300, 100), min_size=1, max_size=8)
 
 
 @few

@@ -69,7 +69,6 @@ def survive(service: Service, *, kills: int, seed: int) -> int:
     writers = [Writer(service, number, done) for number in range(WRITERS)]
     for writer in writers:
         writer.start()
-    slowest = 0.0
     for _ in range(kills):
         told = sum(len(writer.acknowledged) for writer in writers)
         until = time.monotonic() + 10  # under way again, however slow the machine
@@ -78,14 +77,11 @@ def survive(service: Service, *, kills: int, seed: int) -> int:
             time.sleep(0.005)
         time.sleep(rng.uniform(0.0, 0.3))
         service.kill()
-        began = time.monotonic()
         service.start()
-        slowest = max(slowest, time.monotonic() - began)
     time.sleep(0.3)
     done.set()
     for writer in writers:
         writer.join(20)
-    assert slowest < 15.0
     kept = 0
     with service.client() as http:
         for writer in writers:

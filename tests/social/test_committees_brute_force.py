@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from gustibus.errors import InfeasibleError
-from gustibus.social import committee, committee_rules, committee_value
+from gustibus.social import (
+    ApprovalProfile,
+    Profile,
+    UtilityProfile,
+    committee,
+    committee_rules,
+    committee_value,
+)
 from tests.social.committee_cases import (
     approvals,
     best,
@@ -127,6 +134,38 @@ def test_exact_is_the_best_of_all_subsets(make, rule, options, value, bounds, we
         assert committee_value(profile, out.members, rule=rule, **options) == pytest.approx(
             value(profile, out.members), abs=1e-9
         )
+
+
+def dominated(seed, make, weighted):
+    """Profiles in which most items are no better for anybody than another, or equal to it."""
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 6, (8, M)) / 4
+    for item in rng.permutation(M)[:5]:
+        other = (item + rng.integers(1, M)) % M
+        values[:, item] = values[:, other] - rng.integers(0, 2) * rng.integers(0, 2, 8) / 4
+    weights = rng.integers(1, 5, 8) if weighted else None
+    if make is utilities:
+        return UtilityProfile(np.maximum(values, 0), weights=weights)
+    if make is approvals:
+        return ApprovalProfile((values >= 0.75).astype(int), weights=weights)
+    # few voters, who agree on most pairs of items
+    rows = np.argsort(-values[:3] + 0.1 * rng.random((1, M)), 1, kind="stable")
+    return Profile(rows, weights=None if weights is None else weights[:3], compact=False)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("bounds", BOUNDS)
+@pytest.mark.parametrize(("make", "rule", "options", "value"), SUMS)
+def test_no_best_committee_is_lost_with_dominated_items(
+    make, rule, options, value, bounds, weighted
+):
+    for seed in range(8):
+        profile = dominated(seed, make, weighted)
+        out, allowed = inside(profile, K, rule, bounds, method="exact", **options)
+        top, sets = best(M, K, partial(value, profile), allowed)
+        assert out.value == pytest.approx(top, abs=1e-9)
+        assert out.optimal
+        assert out.members in sets
 
 
 @pytest.mark.parametrize("bounds", BOUNDS)

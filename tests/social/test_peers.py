@@ -89,7 +89,7 @@ FILES = [
 REASONS = (
     r"cap: the search needs more than \d+ nodes"
     r"|time_limit: the search was not over"
-    r"|expected .*(full strict|strict|at most \d+ items|at most \d+ in|for at most)"
+    r"|expected .*(full strict|strict|without ties|at most \d+ items|at most \d+ in|for at most)"
 )
 
 

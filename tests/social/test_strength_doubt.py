@@ -171,7 +171,9 @@ def test_what_cannot_be_doubted_is_said():
     w, b, _, _ = random_comparisons(np.random.default_rng(0))
     fit = bradley_terry(w, b)
     for doubt in (covariance, bootstrap):
-        with pytest.raises(InputError, match=r"fit: expected a fit by maximum .* got rank_centrality"):
+        with pytest.raises(
+            InputError, match=r"fit: expected a fit by maximum .* got rank_centrality"
+        ):
             doubt(rank_centrality(w, b))
     with pytest.raises(InputError, match="replicates: expected at least 1"):
         bootstrap(fit, replicates=0)

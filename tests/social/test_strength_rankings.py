@@ -210,6 +210,12 @@ def test_a_bootstrap_of_rankings_spreads_as_the_sandwich_says():
         covariance(plackett_luce(rows, method="lsr"))
 
 
+def test_a_bootstrap_with_ties_is_refused_with_the_reason():
+    fit = davidson_luce([["x", ["y", "z"]], ["y", "x", "z"], ["z", "x", "y"]])
+    with pytest.raises(InputError, match=r"davidson_luce.*prevalence of ties; covariance"):
+        bootstrap(fit)
+
+
 def test_rankings_of_two_have_the_covariance_of_bradley_and_terry():
     rng = np.random.default_rng(7)
     rows = drawn(rng, rng.normal(size=4), 100, 2)

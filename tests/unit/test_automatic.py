@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.conftest import small_world
 
 from gustibus.errors import ConfigError, InputError, UnknownNameError
 from gustibus.models import automatic
 from gustibus.models.automatic import auto_options, fit_any, fit_auto
 from gustibus.models.base import TrainingSet
+from tests.conftest import small_world
 
 QUICK = {
     "hierarchical": {"ridges": [10.0], "equalise": [0.5], "rounds": 3},

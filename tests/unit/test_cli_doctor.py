@@ -6,10 +6,10 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from tests.service.harness import save_texts_model
 
 from gustibus.cli.app import run
 from gustibus.store import upgrade
+from tests.service.harness import save_texts_model
 
 
 @pytest.fixture(scope="module")

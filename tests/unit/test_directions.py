@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.conftest import small_world
 
 from gustibus.errors import DimensionError, InputError, UnknownNameError
 from gustibus.models import MODELS
@@ -19,6 +18,7 @@ from gustibus.models.directions import (
 )
 from gustibus.models.hybrid import fit_model, load_model
 from gustibus.posterior import Posterior
+from tests.conftest import small_world
 
 QUICK = {"columns": [0, 2, 5], "steps": 30, "ridges": [10.0]}
 MODES = {

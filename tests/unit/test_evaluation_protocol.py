@@ -6,7 +6,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from tests.conftest import small_world
 
 from gustibus.data import four_cells, given_split
 from gustibus.data.synthetic import bilinear_world, linear_mixture_world
@@ -20,6 +19,7 @@ from gustibus.evaluation.rows import Rows, fitting_sets, rows_of, shuffle_users,
 from gustibus.models import MODELS
 from gustibus.models.validation import predictive
 from gustibus.posterior import GaussianPrior
+from tests.conftest import small_world
 
 
 def personal_world(seed=0, **options):

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.conftest import small_world
-from tests.unit.test_known_items import with_secrets
 
 from gustibus.errors import ConfigError, InputError
 from gustibus.models import MODELS
 from gustibus.models.hybrid import fit_model
 from gustibus.models.validation import part
+from tests.conftest import small_world
+from tests.unit.test_known_items import with_secrets
 
 FACTORS = MODELS["factors"].run
 QUICK = {"ridges": [10.0], "rounds": 3, "rank": 4, "ridge_population": [3.0]}

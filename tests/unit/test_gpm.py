@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import small_world
 
 from gustibus.artifact import Artifact, People
 from gustibus.data import given_split
@@ -28,6 +27,7 @@ from gustibus.models.gpm_rank import (
 )
 from gustibus.posterior import Answering, GaussianPrior
 from gustibus.scoring import Scorer
+from tests.conftest import small_world
 
 FIT = MODELS["gpm"].run.fit
 QUICK = {

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.conftest import small_world
 
 from gustibus.errors import ConfigError
 from gustibus.models import MODELS
 from gustibus.models.heads import effective
 from gustibus.models.validation import part
 from gustibus.posterior import ParticlePrior
+from tests.conftest import small_world
 
 HYRE = MODELS["hyre"].run
 DENOISED = {"hierarchical": {"basis": "features", "folds": 1}}

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.conftest import small_world
 
 from gustibus.errors import ConfigError, InputError
 from gustibus.models.directions import rewards
 from gustibus.models.fingerprint import fingerprint
 from gustibus.models.hybrid import Hybrid, ItemAnswers, fit_model
 from gustibus.models.known import KnownItems
+from tests.conftest import small_world
 
 QUICK = {"ridges": [10.0], "equalise": [0.5], "rounds": 4, "folds": 1}
 

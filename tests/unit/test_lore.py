@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.conftest import small_world
 
 from gustibus.errors import ConfigError
 from gustibus.models import MODELS
@@ -13,6 +12,7 @@ from gustibus.models.lore_published import onboarded
 from gustibus.models.mixtures import weight_moments
 from gustibus.models.validation import part
 from gustibus.posterior import Evidence, GaussianPrior, Posterior, simplex_moments
+from tests.conftest import small_world
 
 LORE = MODELS["lore"].run
 QUICK = {"rank": 3, "ridges": [3.0], "steps": 30}

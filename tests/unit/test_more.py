@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.conftest import small_world
 
 from gustibus.data import Dataset, read, write_folder
 from gustibus.data.comparisons import Comparisons
@@ -13,6 +12,7 @@ from gustibus.errors import ConfigError, InputError
 from gustibus.models import MODELS
 from gustibus.models.more import More, shortest
 from gustibus.training import RunConfig, train
+from tests.conftest import small_world
 
 FIT = MODELS["bt"].run.fit
 
@@ -152,11 +152,11 @@ def test_validation_people_choose_the_ridge_data_set_by_data_set(hidden, monkeyp
     monkeypatch.setattr("gustibus.models.bt_fit.RIDGES", (1000.0, 10.0))
     world, tastes = two_sets(1000, 100)
     valid, _ = two_sets(300, 100, seed=0)
-    model, report = FIT(world, valid, seed=0, reducer="more", hidden=hidden)
+    model, report = FIT(world, valid, seed=0, reducer="more", hidden=hidden, steps=50)
     assert len(report["history"]) == 2
     assert np.isfinite(report["held_out_loss"])
     assert min(accuracies(model, tastes)) > 0.6
-    again = FIT(world, valid, seed=0, reducer="more", hidden=hidden).model
+    again = FIT(world, valid, seed=0, reducer="more", hidden=hidden, steps=50).model
     np.testing.assert_array_equal(
         model.represent(world.item_features), again.represent(world.item_features)
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.conftest import small_world
 
 from gustibus.errors import ConfigError
 from gustibus.models import MODELS
@@ -13,6 +12,7 @@ from gustibus.models.mrm import Inner, adapted
 from gustibus.models.mrm_fit import mrm_options
 from gustibus.models.validation import part
 from gustibus.posterior import Evidence
+from tests.conftest import small_world
 
 MRM = MODELS["mrm"].run
 QUICK = {"rank": 3, "steps": 60}

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.conftest import small_world
 
 from gustibus.errors import ConfigError
 from gustibus.models import MODELS
 from gustibus.models.validation import part
+from tests.conftest import small_world
 
 RIDGE, NEAREST = MODELS["ridge"].run, MODELS["nearest"].run
 QUICK = {"spreads": [1.0], "ridge": 10.0}

@@ -38,7 +38,7 @@ def test_a_ridge_holds_the_robust_loss_where_most_labels_are_noise(noisy):
 def test_losses_over_prompts_teach_instructions_and_leave_pairs_alone():
     pytest.importorskip("gustibus.curation.constraints")
     study = runpy.run_path(str(METHODS / "constraint_swaps.py"))["study"]
-    before, after = study((0, 0), count=200, steps=80), study((1, 1), count=200, steps=80)
+    before, after = study((0, 0), count=120, steps=60), study((1, 1), count=120, steps=60)
     assert after[0] >= 0.8 > before[0]
     assert after[1] > before[1] - 0.03
 
@@ -46,7 +46,7 @@ def test_losses_over_prompts_teach_instructions_and_leave_pairs_alone():
 def test_degrees_are_told_and_rewards_fall_with_them():
     pytest.importorskip("gustibus.curation.degrading")
     study = runpy.run_path(str(METHODS / "degrees.py"))["study"]
-    told, falls, pairs = study(0.1, count=100, steps=150)
+    told, falls, pairs = study(0.1, count=60, steps=100)
     assert told > 0.5  # of four
     assert falls <= -0.6
     assert pairs > 0.8

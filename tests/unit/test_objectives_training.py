@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from scipy.stats import kendalltau
-from tests.conftest import small_world
 
 from gustibus.artifact import Artifact
 from gustibus.cli.app import run as cli
@@ -22,6 +22,7 @@ from gustibus.models.lists import ranked_lists
 from gustibus.models.validation import everybody, part
 from gustibus.objectives import LISTWISE, PAIRWISE, REDUCERS
 from gustibus.training import RunConfig, train
+from tests.conftest import small_world
 
 TASTE = np.array([1.5, -1.0, 0.5, 0.0], np.float32)
 
@@ -55,7 +56,7 @@ class TestLearning:
     def test_every_objective_recovers_the_planted_ranking(self, objective):
         options = {"eps": 0.01} if objective == "rdpo" else {}
         model, report = fit_model(
-            "bt", planted(), None, seed=0, ridge=1.0, objective=objective,
+            "bt", planted(), None, seed=0, ridge=1.0, steps=150, objective=objective,
             objective_options=options,
         )  # fmt: skip
         assert tau(model) >= 0.9
@@ -63,7 +64,9 @@ class TestLearning:
 
     @pytest.mark.parametrize("reducer", list(REDUCERS))
     def test_every_reducer_recovers_the_planted_ranking(self, reducer):
-        model, _ = fit_model("bt", planted(), None, seed=0, ridge=1.0, reducer=reducer)
+        model, _ = fit_model(
+            "bt", planted(lists=60), None, seed=0, ridge=1.0, steps=80, reducer=reducer
+        )
         assert tau(model) >= 0.9
 
     def test_the_logistic_row_learns_what_the_default_learns(self):
@@ -76,7 +79,9 @@ class TestLearning:
     @pytest.mark.parametrize("objective", ["hinge", "ipo", "lipo_lambda"])
     def test_margins_are_log_odds_whatever_the_objective(self, objective):
         world = planted(lists=400, noise=1.0)
-        model, report = fit_model("bt", world, None, seed=0, ridge=1.0, objective=objective)
+        model, report = fit_model(
+            "bt", world, None, seed=0, ridge=1.0, steps=100, objective=objective
+        )
         plain = fit_model("bt", world, None, seed=0, ridge=1.0).model
         items = world.item_features
         rewards = [m.represent(items)[:, 0] for m in (model, plain)]
@@ -86,7 +91,14 @@ class TestLearning:
 
     def test_a_network_can_be_trained_too(self):
         model, _ = fit_model(
-            "bt", planted(), None, seed=0, ridge=1.0, hidden=1, objective="list_mle"
+            "bt",
+            planted(lists=80),
+            None,
+            seed=0,
+            ridge=1.0,
+            hidden=1,
+            steps=100,
+            objective="list_mle",
         )
         assert tau(model) >= 0.85
 
@@ -95,7 +107,7 @@ class TestLearning:
         people = np.arange(10)
         _, report = fit_model(
             "bt", part(world, people[:7]), part(world, people[7:]), seed=0, objective="list_mle",
-            known_items="never",
+            known_items="never", steps=40,
         )  # fmt: skip
         losses = {row["ridge"]: row["valid_loss"] for row in report["history"]}
         assert report["ridge"] == min(losses, key=losses.get)
@@ -121,6 +133,60 @@ class TestLearning:
             for data in (world, strong)
         )
         assert wide.report["objective"]["unit"] < 0.6 * plain.report["objective"]["unit"]
+
+
+class TestPersonalFamily:
+    """PAL with an objective in the place of its own loss."""
+
+    FIT: ClassVar = {
+        "seed": 0, "prototypes": 1, "epochs": 8, "known_items": "never", "ridge": 1.0,
+        "equalise": 0.0,
+    }  # fmt: skip
+
+    def size(self, world, **given):
+        """Slope of the rewards that everybody gets over the planted ones."""
+        model, report = fit_model("pal", world, None, **self.FIT, **given)
+        planted_ = world.item_features @ TASTE
+        found = model.utility(np.ones(1), model.represent(world.item_features))
+        return np.polyfit(planted_, found, 1)[0], report
+
+    def test_flipped_labels_do_not_shrink_rewards_under_the_robust_loss(self):
+        noisy = planted(lists=150, noise=1.0, flips=0.3)
+        plain, _ = self.size(noisy)
+        robust, report = self.size(noisy, objective="rdpo", objective_options={"eps": 0.3})
+        assert plain < 0.5
+        assert 0.7 < robust < 1.4
+        assert report["objective"] == {"name": "rdpo", "options": {"eps": 0.3}}
+
+    @pytest.mark.parametrize("objective", ["bt_pair", "hinge", "ipo"])
+    def test_margins_are_log_odds_whatever_the_objective(self, objective):
+        world = planted(lists=150, noise=1.0)
+        plain, _ = self.size(world)
+        named, _ = self.size(world, objective=objective)
+        assert named == pytest.approx(plain, rel=0.12)
+
+    def test_margins_that_are_asked_for_are_kept_and_put_right(self):
+        world = planted(lists=150, noise=1.0)
+        strong = replace(world, margin=np.full(len(world), 2.0, np.float32))
+        assert self.size(strong, objective="bt_pair")[0] == pytest.approx(
+            self.size(world)[0], rel=0.15
+        )
+
+    def test_validation_people_judge_by_an_objective_whose_margins_are_log_odds(self):
+        world = planted(lists=60, noise=1.0, flips=0.3)
+        people = np.arange(10)
+        halves = part(world, people[:7]), part(world, people[7:])
+        losses = [
+            fit_model("pal", *halves, **self.FIT, **given).report["held_out_loss"]
+            for given in ({}, {"objective": "rdpo", "objective_options": {"eps": 0.3}})
+        ]
+        assert losses[1] < losses[0] - 0.05  # of clean labels, not of those with flips
+
+    def test_lists_are_refused(self):
+        with pytest.raises(ConfigError, match="'pal' takes pairwise objectives, 'list_mle' takes"):
+            fit_model("pal", planted(), None, seed=0, objective="list_mle")
+        with pytest.raises(ConfigError, match="'pal' takes pairwise objectives, 'list_mle' takes"):
+            RunConfig(data="x", output="y", model="pal", objective="list_mle")
 
 
 class TestLists:
@@ -190,9 +256,14 @@ class TestRefusals:
                 "hierarchical",
                 "rdpo",
                 {},
-                r"'hierarchical' cannot be trained with 'rdpo'; .*\['bt'\]",
+                r"'hierarchical' cannot be trained with 'rdpo'; .*\['bt', 'pal'\]",
             ),
-            ("pro", "rdpo", {}, r"families that can: \['bt'\]; 'pro' knows \['likelihood', "),
+            (
+                "pro",
+                "rdpo",
+                {},
+                r"families that can: \['bt', 'pal'\]; 'pro' knows \['likelihood', ",
+            ),
             ("auto", "rdpo", {}, r"'auto' cannot be trained with 'rdpo'; families that can"),
             ("bt", "rdop", {}, r"no objective 'rdop'; did you mean .*'rdpo'"),
             ("bt", "rdpo", {"epsilon": 0.1}, r"'rdpo' has no option 'epsilon'; known: \['eps'\]"),
@@ -262,7 +333,7 @@ def test_a_noisy_file_is_trained_by_name_and_the_model_says_so(noisy, tmp_path, 
     code = cli([
         "train", str(noisy), "-o", str(tmp_path / "model"), "--model", "bt", "--encoder", "hashing",
         "--encoder-set", "dim=64", "--objective", "rdpo", "--objective-set", "eps=0.2",
-        "--questions", "0",
+        "--questions", "0", "--set", "known_items=never",
     ])  # fmt: skip
     assert code == 0
     assert "objective: rdpo (eps 0.2)\n" in capsys.readouterr().out
@@ -323,7 +394,7 @@ def test_ranked_lists_are_trained_by_a_listwise_objective(tmp_path, capsys):
     code = cli([
         "train", str(path), "-o", str(tmp_path / "model"), "--model", "bt", "--encoder", "hashing",
         "--encoder-set", "dim=64", "--objective", "lipo_lambda", "--questions", "0",
-        "--split", "all", "--set", "known_items=never",
+        "--split", "all", "--set", "known_items=never", "--set", "ridge=10", "--set", "steps=150",
     ])  # fmt: skip
     assert code == 0
     assert "objective: lipo_lambda, 200 lists\n" in capsys.readouterr().out

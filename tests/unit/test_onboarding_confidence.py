@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from tests.unit.test_onboarding_pool import model_of, pool_of
 
 from gustibus.errors import InputError
 from gustibus.onboarding import (
@@ -27,6 +26,7 @@ from gustibus.onboarding.confidence import (
 from gustibus.onboarding.questions import QUESTIONS
 from gustibus.onboarding.simulation import calibration_error, paired_difference
 from gustibus.posterior import Answering, GaussianPrior, Posterior
+from tests.unit.test_onboarding_pool import model_of, pool_of
 
 MODEL = model_of(3, lapse=0.1)
 POOL = pool_of(MODEL, 300, held_out=100)

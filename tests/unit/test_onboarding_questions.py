@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from tests.unit.test_onboarding_pool import model_of, pool_of
 
 from gustibus.errors import InputError, UnknownNameError
 from gustibus.onboarding import QUESTIONS, Exposure, QuestionPool, choose, choose_batch
@@ -13,6 +12,7 @@ from gustibus.onboarding.information import (
 from gustibus.onboarding.pool import Linear
 from gustibus.onboarding.questions import expected_after
 from gustibus.posterior import Answering, GaussianPrior, Posterior
+from tests.unit.test_onboarding_pool import model_of, pool_of
 
 MODEL = model_of(3)
 POOL = pool_of(MODEL, 60)

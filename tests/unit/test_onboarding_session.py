@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.unit.test_onboarding_pool import model_of, pool_of
 
 from gustibus.errors import ConflictError, InputError, UnknownNameError
 from gustibus.models.bt import BradleyTerry
@@ -24,6 +23,7 @@ from gustibus.onboarding import (
     replay,
 )
 from gustibus.onboarding.session import slot
+from tests.unit.test_onboarding_pool import model_of, pool_of
 
 MODEL = model_of(3)
 POOL = pool_of(MODEL, 120, held_out=20)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from tests.unit.test_onboarding_pool import model_of
 
 from gustibus.errors import InputError
 from gustibus.onboarding import QuestionPool, Settings
 from gustibus.onboarding.pool import Linear
 from gustibus.onboarding.simulation import People, paired_difference, place_everybody, simulate
+from tests.unit.test_onboarding_pool import model_of
 
 DIM, SCALE = 6, 2.0 * np.arange(1, 7.0) ** -0.5
 

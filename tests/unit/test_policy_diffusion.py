@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -33,6 +33,8 @@ from gustibus.policy.noising import (
     predictor,
 )
 
+quick = settings(max_examples=25, deadline=None)
+
 ERRORS = {"err_w": [0.020], "err_l": [0.031], "ref_w": [0.022], "ref_l": [0.030]}
 LIST = {"err": [0.30, 0.25, 0.40], "ref": [0.31, 0.24, 0.38], "phi": [0.9, 0.5, 0.1]}
 error = st.floats(0, 1)
@@ -50,6 +52,7 @@ def test_worked_numbers():
     assert np.allclose(negative_guidance([0.2, 0.5], [-0.1, 0.3], 5), [1.4, 1.3])
 
 
+@quick
 @given(four, st.floats(1, 5000))
 def test_a_model_like_its_reference_loses_log_2_and_swapped_images_turn_the_logit(errors, beta):
     w, lo, ref_w, ref_l = errors
@@ -59,6 +62,7 @@ def test_a_model_like_its_reference_loses_log_2_and_swapped_images_turn_the_logi
     assert there - back == pytest.approx(inside, rel=1e-9, abs=1e-9)  # sp(x) - sp(-x) = x
 
 
+@quick
 @given(four)
 def test_certain_labels_are_plain_ones_and_doubtful_ones_reverse_them(errors):
     plain = diffusion_dpo(*errors, beta=100)
@@ -76,6 +80,7 @@ def test_a_coin_flip_teaches_nothing():
     assert (err.grad == 0).all()
 
 
+@quick
 @given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0.01, 5))
 def test_labels_are_softmax_of_scores_from_0_to_1(a, b, spread):
     low = min(a, b)
@@ -106,6 +111,7 @@ def test_a_list_of_two_is_a_pair_times_what_the_ranks_decide():
     assert found == pytest.approx(weight * pair)
 
 
+@quick
 @given(arrays(np.float64, (3, 4), elements=st.integers(-9, 9).map(float)), st.floats(0.1, 10))
 def test_labels_read_only_the_order_within_each_reward_model(rewards, scale):
     labels = rank_labels_from_rewards(rewards)

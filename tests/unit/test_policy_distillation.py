@@ -7,12 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gustibus.errors import InputError
 from gustibus.policy.distillation import adpa, adpa_term, dckd, forward_kl
+
+quick = settings(max_examples=25, deadline=None)
 
 STUDENT = np.log([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]])
 TEACHER = np.log([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]])
@@ -24,11 +26,13 @@ def test_worked_numbers():
     assert adpa_term(STUDENT, TEACHER, REFERENCE) == pytest.approx(-0.075825, abs=1e-6)
 
 
+@quick
 @given(logits, logits)
 def test_two_teachers_that_agree_teach_nothing(student, teacher):
     assert np.allclose(adpa_term(student, teacher, teacher + 3), 0, atol=1e-9)
 
 
+@quick
 @given(logits, logits, logits)
 def test_the_gradient_is_towards_tokens_that_training_made_likelier(student, teacher, reference):
     now = torch.tensor(student, requires_grad=True)
@@ -70,6 +74,7 @@ def test_padding_changes_neither_value_nor_gradient():
         forward_kl(*padded[:2], mask=[False] * 3)
 
 
+@quick
 @given(logits, logits)
 def test_a_student_like_its_teacher_is_at_no_distance(teacher, student):
     assert np.allclose(forward_kl(teacher, teacher + 1), 0, atol=1e-9)

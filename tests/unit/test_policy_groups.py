@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gustibus.errors import InputError
@@ -18,6 +18,8 @@ from gustibus.policy.groups import (
     unlikeliness_advantage,
     win_matrix,
 )
+
+quick = settings(max_examples=25, deadline=None)
 
 WINS = [[0, 1, 1, 0.5], [0, 0, 1, 0], [0, 0, 0, 0], [0.5, 1, 1, 0]]
 scores = st.lists(st.integers(-50, 50), min_size=2, max_size=8)
@@ -32,6 +34,7 @@ def test_worked_numbers():
     assert np.allclose(group_win_rate(WINS), [0.833333, 0.333333, 0, 0.833333], atol=1e-6)
 
 
+@quick
 @given(scores, st.floats(-5, 5), st.floats(0.1, 10))
 def test_advantages_read_neither_level_nor_scale(r, level, scale):
     r = np.array(r, float)
@@ -62,6 +65,7 @@ def test_tiny_differences_of_scores_become_large_advantages_but_win_rates_name_t
     assert np.allclose(group_win_rate(wins), [2 / 3, 1 / 3, 1, 0])
 
 
+@quick
 @given(scores)
 def test_win_rates_of_one_judge_average_to_one_half(s):
     s = np.array(s)
@@ -88,6 +92,7 @@ def test_wrong_groups_are_named():
         group_advantage([1, 2], eps=0)
 
 
+@quick
 @given(st.lists(st.floats(-5, 0), min_size=1, max_size=8, unique=True), st.floats(0, 1))
 def test_the_unlikely_gain_most_and_wrong_answers_nothing(logps, beta):
     g = len(logps)
@@ -125,6 +130,7 @@ def test_gradients_are_those_of_finite_differences():
     assert torch.autograd.gradcheck(lambda x: unlikeliness(x, logps), [r])
 
 
+@quick
 @given(st.integers(2, 9), st.integers(1, 8), st.integers(0, 99))
 def test_everybody_meets_as_many_others(size, rounds, seed):
     if rounds >= size or size * rounds % 2:

@@ -41,20 +41,26 @@ def test_the_example_of_a_method_runs_and_its_check_is_there(name):
     assert f"def {test}(" in (ROOT / file).read_text("utf-8")
 
 
-def test_importing_the_package_brings_no_trainer():
-    code = "import sys, gustibus.policy; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"trl", "peft", "diffusers", "transformers", "datasets"} & set(done.stdout.split())
-
-
-def test_trainers_without_trl_say_what_to_install():
+@pytest.fixture(scope="module")
+def fresh():
+    """What a fresh process has imported, and what it says of trainers without TRL."""
     code = (
-        "import sys; sys.modules['trl'] = None\nimport gustibus.errors\n"
+        "import sys, gustibus.policy, gustibus.errors\nprint(*sys.modules)\n"
+        "sys.modules['trl'] = None\n"
         "try: import gustibus.policy.trainers\n"
         "except gustibus.errors.GustibusError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'gustibus[policy]'" in done.stdout
+    return done.stdout.split("\n", 1)
+
+
+def test_importing_the_package_brings_no_trainer(fresh):
+    assert "gustibus.policy" in fresh[0].split()
+    assert not {"trl", "peft", "diffusers", "transformers", "datasets"} & set(fresh[0].split())
+
+
+def test_trainers_without_trl_say_what_to_install(fresh):
+    assert "pip install 'gustibus[policy]'" in fresh[1]
 
 
 def test_the_examples_of_the_page_run():

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.torch import load_file, save_file
@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from gustibus.errors import ArtifactError, InputError
 from gustibus.policy import extrapolate_files, extrapolate_weights, stack_lora
 from gustibus.policy.momentum import apo_coefficients, apo_extrapolate
+
+quick = settings(max_examples=25, deadline=None)
 
 logits = arrays(np.float64, 5, elements=st.floats(-5, 5))
 
@@ -30,6 +32,7 @@ def test_worked_numbers():
     assert np.allclose(apo_coefficients(0.5, 5), [1, 2.5, 4.25, 6.125, 8.0625])
 
 
+@quick
 @given(logits, logits, st.floats(0, 3))
 def test_the_next_reference_is_a_distribution_further_on(prev, new, alpha):
     prev, new = distribution(prev), distribution(new)
@@ -39,6 +42,7 @@ def test_the_next_reference_is_a_distribution_further_on(prev, new, alpha):
     assert np.allclose(apo_extrapolate(new, new, alpha), new)
 
 
+@quick
 @given(logits, st.floats(0, 0.9), st.integers(1, 6))
 def test_momentum_reaches_its_coefficients(reward, alpha, rounds):
     policy = reference = np.full(5, 0.2)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import softplus
 
@@ -26,6 +26,8 @@ from gustibus.policy.pairs import (
     rpo,
 )
 from gustibus.policy.thresholds import flip_threshold, ipo_flip_threshold
+
+quick = settings(max_examples=25, deadline=None)
 
 S1 = {"pi_w": [-20, -30], "pi_l": [-24, -28], "ref_w": [-21, -29], "ref_l": [-22, -29.5]}
 WORKED = {
@@ -98,6 +100,7 @@ def test_gamma_goes_from_no_reference_to_dpo():
     assert np.allclose(dpo_gamma(**S1, beta=0.3, gamma=0), without)
 
 
+@quick
 @given(four, st.floats(0.01, 1))
 def test_a_pair_is_ranked_rightly_exactly_below_its_threshold(logps, beta):
     pi_w, pi_l, ref_w, ref_l = logps
@@ -110,6 +113,7 @@ def test_a_pair_is_ranked_rightly_exactly_below_its_threshold(logps, beta):
         assert beta * (pi_w - pi_l) >= -1e-6 or loss < 1e-6
 
 
+@quick
 @given(four, st.floats(0.01, 1))
 def test_an_ipo_loss_below_the_threshold_ranks_the_pair_rightly(logps, tau):
     pi_w, pi_l, ref_w, ref_l = logps
@@ -124,6 +128,7 @@ def test_no_ipo_loss_is_low_enough_under_a_reference_too_far_wrong():
     assert best["pi_w"] < best["pi_l"]
 
 
+@quick
 @given(four, st.floats(0.01, 1), st.floats(0, 0.49))
 def test_the_robust_loss_of_flipped_labels_is_dpo_of_clean_ones(logps, beta, eps):
     w, lo, ref_w, ref_l = logps
@@ -199,6 +204,7 @@ def test_the_mean_of_a_reason_does_not_grow_with_its_length():
     assert np.allclose(long - dpo(**S1), 2.0)
 
 
+@quick
 @given(st.floats(-30, -1e-6), st.floats(-30, -1e-6))
 def test_log_odds_are_those_of_the_mean_token_probability(w, lo):
     def log_odds(logp):

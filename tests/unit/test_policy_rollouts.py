@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gustibus.errors import InputError
 from gustibus.policy.rollouts import gae, ppo_policy_terms, ppo_value_terms, token_rewards, whiten
+
+quick = settings(max_examples=25, deadline=None)
 
 few = arrays(np.float64, 6, elements=st.floats(-3, 3))
 unit = st.floats(0, 1)
@@ -22,6 +24,7 @@ def test_worked_numbers():
     assert np.allclose(found.returns, [0.477375, 0.5025, 0.5], atol=1e-12)
 
 
+@quick
 @given(few, few, unit, unit)
 def test_advantages_are_the_discounted_sum_of_surprises(rewards, values, gamma, lam):
     after = np.append(values[1:], 0)
@@ -30,6 +33,7 @@ def test_advantages_are_the_discounted_sum_of_surprises(rewards, values, gamma, 
     assert np.allclose(gae(rewards, values, gamma, lam).advantages, slow, atol=1e-9)
 
 
+@quick
 @given(few, few)
 def test_lambda_goes_from_trust_in_values_to_trust_in_rewards(rewards, values):
     told = gae(rewards, values, lam=1).returns
@@ -38,6 +42,7 @@ def test_lambda_goes_from_trust_in_values_to_trust_in_rewards(rewards, values):
     assert np.allclose(one_step, rewards + np.append(values[1:], 0) - values)
 
 
+@quick
 @given(few, few)
 def test_padding_changes_nothing(rewards, values):
     padded = [np.append(x, [9.0, -9.0]) for x in (rewards, values)]
@@ -56,6 +61,7 @@ def test_gains_beyond_the_clip_have_no_gradient():
     assert ratio.grad.tolist() == [0, 2, -2, 0, -3]
 
 
+@quick
 @given(
     arrays(np.float64, 5, elements=st.floats(0, 3)),
     arrays(np.float64, 5, elements=st.floats(-3, 3)),

@@ -178,7 +178,7 @@ def test_the_margin_of_the_reward_trainer_is_that_of_bt_pair(tokenizer, tmp_path
 def test_training_learns_the_pairs_and_logs_the_change_of_the_chosen(
     tokenizer, tmp_path, objective
 ):
-    config = {"learning_rate": 0.02, "num_train_epochs": 12, "beta": 0.5}
+    config = {"learning_rate": 0.04, "num_train_epochs": 6, "beta": 0.5}
     trainer = trainer_of(
         PairTrainer, tokenizer, tmp_path, config=config, seeds=(0, 0), objective=objective
     )

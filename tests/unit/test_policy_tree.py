@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gustibus.errors import DimensionError, InputError, NotFiniteError
@@ -19,6 +19,8 @@ from gustibus.policy.tree import (
     step_value,
     visit_label_smoothing,
 )
+
+quick = settings(max_examples=25, deadline=None)
 
 
 def test_worked_numbers():
@@ -39,6 +41,7 @@ def slow_backup(parent, value, visits, gamma):
     return [q(n) for n in range(len(parent))], [v(n) for n in range(len(parent))]
 
 
+@quick
 @given(st.data(), st.integers(1, 12), st.floats(0, 1))
 def test_worth_is_carried_up_by_visits(data, n, gamma):
     parent = [-1, *(data.draw(st.integers(0, i - 1)) for i in range(1, n))]
@@ -55,6 +58,7 @@ def test_without_discount_a_chain_is_worth_its_last_value_above_the_start():
     assert found.v[0] == pytest.approx(0.8)
 
 
+@quick
 @given(st.integers(0, 50), st.integers(0, 50))
 def test_smoothing_is_none_for_a_loser_never_tried_and_all_for_equals(better, worse):
     found = visit_label_smoothing(better, worse)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -233,6 +237,20 @@ def test_mixture_weights_follow_the_evidence_of_each_group():
     sample = np.where(draws[:, None] == 0, *noise)
     np.testing.assert_allclose(got.mean, sample.mean(0), atol=0.02)
     np.testing.assert_allclose(got.covariance, np.cov(sample.T), atol=0.03)
+
+
+def test_a_prior_is_factored_once_and_survives_a_copy_and_a_pickle():
+    rng = np.random.default_rng(5)
+    evidence, _ = problem(rng, 10, 3, soft=False)
+    prior = GaussianPrior.single(rng.normal(size=3), np.diag([0.5, 1.0, 2.0]))
+    before = place(evidence, prior)
+    assert prior.factored is prior.factored
+    for other in (copy.deepcopy(prior), pickle.loads(pickle.dumps(prior))):
+        again = place(evidence, other)
+        np.testing.assert_array_equal(again.mean, before.mean)
+        np.testing.assert_array_equal(again.covariance, before.covariance)
+    moved = replace(prior, means=prior.means + 1)
+    assert np.abs(place(evidence, moved).mean - before.mean).max() > 0.1
 
 
 @pytest.mark.parametrize("lapse", [0.0, 0.05])

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.conftest import small_world
 
 from gustibus.errors import ConfigError, DimensionError, InputError, NotFiniteError
 from gustibus.models import MODELS
@@ -19,6 +18,7 @@ from gustibus.models.ppd_episodes import Episodes, everybody_at_once
 from gustibus.models.ppd_module import Episode, PpdModule, Side, double
 from gustibus.models.ppd_options import ppd_options
 from gustibus.posterior import Evidence, ParticlePrior, particle_weights
+from tests.conftest import small_world
 
 FIT = MODELS["ppd"].run.fit
 QUICK = {"steps": 40, "decays": [0.01], "width": 16, "dim": 8, "ranks": [4], "spreads": [1.5]}

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.conftest import small_world
 
 from gustibus.errors import ConfigError, DimensionError, InputError
 from gustibus.models import MODELS
@@ -15,6 +14,7 @@ from gustibus.models.pro_heads import column_heads, rating_heads
 from gustibus.models.pro_module import Adapter, Batch, objective_losses
 from gustibus.models.pro_options import pro_options
 from gustibus.posterior import Answering, GaussianPrior
+from tests.conftest import small_world
 
 FIT = MODELS["pro"].run.fit
 QUICK = {"steps": 30, "ridges": [10.0]}

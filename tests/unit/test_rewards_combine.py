@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gustibus import ops
 from gustibus.errors import InputError
+
+quick = settings(max_examples=25, deadline=None)
 
 PAIR = {"rewards": [1.2, -0.3], "refs": [0.4, 0.1]}
 REWARDS = st.lists(st.floats(-20, 20), min_size=1, max_size=5)
@@ -35,6 +37,7 @@ def test_worked_numbers(name, more, expected):
     assert getattr(ops, name)(**PAIR, **more) == pytest.approx(expected, abs=1e-6)
 
 
+@quick
 @given(REWARDS)
 def test_and_is_at_most_every_term_and_or_at_least_every_term(rewards):
     each = ops.lsc(rewards, 0.0)
@@ -42,6 +45,7 @@ def test_and_is_at_most_every_term_and_or_at_least_every_term(rewards):
     assert ops.or_combine(rewards, 0.0) >= each.max() - 1e-12
 
 
+@quick
 @given(REWARDS)
 def test_and_and_or_obey_de_morgan(rewards):
     fails_in_all = ops.and_combine(-np.array(rewards), 0.0)  # log-probability
@@ -49,6 +53,7 @@ def test_and_and_or_obey_de_morgan(rewards):
     assert math.exp(fails_in_all) + math.exp(good_in_one) == pytest.approx(1.0, abs=1e-9)
 
 
+@quick
 @given(REWARDS)
 def test_a_satisfied_respect_changes_nothing(rewards):
     more = [*rewards, 60.0]

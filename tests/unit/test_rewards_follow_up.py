@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gustibus import ops
@@ -16,6 +16,8 @@ from gustibus.rewards.follow_up import follow_up_scores
 from gustibus.rewards.follow_up_lists import FOLLOW_UPS
 from gustibus.rewards.implicit import Turn, implicit_rows, similarity_valence
 
+quick = settings(max_examples=25, deadline=None)
+
 turns = st.lists(st.lists(st.floats(-9, -0.01), min_size=1, max_size=4), min_size=1, max_size=4)
 
 
@@ -24,6 +26,7 @@ def test_worked_number():
     assert ops.follow_up_reward([[-0.2, -0.8]], [[-1.6], [-1.0, -2.2]]) == pytest.approx(1.1)
 
 
+@quick
 @given(pos=turns, neg=turns, shift=st.floats(-5, 0))
 def test_swapping_negates_equal_lists_give_nothing_and_a_constant_changes_nothing(pos, neg, shift):
     found = ops.follow_up_reward(pos, neg)

@@ -8,13 +8,15 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
 from gustibus import ops
 from gustibus.errors import DimensionError, InputError, NotFiniteError
 from gustibus.rewards.gaussian_head import GaussianRewards, fit_gaussian_rewards
+
+quick = settings(max_examples=25, deadline=None)
 
 means, variances = st.floats(-8, 8), st.floats(0, 5)
 
@@ -41,17 +43,20 @@ each_link = pytest.mark.parametrize(
 
 
 @each_link
+@quick
 @given(m1=means, v1=variances, m2=means, v2=variances)
 def test_the_two_sides_sum_to_one(prefer, m1, v1, m2, v2):
     assert prefer(m1, v1, m2, v2) + prefer(m2, v2, m1, v1) == pytest.approx(1, abs=1e-6)
 
 
 @each_link
+@quick
 @given(m=st.floats(0.1, 6), v=st.floats(0.01, 4), more=st.floats(0.1, 3))
 def test_more_variance_moves_the_preference_towards_a_half(prefer, m, v, more):
     assert 0.5 - 1e-9 <= prefer(m, v + more, 0, v) <= prefer(m, v, 0, v) + 1e-7
 
 
+@quick
 @given(m=means)
 def test_certain_rewards_are_bradley_terry(m):
     plain = 1 / (1 + math.exp(-m))

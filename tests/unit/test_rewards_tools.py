@@ -8,7 +8,7 @@ import time
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gustibus import ops
@@ -16,6 +16,8 @@ from gustibus.errors import InputError
 from gustibus.rewards.sandbox import run_python
 from gustibus.rewards.tooled import Claim, agrees, find_claims
 from gustibus.rewards.tools import MAX_OUTPUT, Tool, calculator, calendar, lookup, unit_tests
+
+quick = settings(max_examples=25, deadline=None)
 
 CALCULATOR, CALENDAR = calculator(), calendar()
 PATIENCE = 120.0  # seconds on the clock of a machine that may be busy
@@ -34,6 +36,7 @@ def test_the_calculator_computes(text, expected):
     assert CALCULATOR(text) == expected
 
 
+@quick
 @given(st.integers(-999, 999), st.integers(-999, 999), st.integers(1, 99))
 def test_the_calculator_is_exact(a, b, c):
     assert Fraction(CALCULATOR(f"({a} + {b}) * {c}")) == (a + b) * c
@@ -180,6 +183,7 @@ def test_code_is_run_against_its_tests():
     assert reward(good, tools=tools) > 0.3 > reward(bad, tools=tools)
 
 
+@quick
 @given(st.text(max_size=80), st.floats(-5, 5))
 def test_without_tools_the_plain_reward_comes_back_exactly(response, base):
     assert ops.tool_reward("?", response, base, tools={}).reward == base

@@ -6,12 +6,14 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gustibus import ops
 from gustibus.errors import InputError, NotFiniteError, UnknownNameError
 from gustibus.selection import canonical_answer, select
+
+quick = settings(max_examples=25, deadline=None)
 
 ANSWERS = list("abacbade")
 REWARDS = [0.4, 0.9, 0.5, 2, 0.7, 0.6, 1.5, -0.1]
@@ -29,6 +31,7 @@ def test_worked_numbers():
     assert ops.pass_at_k(10, 3, 2) == pytest.approx(0.533333, abs=1e-6)
 
 
+@quick
 @given(st.lists(st.sampled_from("abcde"), min_size=1, max_size=12), st.data())
 def test_without_a_threshold_best_of_majority_is_best_of_n(answers, data):
     worth = data.draw(st.fixed_dictionaries(dict.fromkeys("abcde", st.floats(-5, 5))))
@@ -38,6 +41,7 @@ def test_without_a_threshold_best_of_majority_is_best_of_n(answers, data):
     assert len(by_majority) == len(set(answers))
 
 
+@quick
 @given(samples)
 def test_above_the_top_frequency_best_of_majority_is_the_majority(found):
     answers, rewards = map(list, zip(*found, strict=True))
@@ -47,6 +51,7 @@ def test_above_the_top_frequency_best_of_majority_is_the_majority(found):
         assert chosen == ops.majority_vote(answers, 1)
 
 
+@quick
 @given(samples, st.floats(0, 1), st.randoms(use_true_random=False))
 def test_the_order_of_samples_matters_for_ties_alone(found, alpha, random):
     def best(found):

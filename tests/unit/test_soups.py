@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.conftest import small_world
 
 from gustibus.errors import InputError
 from gustibus.models import MODELS
 from gustibus.models.hybrid import load_model
 from gustibus.models.soups import soup
+from tests.conftest import small_world
 
 FIT = MODELS["bt"].run.fit
 

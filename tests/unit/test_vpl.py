@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.conftest import small_world
 
 from gustibus.data.synthetic import ideal_point_world
 from gustibus.errors import ConfigError, InputError
@@ -20,6 +19,7 @@ from gustibus.models.vpl_fit import monitor
 from gustibus.models.vpl_module import Drawer, Machine, Rows, episode_loss
 from gustibus.models.vpl_options import vpl_options
 from gustibus.training.sets import training_set
+from tests.conftest import small_world
 
 VPL = MODELS["vpl"].run
 QUICK = {"latent": 4, "hidden": 16, "steps": 200, "lr": 1e-2, "judgements": 0}

@@ -35,10 +35,14 @@ def train_command(
         list[str] | None, Option("--set", help="An option of the model, NAME=VALUE; repeatable.")
     ] = None,
     objective: Annotated[
-        str, Option(help="What to minimise, such as rdpo or lipo_lambda (--model bt).")
+        str, Option(help="What to minimise, such as rdpo or lipo_lambda (--model bt or pal).")
     ] = "",
     objective_option: Annotated[
         list[str] | None, Option("--objective-set", help="An option of the objective, NAME=VALUE.")
+    ] = None,
+    auxiliary: Annotated[
+        list[str] | None,
+        Option(help="A term beside the objective, NAME=WEIGHT or NAME.OPTION=VALUE; repeatable."),
     ] = None,
     encoder: Annotated[str, Option(help="auto, static, hashing, transformers.")] = "",
     encoder_option: Annotated[
@@ -83,6 +87,8 @@ def train_command(
         given["model_options"] = parse_options(option)
     if objective_option:
         given["objective_options"] = parse_options(objective_option)
+    if auxiliary:
+        given["auxiliary"] = _terms(auxiliary)
     if encoder_option:
         given["encoder_options"] = parse_options(encoder_option)
     if source.endswith(".toml"):
@@ -122,4 +128,16 @@ def _objective(found: dict[str, Any]) -> str:
     """What a model was trained to minimise, in words."""
     options = ", ".join(f"{name} {value}" for name, value in found["options"].items())
     lists = f", {found['lists']} lists" if "lists" in found else ""
-    return f"{found['name']}{f' ({options})' if options else ''}{lists}"
+    terms = "".join(
+        f", {name} x {term['weight']:g}" for name, term in found.get("auxiliary", {}).items()
+    )
+    return f"{found['name']}{f' ({options})' if options else ''}{lists}{terms}"
+
+
+def _terms(pairs: list[str]) -> dict[str, dict[str, Any]]:
+    """Weights and options of auxiliary terms by name."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in parse_options(pairs).items():
+        name, _, option = key.partition(".")
+        found.setdefault(name, {})[option or "weight"] = value
+    return found

@@ -52,6 +52,8 @@ class TrainingSet:
         margin: `(n,)` by how much the reward of the preferred side should exceed the other's; None
             for 0.
         grade: `(n, 2)` grades of a and b in the list that the row is of; None without lists.
+        degree: `(n,)` at or above 1 where b is a variant of a that was degraded so much, else 0; None
+            without variants.
     """
 
     user: I32
@@ -68,12 +70,13 @@ class TrainingSet:
     group: I32 | None = None
     margin: F32 | None = None
     grade: F32 | None = None
+    degree: I32 | None = None
 
     def __len__(self) -> int:
         return len(self.user)
 
 
-BESIDE = ("group", "margin", "grade")
+BESIDE = ("group", "margin", "grade", "degree")
 """Columns of a training set that some rows of data have and others lack."""
 
 

@@ -36,6 +36,8 @@ class BradleyTerry(LinearInUser):
 
     family: ClassVar[str] = "bt"
     takes_objective: ClassVar[bool] = True
+    takes_lists: ClassVar[bool] = True
+    adds_terms: ClassVar[bool] = True
     prompt_dim: ClassVar[int] = 0
     representation_dim: ClassVar[int] = 1
     user_dim: ClassVar[int] = 0
@@ -83,6 +85,9 @@ class BradleyTerry(LinearInUser):
         reducer: str = "mean",
         objective: str | None = None,
         objective_options: Mapping[str, Any] | None = None,
+        auxiliary: Mapping[str, Any] | None = None,
+        tail: float | None = None,
+        steps: int = 400,
     ) -> Fitted:
         """Maximum likelihood, or the least loss of another objective, with a ridge on the reward.
 
@@ -102,6 +107,12 @@ class BradleyTerry(LinearInUser):
                 takes what one person said of the responses to one prompt as a list. Where the
                 margins that it learns are no log-odds, one factor makes them so at the end.
             objective_options: of the row.
+            auxiliary: rows of `AUXILIARY` that stand beside the objective: for each name its
+                weight, or a mapping with `weight` and options; see `bt_auxiliary.choose_terms`.
+            tail: share of the largest losses that the reducer `cvar` averages, in `(0, 1]`; 0.2
+                when None.
+            steps: of stochastic gradients, where lists, groups or terms leave no smooth loss for
+                an exact solver.
         """
         del checkpoint
         from gustibus.models.bt_fit import fit_reward
@@ -109,6 +120,7 @@ class BradleyTerry(LinearInUser):
         network, center, report = fit_reward(
             train, valid, seed=seed, device=device, progress=progress, hidden=hidden, ridge=ridge,
             reducer=reducer, objective=objective, objective_options=objective_options,
+            auxiliary=auxiliary, tail=tail, steps=steps,
         )  # fmt: skip
         model: PreferenceModel = cls(network, center, Answering(lapse=0.0))
         return Fitted(model, report)

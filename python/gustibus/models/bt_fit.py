@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gustibus.data.arrays import count, number
 from gustibus.errors import ConfigError, InputError
 from gustibus.models.base import Progress, TrainingSet
 from gustibus.models.bt import BradleyTerry
+from gustibus.models.bt_auxiliary import Term, Terms, choose_terms
 from gustibus.models.bt_more import STEPS, minimise_by_steps
-from gustibus.models.bt_rows import ListRows, Rows, Sets, load_sets
+from gustibus.models.bt_rows import TAIL, ListRows, Rows, Sets, load_sets
 from gustibus.models.network import Network
 from gustibus.models.torch_network import Projector, pick_device
 from gustibus.models.validation import everybody, held_out_loss, hold_out
@@ -42,6 +44,9 @@ def fit_reward(
     reducer: str = "mean",
     objective: str | None = None,
     objective_options: Mapping[str, Any] | None = None,
+    auxiliary: Mapping[str, Any] | None = None,
+    tail: float | None = None,
+    steps: int = STEPS,
 ) -> tuple[Network, F32, dict[str, Any]]:
     """`(network, center, report)`; `valid` chooses the ridge, then everybody counts.
 
@@ -54,6 +59,20 @@ def fit_reward(
     if reducer not in known:
         message = f"reducer: expected one of {known}, got {reducer!r}"
         raise ConfigError(message, where="reducer")
+    if tail is not None and reducer != "cvar":
+        message = f"tail: is of the reducer 'cvar', got {reducer!r}"
+        raise ConfigError(message, where="tail")
+    try:
+        share = TAIL if tail is None else number("tail", tail, low=0, high=1, open_ends="(")
+        count("steps", steps, low=1)
+    except InputError as error:
+        raise ConfigError(error.message, where=error.where) from None
+    extra = choose_terms(auxiliary)
+    if extra and chosen is None:
+        message = (
+            f"auxiliary: terms stand beside an objective, got none for {sorted(auxiliary or {})}"
+        )
+        raise ConfigError(message, where="objective")
     if len(train) == 0:
         message = "train: expected at least one comparison, got none"
         raise InputError(message, where="train")
@@ -65,15 +84,17 @@ def fit_reward(
     scale = float(np.sqrt(((features - center) ** 2).mean(dtype=np.float64))) or 1.0
 
     load = partial(
-        load_sets, center=center, scale=scale, device=where, objective=chosen, reducer=reducer
-    )
+        load_sets, center=center, scale=scale, device=where, objective=chosen, reducer=reducer,
+        tail=share,
+    )  # fmt: skip
     sets = load(train)
     judged = sets if valid is None or len(valid) == 0 else load(valid)
     torch.manual_seed(seed)
     module = Reward(features.shape[1], hidden).to(where)
-    strength, weights, history = _search(module, sets, judged, ridge, reducer, seed, progress)
+    how = _How(reducer, seed, steps, _terms(extra, train, center, scale, where, module))
+    strength, weights, history = _search(module, sets, judged, ridge, how, progress)
     unit = 1.0
-    if chosen is not None and not (chosen.log_odds and train.margin is None):
+    if chosen is not None and not (chosen.log_odds and train.margin is None and not extra):
         rows = train if valid is None or judged is sets else valid
         unit = _unit(module, Rows(rows, center, scale, where), chosen)
     held_out: float | None = None
@@ -81,8 +102,10 @@ def fit_reward(
         network = _rescale(module.export(), scale, unit)
         found = BradleyTerry(network, center, Answering(lapse=0.0))
         held_out = held_out_loss(found, valid, hold_out(valid))
-        sets = load(everybody(train, valid))
-        weights = _minimise(module, sets, strength, reducer, seed)
+        both = everybody(train, valid)
+        sets = load(both)
+        how = how._replace(terms=_terms(extra, both, center, scale, where, module))
+        weights = _minimise(module, sets, strength, how)
     report: dict[str, Any] = {
         "ridge": strength, "history": history, "held_out_loss": held_out,
         "seconds": time.perf_counter() - started,
@@ -91,7 +114,18 @@ def fit_reward(
         report |= {"data_sets": {"weights": weights, "losses": _losses(module, sets)}}
     if chosen is not None:
         report |= {"objective": _record(chosen, sets, unit)}
+    if how.terms is not None:
+        report["objective"]["auxiliary"] = how.terms.record(module, seed)
     return _rescale(module.export(), scale, unit), center, report
+
+
+class _How(NamedTuple):
+    """What all minimisations of one fit share."""
+
+    reducer: str
+    seed: int
+    steps: int
+    terms: Terms | None
 
 
 def _search(
@@ -99,8 +133,7 @@ def _search(
     sets: Sets,
     judged: Sets,
     ridge: float | None,
-    reducer: str,
-    seed: int,
+    how: _How,
     progress: Progress | None,
 ) -> tuple[float, list[float], list[dict[str, float]]]:
     """The ridge of least loss on `judged`, the weights of the data sets under it, and every ridge.
@@ -108,14 +141,15 @@ def _search(
     The module is left as it was under that ridge.
     """
     several: tuple[float, ...] = RIDGES
-    steps = STEPS
-    if reducer != "more" and not _smooth(sets, reducer) and judged is not sets:
-        several, steps = RIDGES[::2], ROUGH  # a rough path, each from the last
+    quick = how
+    if how.reducer != "more" and not _smooth(sets, how) and judged is not sets:
+        several = RIDGES[::2]  # a rough path, each from the last
+        quick = how._replace(steps=min(ROUGH, how.steps))
     candidates = (ridge,) if ridge is not None else several if judged is not sets else (10.0,)
     history: list[dict[str, float]] = []
     best: tuple[float, dict[str, Tensor], float, list[float]] | None = None
     for done, strength in enumerate(candidates, 1):
-        weights = _minimise(module, sets, strength, reducer, seed, steps=steps)
+        weights = _minimise(module, sets, strength, quick)
         loss, held = float(np.mean(_losses(module, sets))), float(np.mean(_losses(module, judged)))
         history.append({"ridge": strength, "train_loss": loss, "valid_loss": held})
         if progress is not None:
@@ -139,9 +173,13 @@ class Reward(torch.nn.Module):
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """`(n, d)` -> `(n, width)`, the last hidden layer; the features of a linear reward."""
+        return x if self.body is None else torch.relu(self.body(x))
+
     def forward(self, x: Tensor) -> Tensor:
         """`(n, d)` -> `(n, 1)`."""
-        out: Tensor = self.head(x if self.body is None else torch.relu(self.body(x)))
+        out: Tensor = self.head(self.hidden(x))
         return out
 
     def export(self) -> Network:
@@ -157,19 +195,32 @@ def _losses(module: Reward, sets: Sets) -> list[float]:
         return [float(rows.loss(module(rows.items))) for rows in sets]
 
 
-def _minimise(
-    module: Reward, sets: Sets, ridge: float, reducer: str, seed: int, *, steps: int = STEPS
-) -> list[float]:
+def _minimise(module: Reward, sets: Sets, ridge: float, how: _How) -> list[float]:
     """Weights of the data sets under which the loss was made least, in place."""
-    if _smooth(sets, reducer):
+    if _smooth(sets, how):
         _minimise_mean(module, sets[0], ridge)
         return [1.0]
-    return minimise_by_steps(module, sets, ridge, seed=seed, steps=steps).tolist()
+    found = minimise_by_steps(module, sets, ridge, seed=how.seed, steps=how.steps, terms=how.terms)
+    return found.tolist()
 
 
-def _smooth(sets: Sets, reducer: str) -> bool:
-    """Whether one loss of all rows has the slopes that L-BFGS needs; weights by rank jump."""
-    return isinstance(sets[0], Rows) and reducer in ("mean", "user_mean")
+def _smooth(sets: Sets, how: _How) -> bool:
+    """Whether one loss of all rows has the slopes that L-BFGS needs.
+
+    Weights by rank jump, and auxiliary terms draw anew at each step.
+    """
+    plain = isinstance(sets[0], Rows) and how.reducer in ("mean", "user_mean")
+    return plain and how.terms is None
+
+
+def _terms(
+    chosen: tuple[Term, ...], data: TrainingSet, center: F32, scale: float, device: torch.device,
+    module: Reward,
+) -> Terms | None:  # fmt: skip
+    if not chosen:
+        return None
+    width = 0 if module.body is None else module.head.in_features
+    return Terms(chosen, data, center, scale, device, width=width)
 
 
 def _minimise_mean(module: Reward, rows: Rows | ListRows, ridge: float) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from gustibus.models.more import More
 
 if TYPE_CHECKING:
+    from gustibus.models.bt_auxiliary import Terms
     from gustibus.models.bt_fit import Reward
     from gustibus.models.bt_rows import Sets
     from gustibus.types import F64
@@ -20,8 +21,9 @@ _BATCH, _RATE = 512, 0.05
 
 
 def minimise_by_steps(
-    module: Reward, sets: Sets, ridge: float, *, seed: int, steps: int = STEPS
-) -> F64:
+    module: Reward, sets: Sets, ridge: float, *, seed: int, steps: int = STEPS,
+    terms: Terms | None = None,
+) -> F64:  # fmt: skip
     """Adam on the losses of all data sets, weighted anew at each step; the mean weights `(k,)`.
 
     A step takes up to 512 comparisons or list members of every data set, however large it is. The
@@ -34,11 +36,13 @@ def minimise_by_steps(
         ridge: penalty in units of comparisons.
         seed: of the batches.
         steps: how many.
+        terms: losses beside those of the sets, with parameters of their own.
 
     Source: Zeng et al. 2023, arXiv 2312.07401.
     """
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(module.parameters(), lr=_RATE)
+    beside = [] if terms is None else list(terms.parameters())
+    optimizer = torch.optim.Adam([*module.parameters(), *beside], lr=_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     total = sum(rows.total for rows in sets)
     reducer, mean = More(), np.zeros(len(sets))
@@ -53,7 +57,9 @@ def minimise_by_steps(
         mean += weights / steps
         together = sum(float(w) * loss for w, loss in zip(weights, losses, strict=True))
         assert isinstance(together, Tensor), "there is at least one data set"
-        (len(sets) * together).backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        if terms is not None:
+            together = together + terms(module, generator)
+        (len(sets) * together).backward()
         optimizer.step()
         schedule.step()
     return mean

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 OVERALL = ("mean", "more")
 """Reducers under which a data set has one mean loss."""
+TAIL = 0.2
+"""Share of the largest losses that `cvar` averages unless told otherwise."""
 _CHUNK = 1024
 
 
@@ -36,6 +38,7 @@ class Rows:
         device: where the rows go.
         objective: loss of a margin; the log loss when None, which takes no notice of `data.margin`.
         reducer: how the losses of rows become one.
+        tail: share of the largest losses that `cvar` averages.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Rows:
         *,
         objective: Objective | None = None,
         reducer: str = "mean",
+        tail: float = TAIL,
     ) -> None:
         used = np.unique(np.concatenate([data.a, data.b]))
         code = np.zeros(len(data.item_features), np.int64)
@@ -59,14 +63,14 @@ class Rows:
         self.total = float(self.weight.sum()) or 1.0
         self.group = _groups(data, np.arange(len(data)), reducer, device)
         self.gap = None if data.margin is None else torch.as_tensor(data.margin, device=device)
-        self.objective, self.reducer = objective, reducer
+        self.objective, self.reducer, self.tail = objective, reducer, tail
 
     def loss(self, reward: Tensor) -> Tensor:
         """Loss of rewards `(m, 1)` of the items."""
         each = self._each(self.margins(reward), slice(None))
         if self.reducer in OVERALL:
             return (each * self.weight).sum() / self.total
-        return REDUCERS[self.reducer].run(each, self.group, self.weight)
+        return _reduced(each, slice(None), self)
 
     def margins(self, reward: Tensor) -> Tensor:
         """`(n,)` of a against b."""
@@ -75,7 +79,7 @@ class Rows:
 
     def batch_loss(self, module: Reward, most: int, generator: torch.Generator) -> Tensor:
         """Loss of so many comparisons drawn at random, or of all where there are fewer."""
-        pick = _draw(len(self.target), most, generator, self.a.device)
+        pick = draw(len(self.target), most, generator, self.a.device)
         sides = torch.cat([self.a[pick], self.b[pick]])
         a, b = module(self.items[sides])[:, 0].float().chunk(2)
         return _reduced(self._each(a - b, pick), pick, self)
@@ -101,6 +105,7 @@ class ListRows:
         *,
         objective: Objective,
         reducer: str = "mean",
+        tail: float = TAIL,
     ) -> None:
         lists = ranked_lists(data)
         used, code = np.unique(lists.item, return_inverse=True)
@@ -111,7 +116,7 @@ class ListRows:
         self.weight = torch.as_tensor(lists.weight, device=device)
         self.total = float(self.weight.sum()) or 1.0
         self.group = _groups(data, lists.row, reducer, device)
-        self.objective, self.reducer = objective, reducer
+        self.objective, self.reducer, self.tail = objective, reducer, tail
 
     def __len__(self) -> int:
         return len(self.item)
@@ -127,7 +132,7 @@ class ListRows:
     def batch_loss(self, module: Reward, most: int, generator: torch.Generator) -> Tensor:
         """Loss of lists drawn at random that have so many members together, about."""
         count = max(most // self.item.shape[1], 1)
-        pick = _draw(len(self), count, generator, self.item.device)
+        pick = draw(len(self), count, generator, self.item.device)
         places = self.item[pick]
         scores = module(self.items[places.flatten()])[:, 0].float()
         return _reduced(self._each(scores.reshape(places.shape), pick), pick, self)
@@ -148,6 +153,7 @@ def load_sets(
     *,
     objective: Objective | None,
     reducer: str,
+    tail: float = TAIL,
 ) -> Sets:
     """Data as the objective takes it; arguments as for `Rows`.
 
@@ -157,11 +163,12 @@ def load_sets(
     parts = _data_sets(data) if reducer == "more" else [data]
     if objective is not None and objective.listwise:
         return [
-            ListRows(part, center, scale, device, objective=objective, reducer=reducer)
+            ListRows(part, center, scale, device, objective=objective, reducer=reducer, tail=tail)
             for part in parts
         ]
     return [
-        Rows(part, center, scale, device, objective=objective, reducer=reducer) for part in parts
+        Rows(part, center, scale, device, objective=objective, reducer=reducer, tail=tail)
+        for part in parts
     ]
 
 
@@ -169,12 +176,12 @@ def _reduced(each: Tensor, pick: Tensor | slice, rows: Rows | ListRows) -> Tenso
     weight = rows.weight[pick]
     if rows.reducer in OVERALL:
         return (each * weight).sum() / weight.sum().clamp(min=1e-12)
-    return REDUCERS[rows.reducer].run(each, rows.group[pick], weight)
+    options = {"tail": rows.tail} if rows.reducer == "cvar" else {}
+    return REDUCERS[rows.reducer].run(each, rows.group[pick], weight, **options)
 
 
-def _draw(
-    count: int, most: int, generator: torch.Generator, device: torch.device
-) -> Tensor | slice:
+def draw(count: int, most: int, generator: torch.Generator, device: torch.device) -> Tensor | slice:
+    """Places of `most` rows drawn at random, with replacement; all where there are no more."""
     if count <= most:
         return slice(None)
     return torch.randint(count, (most,), generator=generator).to(device)

@@ -244,6 +244,7 @@ def fit_model(
     known_items: str = "auto",
     objective: str | None = None,
     objective_options: Mapping[str, Any] | None = None,
+    auxiliary: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Fitted:
     """Fit a family on features, and with known items where that serves held-out people better.
@@ -260,6 +261,7 @@ def fit_model(
         objective: a name of `PAIRWISE` or `LISTWISE`, for a family that trains by name, or one of
             the family's own; the family's default when None.
         objective_options: of the objective.
+        auxiliary: terms beside the objective, by name, for a family that takes them.
         **options: of the family.
 
     Raises:
@@ -278,6 +280,9 @@ def fit_model(
             message = f"objective_options: needs an objective, got none for {objective_options}"
             raise ConfigError(message, where="objective")
         options["objective_options"] = objective_options
+    if auxiliary:
+        check_adds(family)
+        options["auxiliary"] = auxiliary
     known = None
     judged = valid is not None and options.get("recipe") != "published"
     if known_items == "always" or (known_items == "auto" and judged):
@@ -329,6 +334,18 @@ def check_takes(family: str, objective: str) -> bool:
         f"families that can: {takers}{beside}"
     )
     raise ConfigError(message, where="objective")
+
+
+def check_adds(family: str) -> None:
+    """Refuse auxiliary terms for a family that cannot add them to its loss.
+
+    Raises:
+        ConfigError: it is such a family.
+    """
+    adders = [name for name, entry in MODELS.items() if getattr(entry.run, "adds_terms", False)]
+    if family not in adders:
+        message = f"auxiliary: family {family!r} cannot add terms; families that can: {adders}"
+        raise ConfigError(message, where="objective.auxiliary")
 
 
 def _known(data: TrainingSet, most: int) -> KnownItems | None:

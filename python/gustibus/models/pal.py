@@ -112,6 +112,7 @@ class Pal(LinearInUser):
     answering: Answering
 
     family: ClassVar[str] = "pal"
+    takes_objective: ClassVar[bool] = True
     most_known: ClassVar[int] = 256
     """Known items with coordinates of their own: the projector is as wide as it is high."""
 

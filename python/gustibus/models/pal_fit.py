@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gustibus.errors import InputError
+from gustibus.errors import ConfigError, InputError
 from gustibus.models.base import Fitted, Progress, TrainingSet
 from gustibus.models.hierarchical_start import Frame as PrincipalFrame
 from gustibus.models.pal import Pal
@@ -30,7 +31,9 @@ from gustibus.models.torch_network import (
     pick_device,
     restore_optimizer,
 )
-from gustibus.models.validation import held_out_loss, hold_out
+from gustibus.models.validation import Loss, held_out_loss, hold_out
+from gustibus.objectives.choice import Objective, choose
+from gustibus.types import F64
 
 
 def fit_pal(
@@ -54,6 +57,9 @@ def fit_pal(
     if options.variant == "b" and train.prompt_features is None:
         message = "variant: 'b' needs prompt features, the data has none"
         raise InputError(message, where="variant")
+    if options.objective and choose(options.objective, options.objective_options).listwise:
+        message = f"objective: 'pal' takes pairwise objectives, {options.objective!r} takes lists"
+        raise ConfigError(message, where="objective")
     started = time.perf_counter()
     run = _Run(train, valid, options, seed, pick_device(device))
     keeper = Checkpoint(
@@ -84,6 +90,10 @@ def fit_pal(
         "seconds": time.perf_counter() - started, "device": str(run.device),
         "parameters": sum(p.numel() for n, p in run.module.named_parameters() if n != "logits"),
     }  # fmt: skip
+    if run.objective is not None:
+        report["objective"] = {
+            "name": run.objective.name, "options": dict(run.objective.options),
+        }  # fmt: skip
     return Fitted(model, report)
 
 
@@ -124,6 +134,16 @@ class _Run:
         self.once = torch.as_tensor(1 / counts, dtype=torch.float32, device=device)
         self.weight = torch.as_tensor(train.weight, device=device)
         self.batch = options.batch or int(np.clip(len(train) // 200, 128, 4096))
+        self.objective = (
+            choose(options.objective, options.objective_options) if options.objective else None
+        )
+        self.judging: Loss | None = None
+        if self.objective is not None and self.objective.log_odds:
+            # under the log loss, labels with flips would have rewards shrink
+            self.judging = partial(_judge, self.objective)
+        self.gap = None
+        if self.objective is not None and train.margin is not None:
+            self.gap = torch.as_tensor(train.margin, device=device)
         self.split = None if valid is None or len(valid) == 0 else hold_out(valid)
         self.history: list[dict[str, float]] = []
         self.best = float("inf")
@@ -157,7 +177,11 @@ class _Run:
         margin, z = self.module.margin(user, first, second, prompts)
         margin = margin.float()
         target, weight = self.target[index], self.weight[index]
-        if self.options.loss == "hinge":
+        if self.objective is not None:
+            if self.gap is not None:
+                margin = margin - (2 * target - 1) * self.gap[index]
+            each = self.objective(margin, target)
+        elif self.options.loss == "hinge":
             # A soft target weighs both signs; a tie pulls on neither side more than on the other.
             each = target * functional.relu(1 - margin) + (1 - target) * functional.relu(1 + margin)
         else:
@@ -184,7 +208,9 @@ class _Run:
     def keep_start(self) -> None:
         """Let the start count as a state that later ones have to beat."""
         if self.split is not None and self.valid is not None:
-            self.best = held_out_loss(self.export(quick=True), self.valid, self.split)
+            self.best = held_out_loss(
+                self.export(quick=True), self.valid, self.split, loss=self.judging
+            )
             self.best_state = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
 
     def judge(self, epoch: int, train_loss: float) -> bool:
@@ -198,7 +224,7 @@ class _Run:
             (epoch + 1) % every == 0 or epoch + 1 == self.options.epochs
         ):
             assert self.valid is not None, "a split of validation people comes with them"
-            held = held_out_loss(self.export(quick=True), self.valid, self.split)
+            held = held_out_loss(self.export(quick=True), self.valid, self.split, loss=self.judging)
         elif self.split is not None:
             held = self.history[-1]["valid_loss"] if self.history else float("nan")
             self.history.append({"train_loss": train_loss, "valid_loss": held})
@@ -225,7 +251,10 @@ class _Run:
         model = self.module.export(
             self.frame, dirichlet_prior(weights, self.options.particles, self.seed)
         )
-        if self.options.loss == "hinge" and not quick:
+        unscaled = self.options.loss == "hinge"
+        if self.objective is not None:
+            unscaled = not self.objective.log_odds or self.gap is not None
+        if unscaled and not quick:
             model = calibrated(model, self.train, weights)
         if self.options.population == "dirichlet" or not self.module.shape.is_linear:
             return model
@@ -257,6 +286,11 @@ class _Run:
         self.history, self.best = state["history"], state["best"]
         self.best_epoch = state["best_epoch"]
         return epoch
+
+
+def _judge(objective: Objective, margin: F64, target: F64) -> F64:
+    loss: F64 = objective(torch.from_numpy(margin), torch.from_numpy(target)).numpy()
+    return loss
 
 
 def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

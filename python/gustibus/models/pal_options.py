@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from gustibus.errors import ConfigError
@@ -53,6 +53,9 @@ class PalOptions:
         ridges: of that model's directions, from weak to strong; held-out people choose.
         ridge_population: of its shared direction.
         recipe: `project` or `published`.
+        objective: a row of `PAIRWISE` instead of `loss`; empty for none. Margins of rows that ask
+            for some are kept, and one factor makes rewards log-odds at the end.
+        objective_options: of that row.
     """
 
     prototypes: int = 8
@@ -90,6 +93,8 @@ class PalOptions:
     ridges: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0, 1000.0)
     ridge_population: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)
     recipe: str = "project"
+    objective: str = ""
+    objective_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 _PUBLISHED: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -104,11 +104,23 @@ def predictive(
     return margin, predict(margin, np.maximum(variance, 0), answering=model.answering)
 
 
-def held_out_losses(model: PreferenceModel, valid: TrainingSet, split: HeldOut) -> F64:
-    """Mean log loss of each validation person's query answers, `(p,)`; NaN for those without any.
+Loss = Callable[[F64, F64], F64]
+"""Log-odds `(s,)` and targets `(s,)` to losses `(s,)`."""
+
+
+def held_out_losses(
+    model: PreferenceModel, valid: TrainingSet, split: HeldOut, *, loss: Loss | None = None
+) -> F64:
+    """Mean loss of each validation person's query answers, `(p,)`; NaN for those without any.
 
     Half of it with the person placed by their support answers, half without any support, so that
     the population part counts too.
+
+    Args:
+        model: which is judged.
+        valid: validation people.
+        split: their answers.
+        loss: of the log-odds of an answer; the log loss when None.
     """
     support_a, support_b = representations(model, valid, split.support)
     query_a, query_b = representations(model, valid, split.query)
@@ -126,7 +138,10 @@ def held_out_losses(model: PreferenceModel, valid: TrainingSet, split: HeldOut) 
         )  # fmt: skip
         _, p = predictive(model, placed, split.query_person, query_a, query_b)
         p = np.clip(p, 1e-9, 1 - 1e-9)
-        total -= (target * np.log(p) + (1 - target) * np.log1p(-p)) / 2
+        if loss is None:
+            total -= (target * np.log(p) + (1 - target) * np.log1p(-p)) / 2
+        else:
+            total += loss(np.log(p) - np.log1p(-p), target) / 2
     count, who = valid.people, split.query_person
     with np.errstate(invalid="ignore"):
         return np.asarray(
@@ -134,9 +149,11 @@ def held_out_losses(model: PreferenceModel, valid: TrainingSet, split: HeldOut) 
         )
 
 
-def held_out_loss(model: PreferenceModel, valid: TrainingSet, split: HeldOut) -> float:
+def held_out_loss(
+    model: PreferenceModel, valid: TrainingSet, split: HeldOut, *, loss: Loss | None = None
+) -> float:
     """Mean of `held_out_losses` over people; NaN where nobody is judged."""
-    losses = held_out_losses(model, valid, split)
+    losses = held_out_losses(model, valid, split, loss=loss)
     judged = losses[np.isfinite(losses)]
     return float(judged.mean()) if len(judged) else float("nan")
 

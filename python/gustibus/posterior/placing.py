@@ -53,7 +53,7 @@ def place(
     Source: Rasmussen and Williams 2006, section 3.4 and algorithm 3.1; Opper and Archambeau 2009.
     """
     out = _core.place(
-        evidence.rows, evidence.starts, (prior.weights, prior.means, prior.covariances),
+        evidence.rows, evidence.starts, prior.factored,
         method, answering.lapse, answering.tie, max_iter, tolerance, covariance, threads,
     )  # fmt: skip
     return Posteriors(*out, np.diff(evidence.starts))
@@ -85,7 +85,7 @@ def place_simplex(
     """
     prior = GaussianPrior.single(mean, covariance)
     out = _core.place_simplex(
-        evidence.rows, evidence.starts, (prior.weights, prior.means, prior.covariances),
+        evidence.rows, evidence.starts, prior.factored,
         answering.lapse, answering.tie, max_iter, tolerance, True, threads,  # noqa: FBT003 - flat boundary
     )  # fmt: skip
     return Posteriors(*out, np.diff(evidence.starts))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from gustibus import _core
 from gustibus.errors import InputError
 from gustibus.posterior.arrays import floats, mixture_covariance, mixture_mean, softmax
 from gustibus.posterior.simplex import beta_cells, simplex_sample
@@ -35,9 +37,9 @@ EXACT = Answering(lapse=0.0)
 """No lapses, no ties: the Bradley-Terry model."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GaussianPrior:
-    """Mixture of Gaussians over user vectors."""
+    """Mixture of Gaussians over user vectors; its arrays are not to be changed."""
 
     weights: F64  # (g,)
     means: F64  # (g, u)
@@ -67,6 +69,15 @@ class GaussianPrior:
     def covariance(self) -> F64:
         """Covariance of the mixture, `(u, u)`."""
         return mixture_covariance(self.weights, self.means, self.covariances)
+
+    @cached_property
+    def factored(self) -> _core.Prior:
+        """For the core, with its Cholesky factors.
+
+        Raises:
+            InputError: Arrays that do not fit together or a covariance that is not positive definite.
+        """
+        return _core.Prior(self.weights, self.means, self.covariances)
 
 
 @dataclass(frozen=True, slots=True)

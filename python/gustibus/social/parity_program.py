@@ -55,7 +55,7 @@ def parity_consensus(
 
     The gaps are those of `pairwise_parity`, of every attribute and, where there are several, of their
     intersections. Solved by HiGHS, the constraints on triples being added as they are needed; meant for
-    up to about 50 items.
+    up to about 50 items. Ctrl-C ends it between two rounds of HiGHS, which cannot be interrupted.
 
     Args:
         profile: Ballots of any kind: a `Profile`, or what makes one.

@@ -155,7 +155,8 @@ def bootstrap(
 
     Args:
         fit: What `bradley_terry` (without covariates), `davidson`, `rao_kupper`, `thurstone` or
-            `plackett_luce` (not by `lsr`) returned.
+            `plackett_luce` (not by `lsr`) returned; not `davidson_luce`, since a replicate often lacks the
+            ties of some size, or all but them, so that their prevalence has no finite estimate there.
         replicates: How many.
         seed: Of the random numbers; replicate `b` is the same for any number of them.
         threads: Number of threads; every core by default.
@@ -177,6 +178,12 @@ def bootstrap(
         values, degenerate = _core.ranking_bootstrap(
             *fit.rankings, _fitted(fit), replicates, seed, threads
         )
+    elif fit.method == "davidson_luce":
+        message = (
+            "fit: expected a fit with a bootstrap, got davidson_luce, whose replicates may have no "
+            "finite prevalence of ties; covariance(fit) has its standard errors"
+        )
+        raise InputError(message)
     else:
         raise _no_doubt(fit)
     values += fit.shift

@@ -12,7 +12,7 @@ from typing import Any
 from gustibus.errors import ConfigError
 from gustibus.models import MODELS
 from gustibus.models.automatic import AUTO
-from gustibus.models.hybrid import check_takes
+from gustibus.models.hybrid import check_adds, check_takes
 from gustibus.rewards import Transform
 
 _TABLES: dict[str, tuple[str, ...]] = {
@@ -62,6 +62,8 @@ class RunConfig:
         objective: what a family that trains by name minimises: a row of `PAIRWISE`, or of
             `LISTWISE`, which takes ranked lists; the family's own where empty.
         objective_options: of that row.
+        auxiliary: rows of `AUXILIARY` added to the objective: for each name its weight, or a table
+            with `weight` and options; `degree_ce` reads a further column `degree`.
         transform: row of `gustibus.rewards.TRANSFORMS` that is saved with the model; empty saves none.
         transform_options: of that row.
         questions: size of the onboarding pool saved with the model; 0 saves none.
@@ -85,6 +87,7 @@ class RunConfig:
     model_options: Mapping[str, Any] = field(default_factory=dict)
     objective: str = ""
     objective_options: Mapping[str, Any] = field(default_factory=dict)
+    auxiliary: Mapping[str, Any] = field(default_factory=dict)
     transform: str = ""
     transform_options: Mapping[str, Any] = field(default_factory=dict)
     questions: int = 500
@@ -111,7 +114,7 @@ class RunConfig:
             raise ConfigError(message, where="onboarding.questions")
 
     def _check_objective(self) -> None:
-        for name in ("objective_options", "margins"):
+        for name in ("objective_options", "auxiliary", "margins"):
             if getattr(self, name) and not self.objective:
                 message = f"{name}: needs an objective, got none"
                 raise ConfigError(message, where="objective.name")
@@ -121,11 +124,22 @@ class RunConfig:
             from gustibus.objectives.choice import choose
 
             chosen = choose(self.objective, self.objective_options)
+            if chosen.listwise and not getattr(MODELS[self.model].run, "takes_lists", False):
+                message = (
+                    f"objective: {self.model!r} takes pairwise objectives, {self.objective!r} "
+                    "takes lists"
+                )
+                raise ConfigError(message, where="objective.name")
             if chosen.listwise and self.margins:
                 message = (
                     f"margins: a pairwise objective keeps them, {self.objective!r} takes lists"
                 )
                 raise ConfigError(message, where="data.margins")
+        if self.auxiliary:
+            check_adds(self.model)
+            from gustibus.models.bt_auxiliary import choose_terms
+
+            choose_terms(self.auxiliary)
 
     @classmethod
     def read(cls, path: str | Path, **overrides: Any) -> RunConfig:
@@ -173,11 +187,22 @@ def _section(table: str, values: Mapping[str, Any], where: str) -> dict[str, Any
         # what is not the name is an option of the entry
         options = {k: v for k, v in values.items() if k != "name"}
         named = {table: values["name"]} if "name" in values else {}
+        if table == "objective" and "auxiliary" in options:
+            named["auxiliary"] = _named_terms(options.pop("auxiliary"), where)
         return named | {f"{table}_options": options}
     for key in values:
         if key not in known:
             raise _unknown(f"{table}.{key}", [f"{table}.{k}" for k in known], where)
     return {("data" if (table, k) == ("data", "path") else k): v for k, v in values.items()}
+
+
+def _named_terms(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        message = (
+            f"{where}: objective.auxiliary: expected a table of weights by name, got {value!r}"
+        )
+        raise ConfigError(message, where="objective.auxiliary")
+    return value
 
 
 def _unknown(key: str, known: list[str], where: str) -> ConfigError:

@@ -46,14 +46,19 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
     """
     dataset, encoder = load_data(config)
     split = make_split(dataset, config)
-    fitting, _ = training_set(dataset, split["train"], groups=config.groups, margins=config.margins)
-    valid = valid_set(dataset, split, groups=config.groups, margins=config.margins)
+    degrees = "degree" if "degree_ce" in config.auxiliary else ""
+    fitting, _ = training_set(
+        dataset, split["train"], groups=config.groups, margins=config.margins, degrees=degrees
+    )
+    valid = valid_set(dataset, split, groups=config.groups, margins=config.margins, degrees=degrees)
     checkpoint = Path(f"{config.output}.checkpoint")
     if not resume:
         _clear(checkpoint)
     options = dict(config.model_options)
     if config.objective:
         options |= {"objective": config.objective, "objective_options": config.objective_options}
+    if config.auxiliary:
+        options["auxiliary"] = config.auxiliary
     model, report = fit_any(
         config.model, fitting, valid, seed=config.seed, device=config.device,
         progress=progress, checkpoint=checkpoint, **options,

@@ -19,6 +19,7 @@ def training_set(
     is_support: Bool | None = None,
     groups: str = "",
     margins: str = "",
+    degrees: str = "",
 ) -> tuple[TrainingSet, I64]:
     """Rows of a data set with people coded from zero.
 
@@ -28,6 +29,8 @@ def training_set(
         is_support: `(n,)`, see `TrainingSet`.
         groups: column of `dataset.row_table` that names the data set of each row; none where empty.
         margins: column of it with the margins that an objective asks for; none where empty.
+        degrees: column of it with the degrees by which b is a degraded variant of a, 0 in empty
+            cells; none where empty.
 
     Returns:
         The set, with the grades of rows that are of ranked lists, and `(p,)` the data set's code of
@@ -58,6 +61,7 @@ def training_set(
             group=_groups(dataset, groups)[rows] if groups else None,
             margin=_numbers(dataset, margins, "margins")[rows] if margins else None,
             grade=_grades(dataset, rows),
+            degree=_degrees(dataset, degrees)[rows] if degrees else None,
         ),
         people.astype(np.int64),
     )
@@ -76,6 +80,15 @@ def _grades(dataset: Dataset, rows: I64) -> F32 | None:
         return None
     grades = np.stack([_numbers(dataset, name, "grades", absent=np.nan)[rows] for name in sides], 1)
     return None if np.isnan(grades).any() else grades
+
+
+def _degrees(dataset: Dataset, column: str) -> I32:
+    """A further column as whole numbers of at least 0."""
+    values = _numbers(dataset, column, "degrees")
+    if ((values < 0) | (values != np.floor(values))).any():
+        message = f"degrees: expected whole numbers of at least 0 in column {column!r}, got others"
+        raise InputError(message, where="data.degrees")
+    return values.astype(np.int32)
 
 
 def _numbers(dataset: Dataset, column: str, what: str, *, absent: float = 0.0) -> F32:
@@ -101,18 +114,20 @@ def _column(dataset: Dataset, column: str, what: str) -> np.ndarray[Any, Any]:
 
 
 def valid_set(
-    dataset: Dataset, split: Split, *, groups: str = "", margins: str = ""
+    dataset: Dataset, split: Split, *, groups: str = "", margins: str = "", degrees: str = ""
 ) -> TrainingSet | None:
     """The validation people of a split, None when it has none."""
     rows = split.get("valid_people")
     if rows is None or len(rows) == 0:
         return None
     if "valid_support" not in split:
-        return training_set(dataset, rows, groups=groups, margins=margins)[0]
+        return training_set(dataset, rows, groups=groups, margins=margins, degrees=degrees)[0]
     support, query = split["valid_support"], split["valid_query"]
     both = np.concatenate([support, query])
     marks = np.arange(len(both)) < len(support)
-    found, _ = training_set(dataset, both, is_support=marks, groups=groups, margins=margins)
+    found, _ = training_set(
+        dataset, both, is_support=marks, groups=groups, margins=margins, degrees=degrees
+    )
     return found
 
 

@@ -90,6 +90,37 @@ impl Mixture {
     }
 }
 
+/// Mixture of Gaussians with its factors, made once and used for every person.
+#[pyclass(frozen, module = "gustibus._core")]
+pub(crate) struct Prior {
+    mixture: core::Prior,
+}
+
+#[pymethods]
+impl Prior {
+    #[new]
+    fn new(weights: Input<'_>, means: Input<'_>, covariances: Input<'_>) -> PyResult<Self> {
+        let mixture = Mixture::copy(&(weights, means, covariances))?;
+        mixture.prior().map(|mixture| Self { mixture }).map_err(|error| to_python(&error))
+    }
+
+    fn __getnewargs__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (g, u) = self.dims();
+        let arrays = (
+            give(py, self.mixture.weights.clone(), [g])?,
+            give(py, self.mixture.means.clone(), [g, u])?,
+            give(py, self.mixture.covariances.clone(), [g, u, u])?,
+        );
+        Ok(arrays.into_pyobject(py)?.into_any())
+    }
+}
+
+impl Prior {
+    fn dims(&self) -> (usize, usize) {
+        (self.mixture.groups(), self.mixture.dim)
+    }
+}
+
 /// Laplace posteriors of many people.
 #[pyfunction]
 #[pyo3(signature = (rows, starts, prior, method, lapse, tie, max_iter, tolerance, covariance, threads))]
@@ -97,7 +128,7 @@ pub(crate) fn place<'py>(
     py: Python<'py>,
     rows: Four<'py>,
     starts: Starts<'py>,
-    prior: Three<'py>,
+    prior: &Bound<'py, Prior>,
     method: &str,
     lapse: f64,
     tie: f64,
@@ -106,15 +137,14 @@ pub(crate) fn place<'py>(
     covariance: bool,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (evidence, mixture) = (Evidence::copy(&rows, &starts)?, Mixture::copy(&prior)?);
+    let (evidence, prior) = (Evidence::copy(&rows, &starts)?, prior.get());
     let method = parse_method(method)?;
     let options = core::PlaceOptions { method, max_iter, tolerance, covariance, threads };
-    let dims = (mixture.weights.values.len(), mixture.dim());
     let placed = detached(py, move || {
         let answering = core::Answering::new(lapse, tie)?;
-        core::place(evidence.rows()?, &mixture.prior()?, answering, options)
+        core::place(evidence.rows()?, &prior.mixture, answering, options)
     })?;
-    give_placement(py, placed, dims, covariance)
+    give_placement(py, placed, prior.dims(), covariance)
 }
 
 /// Laplace posteriors of many people in the logits of weights on a simplex.
@@ -124,7 +154,7 @@ pub(crate) fn place_simplex<'py>(
     py: Python<'py>,
     rows: Four<'py>,
     starts: Starts<'py>,
-    prior: Three<'py>,
+    prior: &Bound<'py, Prior>,
     lapse: f64,
     tie: f64,
     max_iter: usize,
@@ -132,15 +162,14 @@ pub(crate) fn place_simplex<'py>(
     covariance: bool,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (evidence, mixture) = (Evidence::copy(&rows, &starts)?, Mixture::copy(&prior)?);
+    let (evidence, prior) = (Evidence::copy(&rows, &starts)?, prior.get());
     let method = core::Method::Laplace;
     let options = core::PlaceOptions { method, max_iter, tolerance, covariance, threads };
-    let dims = (mixture.weights.values.len(), mixture.dim());
     let placed = detached(py, move || {
         let answering = core::Answering::new(lapse, tie)?;
-        core::place_simplex(evidence.rows()?, &mixture.prior()?, answering, options)
+        core::place_simplex(evidence.rows()?, &prior.mixture, answering, options)
     })?;
-    give_placement(py, placed, dims, covariance)
+    give_placement(py, placed, prior.dims(), covariance)
 }
 
 fn give_placement(

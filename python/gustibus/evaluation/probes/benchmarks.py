@@ -15,6 +15,7 @@ import numpy as np
 from gustibus.data import Table
 from gustibus.data.arrays import finite, names, same_length
 from gustibus.errors import InputError
+from gustibus.evaluation.probes.ties import ties_score
 from gustibus.methods import method
 from gustibus.registry import Registry
 from gustibus.types import F64
@@ -29,6 +30,9 @@ REWARDBENCH_SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Reasoning": ("math-prm", "hep-"),
 }
 """Sections of RewardBench, and how the names of their subsets begin."""
+
+TIES = "Ties"
+"""The subset of RewardBench 2 whose questions have several right answers."""
 
 SCENARIOS: Mapping[str, tuple[str, ...]] = {
     "multi-hop": ("multi-hop", "multihop", "hop"),
@@ -50,6 +54,8 @@ class Item:
     subset: str
     references: tuple[str, ...] = ()
     """Passages that were retrieved for the prompt."""
+    name: str = ""
+    """Kind and number of a row of Ties, such as `tied:3`; empty elsewhere."""
 
     def context(self) -> str:
         """The prompt with its references in front, numbered as citations name them."""
@@ -85,12 +91,13 @@ def read_rewardbench(table: Table) -> list[Item]:
 
 @BENCHMARKS.add("rewardbench2", source="Malik et al. 2025, RewardBench 2, arXiv 2506.01937")
 def read_rewardbench2(table: Table) -> list[Item]:
-    """Columns `prompt`, `chosen` and `rejected` with lists of texts, `subset`.
+    """Columns `prompt`, `chosen` and `rejected` with lists of texts, `subset`; `id` or none.
 
-    In the subset Ties every chosen response has to score above every rejected one; the published
-    score of that subset also weighs margins, which is left out here.
+    Every chosen response has to score above every rejected one. In the subset Ties `id`, such as
+    `tied:3`, tells which rows belong together, so that margins are weighed as published.
     """
     items = []
+    given = table.columns.get("id")
     for row, (prompt, chosen, rejected, subset) in enumerate(
         _columns(table, "prompt", "chosen", "rejected", "subset")
     ):
@@ -99,7 +106,8 @@ def read_rewardbench2(table: Table) -> list[Item]:
             raise table.origin.problem(
                 row, "chosen", "a list of texts, here and in rejected", chosen
             )
-        items.append(Item(prompt, sides[0], sides[1], subset, subset))
+        name = str(given[row]) if given is not None and subset == TIES else ""
+        items.append(Item(prompt, sides[0], sides[1], subset, subset, name=name))
     return items
 
 
@@ -141,21 +149,27 @@ def judge_items(items: Iterable[Item], score: Score) -> dict[str, np.ndarray[Any
         "section": names("section", [item.section for item in listed]),
         "subset": names("subset", [item.subset for item in listed]),
     }
-    columns["score_w"], columns["score_l"] = _scores(listed, score)
+    columns["score_w"], columns["score_l"], best = _scores(listed, score)
+    if any(item.name for item in listed):
+        columns["best_w"], columns["item"] = best, np.array([i.name for i in listed], object)
     if any(item.references for item in listed):
         bare = [replace(item, references=()) for item in listed]
-        columns["control_w"], columns["control_l"] = _scores(bare, score)
+        columns["control_w"], columns["control_l"], _ = _scores(bare, score)
     return columns
 
 
-def _scores(items: Sequence[Item], score: Score) -> tuple[F64, F64]:
-    """`(n,)` of the worst chosen and of the best rejected response."""
-    worst, best = np.empty(len(items)), np.empty(len(items))
+def _scores(items: Sequence[Item], score: Score) -> tuple[F64, F64, F64]:
+    """`(n,)` of the worst chosen, of the best rejected and of the best chosen response."""
+    worst, wrong, best = np.empty((3, len(items)))
     for row, item in enumerate(items):
         values = finite("score", score(item.context(), [*item.chosen, *item.rejected]))
         cut = len(item.chosen)
-        worst[row], best[row] = values[:cut].min(), values[cut:].max()
-    return worst, best
+        worst[row], wrong[row], best[row] = (
+            values[:cut].min(),
+            values[cut:].max(),
+            values[:cut].max(),
+        )
+    return worst, wrong, best
 
 
 @method(
@@ -167,17 +181,21 @@ def _scores(items: Sequence[Item], score: Score) -> tuple[F64, F64]:
     "score_w=[1.2, 0.1], score_l=[0.3, 0.4])",
     laws=("user_renaming", "row_order", "perfect"),
 )
-def rewardbench(section: Any, subset: Any, score_w: Any, score_l: Any) -> dict[str, float]:
+def rewardbench(
+    section: Any, subset: Any, score_w: Any, score_l: Any, best_w: Any = None, item: Any = None
+) -> dict[str, float]:
     """Accuracy by subset and section, and `overall`, the mean of the sections; 1 when perfect.
 
     A section is the mean over its rows, except that `math-prm` weighs as much as all the rows of
-    code together, as published.
+    code together, and that Ties, where `item` names its rows, is `ties_score`, as published.
 
     Args:
         section: `(n,)`.
         subset: `(n,)`.
         score_w: `(n,)` of the worst chosen response.
         score_l: `(n,)` of the best rejected one.
+        best_w: `(n,)` of the best chosen response.
+        item: `(n,)` kinds and numbers of the rows of Ties, such as `tied:3`.
     """
     part, inner, right = _judged(section, subset, score_w, score_l)
     maths = inner == "math-prm"
@@ -188,6 +206,12 @@ def rewardbench(section: Any, subset: Any, score_w: Any, score_l: Any) -> dict[s
         name: float(np.average(right[part == name], weights=weight[part == name]))
         for name in _sorted(part)
     }
+    ties = part == TIES
+    if ties.any() and best_w is not None and item is not None:
+        columns = (names("item", item), finite("best_w", best_w), finite("score_w", score_w))
+        rows = (*columns, finite("score_l", score_l))
+        same_length(section=part, item=columns[0], best_w=columns[1])
+        sections[TIES] = ties_score(*(column[ties] for column in rows))
     return found | sections | {"overall": float(np.mean(list(sections.values())))}
 
 

@@ -130,6 +130,14 @@ pub(super) struct Best<L> {
     scores: Option<Vec<u64>>,
 }
 
+/// Each voter's best level in a committee and the next one, which counts once the best member leaves.
+pub(super) struct BestTwo<L> {
+    best: Vec<L>,
+    second: Vec<L>,
+    /// Position of each voter's best member.
+    holder: Vec<u32>,
+}
+
 /// Gains are kept up to date when voters' best places are on average in the first of so many parts.
 ///
 /// Only items above a voter's best member can add anything, so an update reads the tops of rankings:
@@ -250,6 +258,7 @@ impl<L: Level> Cover<'_, L> {
 
 impl<L: Level> Objective for Cover<'_, L> {
     type State = Best<L>;
+    type Memory = Option<BestTwo<L>>;
 
     fn items(&self) -> usize {
         self.m
@@ -287,6 +296,48 @@ impl<L: Level> Objective for Cover<'_, L> {
         self.start.len() / 16 + 1
     }
 
+    fn remember(&self, members: &[usize]) -> Option<BestTwo<L>> {
+        let mut two = BestTwo {
+            best: self.start.clone(),
+            second: self.start.clone(),
+            holder: vec![u32::MAX; self.start.len()],
+        };
+        for (position, item) in (0..).zip(members) {
+            let voters = two.best.iter_mut().zip(&mut two.second).zip(&mut two.holder);
+            for (((best, second), holder), level) in voters.zip(self.column(*item)) {
+                if level < best {
+                    (*second, *best, *holder) = (*best, *level, position);
+                } else {
+                    *second = (*second).min(*level);
+                }
+            }
+        }
+        Some(two)
+    }
+
+    fn without(
+        &self,
+        memory: &Option<BestTwo<L>>,
+        members: &[usize],
+        position: usize,
+    ) -> (Best<L>, Amount) {
+        let Some(two) = memory else {
+            let others = members.iter().enumerate().filter(|(at, _)| *at != position);
+            return self.state_of(others.map(|(_, item)| *item));
+        };
+        let voters = two.best.iter().zip(&two.second).zip(&two.holder);
+        let levels: Vec<L> = voters
+            .map(|((best, second), h)| if *h as usize == position { *second } else { *best })
+            .collect();
+        let sum = match self.weights {
+            None => L::gap(&self.start, &levels),
+            Some(weights) => L::weighted_gap(&self.start, &levels, weights),
+        };
+        let left = members.len() - 1;
+        let scores = self.scores(&levels, left);
+        (Best { levels, members: left, scores }, Amount::from(sum) * self.factor)
+    }
+
     fn dominates(&self, better: usize, worse: usize) -> bool {
         self.column(better).iter().zip(self.column(worse)).all(|(b, w)| b <= w)
     }
@@ -299,6 +350,27 @@ mod tests {
 
     fn brute(best: &[u16], column: &[u16]) -> u64 {
         best.iter().zip(column).map(|(b, c)| u64::from(b.saturating_sub(*c))).sum()
+    }
+
+    #[test]
+    fn members_leave_as_if_they_had_never_come() {
+        let mut stream = Stream::new(4, 0);
+        let (n, m) = (70, 9);
+        for trial in 0..20 {
+            let utilities: Vec<u64> = (0..n * m).map(|_| stream.below(6) as u64).collect();
+            let cover = Cover::distances(utilities, n, m, Unit::ONE);
+            let mut members: Vec<usize> = (0..m).collect();
+            stream.shuffle(&mut members);
+            members.truncate(1 + trial % 5);
+            let memory = cover.remember(&members);
+            for position in 0..members.len() {
+                let mut others = members.clone();
+                others.remove(position);
+                let (ours, value) = cover.without(&memory, &members, position);
+                let (plain, expected) = cover.state_of(others);
+                assert_eq!((ours.levels, value), (plain.levels, expected));
+            }
+        }
     }
 
     #[test]

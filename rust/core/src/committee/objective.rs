@@ -8,6 +8,9 @@ pub(crate) trait Objective: Sync {
     /// What has to be remembered of a committee to tell gains.
     type State: Clone + Send + Sync;
 
+    /// What may be remembered of a committee to take single members away.
+    type Memory: Default;
+
     fn items(&self) -> usize;
 
     fn unit(&self) -> Unit;
@@ -44,6 +47,22 @@ pub(crate) trait Objective: Sync {
         }
         (state, value)
     }
+
+    /// What [`Objective::without`] reads of a committee.
+    fn remember(&self, _members: &[usize]) -> Self::Memory {
+        Self::Memory::default()
+    }
+
+    /// The state and the value of a committee without the member at `position`.
+    fn without(
+        &self,
+        _memory: &Self::Memory,
+        members: &[usize],
+        position: usize,
+    ) -> (Self::State, Amount) {
+        let others = members.iter().enumerate().filter(|(at, _)| *at != position);
+        self.state_of(others.map(|(_, item)| *item))
+    }
 }
 
 /// Work below which starting tasks costs more than it saves, in elementary steps.
@@ -74,6 +93,7 @@ pub(crate) struct Modular {
 
 impl Objective for Modular {
     type State = ();
+    type Memory = ();
 
     fn items(&self) -> usize {
         self.scores.len()

@@ -80,6 +80,7 @@ impl Owa {
 impl Objective for Owa {
     /// The best worths of every voter, best first, filled up with 0.
     type State = Vec<u64>;
+    type Memory = ();
 
     fn items(&self) -> usize {
         self.worth.m
@@ -166,6 +167,7 @@ impl<'a> Norm<'a> {
 impl Objective for Norm<'_> {
     /// Sums of powers.
     type State = Vec<f64>;
+    type Memory = ();
 
     fn items(&self) -> usize {
         self.places.m

@@ -69,6 +69,7 @@ impl<'a> Thiele<'a> {
 
 impl Objective for Thiele<'_> {
     type State = Tally;
+    type Memory = ();
 
     fn items(&self) -> usize {
         self.approvals.items()

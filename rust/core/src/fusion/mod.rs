@@ -6,8 +6,10 @@
 mod condorcet;
 mod methods;
 mod norms;
+mod numbering;
 mod query;
 mod runs;
+mod sorting;
 
 pub use methods::{FUSERS, Fuser, Params};
 pub use norms::{NORMS, Norm};

@@ -4,6 +4,8 @@ use super::Runs;
 use super::condorcet;
 use super::methods::{Entry, Fold, Fuser, Kind, Params};
 use super::norms::Norm;
+use super::numbering::Table;
+use super::sorting::{Sorter, key, score};
 use crate::{Error, Result};
 
 /// What is the same for all queries.
@@ -62,11 +64,14 @@ pub(super) struct Query {
     ends: Vec<usize>,
     /// Document of each slot.
     docs: Vec<u32>,
-    /// The last run that had the document, plus one.
+    /// The last run that had the document of each slot, plus one; room for all entries.
     last: Vec<usize>,
     table: Table,
     order: Vec<u32>,
+    /// What each place of a run is worth to methods that read ranks alone.
+    points: Vec<f64>,
     keys: Vec<u128>,
+    sorter: Sorter,
 }
 
 impl Query {
@@ -92,7 +97,7 @@ impl Query {
         };
         self.keys.clear();
         self.keys.extend(fused.iter().zip(&self.docs).map(|(score, doc)| key(*score, *doc)));
-        self.keys.sort_unstable();
+        self.sorter.sort(&mut self.keys, &fused);
         for (key, (d, s)) in self.keys.iter().zip(docs.iter_mut().zip(scores)) {
             #[allow(clippy::cast_possible_truncation, reason = "the low half is the document")]
             {
@@ -111,43 +116,50 @@ impl Query {
         self.docs.clear();
         self.last.clear();
         let entries = (0..runs.count()).map(|r| runs.of(r, q).0.len()).sum();
-        self.table.clear(entries);
+        let largest = (0..runs.count()).map(|r| runs.of(r, q).0.iter().fold(0, |m, d| *d.max(&m)));
+        self.table.clear(entries, largest.max().unwrap_or(0));
+        self.last.resize(entries, 0);
+        self.docs.reserve(entries);
         self.slots.reserve(entries);
         self.values.reserve(entries);
         for r in 0..runs.count() {
             let (docs, scores) = runs.of(r, q);
-            let sorted = (1..docs.len()).all(|i| {
-                scores[i - 1] > scores[i]
-                    || (scores[i - 1].total_cmp(&scores[i]).is_eq() && docs[i - 1] < docs[i])
-            });
-            if !sorted {
-                self.order.clear();
-                self.order.extend((0..).take(docs.len()));
-                self.order.sort_unstable_by(|a, b| {
+            let twice = if falls(docs, scores) {
+                self.values.extend_from_slice(scores);
+                self.number_run(docs.iter().copied(), r)
+            } else {
+                let mut order = std::mem::take(&mut self.order);
+                order.clear();
+                order.extend((0..).take(docs.len()));
+                order.sort_unstable_by(|a, b| {
                     let (a, b) = (*a as usize, *b as usize);
                     scores[b].total_cmp(&scores[a]).then(docs[a].cmp(&docs[b]))
                 });
-            }
-            for place in 0..docs.len() {
-                let at = if sorted { place } else { self.order[place] as usize };
-                let slot = self.table.slot(docs[at], &mut self.docs);
-                if slot == self.last.len() {
-                    self.last.push(0);
-                }
-                if std::mem::replace(&mut self.last[slot], r + 1) == r + 1 {
-                    let got = format!("document {} twice for query {q} in run {r}", docs[at]);
-                    return Err(Error::range("runs", "each document once per query", got));
-                }
-                #[allow(
-                    clippy::cast_possible_truncation,
-                    reason = "slots are fewer than documents"
-                )]
-                self.slots.push(slot as u32);
-                self.values.push(scores[at]);
+                self.values.extend(order.iter().map(|at| scores[*at as usize]));
+                let twice = self.number_run(order.iter().map(|at| docs[*at as usize]), r);
+                self.order = order;
+                twice
+            };
+            if let Some(doc) = twice {
+                let got = format!("document {doc} twice for query {q} in run {r}");
+                return Err(Error::range("runs", "each document once per query", got));
             }
             self.ends.push(self.slots.len());
         }
         Ok(())
+    }
+
+    /// Numbers the documents of a run; returns one that it has twice.
+    fn number_run(&mut self, docs: impl Iterator<Item = u32>, r: usize) -> Option<u32> {
+        let mut twice = None;
+        self.slots.extend(docs.map(|doc| {
+            let slot = self.table.slot(doc, &mut self.docs);
+            if std::mem::replace(&mut self.last[slot as usize], r + 1) == r + 1 {
+                twice = Some(doc);
+            }
+            slot
+        }));
+        twice
     }
 
     /// One score per slot.
@@ -157,6 +169,10 @@ impl Query {
         };
         let (union, params) = (self.docs.len(), &plan.params);
         let mut lists = Lists::new(fold, union, self.ends.len());
+        let by_place = plan.fuser.laws.contains(&"ranks") && fold == Fold::Sum;
+        if by_place {
+            self.weigh_places(|entry| value(entry, params));
+        }
         let mut begin = 0;
         for (r, end) in self.ends.iter().copied().enumerate() {
             let (ranked, weight) = (end - begin, plan.weights[r]);
@@ -171,9 +187,13 @@ impl Query {
                 }
                 _ => None,
             };
-            for (i, (slot, score)) in slots.iter().zip(scores.iter()).enumerate() {
-                let entry = Entry { score: *score, rank: (i + 1) as f64, union: union as f64 };
-                lists.push(*slot as usize, weight * value(entry, params));
+            if by_place {
+                lists.add(slots, &self.points, weight);
+            } else {
+                for (i, (slot, score)) in slots.iter().zip(scores.iter()).enumerate() {
+                    let entry = Entry { score: *score, rank: (i + 1) as f64, union: union as f64 };
+                    lists.push(*slot as usize, weight * value(entry, params));
+                }
             }
             if let Some(absent) = absent {
                 self.last.fill(0);
@@ -188,21 +208,28 @@ impl Query {
         }
         Ok(lists.finish(|total, count| finish(total, count, params)))
     }
+
+    /// The worth of every place up to the last of the longest run.
+    fn weigh_places(&mut self, value: impl Fn(Entry) -> f64) {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        let longest = starts.zip(&self.ends).map(|(start, end)| end - start).max().unwrap_or(0);
+        let union = self.docs.len() as f64;
+        self.points.clear();
+        self.points
+            .extend((0..longest).map(|i| value(Entry { score: 0.0, rank: (i + 1) as f64, union })));
+    }
 }
 
-/// A number that rises as the score falls and then as the document rises: one comparison sorts both.
-fn key(score: f64, doc: u32) -> u128 {
-    let bits = score.to_bits();
-    // Negative numbers fall as their bits rise: turn them around, and put the positive ones above.
-    let rising = if bits >> 63 == 0 { bits | (1 << 63) } else { !bits };
-    (u128::from(!rising) << 32) | u128::from(doc)
-}
-
-/// The score of a [`key`].
-fn score(key: u128) -> f64 {
-    #[allow(clippy::cast_possible_truncation, reason = "64 bits are left")]
-    let rising = !((key >> 32) as u64);
-    f64::from_bits(if rising >> 63 == 1 { rising & !(1 << 63) } else { !rising })
+/// Whether documents stand by falling score, equal ones by rising number.
+fn falls(docs: &[u32], scores: &[f64]) -> bool {
+    let tied = |i: usize| scores[i - 1].total_cmp(&scores[i]).is_eq() && docs[i - 1] < docs[i];
+    // In blocks without an early end the comparisons become vector instructions.
+    let strictly = scores.len() < 2
+        || scores.chunks(64).enumerate().all(|(block, part)| {
+            let next = &scores[(block * 64 + 1).min(scores.len())..];
+            part.iter().zip(next).fold(true, |falls, (a, b)| falls & (a > b))
+        });
+    strictly || (1..docs.len()).all(|i| scores[i - 1] > scores[i] || tied(i))
 }
 
 /// What the documents have collected so far.
@@ -237,6 +264,14 @@ impl Lists {
         self.count[slot] += 1;
     }
 
+    /// Adds what the places of one run are worth, for [`Fold::Sum`].
+    fn add(&mut self, slots: &[u32], points: &[f64], weight: f64) {
+        for (slot, points) in slots.iter().zip(points) {
+            self.total[*slot as usize] += weight * points;
+            self.count[*slot as usize] += 1;
+        }
+    }
+
     fn finish(mut self, f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
         if self.fold == Fold::Median {
             for (slot, total) in self.total.iter_mut().enumerate() {
@@ -247,46 +282,6 @@ impl Lists {
             }
         }
         self.total.iter().zip(&self.count).map(|(total, count)| f(*total, *count as f64)).collect()
-    }
-}
-
-/// Open addressing from a document to its slot; a cell holds the slot plus one.
-#[derive(Debug, Default)]
-struct Table {
-    cells: Vec<u32>,
-    shift: u32,
-}
-
-impl Table {
-    /// Room for `entries` documents at a load of at most one half.
-    fn clear(&mut self, entries: usize) {
-        let size = (2 * entries).next_power_of_two().max(16);
-        self.shift = 64 - size.trailing_zeros();
-        self.cells.clear();
-        self.cells.resize(size, 0);
-    }
-
-    /// The slot of a document, a new one at its first sight.
-    fn slot(&mut self, doc: u32, docs: &mut Vec<u32>) -> usize {
-        let mask = self.cells.len() - 1;
-        // The high bits of a product with an odd number spread runs of neighbouring ids.
-        #[allow(clippy::cast_possible_truncation, reason = "shifted down to the size of the table")]
-        let mut at = (u64::from(doc).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize;
-        loop {
-            let cell = self.cells[at];
-            if cell == 0 {
-                docs.push(doc);
-                #[allow(clippy::cast_possible_truncation, reason = "documents are u32")]
-                {
-                    self.cells[at] = docs.len() as u32;
-                }
-                return docs.len() - 1;
-            }
-            if docs[cell as usize - 1] == doc {
-                return cell as usize - 1;
-            }
-            at = (at + 1) & mask;
-        }
     }
 }
 
@@ -331,14 +326,21 @@ mod tests {
     }
 
     #[test]
-    fn keys_sort_by_score_and_document_and_give_the_score_back() {
-        let scores = [f64::MAX, 3.5, 1e-300, 0.0, -0.0, -1e-300, -2.0, f64::MIN];
-        let keys: Vec<u128> = scores.iter().map(|s| super::key(*s, 7)).collect();
-        assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(super::key(1.0, 3) < super::key(1.0, u32::MAX));
-        for (key, expected) in keys.iter().zip(scores) {
-            assert_eq!(super::score(*key).to_bits(), expected.to_bits());
-        }
+    fn documents_far_apart_and_near_zero_are_told_apart() {
+        let runs = |docs: &[u32]| {
+            let scores: Vec<f64> = (0..docs.len()).map(|i| -(i as f64)).collect();
+            let starts = [0, docs.len()];
+            let run = Run { starts: &starts, docs, scores: &scores };
+            let params = Params::default();
+            let (weights, stop) = (&[1.0, 1.0], Stop::never());
+            let (method, norm) = ("rrf", "none");
+            let options = FuseOptions { method, norm, weights, params, threads: None, stop };
+            fuse(&Runs::new(vec![run, run]).expect("valid"), &options).expect("valid").docs
+        };
+        let near: Vec<u32> = (0..300).rev().collect();
+        assert_eq!(runs(&near), near);
+        let far: Vec<u32> = (0..300).map(|i| u32::MAX - i * 4099).collect();
+        assert_eq!(runs(&far), far);
     }
 
     #[test]

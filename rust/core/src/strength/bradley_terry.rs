@@ -27,6 +27,33 @@ pub(super) struct Duels<'a, T> {
     /// Weighted comparisons of every item.
     pub(super) games: Vec<f64>,
     blocks: Vec<Range<usize>>,
+    slim: Option<Slim>,
+}
+
+/// What a sweep reads of every cell, less than the cell: sweeps over many cells wait for memory.
+struct Slim {
+    others: Vec<u32>,
+    games: Vec<f32>,
+}
+
+impl Slim {
+    /// `None` where the cells fit the cache, or some weight is no single-precision number.
+    fn of<T: Value>(cells: &Cells<T>, blocks: usize) -> Option<Self> {
+        if blocks == 1 || !cells.ties.is_empty() {
+            return None;
+        }
+        let mut others = Vec::with_capacity(cells.cells.len());
+        let mut games = Vec::with_capacity(cells.cells.len());
+        for cell in &cells.cells {
+            let weight = cell.wins.get() + cell.losses.get();
+            if f64::from(single(weight)).to_bits() != weight.to_bits() {
+                return None;
+            }
+            others.push(cell.other);
+            games.push(single(weight));
+        }
+        Some(Self { others, games })
+    }
 }
 
 impl<'a, T: Value> Duels<'a, T> {
@@ -41,7 +68,8 @@ impl<'a, T: Value> Duels<'a, T> {
         let (wins, games) =
             totals.iter().map(|[w, l, t]| (w + tie * t, w + l + 2.0 * tie * t)).unzip();
         let blocks = blocks(&cells.starts);
-        Self { cells, tie, prior, component, threads, wins, games, blocks }
+        let slim = Slim::of(cells, blocks.len());
+        Self { cells, tie, prior, component, threads, wins, games, blocks, slim }
     }
 
     /// Weight of the comparisons of a cell.
@@ -61,16 +89,16 @@ impl<'a, T: Value> Duels<'a, T> {
     pub(super) fn log_likelihood(&self, theta: &[f64]) -> f64 {
         let strengths = Strengths::of(theta);
         let parts = parallel::map(self.blocks.len(), self.threads, |b| {
-            let mut sum = 0.0;
+            let mut sum = LogSum::default();
             for i in self.blocks[b].clone() {
                 for k in self.cells.starts[i]..self.cells.starts[i + 1] {
                     let j = self.cells.cells[k].other();
                     if j > i {
-                        sum += self.weight(k) * strengths.log_sum(theta, i, j);
+                        strengths.add_log_sum(theta, i, j, self.weight(k), &mut sum);
                     }
                 }
             }
-            sum
+            sum.total()
         });
         let won: f64 = self.wins.iter().zip(theta).map(|(w, t)| w * t).sum();
         won - parts.iter().sum::<f64>()
@@ -82,18 +110,21 @@ impl<'a, T: Value> Duels<'a, T> {
             let range = self.cells.starts[i]..self.cells.starts[i + 1];
             let weights = &mut out.weights[range.start - base..range.end - base];
             let cells = &self.cells.cells[range.clone()];
-            let ties = self.cells.ties.get(range).unwrap_or(&[]);
+            let ties = self.cells.ties.get(range.clone()).unwrap_or(&[]);
             let games = |c: &Cell<T>| c.wins.get() + c.losses.get();
-            let (won, bend) = match &strengths.plain {
-                Some(s) if ties.is_empty() => {
-                    sum_row(cells.iter().map(|c| (games(c), s[c.other()])), s[i], weights)
+            let (won, bend) = match (&strengths.plain, &self.slim) {
+                (Some(s), Some(slim)) => {
+                    let (games, others) = (&slim.games[range.clone()], &slim.others[range]);
+                    sum_row(|k| (f64::from(games[k]), s[others[k] as usize]), s[i], weights)
                 }
-                Some(s) => {
-                    let shared = |(c, t): (&Cell<T>, &T)| games(c) + 2.0 * self.tie * t.get();
-                    let row = cells.iter().zip(ties).map(|x| (shared(x), s[x.0.other()]));
-                    sum_row(row, s[i], weights)
+                (Some(s), None) if ties.is_empty() => {
+                    sum_row(|k| (games(&cells[k]), s[cells[k].other()]), s[i], weights)
                 }
-                None => self.wide_row(theta, i, weights),
+                (Some(s), None) => {
+                    let shared = |k: usize| games(&cells[k]) + 2.0 * self.tie * ties[k].get();
+                    sum_row(|k| (shared(k), s[cells[k].other()]), s[i], weights)
+                }
+                (None, _) => self.wide_row(theta, i, weights),
             };
             let (pull, stiffness) = self.prior.slope(theta[i]);
             out.gradient[at] = self.wins[i] - won + pull;
@@ -114,18 +145,38 @@ impl<'a, T: Value> Duels<'a, T> {
     }
 }
 
+/// Cells summed side by side, so that no sum waits for the one before and pairs share a register.
+const LANES: usize = 4;
+
 /// Expected wins and curvature of one item, from weights and strengths; curvatures of its cells.
 #[inline]
-fn sum_row(cells: impl Iterator<Item = (f64, f64)>, own: f64, weights: &mut [f32]) -> (f64, f64) {
-    let (mut won, mut bend) = (0.0, 0.0);
-    for ((n, other), weight) in cells.zip(weights) {
-        let share = 1.0 / (own + other);
-        let expected = n * (own * share);
-        *weight = single(expected * (other * share));
-        won += expected;
-        bend += f64::from(*weight);
+fn sum_row(cell: impl Fn(usize) -> (f64, f64), own: f64, weights: &mut [f32]) -> (f64, f64) {
+    let (mut won, mut bend) = ([0.0; LANES], [0.0; LANES]);
+    let whole = weights.len() / LANES * LANES;
+    let (fixed, rest) = weights.split_at_mut(whole);
+    for (chunk, weights) in fixed.chunks_exact_mut(LANES).enumerate() {
+        for lane in 0..LANES {
+            let (expected, weight) = expect(cell(chunk * LANES + lane), own);
+            weights[lane] = weight;
+            won[lane] += expected;
+            bend[lane] += f64::from(weight);
+        }
     }
-    (won, bend)
+    for (lane, weight) in rest.iter_mut().enumerate() {
+        let expected;
+        (expected, *weight) = expect(cell(whole + lane), own);
+        won[lane] += expected;
+        bend[lane] += f64::from(*weight);
+    }
+    (won.iter().sum(), bend.iter().sum())
+}
+
+/// Expected wins and curvature of a cell, from its weight and both strengths.
+#[inline]
+fn expect((n, other): (f64, f64), own: f64) -> (f64, f32) {
+    let share = 1.0 / (own + other);
+    let expected = n * (own * share);
+    (expected, single(expected * (other * share)))
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "seven digits are enough for a direction")]
@@ -150,13 +201,61 @@ impl Strengths {
         Self { plain, middle }
     }
 
-    /// `ln(exp(theta_i) + exp(theta_j))`.
+    /// Adds `weight ln(exp(theta_i) + exp(theta_j))`.
     #[inline]
-    fn log_sum(&self, theta: &[f64], i: usize, j: usize) -> f64 {
+    fn add_log_sum(&self, theta: &[f64], i: usize, j: usize, weight: f64, sum: &mut LogSum) {
         match &self.plain {
-            Some(s) => self.middle + (s[i] + s[j]).ln(),
-            None => theta[i].max(theta[j]) + (-(theta[i] - theta[j]).abs()).exp().ln_1p(),
+            Some(s) => {
+                sum.add(self.middle, weight);
+                sum.add_log(s[i] + s[j], weight);
+            }
+            None => {
+                let gap = (theta[i] - theta[j]).abs();
+                sum.add(theta[i].max(theta[j]) + (-gap).exp().ln_1p(), weight);
+            }
         }
+    }
+}
+
+/// A sum of weighted numbers and logarithms, most of which are taken of products.
+struct LogSum {
+    sum: f64,
+    product: f64,
+}
+
+impl Default for LogSum {
+    fn default() -> Self {
+        Self { sum: 0.0, product: 1.0 }
+    }
+}
+
+impl LogSum {
+    /// A product stays within this and its inverse, so that it never leaves the range of doubles.
+    const WIDE: f64 = 1e150;
+
+    #[inline]
+    fn add(&mut self, value: f64, weight: f64) {
+        self.sum += weight * value;
+    }
+
+    /// Adds `weight ln(x)`, `x` above 0: where pairs were compared once, a logarithm costs more than
+    /// all the rest.
+    #[inline]
+    fn add_log(&mut self, x: f64, weight: f64) {
+        let once = weight.to_bits() == 1.0_f64.to_bits();
+        if once && x < Self::WIDE && x > 1.0 / Self::WIDE {
+            self.product *= x;
+            if !(self.product < Self::WIDE && self.product > 1.0 / Self::WIDE) {
+                self.sum += self.product.ln();
+                self.product = 1.0;
+            }
+        } else {
+            self.sum += weight * x.ln();
+        }
+    }
+
+    fn total(self) -> f64 {
+        self.sum + self.product.ln()
     }
 }
 
@@ -194,12 +293,37 @@ impl<T: Value> Laplacian<'_, T> {
         let starts = &self.duels.cells.starts;
         for (out, i) in out.iter_mut().zip(items) {
             let range = starts[i]..starts[i + 1];
-            let cells = self.duels.cells.cells[range.clone()].iter();
-            let sum: f64 =
-                cells.zip(&self.weights[range]).map(|(c, w)| f64::from(*w) * v[c.other()]).sum();
+            let weights = &self.weights[range.clone()];
+            let sum = match &self.duels.slim {
+                Some(slim) => {
+                    let others = &slim.others[range];
+                    weighted(|k| v[others[k] as usize], weights)
+                }
+                None => {
+                    let cells = &self.duels.cells.cells[range];
+                    weighted(|k| v[cells[k].other()], weights)
+                }
+            };
             *out = self.diagonal[i] * v[i] - sum;
         }
     }
+}
+
+/// `sum_k weights_k value(k)`.
+#[inline]
+fn weighted(value: impl Fn(usize) -> f64, weights: &[f32]) -> f64 {
+    let mut sums = [0.0; LANES];
+    let fixed = weights.chunks_exact(LANES);
+    let whole = weights.len() - fixed.remainder().len();
+    for (lane, weight) in fixed.remainder().iter().enumerate() {
+        sums[lane] += f64::from(*weight) * value(whole + lane);
+    }
+    for (chunk, weights) in fixed.enumerate() {
+        for lane in 0..LANES {
+            sums[lane] += f64::from(weights[lane]) * value(chunk * LANES + lane);
+        }
+    }
+    sums.iter().sum()
 }
 
 impl<T: Value> Curvature for Laplacian<'_, T> {

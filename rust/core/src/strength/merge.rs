@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::cells::{Cell, Cells, Spread, Value};
-use super::reduce::{CHUNK, CHUNKS, Sorted, parts};
+use super::keys::{Sorted, parts, short_parts};
+use super::reduce::{CHUNK, CHUNKS};
 use crate::parallel;
 
 /// Items per word of the map of touched items.
@@ -39,7 +40,7 @@ pub(super) fn merge<T: Value>(
     buckets: usize,
     threads: Option<usize>,
 ) -> Cells<T> {
-    let total: usize = sorted.iter().map(|s| s.keys.len()).sum();
+    let total: usize = sorted.iter().map(Sorted::rows).sum();
     let groups = (total / CHUNK).clamp(1, 4 * CHUNKS);
     let before = |b: usize| sorted.iter().map(|s| s.starts[b] as usize).sum::<usize>();
     let mut bounds = vec![0];
@@ -87,6 +88,19 @@ impl<T: Value> Part<T> {
 
     fn rows(&self) -> usize {
         self.starts.len() - 1
+    }
+
+    /// Where the cells of every row pass the ends of ranges of items, `(rows, ends)`.
+    fn cuts(&self, ends: &[usize]) -> Vec<usize> {
+        let mut cuts = Vec::with_capacity(self.rows() * ends.len());
+        for row in self.starts.windows(2) {
+            let mut at = row[0];
+            for end in ends {
+                at += self.cells[at..row[1]].partition_point(|c| c.other() < *end);
+                cuts.push(at);
+            }
+        }
+        cuts
     }
 
     fn push(&mut self, other: usize, sums: [f64; 3], spread: Option<Spread>) {
@@ -149,15 +163,15 @@ impl Accumulators {
         for chunk in sorted {
             let range = chunk.starts[bucket] as usize..chunk.starts[bucket + 1] as usize;
             if !weighted {
-                for key in &chunk.keys[range] {
-                    let (_, other, outcome) = parts(*key);
+                for key in &chunk.short[range] {
+                    let (other, outcome) = short_parts(*key);
                     self.counts[other][outcome] += 1;
                     self.touched[other / WORD] |= 1 << (other % WORD);
                 }
                 continue;
             }
-            for (key, weight) in chunk.keys[range.clone()].iter().zip(&chunk.weights[range]) {
-                let (_, other, outcome) = parts(*key);
+            for (key, weight) in chunk.short[range.clone()].iter().zip(&chunk.weights[range]) {
+                let (other, outcome) = short_parts(*key);
                 self.sums[other][outcome] += weight;
                 self.spread[other].rows[outcome] += 1.0;
                 self.spread[other].squares[outcome] += weight * weight;
@@ -250,12 +264,18 @@ fn assemble<T: Value>(items: usize, parts: &[Part<T>], threads: Option<usize>) -
         starts,
     };
     let blocks = split(&mut out, total);
-    parallel::each(blocks, threads, |block| block.fill(parts));
+    let ends: Vec<usize> = blocks.iter().map(|block| block.items.end).collect();
+    // While a row is in the cache: the search of every block in every row would fetch it each time.
+    let cuts = parallel::map(parts.len(), threads, |p| parts[p].cuts(&ends));
+    parallel::each(blocks, threads, |block| block.fill(parts, &cuts));
     out
 }
 
 /// The rows of some neighbouring items, to be filled.
 struct Block<'a, T> {
+    /// Which block of how many.
+    number: usize,
+    count: usize,
     items: Range<usize>,
     starts: &'a [usize],
     cells: &'a mut [Cell<T>],
@@ -284,6 +304,8 @@ fn split<T: Value>(out: &mut Cells<T>, total: usize) -> Vec<Block<'_, T>> {
         let (head_ties, tail_ties) = ties.split_at_mut(size.min(ties.len()));
         let (head_spread, tail_spread) = spread.split_at_mut(size.min(spread.len()));
         blocks.push(Block {
+            number: b - 1,
+            count,
             items: first..end,
             starts: &out.starts[first..=end],
             cells: head,
@@ -296,24 +318,22 @@ fn split<T: Value>(out: &mut Cells<T>, total: usize) -> Vec<Block<'_, T>> {
 }
 
 impl<T: Value> Block<'_, T> {
-    fn fill(mut self, parts: &[Part<T>]) {
+    fn fill(mut self, parts: &[Part<T>], cuts: &[Vec<usize>]) {
         let base = self.starts[0];
         let mut next: Vec<usize> = self.starts.iter().map(|s| s - base).collect();
-        for part in parts {
+        for (part, cuts) in parts.iter().zip(cuts) {
             if part.first >= self.items.end {
                 break; // every cell of later items lies in later rows
             }
-            for row in 0..part.rows() {
-                let (low, range) = (part.first + row, part.starts[row]..part.starts[row + 1]);
+            for (row, cuts) in cuts.chunks_exact(self.count).enumerate() {
+                let low = part.first + row;
                 if low >= self.items.end {
                     break;
                 }
-                let cells = &part.cells[range.clone()];
-                let from = cells.partition_point(|c| c.other() < self.items.start);
-                let to = cells.partition_point(|c| c.other() < self.items.end);
-                for k in from..to {
-                    let at = &mut next[cells[k].other() - self.items.start];
-                    self.mirror(*at, low, part, range.start + k);
+                let from = if self.number == 0 { part.starts[row] } else { cuts[self.number - 1] };
+                for k in from..cuts[self.number] {
+                    let at = &mut next[part.cells[k].other() - self.items.start];
+                    self.mirror(*at, low, part, k);
                     *at += 1;
                 }
             }

@@ -1,9 +1,10 @@
 //! Rankings in flat arrays, for models of choice.
 
-use super::cells::{Cell, Cells};
+use super::cells::Cells;
 use super::connect::{Components, Digraph};
 use super::ids::{Id, Ids, outside, with_ids};
-use crate::{Error, Result, size};
+use super::pairs::Pairs;
+use crate::{Error, Result, Stop, size};
 
 /// Rankings best first; validated.
 ///
@@ -243,33 +244,23 @@ impl Rankings {
 
     /// Comparisons that the rankings contain: of every chosen item with every one left, or with the next.
     ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    ///
     /// Source: Azari Soufiani, Parkes and Xia 2014 (full and adjacent breaking).
-    #[must_use]
-    pub fn broken(&self, adjacent: bool) -> Cells<f64> {
-        let mut keys: Vec<(u64, f64)> = Vec::new();
+    pub fn broken(&self, adjacent: bool, stop: Stop<'_>) -> Result<Cells<f64>> {
+        let mut pairs = Pairs::of(self.count);
         for r in 0..self.rankings() {
             let (row, stages, weight) = self.row(r);
             for place in 0..stages {
+                stop.check()?;
                 let end = if adjacent && place + 1 < stages { place + 2 } else { row.len() };
                 for other in &row[place + 1..end] {
-                    let (a, b) = (u64::from(row[place]), u64::from(*other));
-                    keys.push((a << 33 | b << 1, weight));
-                    keys.push((b << 33 | a << 1 | 1, weight));
+                    pairs.add(row[place], *other, weight);
                 }
             }
+            pairs.tidy();
         }
-        keys.sort_by_key(|(key, _)| *key);
-        let mut out = Cells { starts: vec![0], cells: vec![], ties: vec![], spread: vec![] };
-        for cell in keys.chunk_by(|x, y| x.0 >> 1 == y.0 >> 1) {
-            let item = (cell[0].0 >> 33) as usize;
-            let other = u32::try_from(cell[0].0 >> 1 & 0xFFFF_FFFF).unwrap_or(u32::MAX);
-            while out.starts.len() <= item {
-                out.starts.push(out.cells.len());
-            }
-            let side = |lost: u64| cell.iter().filter(|(k, _)| k & 1 == lost).map(|(_, w)| w).sum();
-            out.cells.push(Cell { other, wins: side(0), losses: side(1) });
-        }
-        out.starts.resize(self.count + 1, out.cells.len());
-        out
+        Ok(pairs.cells())
     }
 }

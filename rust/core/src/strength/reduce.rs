@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::cells::Table;
 use super::ids::{Id, Ids, MAX_ITEMS, outside, with_ids};
+use super::keys::{Sorted, key, parts};
 use super::merge::{merge, pack};
 use crate::parallel;
 use crate::{Error, Result};
@@ -90,26 +91,6 @@ struct Columns<'a, I> {
     outcomes: Option<&'a [u8]>,
     weights: Option<&'a [f64]>,
     items: usize,
-}
-
-/// Rows of one chunk, ordered by bucket.
-pub(super) struct Sorted {
-    /// Where every bucket begins.
-    pub(super) starts: Vec<u32>,
-    /// Smaller item, larger item and outcome of every row.
-    pub(super) keys: Vec<u64>,
-    /// Their weights; empty when there are none.
-    pub(super) weights: Vec<f64>,
-}
-
-/// A row as one number: smaller item (30 bits), larger item (30 bits), outcome (2 bits).
-fn key(low: u32, high: u32, outcome: u8) -> u64 {
-    (u64::from(low) << 32) | (u64::from(high) << 2) | u64::from(outcome)
-}
-
-/// The parts of a key: smaller item, larger item, outcome as an index.
-pub(super) fn parts(key: u64) -> (usize, usize, usize) {
-    ((key >> 32) as usize, ((key >> 2) & 0x3FFF_FFFF) as usize, (key & 3) as usize)
 }
 
 impl<I: Id> Columns<'_, I> {
@@ -223,9 +204,11 @@ impl<I: Id> Columns<'_, I> {
             starts[b + 1] += starts[b];
         }
         let kept = starts[buckets] as usize;
+        let single = shift == 0;
         let mut sorted = Sorted {
             starts,
-            keys: vec![0; kept],
+            keys: vec![0; if single { 0 } else { kept }],
+            short: vec![0; if single { kept } else { 0 }],
             weights: vec![0.0; if self.weights.is_some() { kept } else { 0 }],
         };
         let mut next = sorted.starts.clone();
@@ -235,7 +218,13 @@ impl<I: Id> Columns<'_, I> {
                 continue;
             }
             let at = &mut next[low >> shift];
-            sorted.keys[*at as usize] = *key;
+            if single {
+                #[allow(clippy::cast_possible_truncation, reason = "the low half is meant")]
+                let short = *key as u32;
+                sorted.short[*at as usize] = short;
+            } else {
+                sorted.keys[*at as usize] = *key;
+            }
             if let Some(weights) = self.weights {
                 sorted.weights[*at as usize] = weights[row];
             }

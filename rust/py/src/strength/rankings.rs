@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use super::doubt::{FittedArrays, FittedTuple, give_covariance, trust};
 use super::{Cells, Column, Limits, PriorTuple, give_fit, options, rising, slice};
-use crate::running::{detached, interruptible};
+use crate::running::interruptible;
 
 /// Strengths from rankings, by the Plackett-Luce model or its spectral estimates.
 #[pyfunction]
@@ -50,7 +50,7 @@ pub(crate) fn break_rankings(
 ) -> PyResult<Cells> {
     let arrays = RankingArrays { items, starts, chosen, weights };
     let view = arrays.view()?;
-    let cells = detached(py, || Ok(view.rankings(count)?.broken(adjacent)))?;
+    let cells = interruptible(py, None, |stop| view.rankings(count)?.broken(adjacent, stop))?;
     Ok(Cells { table: core::Table::Weights(cells) })
 }
 
