@@ -85,3 +85,10 @@ def test_the_core_of_few_wanted_among_very_many_items_is_found_at_once():
     holds, witness = _core.check_axiom("core", approvals, [4, 6, 5, 1, 0], None)
     assert holds
     assert witness is None
+
+
+def test_more_replicates_than_memory_holds_are_refused():
+    cells = _core.reduce_comparisons(np.array([0, 1]), np.array([1, 0]), None, None, 2, None)
+    fitted = (np.zeros(2), np.zeros(2, np.uint32), 0.5, (0.0, 0.0, 0.0))
+    with pytest.raises(InputError, match="replicates: expected at most"):
+        _core.strength_bootstrap(cells, None, fitted, 2**63, 0, None)

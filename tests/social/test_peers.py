@@ -87,7 +87,7 @@ FILES = [
 #: What a rule may say of a file that it does not decide: it asks for other ballots or fewer items, or its
 #: search, which is NP-hard, is capped.
 REASONS = (
-    r"cap: the search needs more than \d+ nodes"
+    r"cap: (the search|stable voting) needs more than \d+ (nodes|sets of items)"
     r"|time_limit: the search was not over"
     r"|expected .*(full strict|strict|without ties|at most \d+ items|at most \d+ in|for at most)"
 )

@@ -227,7 +227,7 @@ fn falls(docs: &[u32], scores: &[f64]) -> bool {
     let strictly = scores.len() < 2
         || scores.chunks(64).enumerate().all(|(block, part)| {
             let next = &scores[(block * 64 + 1).min(scores.len())..];
-            part.iter().zip(next).fold(true, |falls, (a, b)| falls & (a > b))
+            part.iter().zip(next).filter(|(a, b)| a <= b).count() == 0
         });
     strictly || (1..docs.len()).all(|i| scores[i - 1] > scores[i] || tied(i))
 }

@@ -69,12 +69,13 @@ fn batches(
     threads: Option<usize>,
     fill: impl Fn(Range<usize>, &mut Vec<f64>) -> Result<()> + Sync + Send,
 ) -> Result<Bootstrap> {
+    let room = size::table("replicates", size::count("replicates", count)?, items)?;
     size::table("count", count, items)?;
     let parts = parallel::map(count.div_ceil(BATCH), threads, |batch| {
         let mut out = Vec::with_capacity(BATCH * items);
         fill(batch * BATCH..((batch + 1) * BATCH).min(count), &mut out).map(|()| out)
     });
-    let mut replicates = Vec::with_capacity(count * items);
+    let mut replicates = Vec::with_capacity(room);
     for part in parts {
         replicates.extend(part?);
     }

@@ -163,10 +163,9 @@ fn sum_row(cell: impl Fn(usize) -> (f64, f64), own: f64, weights: &mut [f32]) ->
         }
     }
     for (lane, weight) in rest.iter_mut().enumerate() {
-        let expected;
-        (expected, *weight) = expect(cell(whole + lane), own);
-        won[lane] += expected;
-        bend[lane] += f64::from(*weight);
+        let (expected, bent) = expect(cell(whole + lane), own);
+        (*weight, won[lane], bend[lane]) =
+            (bent, won[lane] + expected, bend[lane] + f64::from(bent));
     }
     (won.iter().sum(), bend.iter().sum())
 }
@@ -204,15 +203,12 @@ impl Strengths {
     /// Adds `weight ln(exp(theta_i) + exp(theta_j))`.
     #[inline]
     fn add_log_sum(&self, theta: &[f64], i: usize, j: usize, weight: f64, sum: &mut LogSum) {
-        match &self.plain {
-            Some(s) => {
-                sum.add(self.middle, weight);
-                sum.add_log(s[i] + s[j], weight);
-            }
-            None => {
-                let gap = (theta[i] - theta[j]).abs();
-                sum.add(theta[i].max(theta[j]) + (-gap).exp().ln_1p(), weight);
-            }
+        if let Some(s) = &self.plain {
+            sum.add(self.middle, weight);
+            sum.add_log(s[i] + s[j], weight);
+        } else {
+            let gap = (theta[i] - theta[j]).abs();
+            sum.add(theta[i].max(theta[j]) + (-gap).exp().ln_1p(), weight);
         }
     }
 }
@@ -294,15 +290,12 @@ impl<T: Value> Laplacian<'_, T> {
         for (out, i) in out.iter_mut().zip(items) {
             let range = starts[i]..starts[i + 1];
             let weights = &self.weights[range.clone()];
-            let sum = match &self.duels.slim {
-                Some(slim) => {
-                    let others = &slim.others[range];
-                    weighted(|k| v[others[k] as usize], weights)
-                }
-                None => {
-                    let cells = &self.duels.cells.cells[range];
-                    weighted(|k| v[cells[k].other()], weights)
-                }
+            let sum = if let Some(slim) = &self.duels.slim {
+                let others = &slim.others[range];
+                weighted(|k| v[others[k] as usize], weights)
+            } else {
+                let cells = &self.duels.cells.cells[range];
+                weighted(|k| v[cells[k].other()], weights)
             };
             *out = self.diagonal[i] * v[i] - sum;
         }
