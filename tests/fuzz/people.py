@@ -27,6 +27,17 @@ def mixture(draw: Draw, dim: int) -> Any:
     )  # fmt: skip
 
 
+def prior(draw: Draw, dim: int) -> Any:
+    """A mixture with its factors, made anew from what it gives for a pickle, now and then."""
+    made = _core.Prior(*mixture(draw, dim))
+    return _core.Prior(*made.__getnewargs__()) if draw.chance(0.2) else made
+
+
+def factored(draw: Draw) -> None:
+    """Factors a mixture."""
+    prior(draw, small(draw, 5))
+
+
 def evidence(draw: Draw, dim: int) -> Any:
     """Answers of a few people."""
     n, people = draw.pick((0, 1, 4, 20)), draw.pick((0, 1, 3))
@@ -50,7 +61,7 @@ def place(draw: Draw) -> None:
     dim = small(draw, 5)
     method = draw.name(("laplace", "variational"))
     _core.place(
-        *evidence(draw, dim), mixture(draw, dim), method, *answering(draw), draw.count(1, 40, work=True),
+        *evidence(draw, dim), prior(draw, dim), method, *answering(draw), draw.count(1, 40, work=True),
         draw.number(1e-12, 1e-3), draw.flag(), draw.threads(),
     )  # fmt: skip
 
@@ -59,7 +70,7 @@ def simplex(draw: Draw) -> None:
     """Places people on a simplex."""
     dim = small(draw, 5)
     _core.place_simplex(
-        *evidence(draw, dim), mixture(draw, max(dim - int(draw.chance(0.5)), 1)), *answering(draw),
+        *evidence(draw, dim), prior(draw, max(dim - int(draw.chance(0.5)), 1)), *answering(draw),
         draw.count(1, 40, work=True), draw.number(1e-12, 1e-3), draw.flag(), draw.threads(),
     )  # fmt: skip
 
@@ -122,6 +133,7 @@ def batch(draw: Draw) -> None:
 
 
 TARGETS: dict[str, tuple[Callable[[Draw], Any], ...]] = {
+    "Prior": (factored,),
     "place": (place,),
     "place_simplex": (simplex,),
     "place_particles": (particles,),
