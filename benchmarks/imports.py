@@ -35,7 +35,7 @@ from gustibus.store import Intake, NewItem, Store, create_key, put_items, take_a
 from store import database
 
 ITEMS = 200
-BATCH = 1000
+BATCH = 4000
 
 
 def main() -> None:

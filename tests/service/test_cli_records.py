@@ -238,23 +238,23 @@ def counted(self, answers):
 Stored.add = counted
 main()
 """
-"""A real process that gets a signal when three thousand rows are in."""
+"""A real process that gets a signal when twelve thousand rows are in."""
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
 def test_an_import_that_was_stopped_goes_on_where_it_was(database, tmp_path, name):
-    rows = ({**TEXT, "user": f"u{n % 50}", "prompt": f"{n}", "label": 1} for n in range(8000))
+    rows = ({**TEXT, "user": f"u{n % 50}", "prompt": f"{n}", "label": 1} for n in range(32_000))
     command = ["import", write(tmp_path / "log.jsonl", rows), "--database", database]
     first = subprocess.run(
         [sys.executable, "-c", STOPPED.format(signal=name), *command],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     some, skip = len(kept(database)), 0
-    assert some in {3000, 4000}
+    assert some in {12_000, 16_000}
     if name == "SIGINT":
         assert first.returncode == 130, first.stderr
         skip = int(first.stderr.partition("--skip ")[2].split()[0])
-        assert skip == 3000
+        assert skip == 12_000
     else:
         assert first.returncode == -signal.SIGKILL
     code = "from gustibus.cli import main; main()"
@@ -263,8 +263,8 @@ def test_an_import_that_was_stopped_goes_on_where_it_was(database, tmp_path, nam
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     told = json.loads(again.stdout)
-    assert (told["accepted"], told["duplicates"]) == (8000 - some, some - skip)
-    assert len(kept(database)) == 8000
+    assert (told["accepted"], told["duplicates"]) == (32_000 - some, some - skip)
+    assert len(kept(database)) == 32_000
 
 
 def test_answers_written_to_the_database_reach_a_running_service(

@@ -90,7 +90,7 @@ def test_a_log_is_kept_and_its_people_are_fitted_at_once(http):
 
 def test_a_broken_upload_goes_on_where_it_was_kept(http):
     found = begin(http, "broken")
-    data = b"".join(records(3500, user="broken"))
+    data = b"".join(records(9000, user="broken"))
 
     def breaks():
         for at in range(0, len(data) // 2, 10_000):
@@ -100,7 +100,7 @@ def test_a_broken_upload_goes_on_where_it_was_kept(http):
     with pytest.raises(ConnectionResetError):
         http.put(found["upload"], content=breaks(), headers=NDJSON)
     until = time.monotonic() + 10
-    while (now := http.get(f"/v1/imports/{found['id']}").json())["rows"] < 1000:
+    while (now := http.get(f"/v1/imports/{found['id']}").json())["rows"] < 4000:
         assert time.monotonic() < until
     assert now["state"] == "open"
     assert data[now["resume_from"] - 1 : now["resume_from"]] == b"\n"
@@ -111,7 +111,7 @@ def test_a_broken_upload_goes_on_where_it_was_kept(http):
     done = http.put(
         found["upload"], content=data[now["resume_from"] - 500 :], params=again, headers=NDJSON
     ).json()
-    assert (done["state"], done["rows"], done["accepted"]) == ("done", 3500, 3500)
+    assert (done["state"], done["rows"], done["accepted"]) == ("done", 9000, 9000)
     assert (done["duplicates"], done["rejected"]) == (0, 0)
     reply = http.put(found["upload"], content=data, headers=NDJSON)
     assert reply.status_code == 409
@@ -156,17 +156,17 @@ PACKED = {**NDJSON, "Content-Encoding": "gzip"}
 
 def test_a_log_may_come_as_gzip_and_goes_on_by_its_own_bytes(http):
     found = begin(http, "packed")
-    data = b"".join(records(2500, user="packed"))
+    data = b"".join(records(9000, user="packed"))
     half = gzip.compress(data[: len(data) // 2])
     cut = http.put(found["upload"], content=half[:-200], headers=PACKED)
     assert (cut.status_code, cut.json()["code"]) == (400, "bad_encoding")
     now = http.get(f"/v1/imports/{found['id']}").json()
-    assert (now["state"], now["rows"]) == ("open", 1000)
+    assert (now["state"], now["rows"]) == ("open", 4000)
     at = now["resume_from"]
-    assert data[:at].count(b"\n") == 1000
+    assert data[:at].count(b"\n") == 4000
     members = gzip.compress(data[at : at + 5000]) + gzip.compress(data[at + 5000 :])
     done = http.put(found["upload"], params={"from": at}, content=members, headers=PACKED).json()
-    assert (done["state"], done["accepted"], done["duplicates"]) == ("done", 2500, 0)
+    assert (done["state"], done["accepted"], done["duplicates"]) == ("done", 9000, 0)
     assert done["resume_from"] == len(data)
 
 

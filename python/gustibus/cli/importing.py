@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gustibus.data.answers import Answer
 
 Option = typer.Option
-_ROWS = 1000
+_ROWS = 4000
 """Rows that are sent, or committed, together."""
 
 

@@ -1,4 +1,4 @@
-"""The data of an import: cut into records, read in a thread, kept a thousand at a time.
+"""The data of an import: cut into records, read in a thread, kept a few thousand at a time.
 
 While one batch is being committed the next is read, and no more than these two are in memory.
 """
@@ -40,7 +40,7 @@ STREAMS: Final = (
 )  # fmt: skip
 """Kinds of data; octets are taken as lines of JSON."""
 
-ROWS: Final = 1000
+ROWS: Final = 4000
 """Records that are committed together."""
 MAX_LINE: Final = 1 << 20
 """Most bytes of a record."""
