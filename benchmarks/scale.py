@@ -25,6 +25,7 @@ UTILITIES_MS, PLACING_US = 50.0, 300.0
 _ONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
 MEMBERS = {
     "hierarchical, features": ("hierarchical", {"basis": "features"}),
+    "hierarchical, four groups": ("hierarchical", {"basis": "features", "groups": [4]}),
     "lore, 32 rewards": ("lore", {"rank": 32, "ridges": [100.0]}),
     "pal, dirichlet": ("pal", {"population": "dirichlet"}),
     "pal, dist": ("pal", {"form": "dist"}),
