@@ -166,7 +166,8 @@ class Service:
             key = self.key
             self.settle(key)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(base_url=self.base, headers=headers, timeout=20.0, **options)
+        options = {"timeout": 20.0, **options}
+        return httpx.Client(base_url=self.base, headers=headers, **options)
 
     def settle(self, key: str, *, seconds: float = 10.0) -> None:
         """Wait until the server knows a key."""
