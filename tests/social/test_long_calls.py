@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 
 import gustibus.social as g
+from tests.social.interrupting import seconds_until_interrupted
 from tests.social.test_strength_rankings import weak
 
 SETUP = """
@@ -69,21 +68,7 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("name", LONG)
 def test_ctrl_c_ends_it_within_half_a_second(name):
     data, call = LONG[name]
-    child = subprocess.Popen(
-        [sys.executable, "-c", SETUP + data + END.format(call=call)],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert child.stdout.readline() == "ready\n"
-        time.sleep(0.3)
-        start = time.perf_counter()
-        os.kill(child.pid, signal.SIGINT)
-        assert child.stdout.readline() == "interrupted\n"
-        assert time.perf_counter() - start < 0.5
-    finally:
-        child.kill()
-        child.wait()
-        child.stdout.close()
+    assert seconds_until_interrupted(SETUP + data + END.format(call=call)) < 0.5
 
 
 # a busy machine may miss a deadline once
