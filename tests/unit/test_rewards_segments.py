@@ -80,5 +80,11 @@ def test_what_cannot_be_fitted_is_named():
         fit_segments([FIRST], [wide], [1])
     with pytest.raises(InputError, match=r"steps.*finite"):
         fit_segments([segment([np.nan], 0, 0)], [SECOND], [1])
+    for name, bare in (
+        ("steps", Segment(1.0, np.ones(1), np.ones(1))),
+        ("start", Segment(np.ones((2, 1)), 0.0, np.ones(1))),
+    ):
+        with pytest.raises(DimensionError, match=rf"first\[0\].{name}: expected"):
+            fit_segments([bare], [SECOND], [1])
     with pytest.raises(InputError, match="folds: expected a number in"):
         compare_links([FIRST, SECOND], [SECOND, FIRST], [1, 0], folds=3)

@@ -104,7 +104,8 @@ def fit_segments(
         raise InputError(message, where="first")
     t = _targets(target)
     same_length(first=first, second=second, target=t)
-    d, k = np.shape(first[0].steps)[-1], len(first[0].start)
+    d = finite("first[0].steps", first[0].steps, dims=2).shape[1]
+    k = len(finite("first[0].start", first[0].start))
     a, b = _totals("first", first, d, k), _totals("second", second, d, k)
     steps, states = a[0] - b[0], a[1] - b[1]
     used = np.concatenate([steps, states], axis=1) if link == "regret" else steps
