@@ -20,6 +20,7 @@ from tests.conftest import small_world
 GPM = {"steps": 30, "ridges": [10.0], "transitive": {"basis": "features", "folds": 1}}
 VPL = {"latent": 4, "hidden": 8, "steps": 40}
 HIERARCHICAL = {"basis": "features", "folds": 1}
+BLENDED = {"family": "hierarchical", "basis": "features", "groups": 2}
 PPD = {"steps": 40, "decays": [0.01], "width": 16, "dim": 8, "ranks": [4], "spreads": [1.5]}
 VARIANTS = {
     "bt": {},
@@ -92,6 +93,12 @@ VARIANTS = {
     "ppd-known": {**PPD, "known_items": "always"},
     "ppd-encoder-known": {**PPD, "known_items": "always", "refine": "encoder"},
     "pro-known": {"known_items": "always", "experts": 3, "steps": 30, "ridges": [10.0]},
+    "blend": {"members": [BLENDED, {"family": "pal", "prototypes": 3, "epochs": 3}]},
+    "blend-three": {
+        "members": [BLENDED, "bt", {"family": "vpl", **VPL, "beta": [0.0]}],
+        "shares": [2, 1, 1],
+    },
+    "blend-known": {"members": [{**BLENDED, "known_items": "always"}, "bt"]},
     "factors": {"ridges": [10.0], "rounds": 3, "rank": 4},
     "factors-few": {"most": 20, "ridges": [10.0], "rounds": 2, "rank": 2},
     "mrm": {"rank": 3, "steps": 20, "step_sizes": [3.0]},

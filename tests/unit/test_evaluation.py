@@ -13,10 +13,12 @@ from gustibus.artifact import Artifact, People
 from gustibus.data import given_split, split_by_person, split_by_prompt
 from gustibus.data.synthetic import linear_mixture_world
 from gustibus.errors import InputError, UnknownNameError
-from gustibus.evaluation import Fixed, Modelled, Report, evaluate, fit_shrunk
+from gustibus.evaluation import Fixed, Modelled, Report, contenders, evaluate, fit_shrunk
 from gustibus.evaluation.intervals import Estimate
 from gustibus.evaluation.judging import ALL
+from gustibus.evaluation.protocol import Trial
 from gustibus.evaluation.rows import fitting_sets
+from gustibus.models.blend import Blend
 
 
 def world(concentration=0.1, seed=0, **options):
@@ -163,6 +165,20 @@ def test_pictures_are_drawn(report, tmp_path):
         assert f"({name})" in (tmp_path / "report.md").read_text()
 
 
+def test_variances_of_long_blends_come_from_their_members(monkeypatch):
+    """Long user vectors of one posterior have a short cut, which a blend's several do not have."""
+    dataset = world(dim=40)
+    split = given_split(dataset, seed=0, repeats="drop")
+    shrunk = fit_shrunk(*fitting_sets(dataset, split))
+    blend = Blend((shrunk, replace(shrunk, spread=3 * shrunk.spread)), (0.5, 0.5))
+    assert blend.user_dim > contenders._LONG
+    group = Trial(dataset, split, sizes=(0, 5), draws=1).new
+    short = Modelled("", blend, dataset).predict(group.evidence, group.judged)
+    monkeypatch.setattr(contenders, "_LONG", 1000)
+    plain = Modelled("", blend, dataset).predict(group.evidence, group.judged)
+    np.testing.assert_allclose(short.p, plain.p, atol=1e-9)
+
+
 def test_histograms_count_every_judged_person_once(report):
     for method in report.methods:
         for cell in method.cells:
@@ -182,6 +198,7 @@ def test_models_of_every_kind_are_judged_and_named_as_given():
     one, two = (found.method(n).point("query", 5).accuracy for n in ("plain", "modelled"))
     assert one == two == found.method("shrunk").point("query", 5).accuracy
     assert found.method("zero").cell("test").accuracy.value == 0.5
+
     with pytest.raises(InputError, match="twice"):
         evaluate(dataset, split, {"linear": model}, sizes=(0,), draws=1)
     with pytest.raises(UnknownNameError):

@@ -215,9 +215,9 @@ class League:
         for s in self.standings:
             for name, record in s.chosen.items():
                 chosen = record["chosen"]
-                options = ", ".join(f"{k} {v}" for k, v in chosen["options"].items()) or "–"
-                rows.append([s.title, f"`{name}`", f"`{chosen['family']}`", options, record["why"]])
-        return table(["data", "method", "family", "options", "why"], rows)
+                title = chosen.get("title", chosen["family"])  # cards of former versions have none
+                rows.append([s.title, f"`{name}`", title, record["why"]])
+        return table(["data", "method", "chosen", "why"], rows)
 
     def _leads(self, part: str, shots: int) -> str:
         rivals = [n for n in self.methods if n != AUTO]

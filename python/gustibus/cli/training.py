@@ -109,7 +109,7 @@ def train_command(
     data, fit = card["data"], card["fit"]
     chosen = fit.get("auto")
     if chosen is not None:
-        sys.stdout.write(f"chosen: {artifact.model.family}; {chosen['why']}\n")
+        sys.stdout.write(f"chosen: {chosen['chosen']['title']}; {chosen['why']}\n")
     if isinstance(fit.get("objective"), dict):
         sys.stdout.write(f"objective: {_objective(fit['objective'])}\n")
     sys.stdout.write(

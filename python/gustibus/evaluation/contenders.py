@@ -20,7 +20,8 @@ from gustibus.data import Dataset
 from gustibus.errors import InputError
 from gustibus.evaluation.doubt import margin_variances
 from gustibus.evaluation.rows import Rows
-from gustibus.models.base import PreferenceModel
+from gustibus.models.base import LinearInUser, PreferenceModel
+from gustibus.models.hybrid import Hybrid
 from gustibus.models.validation import predictive
 from gustibus.posterior import GaussianPrior, Posteriors, predict
 from gustibus.types import F32, F64, I64
@@ -168,7 +169,9 @@ class Modelled:
         prior, answering = self.model.prior, self.model.answering
         one = isinstance(prior, GaussianPrior) and len(prior.weights) == 1
         exact = answering.lapse == answering.tie == 0
-        return one and exact and self.model.user_dim > _LONG and self.is_linear
+        inner = self.model.inner if isinstance(self.model, Hybrid) else self.model
+        at_mode = isinstance(inner, LinearInUser) and type(inner).place is LinearInUser.place
+        return one and exact and at_mode and self.model.user_dim > _LONG and self.is_linear
 
     def predict(self, evidence: Rows, judged: Rows, *, flip: bool = False) -> Predictions:
         """Posterior of each person from the evidence, predictions averaged over it."""

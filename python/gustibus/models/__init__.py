@@ -1,6 +1,7 @@
 """Model families: each one file, each a row of `MODELS`."""
 
 from gustibus.models import (  # one import a family fills its row
+    blend,
     bt,
     factors,
     gpm,
@@ -22,6 +23,7 @@ __all__ = [
     "Fitted",
     "PreferenceModel",
     "TrainingSet",
+    "blend",
     "bt",
     "factors",
     "gpm",

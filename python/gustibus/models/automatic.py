@@ -1,10 +1,11 @@
-"""`auto`: the family, and its size, that foretells best people whom no candidate was fitted on.
+"""`auto`: the family, its size, or the blend that foretells best whom no candidate was fitted on.
 
 A family chooses its own ridge, rank and the like on validation people, so that its loss on them is
 flattered. Families are therefore compared on other people: some are held out, every candidate is
 fitted on the rest, and the one of least loss is fitted again on everybody. Where the pooled reward
 has the least loss by no more than its error, a personal family is taken all the same: it is as good
-for these people, and it can learn from those who come.
+for these people, and it can learn from those who come. Where a blend of families has the least
+loss by no more than its error, the best single one is taken: it needs one fit, and one to serve.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ import numpy as np
 
 from gustibus.errors import ConfigError, GustibusError, InputError
 from gustibus.models.base import MODELS, Fitted, Progress, TrainingSet
+from gustibus.models.blend_choice import Blended, blended, judge_blend
+from gustibus.models.candidates import Candidate, Judged, Keeper
 from gustibus.models.hybrid import check_takes, fit_model
 from gustibus.models.judges import Draw, draws_of
 from gustibus.models.keywords import check_range
 from gustibus.models.recent import remembered
-from gustibus.models.validation import everybody, held_out_losses, hold_out
-from gustibus.types import F64
+from gustibus.models.validation import everybody, foretell, hold_out, losses_of
 
 AUTO = "auto"
 POOLED = "bt"
-FAMILIES = (POOLED, "hierarchical", "pal", "pro", "gpm")
+FAMILIES = (POOLED, "hierarchical", "lore", "factors", "pal", "pro", "gpm")
 """Families that `auto` tries, the quickest first."""
 SIZES: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "pal": ("prototypes", (3, 16)),
@@ -48,6 +50,7 @@ class AutoOptions:
         families: names of `MODELS`, in the order in which they are tried.
         sizes: whether the two best families with a size, if they are not far behind, are tried at
             other sizes.
+        blends: whether the mean log-odds of up to three candidates are tried.
         settings: options of a family for all its fits.
         known_items: see `fit_model`.
     """
@@ -55,44 +58,13 @@ class AutoOptions:
     minutes: float = 60.0
     families: tuple[str, ...] = FAMILIES
     sizes: bool = True
+    blends: bool = True
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     known_items: str = "auto"
 
     def of(self, family: str) -> dict[str, Any]:
         """What a fit of a family is called with, beside its size."""
         return {"known_items": self.known_items, **self.settings.get(family, {})}
-
-
-@dataclass(slots=True)
-class Candidate:
-    """A family with options, and how it did.
-
-    Attributes:
-        family: name of `MODELS`.
-        options: those beside the defaults.
-        losses: of the judging people of each draw, `(p,)` each.
-        seconds: of all its fits.
-        fate: `judged`, or why not.
-    """
-
-    family: str
-    options: dict[str, Any]
-    losses: list[F64] = field(default_factory=list)
-    seconds: float = 0.0
-    fate: str = "judged"
-
-    @property
-    def loss(self) -> float:
-        """Mean over the people who judged it; infinite without any."""
-        found = np.concatenate([*self.losses, np.empty(0)])
-        found = found[np.isfinite(found)]
-        return float(found.mean()) if len(found) else float("inf")
-
-    @property
-    def title(self) -> str:
-        """For people to read."""
-        shown = ", ".join(f"{name} {value}" for name, value in self.options.items())
-        return f"{self.family} ({shown})" if shown else self.family
 
 
 class _LateError(Exception):
@@ -220,7 +192,7 @@ class _Search:
         self.both = train if valid is None else everybody(train, valid)
         self.options, self.seed, self.device = options, seed, device
         self.progress = progress
-        self.keeper = _Keeper(
+        self.keeper = Keeper(
             checkpoint,
             {"seed": seed, "rows": len(self.both), "items": train.item_features.shape,
              **{k: v for k, v in asdict(options).items() if k != "minutes"}},
@@ -228,6 +200,7 @@ class _Search:
         self.candidates: list[Candidate] = []
         self.began = time.monotonic()
         self.draws = list(draws_of(self.both, seed))
+        self.splits = [hold_out(draw.judges) for draw in self.draws]
 
     def choose(self) -> tuple[Candidate, str]:
         """The best candidate, and why it is."""
@@ -239,26 +212,31 @@ class _Search:
                 "them where they are until their answers say otherwise"
             )
         self.candidates = first
-        self._judge(self.draws[0], 0, first)
+        self._judge(0, first)
         if self.options.sizes:
-            self._judge(self.draws[0], 0, self._other_sizes())
-        for number, draw in enumerate(self.draws[1:], 1):
-            self._judge(draw, number, self._among(number))
-        best = self._best()
-        chosen = self._personal(best)
-        return chosen, self._why(chosen, best)
+            self._judge(0, self._other_sizes())
+        if self.options.blends:
+            self._blend()
+        for number in range(1, len(self.draws)):
+            self._judge(number, self._among(number))
+        least = self._least()
+        chosen = self._personal(self._single(least))
+        return chosen, self._why(chosen, least)
 
     def report(self, best: Candidate, why: str) -> dict[str, Any]:
         """JSON record of the choice."""
-        rows = [
-            {"family": c.family, "options": c.options, "loss": _finite(c.loss),
-             **self._against(c, best), "seconds": c.seconds, "fate": c.fate}
-            for c in sorted(self.candidates, key=lambda c: c.loss)
-        ]  # fmt: skip
-        judged = sum(int(np.isfinite(x).sum()) for x in best.losses)
+        rows = []
+        for one in sorted(self.candidates, key=lambda c: c.loss):
+            gap = one.against(best)
+            rows.append({
+                "title": one.title, "family": one.family, "options": one.options,
+                "loss": _finite(one.loss), "behind": gap.behind, "error": gap.error,
+                "seconds": one.seconds, "fate": one.fate,
+            })  # fmt: skip
         return {
-            "chosen": {"family": best.family, "options": best.options}, "why": why,
-            "judged_by": judged, "draws": len(best.losses), "candidates": rows,
+            "chosen": {"title": best.title, "family": best.family, "options": best.options},
+            "why": why,
+            "judged_by": len(best.losses), "draws": len(best.draws), "candidates": rows,
             "seconds": time.monotonic() - self.began,
         }  # fmt: skip
 
@@ -275,98 +253,127 @@ class _Search:
         self.candidates.extend(found)
         return found
 
+    def _blend(self) -> None:
+        """The best blend, where there is time to fit its members once more, as a candidate."""
+        settings = {c.family: self.options.of(c.family) for c in self.candidates}
+        one = blended(self.candidates, self.draws[0], self.splits[0], settings)
+        if one is None:
+            return
+        self.candidates.append(one)
+        self._judge_blend(0, one)
+        again = len(self.both) / max(_rows(self.draws[0]), 1) * one.seconds
+        if time.monotonic() - self.began + again > 60 * self.options.minutes:
+            one.fate = f"no time to fit its members again, {again:.0f} s"
+            one.draws.clear()
+
     def _among(self, done: int) -> list[Candidate]:
-        """Those that another draw of people could still bring to the front, the best first."""
-        close = self._close(done)
-        return sorted(close, key=lambda c: c.loss) if len(close) > 1 else []
+        """Those that another draw of people could still bring to the front, the best first.
+
+        A blend needs its members, and comes behind them.
+        """
+        close = sorted(self._close(done), key=lambda c: c.loss)
+        blends = [c for c in close if isinstance(c, Blended)]
+        single = [c for c in close if not isinstance(c, Blended)]
+        members = [m for one in blends for m in one.members if m not in single]
+        return [*single, *members, *blends] if len(close) > 1 else []
 
     def _close(self, done: int) -> list[Candidate]:
         """Candidates of so many draws that are less than two errors behind the best."""
-        best, close = self._best(), []
-        for one in [c for c in self.candidates if len(c.losses) == done]:
-            behind, error = self._against(one, best).values()
-            if behind is None or error is None or behind <= 2 * error:
+        best, close = self._least(), []
+        for one in [c for c in self.candidates if len(c.draws) == done]:
+            gap = one.against(best)
+            if gap.behind is None or gap.error is None or gap.behind <= 2 * gap.error:
                 close.append(one)
         return close
 
-    def _best(self) -> Candidate:
+    def _least(self) -> Candidate:
         """Least loss among those that the most people judged."""
-        most = max(len(c.losses) for c in self.candidates)
+        most = max(len(c.draws) for c in self.candidates)
         if most == 0:
             message = "; ".join(f"{c.title}: {c.fate}" for c in self.candidates)
             raise InputError(message, where="train")
-        return min((c for c in self.candidates if len(c.losses) == most), key=lambda c: c.loss)
+        return min((c for c in self.candidates if len(c.draws) == most), key=lambda c: c.loss)
+
+    def _single(self, least: Candidate) -> Candidate:
+        """The best candidate; no blend whose gain over the best of the others may be noise."""
+        if not isinstance(least, Blended):
+            return least
+        others = [c for c in self._as_judged_as(least) if not isinstance(c, Blended)]
+        rival = min(others, key=lambda c: c.loss, default=least)
+        return rival if rival.against(least).is_noise else least
 
     def _personal(self, best: Candidate) -> Candidate:
         """The best candidate, or what cannot be told from it and learns from people's answers."""
         if best.family != POOLED:
             return best
-        alike = []
-        for one in self.candidates:
-            behind, error = self._against(one, best).values()
-            judged = one.family != POOLED and len(one.losses) == len(best.losses)
-            if judged and behind is not None and behind <= (error or 0.0):
-                alike.append(one)
+        alike = [
+            c for c in self._as_judged_as(best) if c.family != POOLED and c.against(best).is_noise
+        ]
         return min(alike, key=lambda c: c.loss, default=best)
 
-    def _against(self, one: Candidate, best: Candidate) -> dict[str, float | None]:
-        """Mean of the paired differences of losses over people, and its standard error."""
-        shared = min(len(one.losses), len(best.losses))
-        if shared == 0:
-            return {"behind": None, "error": None}
-        gaps = np.concatenate([one.losses[i] - best.losses[i] for i in range(shared)])
-        gaps = gaps[np.isfinite(gaps)]
-        if len(gaps) < 2:
-            return {"behind": None, "error": None}
-        return {"behind": float(gaps.mean()), "error": float(gaps.std() / np.sqrt(len(gaps)))}
+    def _as_judged_as(self, best: Candidate) -> list[Candidate]:
+        """Candidates of as many draws as the best."""
+        return [c for c in self.candidates if len(c.draws) == len(best.draws)]
 
     def _why(self, best: Candidate, least: Candidate) -> str:
-        judged = sum(int(np.isfinite(x).sum()) for x in best.losses)
+        judged = len(best.losses)
         said = f"least loss, {best.loss:.4f}, over {judged} people it was not fitted on"
         if best is not least:
-            gap = self._against(best, least)
+            gain = "can learn from others" if least.family == POOLED else "needs one fit alone"
             said = (
                 f"{least.title} has the least loss, {least.loss:.4f}, over {judged} people it was "
-                f"not fitted on, but {best.title}, {_signed(gap)} behind, can learn from others"
+                f"not fitted on, but {best.title}, {best.against(least)} behind, {gain}"
             )
-        others = [c for c in self.candidates if c not in (best, least) and c.losses]
+        others = [c for c in self.candidates if c not in (best, least) and c.draws]
         if others:
             second = min(others, key=lambda c: c.loss)
-            gap = self._against(second, best)
-            if gap["behind"] is not None:
-                said += f"; {second.title} is {_signed(gap)} behind"
+            gap = second.against(best)
+            if gap.behind is not None:
+                said += f"; {second.title} is {gap} behind"
         late = [c.title for c in self.candidates if c.fate != "judged"]
         return said + (f"; not judged to the end: {', '.join(late)}" if late else "")
 
-    def _judge(self, draw: Draw, number: int, candidates: list[Candidate]) -> None:
-        split = hold_out(draw.judges)
+    def _judge(self, number: int, candidates: list[Candidate]) -> None:
+        """Fit candidates on the people of a draw and let the others judge."""
         for place, one in enumerate(candidates):
+            if isinstance(one, Blended):
+                self._judge_blend(number, one)
+                continue
             kept = self.keeper.get(one, number)
-            if kept is not None:
-                one.losses.append(kept[0])
-                one.seconds += kept[1]
-                continue
-            began = time.monotonic()
-            title = f"auto {number + 1}.{place + 1} {one.title}"
-            try:
-                model = fit_model(
-                    one.family, draw.train, draw.valid, seed=self.seed, device=self.device,
-                    progress=self._watched(title, began, draw, free=one is self.candidates[0]),
-                    **self.options.of(one.family), **one.options,
-                ).model  # fmt: skip
-                losses = held_out_losses(model, draw.judges, split)
-            except _LateError:
-                one.fate = f"the time was up after {time.monotonic() - began:.0f} s"
-                continue
-            except ConfigError:
-                raise
-            except GustibusError as error:  # such as a family that needs prompts, on data without
-                one.fate = error.message
-                continue
-            spent = time.monotonic() - began
-            one.losses.append(losses)
-            one.seconds += spent
-            self.keeper.put(one, number, losses, spent)
+            if kept is None:
+                kept = self._fitted(number, place, one)
+                if kept is None:
+                    continue
+                self.keeper.put(one, number, kept)
+            one.draws.append(kept)
+
+    def _judge_blend(self, number: int, one: Blended) -> None:
+        found = judge_blend(one, number, self.draws[number], self.splits[number])
+        if found is not None:
+            one.draws.append(found)
+
+    def _fitted(self, number: int, place: int, one: Candidate) -> Judged | None:
+        """How a candidate does in a draw; None, and its fate, where it cannot be told."""
+        draw, split = self.draws[number], self.splits[number]
+        began = time.monotonic()
+        title = f"auto {number + 1}.{place + 1} {one.title}"
+        try:
+            model = fit_model(
+                one.family, draw.train, draw.valid, seed=self.seed, device=self.device,
+                progress=self._watched(title, began, draw, free=one is self.candidates[0]),
+                **self.options.of(one.family), **one.options,
+            ).model  # fmt: skip
+            told = foretell(model, draw.judges, split)
+        except _LateError:
+            one.fate = f"the time was up after {time.monotonic() - began:.0f} s"
+            return None
+        except ConfigError:
+            raise
+        except GustibusError as error:  # such as a family that needs prompts, on data without
+            one.fate = error.message
+            return None
+        losses = losses_of(told, draw.judges, split)
+        return Judged(told, losses, model.transitive, time.monotonic() - began)
 
     def _watched(self, title: str, began: float, draw: Draw, *, free: bool) -> Progress:
         """Passes progress on, and ends a fit that would leave no time to be made again on all rows.
@@ -377,8 +384,7 @@ class _Search:
             draw: what it is fitted on.
             free: never end it.
         """
-        rows = len(draw.train) + (0 if draw.valid is None else len(draw.valid))
-        again = 1 + len(self.both) / max(rows, 1)
+        again = 1 + len(self.both) / max(_rows(draw), 1)
         reached = began - self.began
         limit = 60 * self.options.minutes
         passed = _titled(self.progress, title)
@@ -394,36 +400,6 @@ class _Search:
         return progress
 
 
-class _Keeper:
-    """Losses of an interrupted search, so that it goes on where it was."""
-
-    def __init__(self, folder: Path | None, key: dict[str, Any]) -> None:
-        from gustibus.models.torch_network import Checkpoint
-
-        self._file = Checkpoint(None if folder is None else folder / "auto", key=key)
-        found = self._file.load()
-        self._losses = {} if found is None else {n: t.numpy() for n, t in found[1].items()}
-        self._seconds: dict[str, float] = {} if found is None else found[2]
-
-    @staticmethod
-    def _name(one: Candidate, draw: int) -> str:
-        return f"{draw} {one.title}"
-
-    def get(self, one: Candidate, draw: int) -> tuple[F64, float] | None:
-        """Losses and seconds."""
-        name = self._name(one, draw)
-        return (self._losses[name], self._seconds[name]) if name in self._losses else None
-
-    def put(self, one: Candidate, draw: int, losses: F64, seconds: float) -> None:
-        """Keep them."""
-        import torch
-
-        name = self._name(one, draw)
-        self._losses[name], self._seconds[name] = losses, seconds
-        tensors = {n: torch.from_numpy(x) for n, x in self._losses.items()}
-        self._file.save(len(tensors), tensors, self._seconds)
-
-
 def _titled(progress: Progress | None, title: str) -> Progress | None:
     if progress is None:
         return None
@@ -435,10 +411,9 @@ def _titled(progress: Progress | None, title: str) -> Progress | None:
     return told
 
 
-def _signed(gap: Mapping[str, float | None]) -> str:
-    """A gap and its error; what rounds to nothing has no sign."""
-    behind, error = gap["behind"] or 0.0, gap["error"] or 0.0
-    return f"{round(behind, 4) + 0.0:.4f} ± {error:.4f}"
+def _rows(draw: Draw) -> int:
+    """Comparisons that a candidate is fitted on."""
+    return len(draw.train) + (0 if draw.valid is None else len(draw.valid))
 
 
 def _finite(value: float) -> float | None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gustibus.models.base import BESIDE, PreferenceModel, TrainingSet
-from gustibus.posterior import Posteriors, predict
+from gustibus.posterior import Answering, Posteriors, predict
 from gustibus.types import F32, F64, I64, Bool
 
 
@@ -90,10 +90,10 @@ def representations(model: PreferenceModel, data: TrainingSet, rows: I64) -> tup
     return a, model.represent(data.item_features[data.b[rows]], prompts)
 
 
-def predictive(
+def moments(
     model: PreferenceModel, posteriors: Posteriors, person: I64, a: F32, b: F32
 ) -> tuple[F64, F64]:
-    """Mean margin and P(a) averaged over each row's person, `(s,)` each; rows sorted by person."""
+    """Mean and variance of each row's margin, `(s,)` each; rows sorted by person."""
     margin, variance = np.empty(len(a)), np.empty(len(a))
     edges = np.flatnonzero(np.diff(person, prepend=-1, append=-2))
     for start, stop in pairwise(edges):
@@ -101,7 +101,44 @@ def predictive(
         rows = slice(start, stop)
         margin[rows], slope = model.contrast(who.mean, a[rows], b[rows])  # (s, u)
         variance[rows] = np.einsum("su,uv,sv->s", slope, who.covariance, slope)
-    return margin, predict(margin, np.maximum(variance, 0), answering=model.answering)
+    return margin, np.maximum(variance, 0)
+
+
+def predictive(
+    model: PreferenceModel, posteriors: Posteriors, person: I64, a: F32, b: F32
+) -> tuple[F64, F64]:
+    """Mean margin and P(a) averaged over each row's person, `(s,)` each; rows sorted by person."""
+    margin, variance = moments(model, posteriors, person, a, b)
+    return margin, predict(margin, variance, answering=model.answering)
+
+
+class Foretold(NamedTuple):
+    """What a model says of the query answers, with people placed by their support and without."""
+
+    margin: F64
+    """`(2, s)` means."""
+    variance: F64
+    """`(2, s)`."""
+    answering: Answering
+
+
+def foretell(model: PreferenceModel, valid: TrainingSet, split: HeldOut) -> Foretold:
+    """Place validation people by their support answers, and by none, and foretell the query."""
+    support_a, support_b = representations(model, valid, split.support)
+    query_a, query_b = representations(model, valid, split.query)
+    told = []
+    for starts, rows in (
+        (split.support_starts, slice(None)),
+        (np.zeros(valid.people + 1, np.int64), slice(0, 0)),
+    ):
+        placed = model.place(
+            support_a[rows], support_b[rows],
+            valid.target[split.support][rows].astype(np.float64),
+            weight=valid.weight[split.support][rows].astype(np.float64), starts=starts,
+        )  # fmt: skip
+        told.append(moments(model, placed, split.query_person, query_a, query_b))
+    margin, variance = (np.stack(each) for each in zip(*told, strict=True))
+    return Foretold(margin, variance, model.answering)
 
 
 Loss = Callable[[F64, F64], F64]
@@ -122,22 +159,18 @@ def held_out_losses(
         split: their answers.
         loss: of the log-odds of an answer; the log loss when None.
     """
-    support_a, support_b = representations(model, valid, split.support)
-    query_a, query_b = representations(model, valid, split.query)
+    return losses_of(foretell(model, valid, split), valid, split, loss=loss)
+
+
+def losses_of(
+    told: Foretold, valid: TrainingSet, split: HeldOut, *, loss: Loss | None = None
+) -> F64:
+    """`held_out_losses` of a model that has foretold the query answers."""
     target = valid.target[split.query].astype(np.float64)
     weight = valid.weight[split.query].astype(np.float64)
     total = np.zeros(len(target))
-    for starts, rows in (
-        (split.support_starts, slice(None)),
-        (np.zeros(valid.people + 1, np.int64), slice(0, 0)),
-    ):
-        placed = model.place(
-            support_a[rows], support_b[rows],
-            valid.target[split.support][rows].astype(np.float64),
-            weight=valid.weight[split.support][rows].astype(np.float64), starts=starts,
-        )  # fmt: skip
-        _, p = predictive(model, placed, split.query_person, query_a, query_b)
-        p = np.clip(p, 1e-9, 1 - 1e-9)
+    for margin, variance in zip(told.margin, told.variance, strict=True):
+        p = np.clip(predict(margin, variance, answering=told.answering), 1e-9, 1 - 1e-9)
         if loss is None:
             total -= (target * np.log(p) + (1 - target) * np.log1p(-p)) / 2
         else:

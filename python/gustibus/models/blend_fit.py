@@ -1,0 +1,118 @@
+"""The fit of a blend: its members', one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gustibus.errors import ConfigError
+from gustibus.models.base import MODELS, Fitted, Progress, TrainingSet
+from gustibus.models.blend import BLEND, Blend
+from gustibus.models.candidates import titled
+from gustibus.models.hybrid import fit_model
+from gustibus.models.validation import held_out_loss, hold_out
+
+MEMBERS = ("hierarchical", "lore")
+
+
+class Member(NamedTuple):
+    """A family with options."""
+
+    family: str
+    options: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """For people to read."""
+        return titled(self.family, self.options)
+
+
+class BlendOptions(NamedTuple):
+    """Options of the fit.
+
+    Attributes:
+        members: families, each by its name or as a table with `family` and that family's options.
+        shares: of the members, above 0; they are divided by their sum; equal when None.
+    """
+
+    members: tuple[Member, ...]
+    shares: tuple[float, ...]
+
+
+def blend_options(
+    members: Sequence[str | Mapping[str, Any]] | str = MEMBERS,
+    shares: Sequence[float] | None = None,
+    **more: Any,
+) -> BlendOptions:
+    """Options from keywords.
+
+    Raises:
+        ConfigError: an unknown keyword, fewer than two members, or shares that do not fit.
+        UnknownNameError: there is no family of a name.
+    """
+    for name in more:
+        message = f"{BLEND} has no option {name!r}; known: ['members', 'shares']"
+        raise ConfigError(message, where=name)
+    found = tuple(map(_member, members.split(",") if isinstance(members, str) else members))
+    if len(found) < 2:
+        message = f"members: expected at least two families, got {len(found)}"
+        raise ConfigError(message, where="members")
+    given = (1.0,) * len(found) if shares is None else tuple(map(float, shares))
+    if len(given) != len(found) or not all(0 < share < float("inf") for share in given):
+        message = f"shares: expected {len(found)} numbers above 0, one a member, got {list(given)}"
+        raise ConfigError(message, where="shares")
+    return BlendOptions(found, tuple(share / sum(given) for share in given))
+
+
+def _member(given: str | Mapping[str, Any]) -> Member:
+    rest = {"family": given.strip()} if isinstance(given, str) else dict(given)
+    name = rest.pop("family", None)
+    if not isinstance(name, str) or name == BLEND:
+        message = f"members: expected names of families that are no blends, got {given!r}"
+        raise ConfigError(message, where="members")
+    MODELS[name]
+    return Member(name, rest)
+
+
+def fit_blend(
+    train: TrainingSet,
+    valid: TrainingSet | None,
+    *,
+    options: BlendOptions,
+    seed: int,
+    device: str,
+    progress: Progress | None,
+    checkpoint: Path | None,
+) -> Fitted:
+    """Fit every member on the same people, each with known items where that serves it.
+
+    Returns:
+        The blend; its report has `held_out_loss` and a row for each member.
+
+    Raises:
+        ConfigError: an option of a member is wrong.
+        InputError: a member's tastes run in circles, or members do not fit together.
+    """
+    fits: list[Fitted] = []
+    for number, one in enumerate(options.members):
+        fits.append(fit_model(
+            one.family, train, valid, seed=seed, device=device,
+            progress=_titled(progress, one.title),
+            checkpoint=None if checkpoint is None else checkpoint / f"{number} {one.family}",
+            **one.options,
+        ))  # fmt: skip
+    model = Blend(tuple(fit.model for fit in fits), options.shares)
+    judged = None if valid is None else held_out_loss(model, valid, hold_out(valid))
+    rows = [
+        {"family": one.family, "share": share, **fit.report}
+        for one, share, fit in zip(options.members, options.shares, fits, strict=True)
+    ]
+    return Fitted(model, {"held_out_loss": judged, "members": rows})
+
+
+def _titled(progress: Progress | None, title: str) -> Progress | None:
+    if progress is None:
+        return None
+    shown = progress
+    return lambda stage, *rest: shown(f"{title}: {stage}", *rest)

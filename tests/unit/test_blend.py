@@ -1,0 +1,210 @@
+"""A blend is the mean of its members' log-odds, and is chosen where that foretells better."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gustibus.errors import ConfigError, InputError, UnknownNameError
+from gustibus.models.automatic import fit_auto
+from gustibus.models.base import MODELS, PreferenceModel, TrainingSet
+from gustibus.models.blend import Blend
+from gustibus.models.blend_choice import blended, judge_blend
+from gustibus.models.blend_fit import blend_options
+from gustibus.models.candidates import Candidate, Judged
+from gustibus.models.hybrid import fit_model
+from gustibus.models.judges import Draw, draws_of
+from gustibus.models.validation import Foretold, hold_out, losses_of
+from gustibus.posterior import Answering
+from tests.conftest import small_world
+
+PAL = {"family": "pal", "epochs": 3, "prototypes": 3}
+HIERARCHICAL = {"family": "hierarchical", "basis": "features", "folds": 1}
+GPM = {"family": "gpm", "steps": 5, "optional": False, "gate": "none", "ridges": [10.0]}
+
+
+@pytest.fixture(scope="module")
+def blend(world, valid_world) -> Blend:
+    fitted = fit_model(
+        "blend", world, valid_world, seed=0, members=[HIERARCHICAL, PAL], shares=[3, 1]
+    )
+    assert isinstance(fitted.model, Blend)
+    assert [row["family"] for row in fitted.report["members"]] == ["hierarchical", "pal"]
+    assert np.isfinite(fitted.report["held_out_loss"])
+    return fitted.model
+
+
+def answers(model: PreferenceModel, world: TrainingSet, rows: int):
+    rep = model.represent(world.item_features)
+    return rep[world.a[:rows]], rep[world.b[:rows]], world.target[:rows].astype(np.float64)
+
+
+def test_rewards_are_the_mean_of_the_members(blend, world):
+    items = world.item_features[:7]
+    rng = np.random.default_rng(0)
+    users = [rng.standard_normal((3, m.user_dim)) for m in blend.members]
+    expected = sum(
+        share * m.utility(user, m.represent(items))
+        for share, m, user in zip((0.75, 0.25), blend.members, users, strict=True)
+    )
+    found = blend.utility(np.concatenate(users, axis=1), blend.represent(items))
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_every_member_places_a_person_as_it_does_alone(blend, world):
+    placed = blend.place(*answers(blend, world, 8))
+    alone = [m.place(*answers(m, world, 8)) for m in blend.members]
+    expected = np.concatenate([one.mean for one in alone], axis=1)
+    np.testing.assert_allclose(placed.mean, expected, rtol=1e-12)
+    assert placed[0].comparisons == 8
+
+
+def test_what_members_do_not_know_they_do_not_know_together(blend, world):
+    """The variance of a margin is the mean of the members' variances."""
+    placed = blend.place(*answers(blend, world, 8))
+    a, b, _ = answers(blend, world, 5)
+    _, slope = blend.contrast(placed.mean[0], a, b)
+    found = np.einsum("nu,uv,nv->n", slope, placed.covariance[0], slope)
+    expected = np.zeros(5)
+    for share, m in zip(blend.shares, blend.members, strict=True):
+        one = m.place(*answers(m, world, 8))
+        a, b, _ = answers(m, world, 5)
+        _, slope = m.contrast(one.mean[0], a, b)
+        expected += share * np.einsum("nu,uv,nv->n", slope, one.covariance[0], slope)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"members": ["bt"]}, ConfigError, "at least two"),
+        ({"members": ["bt", "blend"]}, ConfigError, "no blends"),
+        ({"members": ["bt", {"rank": 3}]}, ConfigError, "members"),
+        ({"members": ["bt", "no_such"]}, UnknownNameError, "no_such"),
+        ({"members": "bt,pal", "shares": [1.0]}, ConfigError, "2 numbers above 0"),
+        ({"members": "bt,pal", "shares": [1.0, 0.0]}, ConfigError, "shares"),
+        ({"members": "bt,pal", "shares": [1.0, float("nan")]}, ConfigError, "shares"),
+        ({"member": ["bt", "pal"]}, ConfigError, "no option 'member'"),
+    ],
+)
+def test_wrong_options_are_named(options, error, said):
+    with pytest.raises(error, match=said):
+        blend_options(**options)
+
+
+def test_tastes_that_run_in_circles_have_no_mean(world, valid_world):
+    with pytest.raises(InputError, match=r"members: tastes of 'gpm' run in circles"):
+        MODELS["blend"].run.fit(world, valid_world, seed=0, members=[GPM, "bt"])
+
+
+def test_members_of_other_features_are_refused(blend, world):
+    narrow = fit_model("bt", small_world(0, dim=4), None, seed=0).model
+    with pytest.raises(InputError, match=r"item_dim, got \[4, 6\]"):
+        Blend((blend.members[0], narrow), (0.5, 0.5))
+
+
+def drawn() -> Draw:
+    return next(draws_of(small_world(0), 0))
+
+
+def candidate(name: str, draw: Draw, margin: np.ndarray, *, transitive: bool = True) -> Candidate:
+    split = hold_out(draw.judges)
+    told = Foretold(np.stack([margin, margin]), np.zeros((2, len(margin))), Answering(0.0, 0.0))
+    return Candidate(name, {}, [Judged(told, losses_of(told, draw.judges, split), transitive, 1.0)])
+
+
+def truth(draw: Draw) -> np.ndarray:
+    target = draw.judges.target[hold_out(draw.judges).query]
+    return 2.0 * (2.0 * target.astype(np.float64) - 1.0)
+
+
+def test_members_that_err_in_different_places_are_blended():
+    draw = drawn()
+    split, right = hold_out(draw.judges), truth(draw)
+    rng = np.random.default_rng(1)
+    first, second, noise = (
+        candidate(name, draw, share * right + 3 * rng.standard_normal(len(right)))
+        for name, share in (("lore", 1), ("pal", 1), ("bt", 0))
+    )
+    circles = candidate("gpm", draw, right, transitive=False)
+    found = blended([noise, first, circles, second], draw, split, {})
+    assert found is not None
+    assert {m.family for m in found.members} == {"lore", "pal"}
+    judged = judge_blend(found, 0, draw, split)
+    assert judged is not None
+    assert np.nanmean(judged.losses) < min(first.loss, second.loss)
+    np.testing.assert_allclose(
+        judged.told.margin, (first.draws[0].told.margin + second.draws[0].told.margin) / 2
+    )
+
+
+def test_equal_candidates_are_not_blended():
+    draw = drawn()
+    margin = truth(draw) + np.random.default_rng(0).standard_normal(len(truth(draw)))
+    same = [candidate(name, draw, margin) for name in ("lore", "pal")]
+    assert blended(same, draw, hold_out(draw.judges), {}) is None
+
+
+def test_a_blend_waits_for_its_members():
+    draw = drawn()
+    rng = np.random.default_rng(0)
+    right = truth(draw)
+    pair = [
+        candidate(name, draw, right + 3 * rng.standard_normal(len(right)))
+        for name in ("lore", "pal")
+    ]
+    found = blended(pair, draw, hold_out(draw.judges), {})
+    assert found is not None
+    assert judge_blend(found, 1, draw, hold_out(draw.judges)) is None
+
+
+FAST = {
+    "families": ("hierarchical", "pal"),
+    "settings": {
+        "hierarchical": {"basis": "features", "folds": 1},
+        "pal": {"epochs": 30, "prototypes": 2},
+    },
+    "known_items": "never",
+    "sizes": False,
+}
+
+
+def test_auto_fits_the_blend_that_it_chose(monkeypatch):
+    """Any gain counts here; whether a gain is noise has its own test."""
+    from gustibus.models import automatic
+
+    monkeypatch.setattr(automatic._Search, "_single", lambda _, least: least)
+    world = small_world(0, people=60, rows=16)
+    found = fit_auto(world, None, seed=0, **FAST)
+    rows = found.report["auto"]["candidates"]
+    blend = next(row for row in rows if row["family"] == "blend")
+    assert [m["family"] for m in blend["options"]["members"]] == ["hierarchical", "pal"]
+    assert blend["loss"] < min(row["loss"] for row in rows if row["family"] != "blend")
+    assert isinstance(found.model, Blend)
+    assert found.report["auto"]["chosen"]["family"] == "blend"
+
+
+def test_a_gain_that_may_be_noise_is_not_worth_a_blend(monkeypatch):
+    from gustibus.models import automatic, candidates
+
+    monkeypatch.setattr(candidates.Gap, "is_noise", property(lambda _: True))
+    world = small_world(0, people=60, rows=16)
+    search = automatic._Search(
+        world, None, automatic.auto_options(FAST), 0, "cpu", None, None
+    )  # fmt: skip
+    best, why = search.choose()
+    assert "blend" in {c.family for c in search.candidates}
+    assert best.family != "blend"
+    assert "blend of" in why
+    assert "needs one fit alone" in why
+
+
+def test_without_time_to_fit_the_members_again_no_blend_is_taken(monkeypatch):
+    from gustibus.models import automatic
+
+    true = automatic.judge_blend
+    monkeypatch.setattr(automatic, "judge_blend", lambda *given: true(*given)._replace(seconds=1e9))
+    world = small_world(0, people=60, rows=16)
+    found = fit_auto(world, None, seed=0, **FAST).report["auto"]
+    assert found["chosen"]["family"] != "blend"
+    assert "no time" in next(c["fate"] for c in found["candidates"] if c["family"] == "blend")
