@@ -271,42 +271,56 @@ def fit_model(
     if known_items not in KNOWN_ITEMS:
         message = f"known_items: expected one of {KNOWN_ITEMS}, got {known_items!r}"
         raise ConfigError(message, where="known_items")
-    fit = MODELS[family].run.fit
+    run = MODELS[family].run
+    options |= _trained_by(family, objective, objective_options, auxiliary)
+    shared: dict[str, Any] = {"seed": seed, "device": device, "progress": progress, **options}
+    known = None
+    judged = valid is not None and options.get("recipe") != "published"
+    if known_items == "always" or (known_items == "auto" and judged):
+        both = train if valid is None else everybody(train, valid)
+        known = _known(both, getattr(run, "most_known", _MOST))
+    found: list[Fitted] = []
+    if known is None or known_items == "auto":
+        found.append(run.fit(train, valid, checkpoint=checkpoint, **shared))
+    if known is not None:
+        inner = run.fit(
+            _with_own(train, known), None if valid is None else _with_own(valid, known),
+            checkpoint=None if checkpoint is None else checkpoint / "known", **shared,
+        )  # fmt: skip
+        found.append(Fitted(Hybrid.of(inner.model, known), inner.report))
+    return _better(found)
+
+
+def _trained_by(
+    family: str,
+    objective: str | None,
+    objective_options: Mapping[str, Any] | None,
+    auxiliary: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """What a family's fit is told of its objective, once it is known that it can take it."""
+    told: dict[str, Any] = {}
     if objective is not None:
         check_takes(family, objective)
-        options["objective"] = objective
+        told["objective"] = objective
     if objective_options:
         if objective is None:
             message = f"objective_options: needs an objective, got none for {objective_options}"
             raise ConfigError(message, where="objective")
-        options["objective_options"] = objective_options
+        told["objective_options"] = objective_options
     if auxiliary:
         check_adds(family)
-        options["auxiliary"] = auxiliary
-    known = None
-    judged = valid is not None and options.get("recipe") != "published"
-    if known_items == "always" or (known_items == "auto" and judged):
-        most = getattr(MODELS[family].run, "most_known", _MOST)
-        known = _known(train if valid is None else everybody(train, valid), most)
-    found: list[Fitted] = []
-    if known is None or known_items == "auto":
-        found.append(fit(
-            train, valid, seed=seed, device=device, progress=progress, checkpoint=checkpoint,
-            **options,
-        ))  # fmt: skip
-    if known is not None:
-        beside = None if checkpoint is None else checkpoint / "known"
-        both = (_with_own(train, known), None if valid is None else _with_own(valid, known))
-        inner = fit(
-            *both, seed=seed, device=device, progress=progress, checkpoint=beside, **options
-        )
-        found.append(Fitted(Hybrid.of(inner.model, known), inner.report))
+        told["auxiliary"] = auxiliary
+    return told
+
+
+def _better(found: list[Fitted]) -> Fitted:
+    """The last fit, or the first one where the last, with known items, gained nothing."""
     losses = [each.report["held_out_loss"] for each in found]
     best = found[-1]
     if len(found) == 2 and not (losses[1] or np.inf) < (losses[0] or np.inf):
         best = found[0]
     report = best.report | {
-        "known_items": len(known) if known is not None and isinstance(best.model, Hybrid) else 0,
+        "known_items": len(best.model.known) if isinstance(best.model, Hybrid) else 0,
         "held_out_losses": {
             "known items" if isinstance(each.model, Hybrid) else "features": loss
             for each, loss in zip(found, losses, strict=True)
