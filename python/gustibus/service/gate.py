@@ -78,27 +78,17 @@ class Gate:
         template = "unknown"
         request_id = ""
         try:
-            headers = {}
-            size = 0
-            for name, value in scope["headers"]:
-                size += len(name) + len(value)
-                headers[name] = value
+            headers, size = _headers(scope)
             given = headers.get(b"x-request-id")
-            if given is None:
-                request_id = ulid()
-            elif _REQUEST_ID.fullmatch(given):
-                request_id = given.decode()
-            else:
-                request_id = ulid()
+            known = given is not None and _REQUEST_ID.fullmatch(given)
+            request_id = given.decode() if given is not None and known else ulid()
+            if given is not None and not known:
                 detail = "X-Request-Id: expected 1 to 64 letters, digits or '-'"
                 raise Problem("bad_header", detail)
-            if size > MAX_HEADERS:
-                raise Problem("bad_header", f"The headers are longer than {MAX_HEADERS} bytes")
-            if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL:
-                raise Problem("bad_header", f"The address is longer than {MAX_URL} bytes")
+            _check_sizes(scope, size)
             found = self.table.find(scope["method"], path)
             if found is None:
-                raise self._no_route(scope["method"], path, headers)
+                raise self._no_route(scope["method"], path)
             route, params = found
             template = route.path
             call = Call(self.state, route, params)
@@ -124,31 +114,13 @@ class Gate:
                 if call.counted is not None:
                     call.counted.opened[0] -= 1
         seconds = perf_counter() - started
-        head = [
-            (b"content-type", reply.content_type),
-            (b"x-request-id", request_id.encode()),
-            (b"server-timing", b"total;dur=%.3f" % (seconds * 1e3)),
-            _NOSNIFF,
-            _NO_STORE,
-            *reply.headers,
-        ]
-        if call is not None and call.counted is not None:
-            head += call.counted.told()
-        if call is not None and call.stream is not None and not call.stream.ended:
-            head.append(_CLOSE)  # what is still on its way must not be read as the next request
+        head = _head(reply, call, request_id, seconds)
         if call is not None and call.caller is not None:
             meter.use(call.caller.id, call.units)
         meter.in_flight -= 1
         meter.count(template, scope["method"], reply.status, seconds)
         self.state.journal.add(scope["method"], template, reply.status, seconds, request_id, call)
-        if isinstance(reply, Streamed):
-            await send({"type": "http.response.start", "status": reply.status, "headers": head})
-            await send_pieces(reply, receive, send)
-            return
-        head.append((b"content-length", b"%d" % len(reply.body)))
-        await send({"type": "http.response.start", "status": reply.status, "headers": head})
-        body = b"" if scope["method"] == "HEAD" else reply.body
-        await send({"type": "http.response.body", "body": body})
+        await _send(reply, head, scope["method"], receive, send)
 
     def _admit(self, call: Call, headers: Headers) -> None:
         """Key, scope and rate: refuse unless the table allows it.
@@ -292,11 +264,10 @@ class Gate:
             body = inflate(body, encoding.decode("latin-1").strip().lower(), most=limit)
         call.body = body
 
-    def _no_route(self, method: str, path: str, headers: Headers) -> Problem:
+    def _no_route(self, method: str, path: str) -> Problem:
         known = self.table.methods(path)
         if not known:
             return Problem("not_found", f"There is nothing at {path[:200]!r}")
-        del headers
         allow = ", ".join(known)
         detail = f"{method} is not possible here; possible: {allow}"
         return Problem("method_not_allowed", detail, headers=[(b"allow", allow.encode())])
@@ -360,3 +331,62 @@ def _media_type(headers: Headers) -> bytes:
 
 def _shown(kind: bytes) -> str:
     return repr(kind.decode("latin-1"))
+
+
+def _headers(scope: Scope) -> tuple[Headers, int]:
+    """The headers by their name, and how many bytes they are."""
+    headers: Headers = {}
+    size = 0
+    for name, value in scope["headers"]:
+        size += len(name) + len(value)
+        headers[name] = value
+    return headers, size
+
+
+def _check_sizes(scope: Scope, size: int) -> None:
+    """Refuse headers or an address that are too long.
+
+    Raises:
+        Problem: 400.
+    """
+    if size > MAX_HEADERS:
+        raise Problem("bad_header", f"The headers are longer than {MAX_HEADERS} bytes")
+    if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL:
+        raise Problem("bad_header", f"The address is longer than {MAX_URL} bytes")
+
+
+def _head(
+    reply: Reply | Streamed, call: Call | None, request_id: str, seconds: float
+) -> list[tuple[bytes, bytes]]:
+    """The headers of a reply."""
+    head = [
+        (b"content-type", reply.content_type),
+        (b"x-request-id", request_id.encode()),
+        (b"server-timing", b"total;dur=%.3f" % (seconds * 1e3)),
+        _NOSNIFF,
+        _NO_STORE,
+        *reply.headers,
+    ]
+    if call is not None and call.counted is not None:
+        head += call.counted.told()
+    if call is not None and call.stream is not None and not call.stream.ended:
+        head.append(_CLOSE)  # what is still on its way must not be read as the next request
+    return head
+
+
+async def _send(
+    reply: Reply | Streamed,
+    head: list[tuple[bytes, bytes]],
+    method: str,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """The reply, whole or piece by piece."""
+    if isinstance(reply, Streamed):
+        await send({"type": "http.response.start", "status": reply.status, "headers": head})
+        await send_pieces(reply, receive, send)
+        return
+    head.append((b"content-length", b"%d" % len(reply.body)))
+    await send({"type": "http.response.start", "status": reply.status, "headers": head})
+    body = b"" if method == "HEAD" else reply.body
+    await send({"type": "http.response.body", "body": body})
