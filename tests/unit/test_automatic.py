@@ -112,6 +112,23 @@ def test_a_fit_that_takes_too_long_is_ended():
     assert found["chosen"]["family"] in {"bt", "hierarchical"}
 
 
+def test_a_draw_that_the_time_cuts_short_does_not_favour_quick_families(monkeypatch):
+    true, fits = automatic.fit_model, {"hierarchical": 0, "bt": 0}
+
+    def late(family, *args, **options):
+        fits[family] += 1
+        if family == "hierarchical" and fits[family] == 2:
+            raise automatic._LateError
+        return true(family, *args, **options)
+
+    monkeypatch.setattr(automatic, "fit_model", late)
+    monkeypatch.setattr(automatic._Search, "_close", lambda search, _: search.candidates)
+    found = fit_auto(small_world(0), None, seed=0, **FAST, blends=False).report["auto"]
+    assert found["draws"] == 1
+    assert found["chosen"]["family"] == "hierarchical"
+    assert all(c["fate"] == "judged" for c in found["candidates"])
+
+
 def test_too_few_people_are_not_held_out():
     fitted = fit_auto(small_world(0, people=5), None, seed=0, **FAST)
     assert fitted.model.family == "hierarchical"

@@ -218,7 +218,9 @@ class _Search:
         if self.options.blends:
             self._blend()
         for number in range(1, len(self.draws)):
-            self._judge(number, self._among(number))
+            if not self._judge(number, self._among(number)):
+                self._forget(number)
+                break
         least = self._least()
         chosen = self._personal(self._single(least))
         return chosen, self._why(chosen, least)
@@ -333,8 +335,11 @@ class _Search:
         late = [c.title for c in self.candidates if c.fate != "judged"]
         return said + (f"; not judged to the end: {', '.join(late)}" if late else "")
 
-    def _judge(self, number: int, candidates: list[Candidate]) -> None:
-        """Fit candidates on the people of a draw and let the others judge."""
+    def _judge(self, number: int, candidates: list[Candidate]) -> bool:
+        """Fit candidates on the people of a draw and let the others judge; whether all were.
+
+        The first draw goes on where one cannot be judged, as others may be quicker.
+        """
         for place, one in enumerate(candidates):
             if isinstance(one, Blended):
                 self._judge_blend(number, one)
@@ -342,10 +347,18 @@ class _Search:
             kept = self.keeper.get(one, number)
             if kept is None:
                 kept = self._fitted(number, place, one)
+                if kept is None and number:
+                    return False
                 if kept is None:
                     continue
                 self.keeper.put(one, number, kept)
             one.draws.append(kept)
+        return True
+
+    def _forget(self, number: int) -> None:
+        """Drop a draw that ended before its time: it would favour whatever is fitted quickly."""
+        for one in self.candidates:
+            del one.draws[number:]
 
     def _judge_blend(self, number: int, one: Blended) -> None:
         found = judge_blend(one, number, self.draws[number], self.splits[number])
@@ -353,7 +366,7 @@ class _Search:
             one.draws.append(found)
 
     def _fitted(self, number: int, place: int, one: Candidate) -> Judged | None:
-        """How a candidate does in a draw; None, and its fate, where it cannot be told."""
+        """How a candidate does in a draw; None where it cannot be told, which is its fate."""
         draw, split = self.draws[number], self.splits[number]
         began = time.monotonic()
         title = f"auto {number + 1}.{place + 1} {one.title}"
@@ -365,15 +378,17 @@ class _Search:
             ).model  # fmt: skip
             told = foretell(model, draw.judges, split)
         except _LateError:
-            one.fate = f"the time was up after {time.monotonic() - began:.0f} s"
-            return None
+            fate = f"the time was up after {time.monotonic() - began:.0f} s"
         except ConfigError:
             raise
         except GustibusError as error:  # such as a family that needs prompts, on data without
-            one.fate = error.message
-            return None
-        losses = losses_of(told, draw.judges, split)
-        return Judged(told, losses, model.transitive, time.monotonic() - began)
+            fate = error.message
+        else:
+            losses = losses_of(told, draw.judges, split)
+            return Judged(told, losses, model.transitive, time.monotonic() - began)
+        if not one.draws:
+            one.fate = fate
+        return None
 
     def _watched(self, title: str, began: float, draw: Draw, *, free: bool) -> Progress:
         """Passes progress on, and ends a fit that would leave no time to be made again on all rows.
