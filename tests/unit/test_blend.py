@@ -133,9 +133,28 @@ def test_members_that_err_in_different_places_are_blended():
     judged = judge_blend(found, 0, draw, split)
     assert judged is not None
     assert np.nanmean(judged.losses) < min(first.loss, second.loss)
+    shares = dict(zip((m.family for m in found.members), found.shares, strict=True))
+    assert sum(found.shares) == pytest.approx(1)
     np.testing.assert_allclose(
-        judged.told.margin, (first.draws[0].told.margin + second.draws[0].told.margin) / 2
+        judged.told.margin,
+        shares["lore"] * first.draws[0].told.margin + shares["pal"] * second.draws[0].told.margin,
     )
+
+
+def test_the_better_member_has_the_larger_share():
+    draw = drawn()
+    split, right = hold_out(draw.judges), truth(draw)
+    rng = np.random.default_rng(2)
+    good, poor = (
+        candidate(name, draw, right + noise * rng.standard_normal(len(right)))
+        for name, noise in (("lore", 2.0), ("pal", 4.0))
+    )
+    found = blended([poor, good], draw, split, {"lore": {"rank": 3}})
+    assert found is not None
+    assert [m.family for m in found.members] == ["lore", "pal"]
+    assert found.shares[0] > found.shares[1]
+    assert found.options["members"][0] == {"family": "lore", "rank": 3}
+    assert found.options["shares"] == list(found.shares)
 
 
 def test_equal_candidates_are_not_blended():
