@@ -31,7 +31,17 @@ import httpx
 from gustibus.client import Client
 from gustibus.data.answers import Answer, answer_of
 from gustibus.data.streaming import rows_of
-from gustibus.store import Intake, NewItem, Store, create_key, put_items, take_answers, upgrade
+from gustibus.store import (
+    Draft,
+    Intake,
+    NewItem,
+    Store,
+    create_key,
+    draft_answers,
+    put_items,
+    take_answers,
+    upgrade,
+)
 from store import database
 
 ITEMS = 200
@@ -127,7 +137,7 @@ def by_functions(store: Store, url: str) -> Iterator[tuple[int, Run]]:
         waiting: Future[Intake] | None = None
         with ThreadPoolExecutor(1) as pool:
             found = answers(log)
-            while batch := tuple(islice(found, BATCH)):
+            while batch := draft_answers(tuple(islice(found, BATCH))):
                 if waiting is not None:
                     kept += waiting.result().accepted
                 waiting = pool.submit(keep, store, batch)
@@ -190,10 +200,10 @@ def answers(log: Path) -> Iterator[Answer]:
         yield answer_of(row.values, place=f"{log}:{row.number}")
 
 
-def keep(store: Store, batch: tuple[Answer, ...]) -> Intake:
+def keep(store: Store, batch: list[Draft]) -> Intake:
     """Commit a batch."""
     with store.write() as conn:
-        return take_answers(conn, answers=batch)
+        return take_answers(conn, drafts=batch)
 
 
 def seconds(pid: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from gustibus.artifact import Artifact, People
 from gustibus.errors import ConfigError, DimensionError, InputError, NotFiniteError
 from gustibus.models import MODELS, PreferenceModel
-from gustibus.models.base import TrainingSet
+from gustibus.models.base import Fitted, TrainingSet
 from gustibus.models.fingerprint import fingerprint
 from gustibus.models.hybrid import fit_model, load_model
 from gustibus.posterior import Posterior
@@ -125,7 +126,7 @@ VARIANTS = {
     "vpl-leaky": {**VPL, "activation": "leaky_relu"},
     "vpl-published": {**VPL, "recipe": "published"},
 }
-_FITTED: dict[str, PreferenceModel] = {}
+_FITTED: dict[str, Fitted] = {}
 
 
 @pytest.fixture(params=VARIANTS)
@@ -134,8 +135,15 @@ def model(request: pytest.FixtureRequest, world: TrainingSet, valid_world: Train
     if name not in _FITTED:
         options = {"known_items": "never", **VARIANTS[name]}
         family = name.split("-")[0]
-        _FITTED[name] = fit_model(family, world, valid_world, seed=0, **options).model
-    return _FITTED[name]
+        _FITTED[name] = fit_model(family, world, valid_world, seed=0, **options)
+    return _FITTED[name].model
+
+
+def test_a_fit_reports_its_time_and_its_loss_on_held_out_people(model, request):
+    report = _FITTED[request.node.callspec.params["model"]].report
+    assert report["seconds"] >= 0
+    assert report["held_out_loss"] is None or 0 < report["held_out_loss"] < 5
+    json.dumps(report)
 
 
 def some(model: PreferenceModel, n: int, seed: int = 0):

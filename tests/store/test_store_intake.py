@@ -16,6 +16,7 @@ from gustibus.store import (
     Side,
     add_comparisons,
     delete_user,
+    draft_answers,
     ensure_users,
     evidence,
     existing_items,
@@ -46,7 +47,7 @@ def stocked(store):
 
 def take(store, rows):
     with store.write() as conn:
-        return take_answers(conn, answers=rows)
+        return take_answers(conn, drafts=draft_answers(rows))
 
 
 def test_each_answer_of_a_large_batch_is_kept_once(stocked):
@@ -86,7 +87,7 @@ def test_a_batch_reads_no_more_of_a_table_that_has_grown(stocked):
     for start in (0, 9 * ROWS):  # duplicates, and fresh ones
         with stocked.write() as conn:
             before = dict(conn.execute(read).all())  # what is not reported yet is counted too
-            take_answers(conn, answers=answers(start))
+            take_answers(conn, drafts=draft_answers(answers(start)))
             after = dict(conn.execute(read).all())
         for table, count in after.items():
             assert count - before[table] <= 4 * ROWS, table

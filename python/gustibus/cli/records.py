@@ -178,12 +178,13 @@ class Stored:
 
     def add(self, answers: Sequence[Answer]) -> Sent:
         """Keep answers in one transaction, and have a running service fit their people."""
-        from gustibus.store import ensure_job, take_answers
+        from gustibus.store import draft_answers, ensure_job, take_answers
 
         if not answers:
             return Sent()
+        drafts = draft_answers(answers)
         with self._store.write() as conn:
-            taken = take_answers(conn, answers=answers)
+            taken = take_answers(conn, drafts=drafts)
             if taken.accepted:
                 ensure_job(conn, kind="refit_profiles", by="cli")
         self._batches += 1

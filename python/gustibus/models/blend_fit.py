@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,6 +95,7 @@ def fit_blend(
         ConfigError: an option of a member is wrong.
         InputError: a member's tastes run in circles, or members do not fit together.
     """
+    started = time.perf_counter()
     fits: list[Fitted] = []
     for number, one in enumerate(options.members):
         fits.append(fit_model(
@@ -108,7 +110,8 @@ def fit_blend(
         {"family": one.family, "share": share, **fit.report}
         for one, share, fit in zip(options.members, options.shares, fits, strict=True)
     ]
-    return Fitted(model, {"held_out_loss": judged, "members": rows})
+    seconds = time.perf_counter() - started
+    return Fitted(model, {"held_out_loss": judged, "members": rows, "seconds": seconds})
 
 
 def _titled(progress: Progress | None, title: str) -> Progress | None:

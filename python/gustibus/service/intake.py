@@ -22,10 +22,12 @@ from gustibus.errors import InputError, MissingExtraError
 from gustibus.service.problems import Problem, invalid
 from gustibus.store import (
     Connection,
+    Draft,
     ImportRow,
     RowError,
     Step,
     advance_import,
+    draft_answers,
     ensure_job,
     take_answers,
 )
@@ -164,7 +166,7 @@ async def _cut(stream: AsyncIterable[bytes], passed: int, *, final: bool) -> Asy
 class _Read:
     """A batch once it is understood."""
 
-    answers: list[Answer]
+    drafts: list[Draft]
     places: list[int]
     """Numbers of the records of the answers."""
     errors: list[RowError]
@@ -193,10 +195,10 @@ async def _keep_all(state: State, row: ImportRow, batches: AsyncIterator[Batch])
 
 async def _keep(state: State, row: ImportRow, batch: Batch, read: _Read) -> ImportRow:
     def work(conn: Connection) -> ImportRow:
-        taken = take_answers(conn, answers=read.answers)
+        taken = take_answers(conn, drafts=read.drafts)
         refused = []
         for one in taken.refused:
-            user: str | None = read.answers[one.place].user
+            user: str | None = read.drafts[one.place].row.user
             if one.code == "user_deleted":  # nothing is written down of them, not even this
                 user = None
             refused.append(RowError(read.places[one.place], one.code, one.problem, user))
@@ -213,18 +215,19 @@ async def _keep(state: State, row: ImportRow, batch: Batch, read: _Read) -> Impo
 
 def _read(state: State, row: ImportRow, lines: Sequence[bytes | Row], first: int) -> _Read:
     """Understand records, in a thread."""
-    read = _Read([], [], [])
+    read, answers = _Read([], [], []), list[Answer]()
     for number, line in enumerate(lines, start=first + 1):
         if isinstance(line, bytes) and not line.strip(b" \t\r\xef\xbb\xbf"):
             continue
         try:
             values = _values(line)
             answer = answer_of(values, place=f"row {number}", columns=row.columns, by_id=row.by_id)
-            read.answers.append(_allowed(state, answer, row))
+            answers.append(_allowed(state, answer, row))
         except InputError as error:
             read.errors.append(RowError(number, "invalid_field", error.message))
         else:
             read.places.append(number)
+    read.drafts = draft_answers(answers)
     return read
 
 

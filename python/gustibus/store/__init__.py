@@ -9,6 +9,7 @@ from gustibus.store.answers import (
     TARGET,
     Added,
     ComparisonRow,
+    Draft,
     EvidenceRows,
     NewComparison,
     Side,
@@ -45,7 +46,7 @@ from gustibus.store.imports import (
     get_import,
     import_problems,
 )
-from gustibus.store.intake import Intake, Refused, take_answers
+from gustibus.store.intake import Intake, Refused, draft_answers, take_answers
 from gustibus.store.items import (
     ItemRow,
     NewItem,
@@ -147,6 +148,7 @@ __all__ = [
     "Change",
     "ComparisonRow",
     "Connection",
+    "Draft",
     "EventRow",
     "EvidenceRows",
     "ImportRow",
@@ -199,6 +201,7 @@ __all__ = [
     "deleted_among",
     "deleted_users",
     "downgrade",
+    "draft_answers",
     "drop_unanswered",
     "empty_session",
     "ensure_job",

@@ -116,6 +116,37 @@ class EvidenceRows:
     """Answers with texts and without vectors under the model."""
 
 
+class Draft(NamedTuple):
+    """An answer that is ready to be kept; made outside the transaction, where others do not wait."""
+
+    row: NewComparison
+    content: bytes
+    """Of the row."""
+    values: dict[str, Any]
+    """Columns but for those that depend on when it is kept."""
+
+
+def draft(rows: Sequence[NewComparison], *, store_text: bool = True) -> list[Draft]:
+    """Answers made ready to be kept once.
+
+    Args:
+        rows: answers.
+        store_text: False keeps no texts, only digests and vectors.
+    """
+    return [Draft(row, content := row.content(), _values(row, content, store_text)) for row in rows]
+
+
+def _values(row: NewComparison, content: bytes, store_text: bool) -> dict[str, Any]:  # noqa: FBT001 - called above alone
+    return {
+        "tenant_id": TENANT, "id": "", "client_id": row.client_id, "content": content,
+        "user_id": row.user, "prompt": row.prompt if store_text else None,
+        "a_item": row.a.item, "a_text": row.a.text if store_text else None,
+        "b_item": row.b.item, "b_text": row.b.text if store_text else None,
+        "outcome": row.outcome, "strength": row.strength, "source": row.source,
+        "score_id": row.score_id, "at": row.at, "created_at": None,
+    }  # fmt: skip
+
+
 def add_comparisons(
     conn: Connection, *, rows: Sequence[NewComparison], model: str, store_text: bool = True
 ) -> list[Added]:
@@ -130,40 +161,44 @@ def add_comparisons(
     Raises:
         ConflictError: somebody was deleted meanwhile.
     """
-    hold_users(conn, users={row.user for row in rows})
+    return add_drafts(conn, drafts=draft(rows, store_text=store_text), model=model)
+
+
+def add_drafts(conn: Connection, *, drafts: Sequence[Draft], model: str) -> list[Added]:
+    """Keep answers that were made ready; as `add_comparisons`.
+
+    Ids are given here, in the order of transactions: what a profile was fitted to is told by the
+    last of them.
+    """
+    hold_users(conn, users={one.row.user for one in drafts})
     now = datetime.now(UTC)
-    made = [
-        (f"cmp_{name}", row, row.content())
-        for name, row in zip(ulid.many(len(rows)), rows, strict=True)
-    ]
-    values = [
-        {
-            "tenant_id": TENANT, "id": name, "client_id": row.client_id, "content": content,
-            "user_id": row.user, "prompt": row.prompt if store_text else None,
-            "a_item": row.a.item, "a_text": row.a.text if store_text else None,
-            "b_item": row.b.item, "b_text": row.b.text if store_text else None,
-            "outcome": row.outcome, "strength": row.strength, "source": row.source,
-            "score_id": row.score_id, "at": row.at, "created_at": now,
-        }
-        for name, row, content in made
-    ]  # fmt: skip
+    names = [f"cmp_{name}" for name in ulid.many(len(drafts))]
+    for name, one in zip(names, drafts, strict=True):
+        one.values["id"], one.values["created_at"] = name, now
     # In one order everywhere, or two requests with the same client ids could wait for each other.
-    values.sort(key=lambda value: str(value["client_id"]))
+    values = sorted((one.values for one in drafts), key=_client_id)
     kept = set(insert_or_ignore(conn, comparisons, values, returning=comparisons.c.id))
     found = {
-        name: (row.a.vector, row.b.vector)
-        for name, row, _ in made
-        if name in kept and row.a.vector is not None and row.b.vector is not None
+        name: (one.row.a.vector, one.row.b.vector)
+        for name, one in zip(names, drafts, strict=True)
+        if one.row.a.vector is not None and one.row.b.vector is not None and name in kept
     }
     _put_sides(conn, found, model)
-    known = [row.client_id for name, row, _ in made if name not in kept and row.client_id]
+    if len(kept) == len(drafts):
+        return [Added(name, duplicate=False, conflict=False) for name in names]
+    pairs = list(zip(names, drafts, strict=True))
+    known = [one.row.client_id for name, one in pairs if name not in kept and one.row.client_id]
     before = _by_client_id(conn, known)
     return [
         Added(name, duplicate=False, conflict=False)
         if name in kept
-        else _duplicate(before, str(row.client_id), content)
-        for name, row, content in made
+        else _duplicate(before, str(one.row.client_id), one.content)
+        for name, one in pairs
     ]
+
+
+def _client_id(values: Mapping[str, Any]) -> str:
+    return str(values["client_id"])
 
 
 def _duplicate(before: Mapping[str, tuple[str, bytes]], client_id: str, content: bytes) -> Added:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from gustibus.data.answers import Answer
-from gustibus.store.answers import NewComparison, Side, add_comparisons
+from gustibus.store.answers import Draft, NewComparison, Side, add_drafts, draft
 from gustibus.store.freshness import missing_items
 from gustibus.store.people import deleted_users, ensure_users
 
@@ -32,39 +32,59 @@ class Intake:
     refused: list[Refused] = field(default_factory=list)
 
 
-def take_answers(conn: Connection, *, answers: Sequence[Answer]) -> Intake:
+def draft_answers(answers: Sequence[Answer]) -> list[Draft]:
+    """Answers made ready to be kept, for `take_answers`; needs no transaction.
+
+    Args:
+        answers: with names of their own.
+    """
+    return draft([_comparison(one) for one in answers])
+
+
+def take_answers(conn: Connection, *, drafts: Sequence[Draft]) -> Intake:
     """Keep answers, each once; one of a deleted person or about no item is refused.
 
     Vectors are made when the person is fitted, so that nothing here waits for an encoder.
 
     Args:
         conn: a write transaction.
-        answers: with names of their own.
+        drafts: of `draft_answers`.
     """
-    done = Intake()
-    gone = deleted_users(conn, users={one.user for one in answers})
-    named = {one.a_item for one in answers} | {one.b_item for one in answers}
+    rows = [one.row for one in drafts]
+    gone = deleted_users(conn, users={row.user for row in rows})
+    named = {row.a.item for row in rows} | {row.b.item for row in rows}
     lacking = missing_items(conn, items={item for item in named if item is not None})
-    kept: list[int] = []
-    for place, one in enumerate(answers):
-        if one.user in gone:
-            done.refused.append(Refused(place, "user_deleted", "the person was deleted"))
-        elif one.a_item in lacking or one.b_item in lacking:
-            item = one.a_item if one.a_item in lacking else one.b_item
-            done.refused.append(Refused(place, "not_found", f"there is no item {item!r}"))
-        else:
-            kept.append(place)
-    ensure_users(conn, users={answers[place].user for place in kept})
-    rows = [_comparison(answers[place]) for place in kept]
-    for place, added in zip(kept, add_comparisons(conn, rows=rows, model=""), strict=True):
+    done = Intake()
+    kept: Sequence[int] = range(len(drafts))
+    if gone or lacking:
+        done.refused = _refused(rows, gone, lacking)
+        refused = {one.place for one in done.refused}
+        kept = [place for place in kept if place not in refused]
+    taken = [drafts[place] for place in kept]
+    ensure_users(conn, users={one.row.user for one in taken})
+    for place, added in zip(kept, add_drafts(conn, drafts=taken, model=""), strict=True):
         if added.conflict:
-            detail = f"{answers[place].id!r} was another comparison before"
+            detail = f"{rows[place].client_id!r} was another comparison before"
             done.refused.append(Refused(place, "conflict", detail))
         else:
             done.duplicates += added.duplicate
             done.accepted += not added.duplicate
     done.refused.sort()
     return done
+
+
+def _refused(
+    rows: Sequence[NewComparison], gone: Collection[str], lacking: Collection[str]
+) -> list[Refused]:
+    """Answers of deleted people, and about items that are not there."""
+    found = []
+    for place, row in enumerate(rows):
+        if row.user in gone:
+            found.append(Refused(place, "user_deleted", "the person was deleted"))
+        elif row.a.item in lacking or row.b.item in lacking:
+            item = row.a.item if row.a.item in lacking else row.b.item
+            found.append(Refused(place, "not_found", f"there is no item {item!r}"))
+    return found
 
 
 def _comparison(one: Answer) -> NewComparison:
