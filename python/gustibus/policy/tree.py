@@ -67,7 +67,9 @@ def mcts_backup(parent: Any, value: Any, visits: Any, gamma: float = 1.0) -> Bac
         raise DimensionError(message, where="parent")
     order = np.arange(n)
     if above[0] != -1 or not ((above[1:] >= 0) & (above[1:] < order[1:])).all():
-        message = "parent: expected -1 for the root and earlier nodes for others"
+        message = (
+            f"parent: expected -1 for the root and earlier nodes for others, got {above.tolist()}"
+        )
         raise InputError(message, where="parent")
     if (count < 0).any():
         message = f"visits: expected numbers of at least 0, got {count.min():g}"
