@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
+from torch.nn.functional import softplus
 
 from gustibus.objectives import AUXILIARY, FORMS, LISTWISE, PAIRWISE, REDUCERS
 
@@ -59,6 +60,29 @@ class TestPairwise:
         m = double(sorted(margins))[0]
         fall = -loss(m, torch.ones_like(m), **options).diff()
         assert (fall >= -1e-9 * m.abs().amax()).all()
+
+    @pytest.mark.parametrize(("loss", "options"), rows(PAIRWISE, "monotone"))
+    def test_a_law_of_certain_labels_is_not_said_to_hold_of_others(self, loss, options):
+        """Only `smoothed_pair` is monotone wherever a is the likelier one; at 1/2 nothing moves it."""
+        m = torch.linspace(-20, 20, 81, dtype=torch.float64)
+        likely = loss(m, torch.full_like(m, 0.52), **options).diff()
+        if loss is PAIRWISE["smoothed_pair"].run:
+            assert (likely <= 0).all()
+            assert (loss(m, torch.full_like(m, 0.5), **options).diff() == 0).all()
+        else:
+            assert (likely > 0).any()
+
+    @pytest.mark.parametrize("name", [n for n in PAIRWISE if "bounded" not in PAIRWISE[n].laws])
+    def test_a_loss_that_is_not_said_to_be_bounded_has_no_bound(self, name):
+        m = torch.tensor([10.0, 100.0, 1000.0], dtype=torch.float64)
+        loss = PAIRWISE[name].run(m, torch.ones_like(m))
+        assert (loss.diff() < -1).all()
+        assert loss[-1] < -100
+
+    @pytest.mark.parametrize("name", [n for n in PAIRWISE if "monotone" not in PAIRWISE[n].laws])
+    def test_a_loss_that_is_not_said_to_be_monotone_pulls_margins_back(self, name):
+        m = torch.linspace(0, 50, 101, dtype=torch.float64)
+        assert (PAIRWISE[name].run(m, torch.ones_like(m)).diff() > 0).any()
 
     @pytest.mark.parametrize(("loss", "options"), rows(PAIRWISE, "convex"))
     @given(first=st.floats(-50, 50), second=st.floats(-50, 50), target=TARGET)
@@ -159,6 +183,39 @@ class TestListwise:
         torch.testing.assert_close(
             loss(s[order], psi[order], None, **options), loss(s, psi, None, **options)
         )
+
+    @pytest.mark.parametrize(("loss", "options"), rows(LISTWISE, "pair"))
+    def test_a_list_of_two_is_its_pair_times_a_constant(self, loss, options):
+        s = torch.tensor([[0.7, -0.2], [-3.0, 1.0], [2.0, 2.0]], dtype=torch.float64)
+        s.requires_grad_()
+        psi = torch.tensor([1.0, 0.0], dtype=torch.float64).expand(3, 2)
+        value, pair = loss(s, psi, None, **options), softplus(s[:, 1] - s[:, 0])
+        ratio = (value / pair).detach()
+        torch.testing.assert_close(ratio, ratio[0].expand(3))
+        (slope,), (steep,) = (torch.autograd.grad(v.sum(), s) for v in (value, pair))
+        torch.testing.assert_close(slope, ratio[0] * steep)
+        gain = 1 / np.log(2) - 1 / np.log(3)  # of exchanging a 1 and a 0
+        weighted = loss is LISTWISE["lipo_lambda"].run
+        assert float(ratio[0]) == pytest.approx(gain if weighted else 1)
+
+    @pytest.mark.parametrize("name", [n for n in LISTWISE if "shift" not in LISTWISE[n].laws])
+    def test_a_loss_that_is_not_said_to_ignore_a_constant_reads_it(self, name):
+        s, psi = double([0.4, 0.1, -0.3], [0.9, 0.5, 0.1])
+        assert abs(LISTWISE[name].run(s + 1, psi, None) - LISTWISE[name].run(s, psi, None)) > 1e-3
+
+    @pytest.mark.parametrize("name", [n for n in LISTWISE if "ties" not in LISTWISE[n].laws])
+    def test_a_loss_that_is_not_said_to_ignore_the_order_of_equals_reads_it(self, name):
+        s, psi = double([0.4, 0.1, -0.3], [0.5, 0.5, 0.1])
+        turned = torch.tensor([1, 0, 2])
+        moved = LISTWISE[name].run(s[turned], psi[turned], None) - LISTWISE[name].run(s, psi, None)
+        if name == "pro_ranking":
+            pytest.skip("equal rewards weigh nothing, so that their order does not show here")
+        assert abs(moved) > 1e-3
+
+    @pytest.mark.parametrize("name", [n for n in LISTWISE if n.startswith("pair_")])
+    def test_equal_labels_cost_nothing_where_pairs_are_compared(self, name):
+        s, psi = double([0.4, 0.1, -0.3], [0.5, 0.5, 0.5])
+        assert LISTWISE[name].run(s, psi, None) == 0
 
     @pytest.mark.parametrize(("loss", "options"), rows(LISTWISE))
     @given(one=lists(ties=True), extra=st.integers(1, 3), seed=st.integers(0, 99))

@@ -32,7 +32,8 @@ Listwise: TypeAlias = Callable[..., Tensor]
 
 LISTWISE: Registry[Listwise] = Registry("listwise objective")
 """Losses by name. Their laws: `shift` (a constant on all scores changes nothing), `permutation` (nor
-does another order of a list without equal labels), `ties` (nor with them)."""
+does another order of a list without equal labels), `ties` (nor with them), `pair` (a list of two
+with labels 1 and 0 costs the log loss of its pair, times a constant)."""
 
 
 def listwise(
@@ -57,7 +58,7 @@ def listwise(
 @listwise(
     source="Liu et al. 2024, arXiv 2402.01878; Burges et al. 2005, RankNet",
     purpose="log loss of every pair that the labels order",
-    laws=("shift", "permutation", "ties"),
+    laws=("shift", "permutation", "ties", "pair"),
     check="test_worked_numbers",
 )
 def pair_logistic(s: Tensor, psi: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -88,7 +89,7 @@ def pair_hinge(s: Tensor, psi: Tensor, mask: Tensor | None = None) -> Tensor:
 @listwise(
     source="Xia et al. 2008, ListMLE; Plackett 1975",
     purpose="likelihood of the whole order: the best is drawn first, then the best of the rest",
-    laws=("shift", "permutation"),
+    laws=("shift", "permutation", "pair"),
     check="test_worked_numbers",
 )
 def list_mle(s: Tensor, psi: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -103,7 +104,7 @@ def list_mle(s: Tensor, psi: Tensor, mask: Tensor | None = None) -> Tensor:
 @listwise(
     source="Liu et al. 2024, arXiv 2402.01878; Cao et al. 2007, ListNet",
     purpose="cross-entropy of the labels and the softmax of the scores",
-    laws=("shift", "permutation", "ties"),
+    laws=("shift", "permutation", "ties", "pair"),
     check="test_worked_numbers",
 )
 def softmax_ce(s: Tensor, psi: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -141,7 +142,7 @@ def point_sigmoid(s: Tensor, psi: Tensor, mask: Tensor | None = None) -> Tensor:
 @listwise(
     source="Liu et al. 2024, arXiv 2402.01878; Burges 2010, LambdaRank",
     purpose="log loss of ordered pairs, each weighted by the ranking gain that it decides",
-    laws=("shift", "permutation", "ties"),
+    laws=("shift", "permutation", "ties", "pair"),
     check="test_worked_numbers",
 )
 def lipo_lambda(s: Tensor, psi: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -22,7 +22,7 @@ _RANKLIST = (
 )
 
 
-@LISTWISE.add("pro_ranking", source=_PRO, laws=("permutation",))
+@LISTWISE.add("pro_ranking", source=_PRO, laws=("permutation", "pair"))
 def peel(s: Tensor, psi: Tensor, mask: Tensor | None = None) -> Tensor:
     """Best against the rest, again and again, at temperatures from the gaps of the labels.
 
@@ -93,7 +93,7 @@ def pro_ranking(
     return loss - coef * (there.sum(-1) - 1) ** 2 * sum_logp_best
 
 
-@LISTWISE.add("ranklist", source=_RANKLIST, laws=("shift", "permutation"))
+@LISTWISE.add("ranklist", source=_RANKLIST, laws=("shift", "permutation", "pair"))
 def skips(
     s: Tensor,
     psi: Tensor,

@@ -25,7 +25,10 @@ from gustibus.objectives.tensors import takes
 from gustibus.registry import Registry
 
 POLICY: Registry[Callable[..., Tensor]] = Registry("policy objective")
-"""Losses by name, each a function of some columns of `Pairs` and of options."""
+"""Losses by name, each a function of some columns of `Pairs` and of options. Their laws: `shift` (a
+constant on both log-probabilities under the policy changes nothing), `ratio` (only the log-ratios to
+the reference count), `monotone` (a likelier chosen response never costs more), `convex` (in the
+log-probability of the chosen response)."""
 
 _TESTS = "tests/unit/test_policy_pairs.py"
 _S1 = "pi_w=[-20, -30], pi_l=[-24, -28], ref_w=[-21, -29], ref_l=[-22, -29.5]"
@@ -107,6 +110,7 @@ def check_objective(name: str, options: Iterable[str] = ()) -> None:
 @method(
     "POLICY",
     into=POLICY,
+    laws=("shift", "ratio", "monotone", "convex"),
     source="Rafailov et al. 2023, arXiv 2305.18290, equation 7",
     purpose="train a policy on pairs without a reward model",
     check=f"{_TESTS}::test_worked_numbers",
@@ -136,6 +140,7 @@ def dpo(
 @method(
     "POLICY",
     into=POLICY,
+    laws=("shift", "monotone", "convex"),
     source="Chen et al. 2024, Preference Learning Algorithms Do Not Learn Preference Rankings, "
     "arXiv 2405.19534",
     purpose="DPO that trusts the reference less, between DPO and no reference at all",
@@ -166,6 +171,7 @@ def dpo_gamma(
 @method(
     "POLICY",
     into=POLICY,
+    laws=("shift", "ratio", "convex"),
     source="Azar et al. 2023, arXiv 2310.12036, equation 17",
     purpose="pull the difference of log-ratios to one value instead of without end",
     check=f"{_TESTS}::test_worked_numbers",
@@ -193,6 +199,7 @@ def ipo(pi_w: Any, pi_l: Any, ref_w: Any, ref_l: Any, tau: float = 0.1) -> Any:
 @method(
     "POLICY",
     into=POLICY,
+    laws=("shift", "ratio", "monotone", "convex"),
     source="Chowdhury et al. 2024, Provably Robust DPO, arXiv 2403.00409",
     purpose="DPO whose mean under flipped labels is that of clean ones",
     check=f"{_TESTS}::test_the_robust_loss_of_flipped_labels_is_dpo_of_clean_ones",
@@ -222,6 +229,7 @@ def rdpo(pi_w: Any, pi_l: Any, ref_w: Any, ref_l: Any, beta: float = 0.1, eps: f
 @method(
     "POLICY",
     into=POLICY,
+    laws=("monotone", "convex"),
     source="Liu et al. 2024, Provably Mitigating Overoptimization in RLHF, arXiv 2405.16436",
     purpose="DPO that keeps imitating the chosen responses, against over-optimisation",
     check=f"{_TESTS}::test_imitation_moves_the_chosen_side_alone",
@@ -267,6 +275,7 @@ def rpo(
 @method(
     "POLICY",
     into=POLICY,
+    laws=("shift", "ratio", "monotone", "convex"),
     source="Bansal et al. 2024, Bad Apples to Good Oranges, arXiv 2404.00530",
     purpose="DPO on pairs of instruction and response whose instructions may differ",
     check=f"{_TESTS}::test_a_pair_across_prompts_pins_the_level_between_them",
@@ -295,6 +304,7 @@ def dove(pi_w: Any, pi_l: Any, ref_w: Any, ref_l: Any, beta: float = 0.1) -> Any
 @method(
     "POLICY",
     into=POLICY,
+    laws=("shift", "ratio", "monotone", "convex"),
     source="Just et al. 2024, Data-Centric Human Preference with Rationales, arXiv 2407.14477; "
     "`logsigmoid` as in the code released with it",
     purpose="DPO that also learns to say why a response was chosen",
