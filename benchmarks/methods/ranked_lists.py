@@ -1,8 +1,9 @@
 """Listwise losses side by side on lists with graded labels; prints a Markdown table.
 
-Run: python benchmarks/methods/ranked_lists.py [--seeds 2]
+Run: python benchmarks/methods/ranked_lists.py [--seeds 5] [--steps 800]
 A linear reward over 10 features, 400 lists of 8 whose grades come from the true reward with noise,
-200 steps of Adam at 0.05 on all of them. Judged on 400 other lists without noise: Kendall's tau, share
+800 steps of Adam at 0.05 on all of them: `lipo_lambda`, whose pairs weigh less than 1, has not come to
+rest after 200. Judged on 400 other lists without noise: Kendall's tau, share
 of pairs in the right order, and normalised discounted cumulative gain.
 """
 
@@ -39,7 +40,7 @@ def judge(s, psi):
     return [float(v.mean()) for v in (2 * pairs - 1, pairs, dcg / best)]
 
 
-def study(name, *, seed=0, noise=1.0, steps=200):
+def study(name, *, seed=0, noise=1.0, steps=800):
     """How a row of `LISTWISE` does; arguments: its name, seed, noise of grades, steps of Adam."""
     generator = torch.Generator().manual_seed(seed)
     truth = torch.randn(10, generator=generator)
@@ -56,13 +57,16 @@ def study(name, *, seed=0, noise=1.0, steps=200):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=2)
-    seeds = range(parser.parse_args().seeds)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=800)
+    asked = parser.parse_args()
     print("| loss | Kendall's tau | pairs | NDCG |")
     print("| --- | ---: | ---: | ---: |")
     for name in ROWS:
-        found = np.mean([study(name, seed=s) for s in seeds], axis=0)
-        print(f"| `{name}` | {found[0]:.3f} | {found[1]:.3f} | {found[2]:.4f} |")
+        found = np.mean(
+            [study(name, seed=s, steps=asked.steps) for s in range(asked.seeds)], axis=0
+        )
+        print(f"| `{name}` | {found[0]:.3f} | {found[1]:.3f} | {found[2]:.5f} |")
 
 
 if __name__ == "__main__":
