@@ -12,9 +12,20 @@ import torch
 from torch import Tensor
 
 from gustibus.errors import ConfigError, InputError, UnknownNameError
+from gustibus.objectives.auxiliary import AUXILIARY
 from gustibus.objectives.listwise import LISTWISE
 from gustibus.objectives.pairwise import PAIRWISE
 from gustibus.registry import Registry
+
+_SOFT = "labels that are probabilities are the targets of 'bt_pair'"
+_POLICY = "it reads log-probabilities of a language model, which gustibus.policy trains"
+_TERM = "it is a term beside an objective, named in [objective.auxiliary]"
+ELSEWHERE = {
+    **dict.fromkeys(("soft_bt", "cream_pair"), _SOFT),
+    **dict.fromkeys(("dpo", "dpo_gamma", "rpo", "dove", "rationale_dpo"), _POLICY),
+    **dict.fromkeys(AUXILIARY, _TERM),
+}
+"""Names that are no rows of the two tables, and where what they stand for is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,9 @@ def choose(name: str, options: Mapping[str, Any] | None = None) -> Objective:
         ConfigError: there is no such objective or option, or the value of an option is wrong.
     """
     options = dict(options or {})
+    if name in ELSEWHERE:
+        message = f"objective: {name!r} trains no reward: {ELSEWHERE[name]}"
+        raise ConfigError(message, where="objective.name")
     if name not in PAIRWISE and name not in LISTWISE:
         error = UnknownNameError.of("objective", name, [*PAIRWISE, *LISTWISE])
         raise ConfigError(error.message, where="objective.name")
