@@ -7,6 +7,8 @@ import torch
 
 from gustibus import ops
 from gustibus.objectives import AUXILIARY, LISTWISE, PAIRWISE, REDUCERS
+from tests.laws.objective_cases import CASES
+from tests.laws.test_objective_cases import call, leaves, named, tensors
 
 pytestmark = [
     pytest.mark.gpu,
@@ -56,3 +58,13 @@ def test_plain_numbers_beside_a_tensor_go_to_its_device():
     found = ops.lipo_lambda(torch.tensor([0.4, 0.1, -0.3], device="cuda"), [0.9, 0.5, 0.1])
     assert found.device.type == "cuda"
     assert found.item() == pytest.approx(0.397567, abs=1e-4)
+
+
+@pytest.mark.parametrize("case", named(CASES, lambda c: c.tensors))
+def test_worked_numbers(case):
+    given = {name: value.to("cuda") for name, value in tensors(case, torch.float32).items()}
+    for value, expected in zip(call(case, given), leaves(case.expected), strict=True):
+        assert value.device.type == "cuda"
+        torch.testing.assert_close(
+            value.cpu(), torch.as_tensor(expected, dtype=torch.float32), atol=1e-4, rtol=0
+        )

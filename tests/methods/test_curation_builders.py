@@ -155,6 +155,14 @@ def test_variants_lose_key_words_from_the_most_telling_on():
     assert kept[3] == {"the", "over"}
 
 
+@pytest.mark.parametrize("degrees", [2, 3, 4, 7])
+def test_a_degree_takes_its_share_of_the_key_words(degrees):
+    keys = ["granite", "volcano", "crystal", "sediment", "basalt", "quartz"]
+    found = degraded_variants(" and ".join(keys), degrees)
+    kept = [sum(key in text for key in keys) for text in found]
+    assert kept == [6 - 6 * k // (degrees - 1) for k in range(degrees)]
+
+
 def test_rare_words_are_more_telling():
     rarity = Rarity(["a red house", "a red tree", "a red boat"])
     assert rarity.ranked("red boat") == ["boat", "red"]

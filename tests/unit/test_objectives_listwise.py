@@ -133,6 +133,12 @@ class TestPreferenceRanking:
         assert loss.item() == pytest.approx(np.log(2))
         assert torch.autograd.grad(loss, s)[0].abs().max() == 0
 
+    def test_large_scores_cost_nothing_in_a_wrong_order_but_log_probabilities_do(self):
+        wrong, rewards = np.array([100.0, 101.0, 0.0]), [1.0, 0.5, 0.0]
+        assert ops.pro_ranking(wrong, rewards) < 1e-9
+        logp = wrong - np.log(np.exp(wrong).sum())
+        assert ops.pro_ranking(logp, rewards) > 0.5
+
     def test_the_best_response_is_learned_with_a_weight_that_grows_with_the_list(self):
         plain = ops.pro_ranking([S, S])
         more = ops.pro_ranking([S, S], sft_coef=0.05, sum_logp_best=[-10.0, 0.0])

@@ -69,6 +69,17 @@ def test_exchanging_the_segments_gives_the_other_chance():
     assert ops.regret_prob(*first, *second) + ops.regret_prob(*second, *first) == pytest.approx(1)
 
 
+def test_chances_by_regret_are_consistent_over_three_segments():
+    segments = ([1, -0.5], 3, 2), ([0.3, 0.1], 2, 1.8), ([0.2, 0.9], 4, 1)
+
+    def log_odds(first, second):
+        p = ops.regret_prob(*first, *second)
+        return np.log(p / (1 - p))
+
+    one, two, three = segments
+    assert log_odds(one, three) == pytest.approx(log_odds(one, two) + log_odds(two, three))
+
+
 class TestTrees:
     def test_without_likeness_it_is_lambda_on_summed_steps(self):
         summed = np.sum(STEPS, axis=1)

@@ -237,6 +237,47 @@ def test_a_policy_learns_the_planted_order(name):
     assert torch.equal(logits.argsort(descending=True), torch.arange(8))
 
 
+def staged(stages, *, moving):
+    """Log-probabilities of four responses after a stage of DPO on pairs each, from the uniform policy.
+
+    With `moving`, every stage has the policy that it starts from as its reference.
+    """
+    logits = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    reference, starts = logits.detach().log_softmax(-1), []
+    for stage in stages:
+        better, worse = torch.tensor(stage).T
+        step = torch.optim.SGD([logits], lr=0.5)
+        for k in range(20):
+            step.zero_grad()
+            logp = logits.log_softmax(-1)
+            loss = dpo(logp[better], logp[worse], reference[better], reference[worse], 0.5).mean()
+            if k == 0:
+                starts.append(loss.item())
+            loss.backward()
+            step.step()
+        if moving:
+            reference = logits.detach().log_softmax(-1)
+    return logits.detach().log_softmax(-1), starts
+
+
+def test_one_stage_of_all_pairs_is_dpo_on_them_and_stages_move_their_reference():
+    stages = ops.curriculum_stages([9, 7, 4, 2])
+    together = [pair for stage in stages for pair in stage]
+    assert sorted(together) == [(0, 1), (0, 2), (0, 3)]
+    found, _ = staged([together], moving=True)
+
+    def ordinary(logits):  # a reference that is uniform and stays so cancels
+        return softplus(-0.5 * (logits[0] - logits[1:])).mean()
+
+    logits = torch.zeros(4, dtype=torch.float64)
+    for _ in range(20):
+        logits = logits - 0.5 * torch.func.grad(ordinary)(logits)
+    assert torch.allclose(found, logits.log_softmax(-1), atol=1e-12)
+    moved, starts = staged(stages, moving=True)
+    assert starts == pytest.approx([math.log(2)] * 3)
+    assert not torch.allclose(moved, staged(stages, moving=False)[0], atol=1e-3)
+
+
 # Choosing by name
 
 

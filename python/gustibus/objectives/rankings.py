@@ -28,7 +28,8 @@ def peel(s: Tensor, psi: Tensor, mask: Tensor | None = None) -> Tensor:
 
     `sum_{k < K} [log(e^{s_k T_kk} + sum_{i > k} e^{s_i T_ki}) - s_k T_kk]` in the order of falling
     labels, `T_ki = psi_k - psi_i`, `T_kk = max_i T_ki`. A shift of the scores matters, since
-    temperatures differ.
+    temperatures differ: large positive scores cost next to nothing in any order that has the worst
+    last, so that scores should be log-probabilities, or be kept small by a penalty.
 
     Args:
         s: `(*b, n)` scores.
