@@ -213,17 +213,26 @@ POLICY = [
 
 ERRORS = {"err_w": [0.020], "err_l": [0.031], "ref_w": [0.022], "ref_l": [0.030]}
 IMAGES = {"err": [0.30, 0.25, 0.40], "ref": [0.31, 0.24, 0.38], "phi": [0.9, 0.5, 0.1]}
-S = [-0.01, 0.01, 0.02]  # of the images, lower for better
+WRONG = {**IMAGES, "err": [0.36, 0.25, 0.40]}  # whose model ranks the best image last
+
+
+def ranked(tau):
+    """`rank_diffusion` of the list above at beta 5, for the ranks that its weights take."""
+    s, off = (0.05, 0.01, 0.02), [1 / log(1 + rank) for rank in tau]
+    return sum(
+        abs(GAIN[i] - GAIN[j]) * abs(off[i] - off[j]) * sp(5 * (s[i] - s[j]))
+        for i in range(3) for j in range(i + 1, 3)
+    )  # fmt: skip
+
+
 DIFFUSION = [
     row("diffusion_dpo", ERRORS, [0.048587], beta=2000),
     row("smoothed_diffusion_dpo", {**ERRORS, "p": [0.6]}, [sp(-3 * 10 * 0.2)], beta=2000),
     row("smoothed_label", {"score_w": [0.2151], "score_l": [0.2042]}, [0.516353],
         low=0.115435, high=0.282016),
     Case("rank_diffusion", IMAGES, 0.554059, {"beta": 5}, ("err", "ref")),
-    Case("rank_diffusion", IMAGES,  # labels and model rank alike, so that the weights are the same
-         sum(abs(GAIN[i] - GAIN[j]) * abs(DISCOUNT[i] - DISCOUNT[j]) * sp(5 * (S[i] - S[j]))
-             for i in range(3) for j in range(i + 1, 3)),
-         {"beta": 5, "rank_by": "label"}, ("err", "ref")),
+    Case("rank_diffusion", WRONG, ranked((3, 1, 2)), {"beta": 5}, ("err", "ref")),
+    Case("rank_diffusion", WRONG, ranked((1, 2, 3)), {"beta": 5, "rank_by": "label"}, ("err", "ref")),
     Case("rank_labels_from_rewards", {"rewards": [[0.9, 0.4, 0.6], [2, 2.5, -1], [0.1, 0.05, 0.07]]},
          [0.833333, 0.333333, 0.333333]),
     Case("npo_renoise", {"x_prev": [0.4, -0.1], "alpha_prev": 0.8, "sigma_prev": 0.6,
