@@ -97,7 +97,7 @@ VARIANTS = {
     "blend": {"members": [BLENDED, {"family": "pal", "prototypes": 3, "epochs": 3}]},
     "blend-three": {
         "members": [BLENDED, "bt", {"family": "vpl", **VPL, "beta": [0.0]}],
-        "shares": [2, 1, 1],
+        "weights": [0.75, 0.5, 0.25],
     },
     "blend-known": {"members": [{**BLENDED, "known_items": "always"}, "bt"]},
     "factors": {"ridges": [10.0], "rounds": 3, "rank": 4},

@@ -18,7 +18,12 @@ QUICK = {
     "hierarchical": {"ridges": [10.0], "equalise": [0.5], "rounds": 3},
     "pal": {"epochs": 2, "prototypes": 2},
 }
-FAST = {"families": ("bt", "hierarchical"), "settings": QUICK, "known_items": "never"}
+FAST = {
+    "families": ("bt", "hierarchical"),
+    "settings": QUICK,
+    "known_items": "never",
+    "blends": False,
+}
 
 
 def alike(seed: int) -> TrainingSet:
@@ -69,7 +74,7 @@ def test_a_personal_family_that_cannot_be_told_from_the_pooled_one_is_taken(
 
     monkeypatch.setattr(automatic, "foretell", noted)
     monkeypatch.setattr(automatic, "losses_of", made)
-    found = fit_auto(small_world(0), None, seed=0, **FAST, blends=False).report["auto"]
+    found = fit_auto(small_world(0), None, seed=0, **FAST).report["auto"]
     assert found["chosen"]["family"] == taken
     if taken == "hierarchical":
         assert "can learn" in found["why"]
@@ -123,7 +128,7 @@ def test_a_draw_that_the_time_cuts_short_does_not_favour_quick_families(monkeypa
 
     monkeypatch.setattr(automatic, "fit_model", late)
     monkeypatch.setattr(automatic._Search, "_close", lambda search, _: search.candidates)
-    found = fit_auto(small_world(0), None, seed=0, **FAST, blends=False).report["auto"]
+    found = fit_auto(small_world(0), None, seed=0, **FAST).report["auto"]
     assert found["draws"] == 1
     assert found["chosen"]["family"] == "hierarchical"
     assert all(c["fate"] == "judged" for c in found["candidates"])

@@ -26,7 +26,7 @@ GPM = {"family": "gpm", "steps": 5, "optional": False, "gate": "none", "ridges":
 @pytest.fixture(scope="module")
 def blend(world, valid_world) -> Blend:
     fitted = fit_model(
-        "blend", world, valid_world, seed=0, members=[HIERARCHICAL, PAL], shares=[3, 1]
+        "blend", world, valid_world, seed=0, members=[HIERARCHICAL, PAL], weights=[0.75, 0.5]
     )
     assert isinstance(fitted.model, Blend)
     assert [row["family"] for row in fitted.report["members"]] == ["hierarchical", "pal"]
@@ -45,7 +45,7 @@ def test_rewards_are_the_mean_of_the_members(blend, world):
     users = [rng.standard_normal((3, m.user_dim)) for m in blend.members]
     expected = sum(
         share * m.utility(user, m.represent(items))
-        for share, m, user in zip((0.75, 0.25), blend.members, users, strict=True)
+        for share, m, user in zip((0.75, 0.5), blend.members, users, strict=True)
     )
     found = blend.utility(np.concatenate(users, axis=1), blend.represent(items))
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
@@ -60,17 +60,17 @@ def test_every_member_places_a_person_as_it_does_alone(blend, world):
 
 
 def test_what_members_do_not_know_they_do_not_know_together(blend, world):
-    """The variance of a margin is the mean of the members' variances."""
+    """The variance of a margin is the mean of the members' variances, times the squared weight."""
     placed = blend.place(*answers(blend, world, 8))
     a, b, _ = answers(blend, world, 5)
     _, slope = blend.contrast(placed.mean[0], a, b)
     found = np.einsum("nu,uv,nv->n", slope, placed.covariance[0], slope)
     expected = np.zeros(5)
-    for share, m in zip(blend.shares, blend.members, strict=True):
+    for weight, m in zip(blend.weights, blend.members, strict=True):
         one = m.place(*answers(m, world, 8))
         a, b, _ = answers(m, world, 5)
         _, slope = m.contrast(one.mean[0], a, b)
-        expected += share * np.einsum("nu,uv,nv->n", slope, one.covariance[0], slope)
+        expected += 1.25 * weight * np.einsum("nu,uv,nv->n", slope, one.covariance[0], slope)
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
@@ -81,9 +81,9 @@ def test_what_members_do_not_know_they_do_not_know_together(blend, world):
         ({"members": ["bt", "blend"]}, ConfigError, "no blends"),
         ({"members": ["bt", {"rank": 3}]}, ConfigError, "members"),
         ({"members": ["bt", "no_such"]}, UnknownNameError, "no_such"),
-        ({"members": "bt,pal", "shares": [1.0]}, ConfigError, "2 numbers above 0"),
-        ({"members": "bt,pal", "shares": [1.0, 0.0]}, ConfigError, "shares"),
-        ({"members": "bt,pal", "shares": [1.0, float("nan")]}, ConfigError, "shares"),
+        ({"members": "bt,pal", "weights": [1.0]}, ConfigError, "2 numbers above 0"),
+        ({"members": "bt,pal", "weights": [1.0, 0.0]}, ConfigError, "weights"),
+        ({"members": "bt,pal", "weights": [1.0, float("nan")]}, ConfigError, "weights"),
         ({"member": ["bt", "pal"]}, ConfigError, "no option 'member'"),
     ],
 )
@@ -133,15 +133,14 @@ def test_members_that_err_in_different_places_are_blended():
     judged = judge_blend(found, 0, draw, split)
     assert judged is not None
     assert np.nanmean(judged.losses) < min(first.loss, second.loss)
-    shares = dict(zip((m.family for m in found.members), found.shares, strict=True))
-    assert sum(found.shares) == pytest.approx(1)
+    weights = dict(zip((m.family for m in found.members), found.weights, strict=True))
     np.testing.assert_allclose(
         judged.told.margin,
-        shares["lore"] * first.draws[0].told.margin + shares["pal"] * second.draws[0].told.margin,
+        weights["lore"] * first.draws[0].told.margin + weights["pal"] * second.draws[0].told.margin,
     )
 
 
-def test_the_better_member_has_the_larger_share():
+def test_the_better_member_has_the_larger_weight():
     draw = drawn()
     split, right = hold_out(draw.judges), truth(draw)
     rng = np.random.default_rng(2)
@@ -152,9 +151,22 @@ def test_the_better_member_has_the_larger_share():
     found = blended([poor, good], draw, split, {"lore": {"rank": 3}})
     assert found is not None
     assert [m.family for m in found.members] == ["lore", "pal"]
-    assert found.shares[0] > found.shares[1]
+    assert found.weights[0] > found.weights[1]
     assert found.options["members"][0] == {"family": "lore", "rank": 3}
-    assert found.options["shares"] == list(found.shares)
+    assert found.options["weights"] == list(found.weights)
+
+
+def test_a_timid_member_is_made_to_speak_up():
+    """Its log-odds are a tenth of what they should be; the blend takes it all the same."""
+    draw = drawn()
+    split, right = hold_out(draw.judges), truth(draw)
+    rng = np.random.default_rng(3)
+    sure = right + 3 * rng.standard_normal(len(right))
+    timid = (right + 3 * rng.standard_normal(len(right))) / 10
+    found = blended([candidate("lore", draw, sure), candidate("pal", draw, timid)], draw, split, {})
+    assert found is not None
+    weights = dict(zip((m.family for m in found.members), found.weights, strict=True))
+    assert weights["pal"] > 3 * weights["lore"]
 
 
 def test_equal_candidates_are_not_blended():
@@ -181,7 +193,7 @@ FAST = {
     "families": ("hierarchical", "pal"),
     "settings": {
         "hierarchical": {"basis": "features", "folds": 1},
-        "pal": {"epochs": 30, "prototypes": 2},
+        "pal": {"epochs": 10, "prototypes": 3},
     },
     "known_items": "never",
     "sizes": False,

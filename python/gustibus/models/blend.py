@@ -1,13 +1,13 @@
-"""A blend: several fitted families that foretell together, each with its share of the log-odds.
+"""A blend: several fitted families that foretell together, their log-odds weighted and added up.
 
-Families err in different places, so that the mean of their log-odds often foretells better than the
-best of them. Every member places a person on its own; a user vector is the members' user vectors one
-behind the other, and so is a representation. The variance of a blended margin is the mean of the
-members' variances: what they do not know of a person they do not know together, so that, unlike
-errors that are independent, it does not shrink with the number of members.
+Families err in different places, so that a mean of their log-odds often foretells better than the
+best of them; weights whose sum is not 1 also mend members that are too timid or too sure. Every
+member places a person on its own; a user vector is the members' user vectors one behind the other,
+and so is a representation. With weights `w` of sum `W` the variance of a blended margin is `W^2` times
+the mean of the members' variances, `W sum_m w_m v_m`: what members do not know of a person they do
+not know together, so that, unlike errors that are independent, it does not shrink with their number.
 
-Source: Bates and Granger 1969, "The Combination of Forecasts"; Caruana et al. 2004, "Ensemble
-Selection from Libraries of Models".
+Source: Bates and Granger 1969, "The Combination of Forecasts"; Breiman 1996, "Stacked Regressions".
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ BLEND = "blend"
 
 @MODELS.add(
     BLEND,
-    source="Bates and Granger 1969; Caruana et al. 2004",
+    source="Bates and Granger 1969; Breiman 1996",
     laws=("antisymmetric", "transitive"),
 )
 @dataclass(frozen=True)
 class Blend(Transitive):
-    """The weighted mean of the log-odds of several models.
+    """The weighted sum of the log-odds of several models.
 
     Attributes:
         members: transitive models over the same item features, and prompt features of one length
             where they read the prompt.
-        shares: `(m,)` above 0, 1 in sum.
+        weights: `(m,)` above 0; with a sum of 1 the blend is a mean.
     """
 
     members: tuple[PreferenceModel, ...]
-    shares: tuple[float, ...]
+    weights: tuple[float, ...]
 
     family: ClassVar[str] = BLEND
     most_known: ClassVar[int] = 0  # members know items, each for itself
 
     def __post_init__(self) -> None:
         """Refuse what cannot be blended."""
-        _check(self.members, self.shares)
+        _check(self.members, self.weights)
 
     @property
     def item_dim(self) -> int:
@@ -82,24 +82,24 @@ class Blend(Transitive):
             [m.prior.mean for m in self.members],
             [m.prior.covariance for m in self.members],
         )
-        covariance = _beside([one[None] for one in spreads], self.shares)[0]
+        covariance = _beside([one[None] for one in spreads], self.weights)[0]
         return GaussianPrior.single(np.concatenate(means), covariance)
 
     @cached_property
     def answering(self) -> Answering:
-        """Means of the members' lapse rates and tie thresholds."""
-        return mean_answering([m.answering for m in self.members], self.shares)
+        """Weighted means of the members' lapse rates and tie thresholds."""
+        return mean_answering([m.answering for m in self.members], self.weights)
 
     def represent(self, items: F32, prompts: F32 | None = None) -> F32:
         """`(n, d)`, and `(n, dp)` where a member reads prompts, -> `(n, r)`."""
         return np.concatenate([m.represent(items, prompts) for m in self.members], axis=1)
 
     def utility(self, users: F64, representations: F32) -> F64:
-        """`(*b, u)`, `(n, r)` -> `(*b, n)` mean rewards."""
+        """`(*b, u)`, `(n, r)` -> `(*b, n)` weighted sums of rewards."""
         users = np.asarray(users, np.float64)
         parts = (
-            share * m.utility(users[..., u], representations[:, r])
-            for share, m, u, r in self._parts
+            weight * m.utility(users[..., u], representations[:, r])
+            for weight, m, u, r in self._parts
         )
         return np.asarray(sum(parts))
 
@@ -107,17 +107,18 @@ class Blend(Transitive):
         """`(*b, u)`, `(*b, r)`, `(*b, r)` -> `(*b)`."""
         users = np.asarray(users, np.float64)
         parts = (
-            share * m.margin(users[..., u], a[..., r], b[..., r]) for share, m, u, r in self._parts
+            weight * m.margin(users[..., u], a[..., r], b[..., r])
+            for weight, m, u, r in self._parts
         )
         return np.asarray(sum(parts))
 
     def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
         """Utility `(n,)` and its gradient `(n, u)`."""
         value, slopes = np.zeros(len(representations)), []
-        for share, m, u, r in self._parts:
+        for weight, m, u, r in self._parts:
             part, slope = m.linearize(user[u], representations[:, r])
-            value += share * part
-            slopes.append(share * slope)
+            value += weight * part
+            slopes.append(weight * slope)
         return value, np.concatenate(slopes, axis=1)
 
     def place(
@@ -132,8 +133,8 @@ class Blend(Transitive):
     ) -> Posteriors:
         """Every member's posterior, by its moments; people without rows have exactly the prior.
 
-        A member's covariance is divided by its share: the blended margin then has the mean of the
-        members' variances.
+        A member's covariance is multiplied by `W / w_m`, so that the blended margin has the variance
+        that the module states.
         """
         placed = [
             m.place(a[:, r], b[:, r], target, weight=weight, starts=starts, covariance=covariance)
@@ -143,8 +144,8 @@ class Blend(Transitive):
         means = np.concatenate([one.mean for one in placed], axis=1)
         spread = np.zeros((people, 0, 0))
         if covariance:
-            spread = _beside([one.covariance for one in placed], self.shares)
-        shares = np.array(self.shares)
+            spread = _beside([one.covariance for one in placed], self.weights)
+        shares = np.array(self.weights) / sum(self.weights)
         return Posteriors(
             np.ones((people, 1)), means[:, None], spread[:, None],
             shares @ np.stack([one.log_evidence for one in placed]),
@@ -156,9 +157,9 @@ class Blend(Transitive):
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The members' parameters and arrays, by their number."""
         rows, arrays = [], dict[str, np.ndarray]()
-        for number, (share, m) in enumerate(zip(self.shares, self.members, strict=True)):
+        for number, (weight, m) in enumerate(zip(self.weights, self.members, strict=True)):
             params, own = m.save()
-            rows.append({"family": m.family, "share": share, "params": params})
+            rows.append({"family": m.family, "weight": weight, "params": params})
             arrays |= {f"{number}.{name}": value for name, value in own.items()}
         return {"members": rows}, arrays
 
@@ -170,7 +171,7 @@ class Blend(Transitive):
             start = f"{number}."
             own = {n.removeprefix(start): v for n, v in arrays.items() if n.startswith(start)}
             members.append(load_model(row["family"], row["params"], own))
-        return cls(tuple(members), tuple(row["share"] for row in params["members"]))
+        return cls(tuple(members), tuple(row["weight"] for row in params["members"]))
 
     @classmethod
     def fit(
@@ -194,37 +195,39 @@ class Blend(Transitive):
 
     @cached_property
     def _parts(self) -> tuple[tuple[float, PreferenceModel, slice, slice], ...]:
-        """Share, model, its part of a user vector, its part of a representation."""
+        """Weight, model, its part of a user vector, its part of a representation."""
         users = _slices([m.user_dim for m in self.members])
         reps = _slices([m.representation_dim for m in self.members])
-        return tuple(zip(self.shares, self.members, users, reps, strict=True))
+        return tuple(zip(self.weights, self.members, users, reps, strict=True))
 
 
-def mean_answering(each: Sequence[Answering], shares: Sequence[float]) -> Answering:
-    """The mean lapse rate and tie threshold of members with shares of sum 1."""
-    pairs = list(zip(shares, each, strict=True))
-    return Answering(sum(s * a.lapse for s, a in pairs), sum(s * a.tie for s, a in pairs))
+def mean_answering(each: Sequence[Answering], weights: Sequence[float]) -> Answering:
+    """The weighted mean lapse rate and tie threshold of members."""
+    lapse, tie = ([getattr(one, name) for one in each] for name in ("lapse", "tie"))
+    return Answering(
+        float(np.average(lapse, weights=weights)), float(np.average(tie, weights=weights))
+    )
 
 
 def _slices(sizes: Sequence[int]) -> Iterator[slice]:
     return (slice(start, stop) for start, stop in pairwise(accumulate(sizes, initial=0)))
 
 
-def _beside(covariances: Sequence[F64], shares: Sequence[float]) -> F64:
-    """Block diagonal of `(p, u_i, u_i)`, each over its share: `(p, u, u)`."""
+def _beside(covariances: Sequence[F64], weights: Sequence[float]) -> F64:
+    """Block diagonal of `(p, u_m, u_m)`, each times `W / w_m`: `(p, u, u)`."""
     sizes = [one.shape[-1] for one in covariances]
     out = np.zeros((len(covariances[0]), sum(sizes), sum(sizes)))
-    for one, share, here in zip(covariances, shares, _slices(sizes), strict=True):
-        out[:, here, here] = one / share
+    for one, weight, here in zip(covariances, weights, _slices(sizes), strict=True):
+        out[:, here, here] = one * (sum(weights) / weight)
     return out
 
 
-def _check(members: Sequence[PreferenceModel], shares: Sequence[float]) -> None:
+def _check(members: Sequence[PreferenceModel], weights: Sequence[float]) -> None:
     """Refuse members that cannot be blended.
 
     Raises:
         InputError: tastes of one run in circles, members read features of different lengths, or the
-            shares are none.
+            weights are none.
     """
     for m in members:
         if not m.transitive:
@@ -235,11 +238,6 @@ def _check(members: Sequence[PreferenceModel], shares: Sequence[float]) -> None:
         if len(sizes) > 1:
             message = f"members: expected one {name}, got {sorted(sizes)}"
             raise InputError(message, where="members")
-    if (
-        len(members) != len(shares)
-        or not members
-        or min(shares) <= 0
-        or abs(sum(shares) - 1) > 1e-9
-    ):
-        message = f"shares: expected {len(members)} numbers above 0 of sum 1, got {list(shares)}"
-        raise InputError(message, where="shares")
+    if len(members) != len(weights) or not members or not all(0 < w < np.inf for w in weights):
+        message = f"weights: expected {len(members)} numbers above 0, got {list(weights)}"
+        raise InputError(message, where="weights")

@@ -1,6 +1,7 @@
-"""Which families to blend: those whose mean log-odds foretell best whom none of them was fitted on.
+"""Which families to blend: those whose log-odds together foretell best whom none was fitted on.
 
-Source: Caruana et al. 2004, "Ensemble Selection from Libraries of Models".
+Source: Wolpert 1992, "Stacked Generalization"; Breiman 1996, "Stacked Regressions", for weights that
+are not negative.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from gustibus.types import I64
 
 MOST = 3
 """Members at most: each costs a fit, and time at serving."""
-_PARTS = 8
-"""Shares are multiples of one over as many."""
+_PARTS, _LARGEST = 8, 3.0
+"""Weights are multiples of one over as many, up to the largest."""
 _SAME = 1e-6
 """Log-odds by which two candidates differ at most that foretell the same."""
 
@@ -30,18 +31,18 @@ class Blended(Candidate):
     def __init__(
         self,
         members: Sequence[Candidate],
-        shares: Sequence[float],
+        weights: Sequence[float],
         settings: Mapping[str, Mapping[str, Any]],
     ) -> None:
         rows = [{"family": m.family, **settings.get(m.family, {}), **m.options} for m in members]
-        super().__init__(BLEND, {"members": rows, "shares": list(shares)})
-        self.members, self.shares = tuple(members), tuple(shares)
+        super().__init__(BLEND, {"members": rows, "weights": list(weights)})
+        self.members, self.weights = tuple(members), tuple(weights)
 
     @property
     def title(self) -> str:
-        """The members' shares and titles."""
-        pairs = zip(self.shares, self.members, strict=True)
-        return f"{BLEND} of {' and '.join(f'{share:.2f} {m.title}' for share, m in pairs)}"
+        """The members' weights and titles."""
+        pairs = zip(self.weights, self.members, strict=True)
+        return f"{BLEND} of {' and '.join(f'{weight:g} {m.title}' for weight, m in pairs)}"
 
 
 def blended(
@@ -52,9 +53,9 @@ def blended(
 ) -> Blended | None:
     """The best blend of candidates that one draw of people has judged; None without a gain.
 
-    Starts from the best candidate alone, and moves an eighth of the blend from one candidate to
-    another, the best such move, as long as that lowers the loss, which is convex in the shares but
-    for the variances.
+    Starts from the best candidate alone, and adds an eighth to a weight, takes one away or moves one,
+    whichever is best, as long as that lowers the loss, which is convex in the weights but for the
+    variances.
 
     Args:
         candidates: that the draw, the first, has judged.
@@ -68,26 +69,27 @@ def blended(
     taken, best = _PARTS * np.eye(len(able), dtype=np.int64)[0], _first_loss(able[0])
     while tried := _moves(taken):
         losses = [
-            float(np.nanmean(_judged(*_shared(able, counts), draw, split, 0).losses))
+            float(np.nanmean(_judged(*_weighted(able, counts), draw, split, 0).losses))
             for counts in tried
         ]
         if min(losses) >= best:
             break
         best, taken = min(losses), tried[int(np.argmin(losses))]
-    members, shares = _shared(able, taken)
-    return Blended(members, shares, settings) if len(members) > 1 else None
+    members, weights = _weighted(able, taken)
+    return Blended(members, weights, settings) if len(members) > 1 else None
 
 
 def _moves(taken: I64) -> list[I64]:
-    """Every way to take one part from one and give it to another, with no more than `MOST` left."""
+    """Every way to change one weight or two by a part, with no more than `MOST` members left."""
     each = np.eye(len(taken), dtype=np.int64)
-    moved = [
-        taken - each[i] + each[j]
-        for i in np.flatnonzero(taken)
-        for j in range(len(taken))
-        if i != j
-    ]
-    return [counts for counts in moved if (counts > 0).sum() <= MOST]
+    steps = [*each, *-each, *(up - down for up in each for down in each if up is not down)]
+    moved = [taken + step for step in steps]
+    return [
+        counts
+        for counts in moved
+        if counts.any() and counts.min() >= 0 and counts.max() <= _LARGEST * _PARTS
+        and (counts > 0).sum() <= MOST
+    ]  # fmt: skip
 
 
 def _different(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -103,31 +105,32 @@ def _different(candidates: Sequence[Candidate]) -> list[Candidate]:
     return kept
 
 
-def _shared(able: list[Candidate], taken: I64) -> tuple[list[Candidate], list[float]]:
-    """Those that were taken, and the share of each."""
+def _weighted(able: list[Candidate], taken: I64) -> tuple[list[Candidate], list[float]]:
+    """Those that were taken, and the weight of each."""
     used = np.flatnonzero(taken).tolist()
-    return [able[i] for i in used], [float(x) for x in taken[used] / taken.sum()]
+    return [able[i] for i in used], [float(x) / _PARTS for x in taken[used]]
 
 
 def judge_blend(one: Blended, number: int, draw: Draw, split: HeldOut) -> Judged | None:
     """How a blend does in a draw that all its members were judged in; None otherwise."""
     if any(len(m.draws) <= number for m in one.members):
         return None
-    return _judged(one.members, one.shares, draw, split, number)
+    return _judged(one.members, one.weights, draw, split, number)
 
 
 def _judged(
     members: Sequence[Candidate],
-    shares: Sequence[float],
+    weights: Sequence[float],
     draw: Draw,
     split: HeldOut,
     number: int,
 ) -> Judged:
     each = [m.draws[number] for m in members]
+    w = np.array(weights)
     told = Foretold(
-        np.average([one.told.margin for one in each], axis=0, weights=shares),
-        np.average([one.told.variance for one in each], axis=0, weights=shares),
-        mean_answering([one.told.answering for one in each], shares),
+        np.tensordot(w, [one.told.margin for one in each], 1),
+        w.sum() * np.tensordot(w, [one.told.variance for one in each], 1),
+        mean_answering([one.told.answering for one in each], weights),
     )
     seconds = sum(one.seconds for one in each)
     return Judged(told, losses_of(told, draw.judges, split), transitive=True, seconds=seconds)

@@ -34,36 +34,37 @@ class BlendOptions(NamedTuple):
 
     Attributes:
         members: families, each by its name or as a table with `family` and that family's options.
-        shares: of the members, above 0; they are divided by their sum; equal when None.
+        weights: of the members' log-odds, above 0; with a sum of 1 the blend is a mean, which is what
+            it is when None.
     """
 
     members: tuple[Member, ...]
-    shares: tuple[float, ...]
+    weights: tuple[float, ...]
 
 
 def blend_options(
     members: Sequence[str | Mapping[str, Any]] | str = MEMBERS,
-    shares: Sequence[float] | None = None,
+    weights: Sequence[float] | None = None,
     **more: Any,
 ) -> BlendOptions:
     """Options from keywords.
 
     Raises:
-        ConfigError: an unknown keyword, fewer than two members, or shares that do not fit.
+        ConfigError: an unknown keyword, fewer than two members, or weights that do not fit.
         UnknownNameError: there is no family of a name.
     """
     for name in more:
-        message = f"{BLEND} has no option {name!r}; known: ['members', 'shares']"
+        message = f"{BLEND} has no option {name!r}; known: ['members', 'weights']"
         raise ConfigError(message, where=name)
     found = tuple(map(_member, members.split(",") if isinstance(members, str) else members))
     if len(found) < 2:
         message = f"members: expected at least two families, got {len(found)}"
         raise ConfigError(message, where="members")
-    given = (1.0,) * len(found) if shares is None else tuple(map(float, shares))
-    if len(given) != len(found) or not all(0 < share < float("inf") for share in given):
-        message = f"shares: expected {len(found)} numbers above 0, one a member, got {list(given)}"
-        raise ConfigError(message, where="shares")
-    return BlendOptions(found, tuple(share / sum(given) for share in given))
+    given = (1 / len(found),) * len(found) if weights is None else tuple(map(float, weights))
+    if len(given) != len(found) or not all(0 < weight < float("inf") for weight in given):
+        message = f"weights: expected {len(found)} numbers above 0, one a member, got {list(given)}"
+        raise ConfigError(message, where="weights")
+    return BlendOptions(found, given)
 
 
 def _member(given: str | Mapping[str, Any]) -> Member:
@@ -104,11 +105,11 @@ def fit_blend(
             checkpoint=None if checkpoint is None else checkpoint / f"{number} {one.family}",
             **one.options,
         ))  # fmt: skip
-    model = Blend(tuple(fit.model for fit in fits), options.shares)
+    model = Blend(tuple(fit.model for fit in fits), options.weights)
     judged = None if valid is None else held_out_loss(model, valid, hold_out(valid))
     rows = [
-        {"family": one.family, "share": share, **fit.report}
-        for one, share, fit in zip(options.members, options.shares, fits, strict=True)
+        {"family": one.family, "weight": weight, **fit.report}
+        for one, weight, fit in zip(options.members, options.weights, fits, strict=True)
     ]
     seconds = time.perf_counter() - started
     return Fitted(model, {"held_out_loss": judged, "members": rows, "seconds": seconds})
