@@ -164,7 +164,8 @@ def step_value(confidence: float, depth: int, correct: bool | None = None) -> fl
         correct: verdict on the response that ends here; None where none was passed.
     """
     verdict = 0 if correct is None else 2 * bool(correct) - 1
-    return (number("confidence", confidence, low=0, high=1) + verdict) / max(depth - 3, 1)
+    steps = max(number("depth", depth, low=1) - 3, 1)
+    return (number("confidence", confidence, low=0, high=1) + verdict) / steps
 
 
 class Proposal(NamedTuple):
