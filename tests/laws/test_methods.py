@@ -70,6 +70,52 @@ def test_nan_in_any_argument_is_refused_by_name(name):
         assert argument in said or "nan" in said.lower(), (argument, said)
 
 
+def lists_of(given):
+    """Names of the arguments that are lists."""
+    return [name for name, value in given.items() if isinstance(value, list | tuple | np.ndarray)]
+
+
+def finite_or_refused(run, given):
+    """Whether a call gives finite numbers, or says in an error of gustibus what is wrong."""
+    try:
+        found = run(**given)
+    except GustibusError:
+        return True
+    if found is None:
+        return True
+    try:
+        return bool(np.isfinite(np.asarray(found, float)).all())
+    except (TypeError, ValueError):  # not numbers
+        return True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_empty_lists_give_numbers_or_a_clear_error(name):
+    run, given = METHODS[name].run.run, arguments_of(name)
+    lists = lists_of(given)
+    for emptied in ([lists] if len(lists) > 1 else []) + [[one] for one in lists]:
+        assert finite_or_refused(run, {**given, **{one: [] for one in emptied}}), emptied
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lists_of_other_lengths_and_of_other_things_give_a_clear_error(name):
+    run, given = METHODS[name].run.run, arguments_of(name)
+    for argument in lists_of(given):
+        value = list(given[argument])
+        for other in (value[:-1], [[1.0], [1.0, 2.0]], "x", [None], [object()]):
+            assert finite_or_refused(run, {**given, argument: other}), (argument, other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_that_are_all_alike_give_numbers(name):
+    run, given = METHODS[name].run.run, arguments_of(name)
+    tied = {
+        argument: [value[0]] * len(value) if isinstance(value, list) and value else value
+        for argument, value in given.items()
+    }
+    assert finite_or_refused(run, tied)
+
+
 NAMED = {  # of rewards, selection, evaluation and data tools: the names by which inputs are given
     "lsc": "r ref", "ref_quantile": "refs q method", "par": "r refs k",
     "centred": "r refs", "mean_std": "r refs", "min_max": "r refs", "clip": "r refs",

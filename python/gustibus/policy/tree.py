@@ -60,7 +60,7 @@ def mcts_backup(parent: Any, value: Any, visits: Any, gamma: float = 1.0) -> Bac
     """
     gamma = number("gamma", gamma, low=0, high=1)
     worth, count = _numbers("value", value), _numbers("visits", visits)
-    above = np.asarray(parent)
+    above = _numbers("parent", parent).astype(np.int64)
     n = len(worth)
     if above.shape != (n,) or count.shape != (n,) or n == 0:
         message = f"parent: expected {n} nodes as in value, got {above.shape} and {count.shape}"
