@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from gustibus.data.arrays import number
 from gustibus.errors import InputError, NotFiniteError
 from gustibus.methods import method
 from gustibus.registry import Registry
@@ -173,8 +174,9 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     Raises:
         InputError: not `0 <= c <= n` and `1 <= k <= n`.
     """
-    if not (0 <= c <= n and 1 <= k <= n):
-        message = f"n, c, k: expected 0 <= c <= n and 1 <= k <= n, got {n}, {c}, {k}"
+    whole = all(isinstance(x, int | np.integer) and not isinstance(x, bool) for x in (n, c, k))
+    if not whole or not (0 <= c <= n and 1 <= k <= n):
+        message = f"n, c, k: expected whole numbers, 0 <= c <= n and 1 <= k <= n, got {n}, {c}, {k}"
         raise InputError(message, where="k")
     return float(1 - Fraction(math.comb(n - c, k), math.comb(n, k)))
 
@@ -210,9 +212,7 @@ def select(
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         message = f"k: expected a whole number of at least 1, got {k!r}"
         raise InputError(message, where="k")
-    if not 0 <= alpha <= 1:
-        message = f"alpha: expected a share in [0, 1], got {alpha}"
-        raise InputError(message, where="alpha")
+    number("alpha", alpha, low=0, high=1)
     groups = _group(answers, equivalent)
     chosen = run(groups, _Reader(rewards, len(answers)), alpha)
     return [

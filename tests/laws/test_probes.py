@@ -37,6 +37,9 @@ def draw(name, rng):
         "pair_difficulty": {"ref_w": logps["ref_w"], "ref_l": logps["ref_l"]},
         "pair_ece": {"margins": normal(N)},
         "property_effects": {"x": rng.integers(-1, 2, (N, 3)), "y": chance(N) < 0.5},
+        "proxy_agreement": {
+            "checkpoint": np.arange(N) % 4, "proxy": scores["score_w"], "learnt": scores["score_l"],
+        },
         "rag_subsets": {**names, "score_w": scores["score_w"], "score_l": scores["score_l"]},
         "rank_boost": {
             "rank_before": rng.integers(1, 9, N), "rank_after": rng.integers(1, 9, N),
@@ -81,6 +84,10 @@ PERFECT = {
     "mean_position_entropy": ({"pairs": np.array([[[8, 2], [7, 3]]] * N)}, {"mean_position_entropy": 0}),
     "pair_brier": ({"margins": 50 * UP}, {"pair_brier": 0}),
     "pair_ece": ({"margins": 50 * UP}, {"pair_ece": 0}),
+    "proxy_agreement": (
+        {"checkpoint": np.arange(N) % 4, "proxy": np.arange(N) % 4, "learnt": np.arange(N) % 4 / 9},
+        {"proxy_agreement": 1, "healthy": 1},
+    ),
     "rag_subsets": (
         {"section": ["multi-hop", "citation", "abstain", "conflict"] * (N // 4), "subset": ["s"] * N,
          "score_w": UP, "score_l": DOWN}, {"overall": 1, "helpful": 1, "harmless": 1},

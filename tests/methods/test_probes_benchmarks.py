@@ -1,6 +1,7 @@
 """Layouts of public benchmarks, their sums, and made-up rows that only a reader of passages gets right."""
 
-import re
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from gustibus.errors import InputError, UnknownNameError
 from gustibus.evaluation.probes import BENCHMARKS, benchmark_rows, judge_items, synthetic_rag
 from gustibus.evaluation.probes.benchmarks import Item, rag_subsets, rewardbench
 from gustibus.evaluation.probes.ties import ties_score
+
+RETRIEVAL = Path(__file__).parents[2] / "benchmarks" / "methods" / "retrieval.py"
 
 
 def table(**columns):
@@ -165,37 +168,28 @@ def test_a_missing_scenario_leaves_its_half_open():
     assert found["abstain"] == 1
 
 
-def grounded(prompt, responses):
-    """Prefers what the passages support: names and years that are in them, and right citations."""
-    passages = re.findall(r"^\[\d+\] (.*)$", prompt, re.M)
-    facts = [set(re.findall(r"[A-Z]\w+|\d{4}", text)) for text in passages]
-
-    def value(text):
-        said = set(re.findall(r"[A-Z]\w+|\d{4}", text)) - {"The", "In"}
-        joined = [f for f in facts if f & said]
-        supported = len(said & set().union(*facts)) - 3 * len(said - set().union(*facts, {""}))
-        cited = [facts[int(i) - 1] for i in re.findall(r"\[(\d+)\]", text) if int(i) <= len(facts)]
-        wrong = sum(len(said - own) for own in cited)
-        apart = sum(len(f - said) for f in joined) if "disagree" not in text else 0
-        silent = 1.0 if "do not say" in text else 0.0
-        return supported - 2 * wrong - 0.1 * apart + silent
-
-    return [value(text) for text in responses]
-
-
 def test_only_a_reader_of_passages_gets_made_up_rows_right():
     items = synthetic_rag(per_scenario=25, seed=0)
     assert {item.section for item in items} == {"multi-hop", "citation", "abstain", "conflict"}
-    found = rag_subsets(**judge_items(items, grounded))
+    found = rag_subsets(**judge_items(items, runpy.run_path(str(RETRIEVAL))["grounded"]))
     assert found["overall"] > 0.9
     assert found["without_references"] < 0.6
     assert found["gain_of_references"] == pytest.approx(
         found["overall"] - found["without_references"]
     )
-    by_length = rag_subsets(
-        **judge_items(items, lambda prompt, responses: [-len(text) for text in responses])
-    )
-    assert by_length["overall"] < 0.6
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [len, lambda text: -len(text), lambda text: "do not say" in text or "disagree" in text],
+    ids=["long", "short", "cautious"],
+)
+def test_no_length_and_no_phrase_is_right_on_made_up_rows(rule):
+    items = synthetic_rag(per_scenario=60, seed=1)
+    found = rag_subsets(**judge_items(items, lambda _, said: [float(rule(text)) for text in said]))
+    for scenario in ("multi-hop", "citation", "abstain", "conflict"):
+        assert found[scenario] < 0.7  # a tie is wrong
+    assert found["gain_of_references"] == 0
 
 
 def test_made_up_rows_are_the_same_for_the_same_seed():

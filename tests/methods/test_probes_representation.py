@@ -12,6 +12,7 @@ from gustibus.evaluation.probes.representation import (
     centroid_distances,
     centroids,
     distance_threshold,
+    distance_weights,
     last_token_states,
     linear_probe,
     probe_dimensions,
@@ -49,6 +50,18 @@ def test_a_threshold_keeps_what_is_in_a_cluster_and_rejects_what_is_far_away():
     kept, rejected = JUDGES["distances"](seed=3)
     assert kept == pytest.approx(0.95, abs=0.02)
     assert rejected > 0.95
+
+
+def test_weights_are_1_within_the_threshold_and_fall_beyond_it():
+    away = [0.0, 1.0, 1.0001, 4.0]
+    assert distance_weights(away, 1.0).tolist() == [1, 1, 0, 0]
+    np.testing.assert_allclose(
+        distance_weights(away, 1.0, soft=True), [1, 1, 0.9999, 0.25], rtol=1e-4
+    )
+    with pytest.raises(InputError, match="threshold: expected a number in"):
+        distance_weights(away, 0.0)
+    with pytest.raises(InputError, match="distances: expected numbers in"):
+        distance_weights([-1.0], 1.0)
 
 
 def test_distances_are_those_of_brute_force():

@@ -118,7 +118,7 @@ def test_bare_vectors_count_as_content(store):
         "ann", Side(None, None, vector(1)), Side(None, None, vector(2)), "a", client_id="c"
     )
     add(store, [row])
-    assert add(store, [row])[0][1:] == (True, False)
+    assert add(store, [row])[0][1:3] == (True, False)
     assert add(store, [row._replace(a=Side(None, None, vector(3)))])[0].conflict
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+import gustibus
 from gustibus.cli.app import run
 from gustibus.data import write_folder
 from gustibus.data.synthetic import demo_world
@@ -52,8 +54,6 @@ def test_train_says_what_it_made(trained, capsys):
 
 
 def test_score_ranks_lines(trained, capsys, monkeypatch):
-    import io
-
     monkeypatch.setattr("sys.stdin", io.StringIO('Done.\n"A longer\\nanswer."\n\n'))
     assert run(["score", str(trained / "model"), "--user", "person-001", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
@@ -65,8 +65,6 @@ def test_score_ranks_lines(trained, capsys, monkeypatch):
 
 
 def test_score_with_a_transform(trained, capsys, monkeypatch):
-    import io
-
     def scored(*flags):
         monkeypatch.setattr("sys.stdin", io.StringIO("warm words\nshort\nplain\n"))
         code = run(["score", str(trained / "model"), "--user", "person-001", *flags, "--json"])
@@ -82,9 +80,40 @@ def test_score_with_a_transform(trained, capsys, monkeypatch):
     assert "give --transform NAME too" in scored("--set", "k=2")
 
 
-def test_score_by_stated_weights(trained, capsys, monkeypatch):
-    import io
+def test_score_chooses_among_answers(trained, capsys, monkeypatch):
+    said = ["Yes, it is.", "No.", "It is so, yes.", "Perhaps it is."]
+    answers = ["yes", "no", " Yes ", "perhaps"]
+    lines = [json.dumps({"text": t, "answer": a}) for t, a in zip(said, answers, strict=True)]
 
+    def chosen(*flags, given=lines):
+        monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(given) + "\n"))
+        code = run(["score", str(trained / "model"), "--user", "person-001", *flags])
+        out, error = capsys.readouterr()
+        return out if code == 0 else error
+
+    worth = gustibus.load(str(trained / "model")).score("", said, user="person-001")
+    found = json.loads(
+        chosen("--method", "best_of_majority", "--alpha", "0.5", "--k", "4", "--json")
+    )
+    (one,) = found  # nothing else is as frequent
+    assert (one["answer"], one["count"], one["text"]) == ("yes", 2, said[2 * (worth[2] > worth[0])])
+    assert one["score"] == pytest.approx(worth[[0, 2]].mean(), rel=1e-5)
+    best = json.loads(chosen("--method", "best_of_n", "--json"))
+    assert best[0]["index"] == int(worth.argmax())
+    assert "2 of 4  yes\n" in chosen("--method", "majority_vote")
+    own = json.loads(chosen("--method", "best_of_n", "--k", "9", "--json", given=said))
+    assert {one["answer"] for one in own} == set(said)
+    assert "--alpha: expected with the method 'best_of_majority'" in chosen(
+        "--method", "best_of_majority"
+    )
+    assert "--alpha: belongs to a method" in chosen("--alpha", "0.5")
+    assert "no selection 'best_of_m'" in chosen("--method", "best_of_m")
+    odd = chosen("--method", "best_of_n", given=['{"text": "x", "anser": "y"}'])
+    assert "candidates: line 1: expected an object with the texts" in odd
+    assert '{"text": "x"}' in chosen(given=['{"text": "x"}'])  # without a method a line is a text
+
+
+def test_score_by_stated_weights(trained, capsys, monkeypatch):
     assert run([
         "train", str(trained / "data"), "-o", str(trained / "pro"), "--model", "pro", "--encoder",
         "hashing", "--set", "experts=2", "--set", "names=short,warm", "--set", "steps=20",
@@ -126,8 +155,6 @@ def test_score_by_stated_weights(trained, capsys, monkeypatch):
 def test_errors_are_one_line_and_an_exit_code(
     arguments, code, reason, tmp_path, capsys, monkeypatch
 ):
-    import io
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     if arguments[0] == "keys":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +22,7 @@ from gustibus.policy.groups import (
     win_matrix,
 )
 
+BANDIT = Path(__file__).parents[2] / "benchmarks" / "methods" / "unlikely.py"
 quick = settings(max_examples=25, deadline=None)
 
 WINS = [[0, 1, 1, 0.5], [0, 0, 1, 0], [0, 0, 0, 0], [0.5, 1, 1, 0]]
@@ -106,6 +110,36 @@ def test_the_unlikely_gain_most_and_wrong_answers_nothing(logps, beta):
 
 def test_equally_likely_members_keep_their_order():
     assert np.allclose(unlikeliness([1, 1, 1], [-1, -1, -1], 0.3), [1, 0.9, 0.8])
+
+
+def test_the_order_of_right_answers_is_that_of_likelihood_reversed():
+    logps = np.array([-0.2, -0.5, -1.4, -0.9])
+    right = unlikeliness([1.0] * 4, logps, 0.25)
+    np.testing.assert_array_equal(np.argsort(-right), np.argsort(logps))
+    assert len(set(right.tolist())) == 4
+
+
+def test_rewards_for_the_unlikely_keep_several_right_arms_of_the_bandit():
+    made = runpy.run_path(str(BANDIT))
+    entropy, mass = [], []
+    for beta in (0.0, 0.25, 0.5):
+        p = made["train"](beta, seeds=20, steps=300, rate=0.4)
+        right = p[:, :4]
+        share = right / right.sum(1, keepdims=True)
+        entropy.append(-(share * np.log(np.maximum(share, 1e-300))).sum(1).mean())
+        mass.append(right.sum(1).mean())
+    assert min(mass) >= 0.985
+    assert entropy[0] < 0.03 < 0.06 < entropy[1] < 0.25 < 0.3 < entropy[2]  # seen .01, .10, .46
+
+
+def test_a_preference_that_runs_in_circles_gives_equal_rates_which_no_scalar_could_tell():
+    angle = 2 * np.pi * np.arange(3) / 3
+    vectors = np.stack([np.cos(angle), np.sin(angle)], 1)
+    turn = np.array([[0.0, 1.0], [-1.0, 0.0]])  # skew: what beats what depends on both
+    chance = 1 / (1 + np.exp(-3 * vectors @ turn @ vectors.T))
+    assert chance[0, 1] == pytest.approx(chance[1, 2]) == pytest.approx(chance[2, 0])
+    assert abs(chance[0, 1] - 0.5) > 0.4
+    np.testing.assert_allclose(group_win_rate(chance), 0.5)
 
 
 def test_batches_are_groups_one_by_one():

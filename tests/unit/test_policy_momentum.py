@@ -77,7 +77,7 @@ def test_extrapolation_can_be_differentiated():
         (lambda: apo_extrapolate([0.5, 0.5], [1.5, -0.5], 1), "p_new: expected probabilities"),
         (lambda: apo_extrapolate([0.5, 0.5], [0.5, 0.5], -1), "alpha: expected"),
         (lambda: apo_coefficients(1.0, 3), "alpha: expected"),
-        (lambda: apo_coefficients(0.5, 0), "rounds: expected at least 1"),
+        (lambda: apo_coefficients(0.5, 0), "rounds: expected a whole number of at least 1"),
     ],
 )
 def test_wrong_input_is_named(call, message):

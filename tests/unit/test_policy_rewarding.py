@@ -9,8 +9,14 @@ import gustibus
 from gustibus.data import write_folder
 from gustibus.data.synthetic import demo_world
 from gustibus.errors import InputError, NotFiniteError
+from gustibus.evaluation.probes.representation import (
+    centroid_distances,
+    centroids,
+    distance_weights,
+)
 from gustibus.policy import PersonReward
-from gustibus.policy.rewarding import win_rates
+from gustibus.policy.groups import group_advantage
+from gustibus.policy.rewarding import discarded, win_rates
 from gustibus.training import RunConfig, train
 
 
@@ -35,6 +41,33 @@ def test_rewards_are_the_persons_own_row_by_row():
         reward(["say"], said)
     with pytest.raises(NotFiniteError, match="shape: expected finite"):
         PersonReward(Wordy(), shape=lambda r: r / 0 if len(r) < 0 else r * np.nan)(["say"], ["no"])
+
+
+def test_completions_that_cannot_be_judged_move_the_policy_less():
+    r = np.array([1.0, 3.0, 50.0])
+    np.testing.assert_allclose(discarded(r, [1, 1, 0]), [1, 3, 2])
+    np.testing.assert_allclose(discarded(r, [1, 1, 1]), r)
+    np.testing.assert_allclose(discarded(r, [0, 0, 0]), r.mean())
+    assert group_advantage(discarded(r, [1, 1, 0]))[2] == pytest.approx(0, abs=1e-9)
+    half = discarded(r, [1, 1, 0.5])
+    assert abs(half[2] - half.mean()) < abs(r[2] - r.mean())
+    with pytest.raises(InputError, match="trust: expected numbers in"):
+        discarded(r, [1, 1, 2])
+    with pytest.raises(InputError, match="equal lengths"):
+        discarded(r, [1, 1])
+
+
+def test_far_responses_are_skipped_by_their_distance_from_what_the_model_knows():
+    known = centroids(np.random.default_rng(0).standard_normal((200, 3)), k=4, seed=0)
+
+    def trust(prompt, said):
+        vectors = np.array([[len(text) - 8.0, 0.0, 0.0] for text in said])
+        return distance_weights(centroid_distances(vectors, known), threshold=4.0)
+
+    said = ["fine all", "not so x", "fine " * 30]  # the last is far from anything seen
+    assert trust("say", said).tolist() == [1, 1, 0]
+    assert PersonReward(Wordy())(["say"] * 3, said) == [1.0, 0.0, 30.0]
+    assert PersonReward(Wordy(), trust=trust)(["say"] * 3, said) == [1.0, 0.0, 0.5]
 
 
 def test_win_rates_are_taken_within_each_prompt():

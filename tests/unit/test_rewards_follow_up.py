@@ -137,7 +137,7 @@ def test_what_a_language_model_cannot_read_is_named(language_model):
 
 
 def turn(
-    user: str, response: str, said: str, *, consent: bool = True, prompt: str = "How?"
+    user: str, response: str, said: str, *, consent: bool | None = True, prompt: str = "How?"
 ) -> Turn:
     return Turn(user, prompt, response, said, consent)
 
@@ -180,6 +180,22 @@ def test_who_opted_out_or_did_not_consent_is_never_read():
     ]  # fmt: skip
     assert implicit_rows(hidden, valence, min_gap=0.0, opted_out=["eve"]) == []
     assert read == []
+
+
+@pytest.mark.parametrize(
+    ("consent", "agreed", "out", "read"),
+    [
+        (True, False, False, True), (True, True, False, True), (True, True, True, False),
+        (False, True, False, False), (None, True, False, True), (None, False, False, False),
+        (None, True, True, False),
+    ],
+)  # fmt: skip
+def test_an_opt_out_decides_then_the_turn_then_what_is_on_record(consent, agreed, out, read):
+    said = [turn("ada", r, words, consent=consent) for r, words in (("x", "yes yes"), ("y", "no"))]
+    rows = implicit_rows(
+        said, length_valence, min_gap=1.0, agreed=["ada"] * agreed, opted_out=["ada"] * out
+    )
+    assert len(rows) == read
 
 
 def test_one_persons_turns_never_become_anothers_row():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from gustibus import ops
 from gustibus.errors import InputError, NotFiniteError
 from gustibus.rewards.judging import sign_agreement
 
+JUDGES = Path(__file__).parents[2] / "benchmarks" / "methods" / "judges.py"
 PAIRS, WINNERS = [(0, 1), (2, 3), (4, 5)], [0, 3, 4]
 
 
@@ -28,6 +32,10 @@ def test_a_pair_on_which_the_two_ways_disagree_is_dropped(scores):
 
 def test_agreement_leaves_ties_out():
     assert sign_agreement([1.0, -2.0, 0.0, 3.0], [0.5, -1.0, 9.0, -1.0]) == pytest.approx(2 / 3)
+
+
+def test_a_pair_head_and_a_point_head_agree_on_nine_held_out_pairs_of_ten():
+    assert runpy.run_path(str(JUDGES))["two_ways"](items=2000, seed=1) >= 0.9
 
 
 @pytest.mark.parametrize(

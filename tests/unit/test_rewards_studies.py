@@ -32,4 +32,7 @@ def test_best_of_majority_grows_with_samples_where_best_of_n_falls(studies):
     assert majority[0] <= majority[1] + 0.02 <= majority[2] + 0.04
     assert majority[2] >= 0.95
     assert best[2] <= 0.05 < best[0]
-    assert max(vote) < 0.35
+    # Of equally frequent answers the first to come is taken, so that the right one, which is rarer
+    # than eight wrong ones, cannot lead: 0.087 at 25 samples in 4,000 trials. Figures of 0.14 come
+    # from giving ties to the answer with the lowest number, which is the right one here (0.129).
+    assert max(vote) < 0.2

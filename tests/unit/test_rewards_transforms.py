@@ -57,6 +57,27 @@ def test_par_grows_fastest_at_the_reference_and_saturates():
     assert slope[-1] < slope.max() / 500
 
 
+WITHIN = {
+    "par": (0, 1), "shifted_sigmoid": (0, 1), "tanh": (-1, 1), "arctan": (-math.pi / 2, math.pi / 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_a_bounded_shape_is_centred_grows_fast_at_first_and_saturates(name):
+    run, (low, high) = getattr(ops, name), WITHIN[name]
+    refs = np.array([-1.0, 0.0, 1.0])
+    r = np.linspace(-30, 30, 601)
+    out = run(r, refs)
+    assert (low <= out).all()
+    assert (out <= high).all()
+    assert out[-1] - out[0] > 0.95 * (high - low)
+    np.testing.assert_allclose(run(r + 7, refs + 7), out, atol=1e-12)  # of the centred reward
+    slope = np.diff(out)
+    steepest = 3 if name == "shifted_sigmoid" else 0
+    assert r[slope.argmax()] == pytest.approx(steepest, abs=0.15)
+    assert slope[-1] < slope.max() / 300
+
+
 def test_a_quantile_is_taken_prompt_by_prompt():
     refs = np.array([REFS, [3.0, 4.0, 5.0, 6.0, 7.0]])
     for method in ("normal", "empirical"):

@@ -13,6 +13,8 @@ from gustibus import ops
 from gustibus.errors import InputError, MissingExtraError
 from gustibus.rewards.transport import couple, distances, transfer_matrix
 
+quick = settings(deadline=None)  # a busy machine takes its time
+
 T = np.array([[0.3, 0.02, 0.01], [0.02, 0.28, 0.04], [0.01, 0.03, 0.29]])
 UPPER = np.triu(np.ones((3, 3)), 1)
 seeds = st.integers(0, 10_000)
@@ -27,6 +29,7 @@ def test_worked_number():
     assert ops.transfer_labels(T, UPPER, 0, 2) == pytest.approx(0.993365, abs=1e-6)
 
 
+@quick
 @given(seed=seeds)
 def test_an_identity_coupling_returns_the_label(seed):
     z = complementary(np.random.default_rng(seed), 4)
@@ -34,6 +37,7 @@ def test_an_identity_coupling_returns_the_label(seed):
                                z[~np.eye(4, dtype=bool)])  # fmt: skip
 
 
+@quick
 @given(seed=seeds)
 def test_labels_are_probabilities_and_the_two_sides_sum_to_one(seed):
     rng = np.random.default_rng(seed)
@@ -48,6 +52,7 @@ def test_a_uniform_coupling_gives_the_mean_label():
     np.testing.assert_allclose(transfer_matrix(np.full((5, 4), 1 / 20), z), mean)
 
 
+@quick
 @given(seed=seeds)
 def test_the_matrix_equals_the_double_sum(seed):
     rng = np.random.default_rng(seed)

@@ -143,7 +143,10 @@ def test_pass_at_k_counts_draws_that_hold_a_right_sample(n, c, k):
         (lambda: ops.best_of_n(["a"], None), "rewards: expected one a sample, got none"),
         (lambda: ops.best_of_n(["a"], ["x"]), "rewards: expected numbers"),
         (lambda: ops.majority_vote(["a"], 0), "k: expected a whole number of at least 1"),
-        (lambda: ops.best_of_majority(["a"], [1], alpha=2), "alpha: expected a share"),
+        (
+            lambda: ops.best_of_majority(["a"], [1], alpha=2),
+            r"alpha: expected a number in \[0, 1\]",
+        ),
         (lambda: ops.pass_at_k(3, 4, 1), "n, c, k: expected"),
         (lambda: ops.pass_at_k(3, 1, 0), "n, c, k: expected"),
     ],

@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     users.command("show")(show_command)
     users.command("export")(export_command)
     users.command("delete")(delete_command)
+    users.command("consent")(consent_command)
     app.add_typer(users, name="users")
 
 
@@ -100,4 +101,36 @@ def delete_command(
     else:
         told = ", ".join(f"{count} {name}" for name, count in removed.items() if count)
         sys.stdout.write(f"removed {user}: {told or 'nothing was held'}\n")
+    return 0
+
+
+def consent_command(
+    *,
+    user: UserArgument,
+    follow_ups: Annotated[
+        bool | None,
+        typer.Option(
+            "--follow-ups/--no-follow-ups",
+            help="Whether what they say next may be read as a preference; without, what they said.",
+        ),
+    ] = None,
+    url: UrlOption = "",
+    database: DatabaseOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Show or change whether a person's next turns may teach their reward; a no removes what they taught.
+
+    Example: gustibus users consent ada --no-follow-ups
+    """
+    from gustibus.cli.common import emit
+    from gustibus.cli.records import opened
+
+    with opened(url, database) as records:
+        found = records.consent(user, follow_ups=follow_ups)
+    if as_json:
+        emit(found)
+        return 0
+    said = {True: "yes", False: "no", None: "nothing on record"}[found["follow_ups"]]
+    removed = f"; {found['removed']} comparisons removed" if found["removed"] else ""
+    sys.stdout.write(f"{user}: {said}{removed}\n")
     return 0

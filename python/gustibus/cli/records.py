@@ -59,6 +59,9 @@ class Records(Protocol):
     def delete(self, user: str) -> dict[str, int]:
         """Remove a person, and say how much was removed."""
 
+    def consent(self, user: str, *, follow_ups: bool | None) -> dict[str, Any]:
+        """What a person said of their next turns, once it is changed where a change is given."""
+
 
 @contextmanager
 def opened(url: str, database: str) -> Iterator[Records]:
@@ -168,6 +171,18 @@ class Served:
         """Remove a person."""
         return self.client.users.delete(user).removed
 
+    def consent(self, user: str, *, follow_ups: bool | None) -> dict[str, Any]:
+        """What a person said of their next turns."""
+        users = self.client.users
+        said = (
+            users.consent(user)
+            if follow_ups is None
+            else users.put_consent(user, follow_ups=follow_ups)
+        )
+        return _consent(
+            user, follow_ups=said.follow_ups, updated=said.updated_at, removed=said.removed
+        )
+
 
 class Stored:
     """Records of a database; a running service sees new answers within seconds."""
@@ -246,6 +261,35 @@ class Stored:
             removed = delete_user(conn, user=user)
             audit(conn, actor="cli", action="user.delete", what=hashed_user(conn, user))
         return {**removed._asdict(), "files": len(removed.files)}
+
+    def consent(self, user: str, *, follow_ups: bool | None) -> dict[str, Any]:
+        """What a person said of their next turns; a running service fits them again if it is needed."""
+        from gustibus.store import audit, ensure_job, get_consent, hashed_user, set_consent
+
+        if follow_ups is None:
+            with self._store.read() as conn:
+                row = get_consent(conn, user=user)
+            return _consent(
+                user, follow_ups=None if row is None else row.follow_ups,
+                updated=None if row is None else row.updated_at, removed=0,
+            )  # fmt: skip
+        with self._store.write() as conn:
+            told, removed = set_consent(conn, user=user, follow_ups=follow_ups)
+            audit(
+                conn, actor="cli", action="user.consent", what=hashed_user(conn, user),
+                follow_ups=follow_ups,
+            )  # fmt: skip
+            if removed:
+                ensure_job(conn, kind="refit_profiles", by="cli")
+        return _consent(user, follow_ups=told.follow_ups, updated=told.updated_at, removed=removed)
+
+
+def _consent(
+    user: str, *, follow_ups: bool | None, updated: datetime | None, removed: int
+) -> dict[str, Any]:
+    return {
+        "id": user, "follow_ups": follow_ups, "updated_at": _iso(updated), "removed": removed,
+    }  # fmt: skip
 
 
 def _wire(one: Answer) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
@@ -13,6 +13,7 @@ from gustibus.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from gustibus.rewards import Transform
+    from gustibus.selection import Selected
     from gustibus.types import F32, F64
 
 Option = typer.Option
@@ -43,15 +44,28 @@ def score_command(
     options: Annotated[
         list[str] | None, Option("--set", help="Option of the transform, NAME=VALUE; may repeat.")
     ] = None,
+    method: Annotated[
+        str,
+        Option(help="Choose among distinct answers: best_of_n, majority_vote or best_of_majority."),
+    ] = "",
+    alpha: Annotated[
+        float | None,
+        Option(help="With best_of_majority: least share of the candidates that give an answer."),
+    ] = None,
+    k: Annotated[int, Option(help="With --method: how many answers to give.")] = 1,
     as_json: Annotated[bool, Option("--json", help="One JSON document.")] = False,
 ) -> int:
     r"""Score candidates read from standard input, a text or a JSON string a line, best first.
+
+    With --method a line may be an object with `text` and its final `answer`; without, the text is
+    the answer.
 
     Example: printf 'Short.\nA much longer answer.\n' | gustibus score runs/demo --user ada
     """
     import gustibus
     from gustibus.models.directions import direction, rewards, robust_scores
     from gustibus.scoring import rank, stderr
+    from gustibus.selection import select
 
     stated = _weights(weights)
     if stated is None and robust:
@@ -61,7 +75,10 @@ def score_command(
         message = "weights: they stand in the place of a person; leave --user out"
         raise InputError(message, where="weights")
     shape = _transform(transform, options or [])
-    candidates = [line for line in map(_text, sys.stdin) if line]
+    _check_method(method, alpha, k)
+    read = (_sample(n, line, choosing=bool(method)) for n, line in enumerate(sys.stdin, 1))
+    samples = [one for one in read if one.text]
+    candidates = [one.text for one in samples]
     if not candidates:
         message = "candidates: expected at least one line on standard input, got none"
         raise InputError(message, where="candidates")
@@ -86,6 +103,9 @@ def score_command(
     if shape is not None:
         shape, compared = scorer.compared(shape, reward)
         value, errors = shape(value, compared), shape.slope(value, compared) * errors
+    if method:
+        chosen = select(method, [one.answer for one in samples], value, k=k, alpha=alpha or 0.0)
+        return _give(chosen, candidates, as_json=as_json)
     order = rank(value)
     if as_json:
         from gustibus.cli.common import emit
@@ -129,11 +149,65 @@ def _transform(name: str, options: list[str]) -> Transform | Literal["model"] | 
     return Transform(name, parse_options(options))
 
 
-def _text(line: str) -> str:
+def _check_method(method: str, alpha: float | None, k: int) -> None:
+    """Refuse options that do not go together, and a method that is not there, before any work."""
+    from gustibus.selection import SELECTIONS
+
+    if not method:
+        if alpha is not None or k != 1:
+            name = "--k" if alpha is None else "--alpha"
+            message = f"{name}: belongs to a method; give --method too"
+            raise ConfigError(message, where=name)
+        return
+    SELECTIONS[method]
+    if (method == "best_of_majority") != (alpha is not None):
+        message = "--alpha: expected with the method 'best_of_majority', and with no other"
+        raise ConfigError(message, where="--alpha")
+
+
+def _give(chosen: list[Selected], candidates: list[str], *, as_json: bool) -> int:
+    """Write the answers that were chosen, and the candidate that stands for each."""
+    if as_json:
+        from gustibus.cli.common import emit
+
+        emit([
+            {"answer": one.answer, "index": one.index, "text": candidates[one.index],
+             "count": one.count, "score": one.reward} for one in chosen
+        ])  # fmt: skip
+        return 0
+    for one in chosen:
+        score = f"{'':8}" if one.reward is None else f"{one.reward:+8.3f}"
+        sys.stdout.write(f"{score}  {one.count} of {len(candidates)}  {one.answer}\n")
+    return 0
+
+
+class _Sample(NamedTuple):
+    """A candidate and its final answer."""
+
+    text: str
+    answer: str
+
+
+def _sample(number: int, line: str, *, choosing: bool) -> _Sample:
+    """A line of standard input: a text, a JSON string, or an object where answers are chosen.
+
+    Raises:
+        InputError: it is an object of other things than `text` and `answer`.
+    """
     line = line.strip()
-    if line.startswith('"'):
-        try:
-            return str(json.loads(line))
-        except ValueError:
-            return line
-    return line
+    if not line.startswith('"' if not choosing else ('"', "{")):
+        return _Sample(line, line)
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return _Sample(line, line)
+    told = value if isinstance(value, dict) else {"text": str(value)}
+    text, answer = (told.get(name, told.get("text")) for name in ("text", "answer"))
+    odd = set(told) - {"text", "answer"}
+    if odd or not isinstance(text, str) or not isinstance(answer, str):
+        message = (
+            f"candidates: line {number}: expected an object with the texts 'text' and 'answer', got "
+            f"{line:.80}"
+        )
+        raise InputError(message, where="candidates")
+    return _Sample(text, answer)

@@ -24,6 +24,7 @@ class Comparisons(Space[Door_co]):
     """What people preferred."""
 
     create = Operation(answers.create_comparisons)
+    follow_ups = Operation(answers.send_follow_ups)
     list = Operation(answers.list_comparisons)
     iterate = Iteration(answers.list_comparisons)
     delete = Operation(answers.delete_comparison)
@@ -75,6 +76,8 @@ class Users(Space[Door_co]):
     profile = Operation(people.get_profile)
     reset_profile = Operation(people.reset_profile)
     export = Operation(people.export_user)
+    consent = Operation(people.get_consent)
+    put_consent = Operation(people.put_consent)
     next_pair = Operation(people.next_pair)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gustibus.curation.builders import Row, Rows, builder
-from gustibus.data.arrays import finite, one_of
+from gustibus.data.arrays import dims_of, finite, one_of
 from gustibus.errors import DimensionError
 from gustibus.methods import method
 from gustibus.types import F64
@@ -43,7 +43,7 @@ def rank_consistency(a: Any, b: Any, kind: str = "kendall") -> Any:
     Returns:
         One number, or `(n,)`.
     """
-    dims = max(np.ndim(a), 1)
+    dims = dims_of("a", a, least=1)
     one, two = finite("a", a, dims=dims), finite("b", b, dims=dims)
     if one.shape != two.shape or one.shape[-1] < 2:
         message = f"b: expected at least two scores and the shape {one.shape}, got {two.shape}"

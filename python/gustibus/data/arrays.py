@@ -38,6 +38,19 @@ def finite(
     return array
 
 
+def dims_of(name: str, values: Any, *, least: int = 0) -> int:
+    """How many dimensions values have, at least `least`; for functions that take any.
+
+    Raises:
+        InputError: rows are of different lengths.
+    """
+    try:
+        return max(int(np.ndim(values)), least)
+    except ValueError as error:
+        message = f"{name}: expected numbers in rows of equal length, got {values!r:.80}"
+        raise InputError(message, where=name) from error
+
+
 def number(
     name: str, value: Any, *, low: float = -np.inf, high: float = np.inf, open_ends: str = ""
 ) -> float:
@@ -103,7 +116,14 @@ def flags(name: str, values: Any) -> Bool:
 
 def names(name: str, values: Any) -> np.ndarray[Any, Any]:
     """`(n,)` objects that are compared for equality alone, such as labels; None is refused."""
-    listed = list(values)
+    try:
+        listed = list(values)
+    except TypeError as error:
+        message = f"{name}: expected a list of values, got {values!r:.80}"
+        raise InputError(message, where=name) from error
+    if any(isinstance(v, list | tuple | np.ndarray) for v in listed):
+        message = f"{name}: expected single values, got lists among them"
+        raise InputError(message, where=name)
     if not listed or any(v is None or v != v for v in listed):
         got = "none" if not listed else "an absent one"
         message = f"{name}: expected at least one value and all of them present, got {got}"
@@ -111,6 +131,19 @@ def names(name: str, values: Any) -> np.ndarray[Any, Any]:
     array = np.empty(len(listed), dtype=object)
     array[:] = [v.item() if isinstance(v, np.generic) else v for v in listed]
     return array
+
+
+def texts(name: str, values: Any) -> list[str]:
+    """A list of texts, of any length.
+
+    Raises:
+        InputError: it is no list, or something in it is no text.
+    """
+    listed = list(values) if isinstance(values, list | tuple | np.ndarray) else [values]
+    if isinstance(values, str) or not all(isinstance(value, str) for value in listed):
+        message = f"{name}: expected a list of texts, got {values!r:.80}"
+        raise InputError(message, where=name)
+    return [str(value) for value in listed]
 
 
 def same_length(**arrays: Any) -> None:

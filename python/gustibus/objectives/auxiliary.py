@@ -84,7 +84,7 @@ def info_nce(h: Any, h_pos: Any, tau: float = 0.1) -> Any:
     check=f"{TESTS}::test_spread_has_the_worked_number_and_bounds",
     example="ops.metarm_spread(scores=[0.2, -0.1, 0.9])",
 )
-@takes(scores="*b k")
+@takes(scores="*b k+")
 def metarm_spread(scores: Any) -> Any:
     """`(2 / k^2) sum_{i < j} sigma(|s_i - s_j|)`.
 
@@ -199,6 +199,9 @@ def tool_rm_total(lm: Any, r_w: Any, r_l: Any, rank_weight: float = 0.5) -> Any:
     Returns:
         One number.
     """
+    if r_w.numel() == 0:
+        message = "r_w: expected the reward of at least one preferred response, got none"
+        raise InputError(message, where="r_w")
     return lm + number("rank_weight", rank_weight, low=0) * softplus(r_l - r_w).mean()
 
 

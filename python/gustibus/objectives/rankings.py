@@ -56,7 +56,7 @@ def peel(s: Tensor, psi: Tensor, mask: Tensor | None = None) -> Tensor:
     check=f"{TESTS}::test_preference_ranking_optimization_has_the_worked_numbers",
     example="ops.pro_ranking(mean_logps=[-1.2, -1.5, -1.1], rewards=[2, 1.2, -0.4])",
 )
-@takes(mean_logps="*b n", rewards="*b n", sum_logp_best="*b", mask="bool *b n")
+@takes(mean_logps="*b n+", rewards="*b n+", sum_logp_best="*b", mask="bool *b n+")
 def pro_ranking(
     mean_logps: Any,
     rewards: Any = None,

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import cosine_similarity, softplus
 
 from gustibus.data.arrays import number
-from gustibus.errors import DimensionError, NotFiniteError
+from gustibus.errors import DimensionError, InputError, NotFiniteError
 from gustibus.methods import method
 from gustibus.objectives.listwise import lambda_weights, ordered
 from gustibus.objectives.tensors import takes
@@ -218,7 +218,11 @@ def curriculum_stages(ratings: Any) -> list[list[tuple[int, int]]]:
         DimensionError: not one list.
         NotFiniteError: a rating is NaN or infinite.
     """
-    values = np.asarray(ratings, np.float64)
+    try:
+        values = np.asarray(ratings, np.float64)
+    except (TypeError, ValueError) as error:
+        message = f"ratings: expected one list of numbers, got {ratings!r:.80}"
+        raise InputError(message, where="ratings") from error
     if values.ndim != 1:
         message = f"ratings: expected shape (n,), got {values.shape}"
         raise DimensionError(message, where="ratings")

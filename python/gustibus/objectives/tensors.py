@@ -30,6 +30,8 @@ class Axes(NamedTuple):
     names: tuple[str, ...]
     kind: str
     """`float`, `int` or `bool`."""
+    filled: frozenset[str] = frozenset()
+    """Names whose length must be above 0."""
 
     @classmethod
     def of(cls, text: str) -> Axes:
@@ -37,7 +39,9 @@ class Axes(NamedTuple):
         words = text.split()
         kind = words.pop(0) if words and words[0] in _KINDS else "float"
         batch = bool(words) and words[0].startswith("*")
-        return cls(batch, tuple(words[batch:]), kind)
+        named = words[batch:]
+        filled = frozenset(word[:-1] for word in named if word.endswith("+"))
+        return cls(batch, tuple(word.removesuffix("+") for word in named), kind, filled)
 
     def __str__(self) -> str:
         return f"({', '.join(['*b'] * self.batch + list(self.names))})"
@@ -53,7 +57,8 @@ def takes(**shapes: str) -> Callable[[F], F]:
     Args:
         **shapes: axis names of each argument, such as `"*b n"`; equal names are equal lengths, and
             `*b` stands for leading axes that all arguments share; an argument may lack them. A first
-            word `int` or `bool` asks for that kind of values.
+            word `int` or `bool` asks for that kind of values; a `+` behind a name, as in `"*b n+"`,
+            for a length above 0.
 
     Raises:
         DimensionError: a shape is wrong.
@@ -134,6 +139,9 @@ def _check_shapes(ready: Mapping[str, Tensor], wanted: Mapping[str, Axes]) -> No
             message = f"{name}: expected shape {axes}, got {shape}"
             raise DimensionError(message, where=name)
         for axis, length in zip(axes.names, shape[split:], strict=True):
+            if length == 0 and axis in axes.filled:
+                message = f"{name}: expected shape {axes} with {axis} above 0, got {shape}"
+                raise DimensionError(message, where=name)
             first, of = lengths.setdefault(axis, (length, name))
             if first != length:
                 message = (

@@ -235,6 +235,9 @@ def pseudo_huber(a: Any, b: Any, c: float = 1e-3) -> Any:
         `(b,)`, or one number for one sample.
     """
     c = number("c", c, low=0, open_ends="(")
+    if a.numel() == 0:
+        message = f"a: expected samples with at least one number, got shape {tuple(a.shape)}"
+        raise InputError(message, where="a")
     cost = ((a - b) ** 2 + c**2).sqrt() - c
     return cost.flatten(1).mean(1) if cost.ndim > 1 else cost.mean()
 

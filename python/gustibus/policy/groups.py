@@ -29,7 +29,7 @@ _TESTS = "tests/unit/test_policy_groups.py"
     check=f"{_TESTS}::test_worked_numbers",
     example="ops.group_advantage(r=[1, 0, 0, 1])",
 )
-@takes(r="*b g")
+@takes(r="*b g+")
 def group_advantage(r: Any, eps: float = 1e-6) -> Any:
     """`(r - mean) / (std + eps)` with the sample standard deviation of the group.
 
@@ -59,7 +59,7 @@ def group_advantage(r: Any, eps: float = 1e-6) -> Any:
     check=f"{_TESTS}::test_worked_numbers",
     example="ops.unlikeliness(rewards=[1, 0, 1, 1], mean_logps=[-0.2, -0.5, -1.4, -0.9])",
 )
-@takes(rewards="*b g", mean_logps="*b g")
+@takes(rewards="*b g+", mean_logps="*b g+")
 def unlikeliness(rewards: Any, mean_logps: Any, beta: float = 0.25) -> Any:
     """`r_i (1 - beta rank_i / g)`, where rank 0 is the least likely member of the group.
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gustibus.data.arrays import number
+from gustibus.data.arrays import count, number
 from gustibus.errors import ArtifactError, InputError, MissingExtraError
 from gustibus.methods import method
 from gustibus.objectives.tensors import takes
@@ -85,9 +85,7 @@ def apo_coefficients(alpha: float, rounds: int) -> F64:
         rounds: at least 1.
     """
     alpha = number("alpha", alpha, low=0, high=1, open_ends=")")
-    if rounds < 1:
-        message = f"rounds: expected at least 1, got {rounds}"
-        raise InputError(message, where="rounds")
+    rounds = count("rounds", rounds)
     steps = (1 - alpha ** np.arange(1, rounds + 1)) / (1 - alpha)  # of a step that momentum keeps
     return np.cumsum(steps)
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from gustibus.data.arrays import finite, same_length
 from gustibus.data.messages import as_messages, render
 from gustibus.errors import InputError, NotFiniteError
 from gustibus.policy.groups import group_win_rate
@@ -33,6 +34,9 @@ class PersonReward:
             it is None.
         shape: `(g,)` rewards of the completions of one prompt to the `(g,)` that the trainer is
             given, such as `win_rates`; the rewards themselves when None.
+        trust: a prompt and the completions to it to `(g,)` weights in [0, 1], such as the
+            `distance_weights` of their representations: completions that the reward model cannot judge
+            move the policy by so much less, see `discarded`. Everything is trusted when None.
 
     Examples:
         reward = PersonReward(gustibus.load("runs/demo"), user="ada")
@@ -46,9 +50,10 @@ class PersonReward:
         *,
         column: str | None = None,
         shape: Callable[[F64], F64] | None = None,
+        trust: Callable[[str, Sequence[str]], Any] | None = None,
     ) -> None:
         self._scorer, self._user = scorer, user
-        self._column, self._shape = column, shape
+        self._column, self._shape, self._trust = column, shape, trust
         self.__name__ = "gustibus_reward"  # what TRL logs it as
 
     def __call__(
@@ -76,8 +81,12 @@ class PersonReward:
         rewards = np.zeros(len(prompts))
         for (prompt, user), rows in groups.items():
             who = self._user if user is None else user
-            value = self._scorer.score(prompt, [_last(completions[r]) for r in rows], user=who)
-            rewards[rows] = value if self._shape is None else self._shape(value)
+            said = [_last(completions[r]) for r in rows]
+            value = self._scorer.score(prompt, said, user=who)
+            value = value if self._shape is None else self._shape(value)
+            rewards[rows] = (
+                value if self._trust is None else discarded(value, self._trust(prompt, said))
+            )
         if not np.isfinite(rewards).all():
             message = "shape: expected finite rewards, got others"
             raise NotFiniteError(message, where="shape")
@@ -92,6 +101,27 @@ class PersonReward:
             raise InputError(message, where="column")
         found: Sequence[Any] = columns[self._column]
         return found
+
+
+def discarded(rewards: F64, trust: Any) -> F64:
+    """Rewards of a group in which those that are not trusted are drawn to the mean of the others.
+
+    `level + trust (r - level)` with the trust-weighted mean as level: what is not trusted at all gets
+    the mean, and with it no advantage over its group. Where nothing is trusted all get the mean.
+
+    Args:
+        rewards: `(g,)` finite rewards of the completions of one prompt.
+        trust: `(g,)` in [0, 1].
+
+    Raises:
+        InputError: lengths differ, or a weight is out of range.
+    """
+    r, weight = finite("rewards", rewards), finite("trust", trust, low=0, high=1)
+    same_length(rewards=r, trust=weight)
+    total = weight.sum()
+    level = (weight @ r) / total if total > 0 else r.mean()
+    moved: F64 = level + weight * (r - level)
+    return moved
 
 
 def win_rates(rewards: F64) -> F64:

@@ -34,7 +34,7 @@ class Returns(NamedTuple):
     check=f"{_TESTS}::test_worked_numbers",
     example="ops.gae(rewards=[-0.01, 0.02, 0.5], values=[0.1, 0.2, 0.15])",
 )
-@takes(rewards="*b t", values="*b t", mask="bool *b t")
+@takes(rewards="*b t+", values="*b t+", mask="bool *b t+")
 def gae(
     rewards: Any, values: Any, gamma: float = 1.0, lam: float = 0.95, mask: Any = None
 ) -> Returns:

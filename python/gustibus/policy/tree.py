@@ -60,7 +60,7 @@ def mcts_backup(parent: Any, value: Any, visits: Any, gamma: float = 1.0) -> Bac
     """
     gamma = number("gamma", gamma, low=0, high=1)
     worth, count = _numbers("value", value), _numbers("visits", visits)
-    above = np.asarray(parent)
+    above = _numbers("parent", parent).astype(np.int64)
     n = len(worth)
     if above.shape != (n,) or count.shape != (n,) or n == 0:
         message = f"parent: expected {n} nodes as in value, got {above.shape} and {count.shape}"
@@ -164,7 +164,8 @@ def step_value(confidence: float, depth: int, correct: bool | None = None) -> fl
         correct: verdict on the response that ends here; None where none was passed.
     """
     verdict = 0 if correct is None else 2 * bool(correct) - 1
-    return (number("confidence", confidence, low=0, high=1) + verdict) / max(depth - 3, 1)
+    steps = max(number("depth", depth, low=1) - 3, 1)
+    return (number("confidence", confidence, low=0, high=1) + verdict) / steps
 
 
 class Proposal(NamedTuple):

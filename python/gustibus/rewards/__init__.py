@@ -11,6 +11,7 @@ from gustibus.rewards.combine import (
     or_combine,
     weighted_log_sigmoid,
 )
+from gustibus.rewards.continuations import best_of_n_value
 from gustibus.rewards.follow_up import follow_up_reward, mine_pair
 from gustibus.rewards.gaussian import (
     entropy_hinge,
@@ -47,6 +48,7 @@ __all__ = [
     "Transform",
     "and_combine",
     "arctan",
+    "best_of_n_value",
     "ceiling",
     "centred",
     "clip",

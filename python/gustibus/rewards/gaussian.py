@@ -98,6 +98,9 @@ def entropy_hinge(v: Any, eta: float) -> Any:
     """
     eta = number("eta", eta, low=-1e6, high=1e6, open_ends="()")
     xp, v = arrays(v=v)
+    if not len(v.reshape(-1)):
+        message = "v: expected at least one variance, got none"
+        raise InputError(message, where="v")
     if not (v > 0).all():
         message = f"v: expected variances above 0, got {float(v.min())}"
         raise InputError(message, where="v")
@@ -130,6 +133,11 @@ def gaussian_loss(
         One number.
     """
     strength = number("strength", strength, low=0)
+    for name, given in (("m1", m1), ("v1", v1), ("m2", m2), ("v2", v2), ("target", target)):
+        _, values = arrays(**{name: given})
+        if not len(values.reshape(-1)):
+            message = f"{name}: expected at least one number, got none"
+            raise InputError(message, where=name)
     xp, delta, variance = _difference(m1, v1, m2, v2)
     xp, delta, variance, target = arrays(delta=delta, variance=variance, target=target)
     wins, loses = (_log_expected(xp, side * delta, variance) for side in (1, -1))

@@ -40,14 +40,15 @@ class Turn:
         prompt: what was asked.
         response: what was answered.
         next_turn: what the person said to that, in their own words.
-        consent: whether the person agreed that what they say may teach their reward.
+        consent: whether the person agreed that what they say may teach their reward; None for what is
+            on record of them.
     """
 
     user: str
     prompt: str
     response: str
     next_turn: str
-    consent: bool
+    consent: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ def implicit_rows(
     *,
     min_gap: float,
     weight: float = WEIGHT,
+    agreed: Collection[str] = (),
     opted_out: Collection[str] = (),
 ) -> list[ImplicitRow]:
     """Weak comparisons from turns that followed responses, at most one a person and prompt.
@@ -89,6 +91,7 @@ def implicit_rows(
         valence: how satisfied turns are, such as `similarity_valence` or one by a language model.
         min_gap: least difference of valence between two responses, at or above 0.
         weight: of a row, in `(0, 1)`.
+        agreed: people whose consent is on record, for turns that say nothing of it.
         opted_out: people whose turns teach nothing, whatever a turn says of consent.
 
     Raises:
@@ -98,7 +101,7 @@ def implicit_rows(
     number("min_gap", min_gap, low=0)
     asked: dict[tuple[str, str], list[Turn]] = {}
     for turn in turns:
-        if turn.consent and turn.user not in opted_out:
+        if may_read(turn, agreed=agreed, opted_out=opted_out):
             asked.setdefault((turn.user, turn.prompt), []).append(turn)
     rows = []
     for (user, prompt), told in asked.items():
@@ -115,6 +118,13 @@ def implicit_rows(
             a, b = responses[pair.chosen], responses[pair.rejected]
             rows.append(ImplicitRow(user, prompt, a, b, 1.0, weight))
     return rows
+
+
+def may_read(turn: Turn, *, agreed: Collection[str] = (), opted_out: Collection[str] = ()) -> bool:
+    """Whether a turn may be read: an opt-out decides, then the turn's own consent, then the record."""
+    if turn.user in opted_out:
+        return False
+    return turn.user in agreed if turn.consent is None else turn.consent
 
 
 def similarity_valence(encode: Encode) -> Valence:

@@ -50,6 +50,10 @@ def sift(
         InputError: a winner is not of its pair, a sample has no score, or a score is no number.
     """
     worth = _scores(scores)
+    for at, pair in enumerate(pairs):
+        if np.shape(pair) != (2,):
+            message = f"pairs: expected two sample numbers each, got {pair!r:.40} at {at}"
+            raise InputError(message, where="pairs")
     if len(pairs) != len(winners) or not len(pairs):
         message = f"winners: expected one for each of at least one pair, got {len(winners)}"
         raise InputError(message, where="winners")

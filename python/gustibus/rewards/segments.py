@@ -16,10 +16,10 @@ import numpy as np
 
 from gustibus.data.arrays import finite, number, one_of, same_length
 from gustibus.errors import DimensionError, InputError
+from gustibus.rewards.logistic import fit_weights
 from gustibus.types import F64, I64
 
 LINKS = ("regret", "partial_return")
-_ROUNDS, _HALVINGS, _TOLERANCE = 100, 30, 1e-10
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def fit_segments(
     a, b = _totals("first", first, d, k), _totals("second", second, d, k)
     steps, states = a[0] - b[0], a[1] - b[1]
     used = np.concatenate([steps, states], axis=1) if link == "regret" else steps
-    weights = _fit(used, t, pull)
+    weights = fit_weights(used, t, pull)
     value = weights[d:] if link == "regret" else np.zeros(k)
     return SegmentReward(link, weights[:d], value)
 
@@ -171,27 +171,3 @@ def _totals(name: str, segments: Sequence[Segment], d: int, k: int) -> tuple[F64
             raise DimensionError(message, where=name)
         steps[row], states[row] = own.sum(0), end - start
     return steps, states
-
-
-def _fit(x: F64, target: F64, ridge: float) -> F64:
-    """Weights of a logistic regression by Newton's method with halved steps."""
-
-    def loss(w: F64) -> float:
-        z = x @ w
-        return float((np.logaddexp(0, z) - target * z).sum() + 0.5 * ridge * w @ w)
-
-    w = np.zeros(x.shape[1])
-    for _ in range(_ROUNDS):
-        p = 1 / (1 + np.exp(-np.clip(x @ w, -500, 500)))
-        slope = x.T @ (p - target) + ridge * w
-        bend = x.T @ (x * (p * (1 - p))[:, None]) + ridge * np.eye(len(w))
-        step = np.linalg.solve(bend, slope)
-        now, size = loss(w), 1.0
-        for _ in range(_HALVINGS):
-            if loss(w - size * step) <= now:
-                break
-            size /= 2
-        w = w - size * step
-        if float(slope @ step) < _TOLERANCE:
-            break
-    return np.asarray(w)

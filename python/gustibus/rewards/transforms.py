@@ -280,6 +280,9 @@ def length_penalty(r: Any, length: Any, limit: float, rate: float = 0.01) -> Any
     if (length < 0).any():
         message = f"length: expected at least 0, got {float(length.min())}"
         raise InputError(message, where="length")
+    if length.ndim and r.ndim and tuple(length.shape) != tuple(r.shape):
+        message = f"length: expected the shape {tuple(r.shape)} of r, got {tuple(length.shape)}"
+        raise InputError(message, where="length")
     return r - rate * xp.maximum(length - limit, xp.zeros_like(length))
 
 

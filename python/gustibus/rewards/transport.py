@@ -48,8 +48,9 @@ def transfer_labels(T: Any, Z: Any, j: int, j2: int) -> float:
     """
     T, Z = _checked(T, Z)
     for name, value in (("j", j), ("j2", j2)):
-        if not 0 <= value < T.shape[1]:
-            message = f"{name}: expected a target item from 0 below {T.shape[1]}, got {value}"
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not whole or not 0 <= value < T.shape[1]:
+            message = f"{name}: expected a target item from 0 below {T.shape[1]}, got {value!r:.80}"
             raise InputError(message, where=name)
     labels = _labels(T[:, [j]], Z, T[:, [j2]])
     if np.isnan(labels[0, 0]):

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from gustibus.data.arrays import finite
+from gustibus.data.arrays import finite, texts
 from gustibus.methods import method
 from gustibus.robustness.audit import Score
 from gustibus.robustness.fluency import LogProb, WordPairs, likelihood_ratios, ratio_threshold
@@ -32,7 +32,7 @@ def drop_one_median(score: Score, prompt: str, responses: Sequence[str]) -> F64:
     """
     variants: list[str] = []
     starts = [0]
-    for response in responses:
+    for response in texts("responses", responses):
         parts = sentences(response)
         shorter = [" ".join(parts[:i] + parts[i + 1 :]) for i in range(len(parts))]
         variants += shorter if len(parts) > 1 else [response]

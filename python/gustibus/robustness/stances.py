@@ -40,9 +40,9 @@ def stance_shift(before: Any, after: Any, target: Any, k: int) -> Shift:
         target: the stance that is pushed.
         k: places that are seen; all where there are fewer.
     """
-    places = count("k", k)
+    places, wanted = count("k", k), names("target", [target])[0]
     shares = [
-        float((names(name, ranking)[:places] == target).mean())
+        float((names(name, ranking)[:places] == wanted).mean())
         for name, ranking in (("before", before), ("after", after))
     ]
     return Shift(shares[0], shares[1], shares[1] - shares[0])

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gustibus.data.arrays import above, count, finite, names, number, same_length
+from gustibus.data.arrays import texts as listed_texts
 from gustibus.errors import InfeasibleError
 from gustibus.methods import method
 from gustibus.robustness.sentences import words
@@ -39,7 +40,7 @@ def near_duplicates(texts: Any, likeness: float = 0.8) -> list[Duplicate]:
         likeness: in (0, 1].
     """
     least = above("likeness", number("likeness", likeness, high=1))
-    runs = [_runs(text) for text in texts]
+    runs = [_runs(text) for text in listed_texts("texts", texts)]
     holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
     found = []
     for row, own in enumerate(runs):

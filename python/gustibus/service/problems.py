@@ -34,6 +34,7 @@ CODES: dict[str, Kind] = {
     "not_found": Kind(404, "There is no such thing", "not_found_error"),
     "method_not_allowed": Kind(405, "The path has other methods", _FIX),
     "conflict": Kind(409, "The state does not allow it", "conflict_error"),
+    "opted_out": Kind(409, "The person opted out of this", "conflict_error"),
     "item_pending": Kind(409, "An item has no vector yet", "conflict_error"),
     "session_expired": Kind(410, "The session is over", "gone_error"),
     "user_deleted": Kind(410, "The person was deleted", "gone_error"),

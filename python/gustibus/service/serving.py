@@ -17,6 +17,7 @@ from gustibus.artifact import Artifact
 from gustibus.errors import ArtifactError, ConfigError, OverloadedError
 from gustibus.models.base import PreferenceModel
 from gustibus.posterior import Posterior
+from gustibus.rewards.implicit import Valence, similarity_valence
 from gustibus.scoring import Scorer
 from gustibus.service.pooling import SEQUENCES, RemoteEncoder
 from gustibus.service.problems import Problem
@@ -71,6 +72,7 @@ class Serving:
         self.tested = False
         """Whether texts were found to be encoded as when the model was made."""
         self._scorer = Scorer(artifact, encoder=remote)
+        self._valence: Valence | None = None
         self._meter = meter
         self._texts: Recent[bytes, F32] = Recent(texts)
         threads = 1 if remote is None else connections
@@ -225,6 +227,27 @@ class Serving:
         return await loop.run_in_executor(
             self._encoding, copy_context().run, lambda: self._scorer.encoder.encode([prompt])
         )
+
+    async def valence(self, turns: Sequence[str]) -> F64:
+        """How satisfied next turns `(n,)` are, by their nearness to follow-ups of either kind.
+
+        Raises:
+            Problem: the model has no encoder, or it cannot work now.
+        """
+        if not self.has_encoder:
+            raise Problem("invalid_field", f"The model {self.label} has no text encoder")
+        loop = asyncio.get_running_loop()
+
+        def judge() -> F64:
+            if self._valence is None:
+                self._valence = similarity_valence(self._scorer.encoder.encode)
+            parts = [self._valence(turns[at : at + _BATCH]) for at in range(0, len(turns), _BATCH)]
+            return np.concatenate(parts)
+
+        try:
+            return await loop.run_in_executor(self._encoding, copy_context().run, judge)
+        except (ConfigError, ArtifactError) as error:
+            raise Problem("encoder_unavailable", error.message, retry_after=60) from error
 
     def represent_now(self, prompt: str, texts: Sequence[str]) -> F32:
         """The same from a worker thread, without the cache of the event loop."""

@@ -24,6 +24,7 @@ from gustibus.store.answers import (
 )
 from gustibus.store.auditing import AuditRow, audit, hashed_user, list_audit, verify_audit
 from gustibus.store.changes import Change, position, purge_changes, since
+from gustibus.store.consents import ConsentRow, consents_of, get_consent, set_consent
 from gustibus.store.engine import Store
 from gustibus.store.erasure import Removed, delete_user, export_user
 from gustibus.store.freshness import (
@@ -46,7 +47,7 @@ from gustibus.store.imports import (
     get_import,
     import_problems,
 )
-from gustibus.store.intake import Intake, Refused, draft_answers, take_answers
+from gustibus.store.intake import OPTED_OUT, Intake, Refused, draft_answers, take_answers
 from gustibus.store.items import (
     ItemRow,
     NewItem,
@@ -140,6 +141,7 @@ from gustibus.store.versions import (
 
 __all__ = [
     "CHAMPION",
+    "OPTED_OUT",
     "TARGET",
     "Added",
     "AliasRow",
@@ -148,6 +150,7 @@ __all__ = [
     "Change",
     "ComparisonRow",
     "Connection",
+    "ConsentRow",
     "Draft",
     "EventRow",
     "EvidenceRows",
@@ -184,6 +187,7 @@ __all__ = [
     "champion",
     "check",
     "close_session",
+    "consents_of",
     "create_import",
     "create_job",
     "create_key",
@@ -215,6 +219,7 @@ __all__ = [
     "finish_job",
     "forget_training",
     "get_alias",
+    "get_consent",
     "get_import",
     "get_item",
     "get_job",
@@ -263,6 +268,7 @@ __all__ = [
     "reset_profile",
     "revoke_key",
     "set_answer",
+    "set_consent",
     "set_sides",
     "set_vectors",
     "set_version_state",

@@ -18,8 +18,8 @@ from gustibus.rewards.implicit import ORIGIN, WEIGHT
 from gustibus.store.erasure import hold_users
 from gustibus.store.ids import ulid
 from gustibus.store.items import pack, unpack
-from gustibus.store.lookup import beside, held
-from gustibus.store.tables import TENANT, comparisons, profiles, sides
+from gustibus.store.lookup import among, beside, held
+from gustibus.store.tables import TENANT, comparisons, consents, profiles, sides
 from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F32, F64
 
@@ -78,6 +78,8 @@ class Added(NamedTuple):
     duplicate: bool
     conflict: bool
     """Whether the one before said something else."""
+    refused: bool = False
+    """Whether it was read off a turn of somebody who opted out of that; then it was not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,8 @@ def add_comparisons(
 ) -> list[Added]:
     """Keep answers; one with a client id that is known is not kept again.
 
+    What was read off turns of people who opted out of that is refused.
+
     Args:
         conn: a write transaction.
         rows: answers.
@@ -171,6 +175,27 @@ def add_drafts(conn: Connection, *, drafts: Sequence[Draft], model: str) -> list
     last of them.
     """
     hold_users(conn, users={one.row.user for one in drafts})
+    out = _opted_out(conn, {one.row.user for one in drafts if one.row.source == ORIGIN})
+    if not out:
+        return _keep(conn, drafts, model)
+    may = [one.row.source != ORIGIN or one.row.user not in out for one in drafts]
+    kept = iter(_keep(conn, [one for one, yes in zip(drafts, may, strict=True) if yes], model))
+    refused = Added("", duplicate=False, conflict=False, refused=True)
+    return [next(kept) if yes else refused for yes in may]
+
+
+def _opted_out(conn: Connection, users: set[str]) -> set[str]:
+    """Those of some people whose turns teach nothing; asked once they are held."""
+    found: set[str] = set()
+    for part in batched(sorted(users), _ROWS):
+        mine = (consents.c.tenant_id == TENANT) & among(conn, consents.c.user_id, part)
+        query = select(consents.c.user_id).where(mine, consents.c.follow_ups.is_(False))
+        found.update(conn.execute(query).scalars())
+    return found
+
+
+def _keep(conn: Connection, drafts: Sequence[Draft], model: str) -> list[Added]:
+    """Keep answers of people who are held."""
     now = datetime.now(UTC)
     names = [f"cmp_{name}" for name in ulid.many(len(drafts))]
     for name, one in zip(names, drafts, strict=True):

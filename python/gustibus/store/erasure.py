@@ -23,6 +23,7 @@ from gustibus.store.tables import (
     TENANT,
     changes,
     comparisons,
+    consents,
     idempotency,
     import_errors,
     jobs,
@@ -54,6 +55,7 @@ class Removed(NamedTuple):
     questions: int
     replies: int
     import_errors: int = 0
+    consents: int = 0
     files: tuple[str, ...] = ()
     """Jobs whose results held the person and must go."""
 
@@ -63,8 +65,7 @@ def delete_user(conn: Connection, *, user: str) -> Removed:
 
     Works for names without a row too: people may be known from a model's training alone.
     """
-    if conn.dialect.name == "postgresql":
-        conn.execute(select(func.pg_advisory_xact_lock(_LEAVING)))
+    wait_for_many(conn)
     new = _stand_in(conn, user)
     mine = select(comparisons.c.id).where(_of(comparisons, user))
     conn.execute(delete(sides).where(sides.c.tenant_id == TENANT, sides.c.comparison_id.in_(mine)))
@@ -93,6 +94,7 @@ def delete_user(conn: Connection, *, user: str) -> Removed:
         questions=n_questions,
         replies=len(replies),
         import_errors=conn.execute(delete(import_errors).where(_of(import_errors, user))).rowcount,
+        consents=conn.execute(delete(consents).where(_of(consents, user))).rowcount,
         files=tuple(withdraw_results(conn, user=user)),
     )
     bury(conn, user=user)
@@ -156,6 +158,15 @@ def hold_many(conn: Connection, count: int) -> bool:
     return True
 
 
+def wait_for_many(conn: Connection) -> None:
+    """Wait for transactions that hold everybody at once, and keep new ones out.
+
+    Must come before the transaction makes or holds a person.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_advisory_xact_lock(_LEAVING)))
+
+
 def refuse_buried(conn: Connection, *, users: Sequence[str]) -> None:
     """Raise for people who were deleted.
 
@@ -172,6 +183,8 @@ def export_user(conn: Connection, *, user: str) -> Iterator[dict[str, Any]]:
     """Everything kept about a person, one JSON value a row, its table under `kind`."""
     for row in _rows(conn, users, (users.c.tenant_id == TENANT) & (users.c.id == user)):
         yield {"kind": "user", **row}
+    for row in _rows(conn, consents, _of(consents, user)):
+        yield {"kind": "consent", **row}
     for row in _rows(conn, profiles, _of(profiles, user)):
         mean = np.frombuffer(row.pop("mean"), "<f4")
         upper = np.frombuffer(row.pop("covariance"), "<f4")

@@ -13,6 +13,8 @@ from gustibus.store.answers import Draft, NewComparison, Side, add_drafts, draft
 from gustibus.store.freshness import missing_items
 from gustibus.store.people import deleted_users, ensure_users
 
+OPTED_OUT = "the person opted out of learning from what they say next"
+
 
 class Refused(NamedTuple):
     """An answer that was not kept."""
@@ -63,7 +65,9 @@ def take_answers(conn: Connection, *, drafts: Sequence[Draft]) -> Intake:
     taken = [drafts[place] for place in kept]
     ensure_users(conn, users={one.row.user for one in taken})
     for place, added in zip(kept, add_drafts(conn, drafts=taken, model=""), strict=True):
-        if added.conflict:
+        if added.refused:
+            done.refused.append(Refused(place, "opted_out", OPTED_OUT))
+        elif added.conflict:
             detail = f"{rows[place].client_id!r} was another comparison before"
             done.refused.append(Refused(place, "conflict", detail))
         else:

@@ -89,6 +89,10 @@ users = Table(
     _filled("attributes", JSON), _filled("profile_version", BigInteger),
     _filled("created_at", Moment), _filled("updated_at", Moment),
 )  # fmt: skip
+consents = Table(
+    "consents", metadata, _tenant(), _key("user_id"), _filled("follow_ups", Boolean),
+    _filled("updated_at", Moment),
+)  # fmt: skip
 profiles = Table(
     "profiles", metadata, _tenant(), _key("user_id"), _key("model"), _filled("version", BigInteger),
     _filled("mean", LargeBinary), _filled("covariance", LargeBinary), _filled("count", Integer),

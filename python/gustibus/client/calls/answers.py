@@ -112,6 +112,49 @@ def create_comparisons(
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class SkippedTurn:
+    """A turn that was not read."""
+
+    index: int
+    reason: str
+    """`no_consent`, `opted_out` or `user_deleted`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnsTaken:
+    """What became of turns."""
+
+    read: int
+    skipped: tuple[SkippedTurn, ...]
+    accepted: int
+    """New comparisons, of the source `implicit`."""
+    duplicates: int
+    ids: tuple[str | None, ...]
+    profiles: str
+
+
+def send_follow_ups(
+    turns: Sequence[Mapping[str, Any]],
+    *,
+    min_gap: float | None = None,
+    idempotency_key: str | None = None,
+) -> Request[TurnsTaken]:
+    """What people said next, as weak comparisons; only of people who agreed to it.
+
+    Args:
+        turns: `{"user", "response"}` with `prompt` and `consent` if there are, and one of
+            `next_turn`, in the person's words, and `valence`, a number; at most 1,000.
+        min_gap: least difference of valence between two responses to one prompt.
+        idempotency_key: makes the request as a whole one that is taken once.
+    """
+    rows = [{**one, "response": candidate_of(one.get("response", ""))} for one in turns]
+    return Request(
+        "POST", "/v1/follow-ups", decoder(TurnsTaken), body=body_of(turns=rows, min_gap=min_gap),
+        writes=True, key=idempotency_key,
+    )  # fmt: skip
+
+
 def list_comparisons(
     *, user: str | None = None, limit: int = 100, after: str | None = None
 ) -> Request[Page[Comparison]]:

@@ -60,6 +60,18 @@ class UserDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """What a person said about learning from their next turns."""
+
+    user: str
+    follow_ups: bool | None
+    """None where nothing is on record; False is an opt-out."""
+    updated_at: datetime | None
+    removed: int = 0
+    """Comparisons that were removed by a change."""
+
+
+@dataclass(frozen=True, slots=True)
 class PairSide:
     """A candidate by its place, or a text of the pool."""
 
@@ -121,6 +133,22 @@ def get_profile(user: str) -> Request[Profile]:
 def reset_profile(user: str) -> Request[User]:
     """Forget the fit and keep the comparisons."""
     return Request("POST", _user(user) + "/profile:reset", decoder(User), writes=True)
+
+
+def get_consent(user: str) -> Request[Consent]:
+    """What a person said about learning from their next turns."""
+    return Request("GET", _user(user) + "/consent", decoder(Consent))
+
+
+def put_consent(
+    user: str, *, follow_ups: bool, idempotency_key: str | None = None
+) -> Request[Consent]:
+    """Keep what a person says; an opt-out also removes what was read off their turns."""
+    body = body_of(follow_ups=follow_ups)
+    return Request(
+        "PUT", _user(user) + "/consent", decoder(Consent), body=body, writes=True,
+        key=idempotency_key,
+    )  # fmt: skip
 
 
 def export_user(user: str) -> Request[list[dict[str, Any]]]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gustibus.data.arrays import count, finite, flags, number, same_length
+from gustibus.data.arrays import count, dims_of, finite, flags, number, same_length
 from gustibus.errors import DimensionError
 from gustibus.methods import method
 from gustibus.types import F64, Bool
@@ -143,7 +143,7 @@ def side_effect(chose_a: Any) -> SideEffect:
 
 
 def _pairs(pairs: Any) -> F64:
-    scores = finite("pairs", pairs, dims=max(np.ndim(pairs), 2))
+    scores = finite("pairs", pairs, dims=dims_of("pairs", pairs, least=2))
     if scores.shape[-1] != 2:
         message = f"pairs: expected shape (..., 2k, 2), got {scores.shape}"
         raise DimensionError(message, where="pairs")

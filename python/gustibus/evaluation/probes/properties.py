@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gustibus.data.arrays import above, count, finite, flags, one_of, same_length
+from gustibus.data.arrays import above, count, dims_of, finite, flags, one_of, same_length, texts
 from gustibus.errors import DimensionError, InputError
 from gustibus.evaluation.probes.surface import SURFACE
 from gustibus.methods import method
@@ -47,7 +47,7 @@ def property_differences(a: Any, b: Any) -> F64:
 )
 def property_effect_percent(alpha: Any) -> F64:
     """`100 sigma(alpha)`, any shape; 50 is indifferent."""
-    z = finite("alpha", alpha, dims=np.ndim(alpha))
+    z = finite("alpha", alpha, dims=dims_of("alpha", alpha))
     return np.asarray(50 * (1 + np.tanh(z / 2)), np.float64)
 
 
@@ -110,7 +110,7 @@ def property_effects(
     q = features.shape[1]
     known: dict[int, tuple[str, ...]] = {len(PROPERTIES): PROPERTIES, len(SURFACE): tuple(SURFACE)}
     usual = known.get(q) or tuple(str(i) for i in range(q))
-    labels = list(usual if properties is None else properties)
+    labels = list(usual) if properties is None else texts("properties", properties)
     if len(labels) != q:
         message = f"properties: expected {q} names, got {len(labels)}"
         raise DimensionError(message, where="properties")

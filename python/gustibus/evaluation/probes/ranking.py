@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gustibus.data.arrays import above, finite, flags, same_length
+from gustibus.data.arrays import above, dims_of, finite, flags, same_length
 from gustibus.methods import method
 from gustibus.types import F64
 
@@ -88,10 +88,10 @@ def idealized_log_ratio(ref_w: Any, ref_l: Any, alpha: Any, beta: float) -> F64:
         alpha: share of annotators in [0, 1] who prefer the chosen response; 1/2 changes nothing.
         beta: strength of the tie to the reference, above 0.
     """
-    share = finite("alpha", alpha, dims=np.ndim(alpha), low=0, high=1)
+    share = finite("alpha", alpha, dims=dims_of("alpha", alpha), low=0, high=1)
     share = np.clip(share, CLIP, 1 - CLIP)
-    w = finite("ref_w", ref_w, dims=np.ndim(ref_w))
-    low = finite("ref_l", ref_l, dims=np.ndim(ref_l))
+    w = finite("ref_w", ref_w, dims=dims_of("ref_w", ref_w))
+    low = finite("ref_l", ref_l, dims=dims_of("ref_l", ref_l))
     return np.asarray((w - low) + np.log(share / (1 - share)) / above("beta", beta), np.float64)
 
 

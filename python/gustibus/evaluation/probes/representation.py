@@ -172,6 +172,28 @@ def distance_threshold(distances: Any, *, keep: float = 0.95) -> float:
     return float(np.quantile(finite("distances", distances, low=0), share))
 
 
+@method(
+    "OPS",
+    source=f"{_PAPER}, selective discard at inference time; the soft form is the project's own",
+    purpose="How much a policy should learn from responses that are far from what the model knows",
+    check="tests/methods/test_probes_representation.py::"
+    "test_weights_are_1_within_the_threshold_and_fall_beyond_it",
+    example="ops.distance_weights(distances=[0.5, 2.0], threshold=1.0)",
+)
+def distance_weights(distances: Any, threshold: float, *, soft: bool = False) -> F64:
+    """`(n,)` weights of policy updates: 1 up to the threshold, 0 beyond, or `threshold / distance`.
+
+    Args:
+        distances: `(n,)` of `centroid_distances`.
+        threshold: of `distance_threshold`, above 0.
+        soft: whether updates beyond it are weighed down rather than skipped.
+    """
+    away = finite("distances", distances, low=0)
+    limit = number("threshold", threshold, low=0, open_ends="(")
+    beyond = limit / np.maximum(away, limit) if soft else np.zeros_like(away)
+    return np.where(away <= limit, 1.0, beyond)
+
+
 def last_token_states(
     model: torch.nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor
 ) -> F64:

@@ -19,8 +19,9 @@ def synthetic_rag(*, per_scenario: int = 40, seed: int = 0) -> list[Item]:
     """Rows of every scenario, in the form that `read_rag_rewardbench` gives.
 
     Multi-hop reasoning: two passages have to be joined. Citation: the same sentence with the right
-    or with the wrong passage. Abstention: the passages do not say. Conflict: two passages
-    contradict each other, and a good answer says so.
+    or with the wrong passage. Abstention: the passages do not say, or they do, by turns. Conflict: two
+    passages contradict each other and a good answer says so, or they agree. So no phrase and no length
+    is better in itself.
 
     Args:
         per_scenario: rows of each.
@@ -74,24 +75,29 @@ def _cite(rng: np.random.Generator) -> _Parts:
 
 def _abstain(rng: np.random.Generator) -> _Parts:
     town, river, year = *_names(rng, 2), _year(rng)
-    passages = [f"{town} lies on the {river}.", f"The {river} floods the fields every spring."]
-    chosen = f"The passages do not say when {town} was founded."
-    return f"When was {town} founded?", passages, chosen, f"{town} was founded in {year}."
+    told = rng.random() < 0.5
+    passages = [
+        f"{town} was founded in {year}." if told else f"{town} lies on the {river}.",
+        f"The {river} floods the fields every spring.",
+    ]
+    silent = f"The passages do not say when {town} was founded."
+    answers = silent, f"{town} was founded in {year}."
+    return f"When was {town} founded?", passages, answers[told], answers[not told]
 
 
 def _conflict(rng: np.random.Generator) -> _Parts:
     town, year = *_names(rng, 1), _year(rng)
+    agree = rng.random() < 0.5
     passages = [
         f"The town hall of {town} was finished in {year}.",
-        f"It was in {year + 7} that the town hall of {town} was finished.",
+        f"It was in {year if agree else year + 7} that the town hall of {town} was finished.",
     ]
-    chosen = (
+    torn = (
         f"The passages disagree: one says that it was finished in {year}, the other in {year + 7}."
     )
-    return (
-        f"When was the town hall of {town} finished?", passages, chosen,
-        f"It was finished in {year + 3}.",
-    )  # fmt: skip
+    answers = torn, f"It was finished in {year if agree else year + 3}."
+    question = f"When was the town hall of {town} finished?"
+    return question, passages, answers[agree], answers[not agree]
 
 
 def _names(rng: np.random.Generator, wanted: int) -> list[str]:

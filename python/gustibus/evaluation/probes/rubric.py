@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from gustibus.data.arrays import texts
 from gustibus.errors import InputError
 from gustibus.methods import method
 
@@ -86,6 +89,10 @@ def rubric_scores(points: Sequence[Sequence[str]], verdicts: Sequence[Sequence[i
     Raises:
         InputError: a list of verdicts has another length than its points, or holds something else.
     """
+    for given, value in (("points", points), ("verdicts", verdicts)):
+        if not all(isinstance(row, Sequence | np.ndarray) for row in value):
+            message = f"{given}: expected a list for each item, got {value!r:.80}"
+            raise InputError(message, where=given)
     if len(points) != len(verdicts):
         message = f"verdicts: expected a list for each of {len(points)} items, got {len(verdicts)}"
         raise InputError(message, where="verdicts")
@@ -95,7 +102,7 @@ def rubric_scores(points: Sequence[Sequence[str]], verdicts: Sequence[Sequence[i
         if len(names) != len(said):
             message = f"verdicts[{row}]: expected {len(names)} verdicts, got {len(said)}"
             raise InputError(message, where="verdicts")
-        for name, verdict in zip(names, said, strict=True):
+        for name, verdict in zip(texts(f"points[{row}]", names), said, strict=True):
             if verdict not in (0, 1):
                 message = f"verdicts[{row}]: expected 0 or 1, got {verdict!r:.40}"
                 raise InputError(message, where="verdicts")

@@ -20,6 +20,7 @@ from gustibus.service.problems import FieldError, Problem, invalid
 from gustibus.service.routing import STORE, Route
 from gustibus.service.serving import Serving
 from gustibus.store import (
+    OPTED_OUT,
     ComparisonRow,
     Connection,
     NewComparison,
@@ -164,11 +165,11 @@ async def post(call: Call) -> Reply:
         detail = f"{len(users)} people, at most {MAX_WAITED} can be fitted before the reply"
         raise invalid("query:wait", detail)
     state = call.state
-    sides = await _sides(call, body.comparisons)
+    sides = await sides_of(call, body.comparisons)
     taken: set[str] = set()
 
     def work(conn: Connection) -> Reply:
-        reply, people = _write(conn, call, body.comparisons, sides)
+        reply, people = write_answers(conn, call, body.comparisons, sides)
         taken.update(people)
         return Reply(201, encode(reply))
 
@@ -177,7 +178,7 @@ async def post(call: Call) -> Reply:
         if user not in state.people:
             state.set_person(user, None, count=0, version=0)
     if taken:
-        _count(call, body.comparisons, taken)
+        count_answers(call, body.comparisons, taken)
     if not query.wait or not taken:
         state.refits.add(taken)
         return reply
@@ -195,7 +196,8 @@ def _decode(body: bytes) -> ComparisonsReply:
     return msgspec.json.decode(body, type=ComparisonsReply)
 
 
-def _count(call: Call, rows: Sequence[NewAnswer], taken: set[str]) -> None:
+def count_answers(call: Call, rows: Sequence[NewAnswer], taken: set[str]) -> None:
+    """Count the answers of some people, by outcome."""
     counts = call.state.meter.comparisons
     for row in rows:
         if row.user in taken:
@@ -203,7 +205,7 @@ def _count(call: Call, rows: Sequence[NewAnswer], taken: set[str]) -> None:
 
 
 @dataclass(slots=True)
-class _Pair:
+class BothSides:
     """Both sides of an answer while they are looked up."""
 
     a: Side
@@ -211,9 +213,9 @@ class _Pair:
     prompt: str | None
 
 
-async def _sides(call: Call, rows: Sequence[NewAnswer]) -> list[_Pair | Problem]:
+async def sides_of(call: Call, rows: Sequence[NewAnswer]) -> list[BothSides | Problem]:
     """What was compared, with the vectors that need no encoding, or what is wrong."""
-    found: list[_Pair | Problem] = []
+    found: list[BothSides | Problem] = []
     wanted: list[tuple[int, str, Wanted]] = []
     for place, row in enumerate(rows):
         at = f"/comparisons/{place}"
@@ -230,7 +232,7 @@ async def _sides(call: Call, rows: Sequence[NewAnswer]) -> list[_Pair | Problem]
             pair = found[place]
             if isinstance(vector, Problem):
                 found[place] = vector
-            elif isinstance(pair, _Pair):
+            elif isinstance(pair, BothSides):
                 setattr(pair, name, Side(None, None, vector))
     if serving is not None:
         await _encode_now(call, serving, found)
@@ -239,28 +241,32 @@ async def _sides(call: Call, rows: Sequence[NewAnswer]) -> list[_Pair | Problem]
 
 def _looked_up(
     call: Call, row: NewAnswer, at: str, place: int, wanted: list[tuple[int, str, Wanted]]
-) -> _Pair:
+) -> BothSides:
     prompt = None if row.prompt is None else _storable(row.prompt, f"{at}/prompt")
     if row.source is not None:
         refuse_unstorable(row.source, f"{at}/source")
     if row.at is not None and not 1900 <= row.at.year <= 2200:
         raise invalid(f"{at}/at", "expected a year from 1900 to 2200")
-    pair = _Pair(_NOTHING, _NOTHING, prompt)
+    pair = BothSides(_NOTHING, _NOTHING, prompt)
     for name, candidate in (("a", row.a), ("b", row.b)):
         if isinstance(candidate, Candidate) and candidate.embedding is not None:
             _one_of(candidate, f"{at}/{name}")
             one = Wanted(candidate.embedding, prompt or "", f"{at}/{name}/embedding")
             wanted.append((place, name, one))
         else:
-            setattr(pair, name, _side(call, candidate, f"{at}/{name}"))
+            setattr(pair, name, side_of(call, candidate, f"{at}/{name}"))
     return pair
 
 
 _NOTHING = Side(None, None, None)
 
 
-def _side(call: Call, candidate: AnyCandidate, at: str) -> Side:
-    """A side that is an item or a text."""
+def side_of(call: Call, candidate: AnyCandidate, at: str) -> Side:
+    """A side that is an item or a text.
+
+    Raises:
+        Problem: there is no such item, or texts cannot be understood here.
+    """
     state = call.state
     if isinstance(candidate, Candidate):
         _one_of(candidate, at)
@@ -293,7 +299,7 @@ def _storable(value: Prompt, pointer: str) -> str:
     return text
 
 
-async def _encode_now(call: Call, serving: Serving, found: list[_Pair | Problem]) -> None:
+async def _encode_now(call: Call, serving: Serving, found: list[BothSides | Problem]) -> None:
     """Encode texts that cannot wait: beside an embedding, or where no texts are kept."""
     keep = call.state.settings.store_text
     for place, pair in enumerate(found):
@@ -312,8 +318,8 @@ async def _encode_now(call: Call, serving: Serving, found: list[_Pair | Problem]
                 found[place] = Problem("item_pending", detail)
 
 
-def _write(
-    conn: Connection, call: Call, rows: Sequence[NewAnswer], sides: Sequence[_Pair | Problem]
+def write_answers(
+    conn: Connection, call: Call, rows: Sequence[NewAnswer], sides: Sequence[BothSides | Problem]
 ) -> tuple[ComparisonsReply, list[str]]:
     """Keep the answers that can be kept, and say what became of each.
 
@@ -343,6 +349,12 @@ def _write(
     ids: list[str | None] = [None] * len(rows)
     people, duplicates = set(), 0
     for place, one in zip(fresh, added, strict=True):
+        if one.refused:
+            pointer = f"/comparisons/{place}/source"
+            refused[place] = Problem(
+                "opted_out", f"{pointer}: {OPTED_OUT}", errors=[(pointer, OPTED_OUT)]
+            )
+            continue
         if one.conflict:
             pointer = f"/comparisons/{place}/id"
             detail = f"{pointer}: {rows[place].id!r} was another comparison before"
@@ -422,7 +434,7 @@ ROUTES = (
         "Take answers of one or many people.",
         request=PostComparisons, query=WaitQuery, response=ComparisonsReply, status=201,
         problems=(
-            "not_found", "conflict", "item_pending", "user_deleted", "too_much_text",
+            "not_found", "conflict", "item_pending", "user_deleted", "opted_out", "too_much_text",
             "dimension_mismatch", "not_finite", "not_ready", "encoder_unavailable", *STORE,
         ),
         idempotent=True,
