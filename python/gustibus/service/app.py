@@ -17,6 +17,7 @@ from gustibus.service.routes import (
     best,
     comparisons,
     compat,
+    grouping,
     imports,
     items,
     jobs,
@@ -63,6 +64,7 @@ TABLE = Table(
         *positions.ROUTES,
         *operations.ROUTES,
         *admin.ROUTES,
+        *grouping.ROUTES,
         *pages.ROUTES,
     ]
 )
