@@ -10,7 +10,9 @@ from tests.service.browser import Watch, axe, chromium
 from tests.service.harness import new_key
 from tests.service.test_admin import PEOPLE, full  # noqa: F401 - a fixture
 
-HEADINGS = ("Overview", "People", "Questions", "Comparisons", "Models")
+HEADINGS = (
+    "Overview", "People", "Groups", "Questions", "Comparisons", "Models", "Jobs", "Usage", "Audit",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import json
 import os
 import subprocess
@@ -13,6 +15,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from gustibus.service.work.imports import File
 from gustibus.store import Store, create_job, take_job
 from tests.service.harness import Service, database, running
 from tests.service.test_imports import records
@@ -105,6 +108,37 @@ def test_a_file_of_the_operators_folder_is_imported_and_no_other(http, served):
         reply = http.post("/v1/jobs", json={"kind": "import", "file": name},
                           headers={"Idempotency-Key": name})  # fmt: skip
         assert reply.status_code == 422, reply.text
+
+
+def test_a_packed_file_is_unpacked_and_a_torn_one_is_told(http, served):
+    lines = b"".join(records(9000, user="gz"))
+    whole = gzip.compress(lines[:100_000]) + gzip.compress(lines[100_000:])  # of two members
+    (served.folder / "logs" / "log.jsonl.gz").write_bytes(whole)
+    found = ended(http, ask(http, "packed", kind="import", file="log.jsonl.gz")["id"])
+    assert found["state"] == "succeeded", found
+    assert (found["result"]["rows"], found["result"]["accepted"]) == (9000, 9000)
+    assert found["done"] == 9000
+    told = http.get(f"/v1/imports/{found['result']['import']}").json()
+    assert (told["state"], told["resume_from"]) == ("done", len(lines))  # bytes as unpacked
+    kept = sum(http.get(f"/v1/users/gz-{n}").json()["comparisons"] for n in range(7))
+    assert kept == 9000
+    (served.folder / "logs" / "torn.jsonl.gz").write_bytes(whole[:-300])
+    (served.folder / "logs" / "other.jsonl.gz").write_bytes(lines)
+    for name in ("torn", "other"):
+        found = ended(http, ask(http, name, kind="import", file=f"{name}.jsonl.gz")["id"])
+        assert found["state"] == "failed"
+        assert f"{name}.jsonl.gz: cannot be unpacked" in found["error"]
+
+
+def test_a_packed_file_goes_on_from_any_byte_of_what_is_in_it(tmp_path):
+    data = b"".join(records(900, user="from"))
+    (tmp_path / "log.jsonl.gz").write_bytes(gzip.compress(data))
+
+    async def rest(start: int) -> bytes:
+        return b"".join([piece async for piece in File(tmp_path / "log.jsonl.gz", start)])
+
+    for start in (0, 1, len(data) // 2, len(data)):
+        assert asyncio.run(rest(start)) == data[start:]
 
 
 def test_the_removal_of_a_person_takes_exports_along(http, served):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gustibus.cli.common import JsonOption
+from gustibus.cli.common import AddressOption, EngineOption, JsonOption
 from gustibus.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,16 +38,18 @@ def bulk_score_command(
     top: Annotated[int, Option(min=1, help="Candidates of each person.")] = 10,
     parts: Annotated[int, Option(min=1, help="Files.")] = 64,
     threads: Annotated[int, Option(min=0, help="That score; 0 takes one a core.")] = 0,
+    engine: EngineOption = "threads",
+    address: AddressOption = "",
     as_json: JsonOption = False,
 ) -> int:
     """Score every candidate for every person and keep the best of each, in parts of Parquet.
 
-    The same command goes on where an earlier one was stopped.
+    The same command goes on where an earlier one was stopped, with either engine.
 
     Example: gustibus bulk-score runs/demo --candidates answers.parquet -o best --top 10
     """
     from gustibus.artifact import Artifact
-    from gustibus.bulk import bulk_score
+    from gustibus.bulk import bulk_score, bulk_score_on_ray
     from gustibus.cli.common import emit
     from gustibus.cli.progress import Bars
 
@@ -55,12 +57,15 @@ def bulk_score_command(
     items, representations = _candidates(artifact, candidates, prompt)
     users, means = _people(artifact, database)
     with Bars() as bars:
-        done = bulk_score(
-            artifact.model, digest=artifact.digest, users=users, means=means, items=items,
-            representations=representations, output=output, top=min(top, len(items)), parts=parts,
-            threads=threads or os.cpu_count() or 1,
-            told=lambda here, of: bars.show("scoring", here, of, ""),
-        )  # fmt: skip
+        given: dict[str, Any] = {
+            "digest": artifact.digest, "users": users, "means": means, "items": items,
+            "representations": representations, "output": output, "top": min(top, len(items)),
+            "parts": parts, "told": lambda here, of: bars.show("scoring", here, of, ""),
+        }  # fmt: skip
+        if engine == "ray":
+            done = bulk_score_on_ray(artifact.model, address=address, **given)
+        else:
+            done = bulk_score(artifact.model, threads=threads or os.cpu_count() or 1, **given)
     if as_json:
         emit({"people": len(users), "scored": done, "candidates": len(items),
               "output": str(output)})  # fmt: skip

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from typer import Option
 
 from gustibus.errors import ConfigError
 
 JsonOption = Annotated[bool, Option("--json", help="One JSON document.")]
+EngineOption = Annotated[
+    Literal["threads", "ray"],
+    Option(help="threads of this machine, or ray: a cluster that sees the same folders."),
+]
+AddressOption = Annotated[
+    str,
+    Option(help="Of a Ray cluster; by default RAY_ADDRESS, or one that is begun here."),
+]
 YesOption = Annotated[bool, Option("--yes", "-y", help="Do not ask first.")]
 
 

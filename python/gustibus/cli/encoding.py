@@ -6,11 +6,15 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gustibus.cli.common import AddressOption, EngineOption
 from gustibus.errors import InputError
+
+if TYPE_CHECKING:
+    from gustibus.bulk.encoding import Encoded
 
 Option = typer.Option
 
@@ -32,29 +36,52 @@ def encode_command(
     ] = None,
     column: Annotated[str, Option(help="Column of the texts.")] = "text",
     cache: Annotated[str, Option(help="Folder that keeps vectors between runs.")] = "",
+    engine: EngineOption = "threads",
+    workers: Annotated[int, Option(min=1, help="That encode at once, on Ray.")] = 1,
+    gpus: Annotated[float, Option(min=0, help="Accelerators of each worker, on Ray.")] = 0.0,
+    address: AddressOption = "",
 ) -> int:
     """Encode texts to a float32 array, one row a text.
 
     Example: gustibus encode answers.jsonl -o answers.npy --encoder transformers --encoder-set model=bert
     """
-    import numpy as np
-
     from gustibus.cli.common import parse_options
-    from gustibus.encoders import load_encoder
 
     texts = list(_texts(Path(source), column))
-    chosen = load_encoder(encoder, cache=cache or None, **parse_options(encoder_option or []))
+    options, target = parse_options(encoder_option or []), Path(output)
+    if engine == "ray":
+        from gustibus.bulk import encode_on_ray
+        from gustibus.cli.progress import Bars
+
+        with Bars() as bars:
+            made = encode_on_ray(
+                texts, encoder=encoder, output=target, options=options, cache=cache,
+                workers=workers, gpus=gpus, address=address,
+                told=lambda here, of: bars.show("encoding", here, of, ""),
+            )  # fmt: skip
+    else:
+        made = _encode_here(texts, encoder, options, cache, target)
+    sys.stdout.write(
+        f"{made.texts} texts, {made.dim} dimensions, {made.name} {made.fingerprint[:12]}: {target}\n"
+    )
+    return 0
+
+
+def _encode_here(
+    texts: list[str], encoder: str, options: dict[str, Any], cache: str, target: Path
+) -> Encoded:
+    import numpy as np
+
+    from gustibus.bulk.encoding import Encoded
+    from gustibus.encoders import load_encoder
+
+    chosen = load_encoder(encoder, cache=cache or None, **options)
     vectors = chosen.encode(texts, progress=True)
-    target = Path(output)
     scratch = target.with_name(f".{target.name}.part")
     with scratch.open("wb") as handle:
         np.save(handle, vectors)
     scratch.replace(target)
-    sys.stdout.write(
-        f"{len(vectors)} texts, {chosen.dim} dimensions, {chosen.name} "
-        f"{chosen.fingerprint[:12]}: {target}\n"
-    )
-    return 0
+    return Encoded(len(vectors), chosen.dim, chosen.name, chosen.fingerprint)
 
 
 def _texts(path: Path, column: str) -> Iterator[str]:

@@ -18,6 +18,7 @@ from gustibus.service.routes import (
     comparisons,
     compat,
     follow_ups,
+    grouping,
     imports,
     items,
     jobs,
@@ -65,6 +66,7 @@ TABLE = Table(
         *positions.ROUTES,
         *operations.ROUTES,
         *admin.ROUTES,
+        *grouping.ROUTES,
         *pages.ROUTES,
     ]
 )

@@ -108,7 +108,8 @@ def open_model(state: State, folder: Path, row: VersionRow | None) -> Serving:
     serving = Serving(
         artifact, name=settings.model_name, texts=settings.texts, meter=state.meter,
         version=None if row is None else row.version, remote=remote_encoder(settings, artifact),
-        connections=settings.encoder_connections,
+        connections=settings.encoder_connections, texts_bytes=settings.texts_bytes,
+        warm=settings.warm,
     )  # fmt: skip
     serving.check()
     return serving

@@ -65,6 +65,7 @@ class Meter:
         self.refit_seconds = 0.0
         self.refit_failures = 0
         self.encoded_hits = 0
+        self.encoded_bytes = 0
         self.encoded_misses = 0
         self._jobs: dict[tuple[str, str], tuple[int, float]] = {}
 
@@ -150,6 +151,9 @@ class Meter:
         )
         yield CounterMetricFamily(
             "gustibus_vector_cache_misses", "Texts to encode.", value=self.encoded_misses
+        )
+        yield GaugeMetricFamily(
+            "gustibus_vector_cache_bytes", "Memory of encoded texts.", value=self.encoded_bytes
         )
 
 

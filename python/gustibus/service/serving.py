@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gustibus.artifact import Artifact
-from gustibus.errors import ArtifactError, ConfigError, OverloadedError
+from gustibus.errors import ArtifactError, ConfigError, MissingExtraError, OverloadedError
 from gustibus.models.base import PreferenceModel
 from gustibus.posterior import Posterior
 from gustibus.rewards.implicit import Valence, similarity_valence
@@ -34,6 +34,8 @@ _BATCH = 64
 _WAITING = 64
 _PAIRS = 8  # that a remote encoder is tested on
 _TOLERANCE = 0.02  # of a representation's length
+_OVERHEAD = 320  # bytes of a kept representation beside its numbers, measured on CPython 3.11
+_BUCKETS = (".", "word " * 6_500)  # the shortest text, and one as long as a candidate may be
 
 log = logging.getLogger("gustibus.service")
 
@@ -44,7 +46,9 @@ class Serving:
     Args:
         artifact: the model with its people, reference set and pool.
         name: under which it is addressed.
-        texts: representations of texts to keep.
+        texts: representations of texts to keep at most.
+        texts_bytes: memory that they may take.
+        warm: whether an encoder of this process is loaded, tested and warmed up by `check`.
         meter: counts hits and misses.
         version: number under which it is registered; None for a model of a folder.
         remote: a pooling server that encodes its texts; None encodes them here.
@@ -54,6 +58,7 @@ class Serving:
     def __init__(
         self, artifact: Artifact, *, name: str, texts: int, meter: Meter,
         version: int | None = None, remote: RemoteEncoder | None = None, connections: int = 1,
+        texts_bytes: int = 256 << 20, warm: bool = True,
     ) -> None:  # fmt: skip
         self.artifact = artifact
         self.name = name
@@ -74,7 +79,9 @@ class Serving:
         self._scorer = Scorer(artifact, encoder=remote)
         self._valence: Valence | None = None
         self._meter = meter
-        self._texts: Recent[bytes, F32] = Recent(texts)
+        self._each = 4 * self.model.representation_dim + _OVERHEAD
+        self._texts: Recent[bytes, F32] = Recent(min(texts, texts_bytes // self._each))
+        self._warm = warm
         threads = 1 if remote is None else connections
         self._encoding = ThreadPoolExecutor(threads, thread_name_prefix="encode")
         self._queued = 0
@@ -98,14 +105,14 @@ class Serving:
         return len(version) >= 4 and self.digest.startswith(version)
 
     def check(self) -> None:
-        """Whether the model gives numbers, and a remote encoder those that it was trained on.
+        """Whether the model gives numbers, and its encoder those that it was trained on.
 
-        A server that cannot be reached is asked again before the first text is encoded: what needs no
-        encoder is scored without it.
+        A server that cannot be reached is asked again before the first text is encoded, and an
+        encoder that is not installed here is missed then: what needs none is scored without it.
 
         Raises:
-            ArtifactError: a reward of its reference set is not finite, or the server encodes texts
-                in another way.
+            ArtifactError: a reward of its reference set is not finite, or texts are encoded in
+                another way.
         """
         if self.typical is not None and not np.isfinite(self.typical).all():
             message = f"model {self.label}: rewards of its reference set are not finite"
@@ -115,6 +122,25 @@ class Serving:
                 self._test()
             except (Problem, OverloadedError) as error:
                 log.warning("the encoder could not be tested: %s", error)
+        elif self.has_encoder and self._warm:
+            self._load()
+
+    def _load(self) -> None:
+        """Load the encoder, test it, and let it meet the shortest and the longest texts.
+
+        Raises:
+            ArtifactError: it is another than the model's, or encodes in another way.
+        """
+        try:
+            encoder = self._scorer.encoder
+        except (ConfigError, MissingExtraError) as error:
+            if error.where == "encoder":  # it is there, and another
+                raise ArtifactError(error.message, where="encoder") from None
+            log.warning("texts cannot be encoded here: %s", error)
+            return
+        self._test()
+        for text in _BUCKETS:
+            encoder.encode([text])
 
     def _test(self) -> None:
         """Encode texts of the pool and compare with what is kept of them.
@@ -184,7 +210,8 @@ class Serving:
             if key in found:
                 out[row] = found[key]
         for key, vector in found.items():
-            self._texts.put(key, vector)
+            self._texts.put(key, vector.copy())  # a row would keep its whole batch in memory
+        self._meter.encoded_bytes = len(self._texts) * self._each
         tokens = sum(math.ceil(len(text) / 4) for text in missing.values())
         return out, len(texts) - len(missing), tokens
 

@@ -76,7 +76,12 @@ class Settings:
     covariances: int = 20_000
     """People whose uncertainty is kept in memory."""
     texts: int = 100_000
-    """Encoded texts kept in memory."""
+    """Most encoded texts kept in memory."""
+    texts_bytes: int = 256 * MIB
+    """Most bytes of them; what was not used for longest is forgotten."""
+    warm: bool = True
+    """Whether an encoder of this process is loaded, tested on questions of the pool and warmed up before
+    the process is ready; else the first text pays for it, and a wrong encoder is found out then."""
     encoder_url: str = ""
     """A pooling server that encodes texts, by `POST /v1/embeddings`; empty encodes in this process."""
     encoder_model: str = ""
@@ -142,6 +147,7 @@ class Settings:
         _within("QUEUE", self.queue, 1, 1_000_000)
         _within("COVARIANCES", self.covariances, 0, 100_000_000)
         _within("TEXTS", self.texts, 0, 100_000_000)
+        _within("TEXTS_BYTES", self.texts_bytes, 0, 1 << 50)
         _within("RATE", self.rate, 0, 1e12)
         _within("BURST", self.burst, 1, 1e12)
         _within("MAX_WAIT", self.max_wait, 0.01, 3600)

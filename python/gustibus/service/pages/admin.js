@@ -1,75 +1,18 @@
 // The operator pages: tables and a map of what the service holds.
-//
-// The key is kept in sessionStorage: it goes when the tab is closed and is sent only where this
-// module sends it. A cookie would be sent by the browser with every request to this origin, those
-// that other sites provoke among them, and would need a session on the server. What speaks against
-// sessionStorage, that scripts can read it, is met by the policy of the page: no script but the
-// files of this service runs here, and none of them turns a text into markup.
 
+import { groups } from "./groups.js";
 import { PeopleMap } from "./map.js";
+import { audit, jobs, models, usage } from "./operating.js";
+import { $, KEY, ask, count, fill, list, make, number, share, short, tell, when } from "./parts.js";
 
-const KEY = "gustibus admin key";
-const $ = (id) => document.getElementById(id);
-const views = { overview, people, questions, comparisons, models };
-const number = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const views = {
+  overview, people, groups, questions, comparisons, models: () => models(trouble),
+  jobs: () => jobs(trouble), usage: () => usage(trouble), audit: () => audit(trouble),
+}; // prettier-ignore
+const LOADING = "One moment …";
 let map = null;
 
-async function ask(path, query = {}) {
-  const known = Object.entries(query).filter(([, value]) => value);
-  const search = known.length ? `?${new URLSearchParams(known)}` : "";
-  const reply = await fetch(`/v1/admin/${path}${search}`, {
-    headers: { Authorization: `Bearer ${sessionStorage.getItem(KEY)}` },
-    cache: "no-store", credentials: "omit", redirect: "error",
-  });
-  const body = await reply.json();
-  if (reply.ok) return body;
-  if (reply.status === 401 || (reply.status === 403 && path === "overview")) sessionStorage.removeItem(KEY);
-  throw new Error(body.detail ?? `status ${reply.status}`);
-}
-
-function make(name, text = "", style = "") {
-  const made = document.createElement(name);
-  if (style) made.className = style;
-  made.textContent = text;
-  return made;
-}
-
-/** Fill a table: columns are [title, value of a row, whether it is a number]. */
-function fill(table, caption, columns, rows, { append = false } = {}) {
-  if (!append) {
-    const head = make("tr");
-    for (const [title, , right] of columns) {
-      const cell = make("th", title, right ? "right" : "");
-      cell.scope = "col";
-      head.append(cell);
-    }
-    table.replaceChildren(make("caption", caption), make("thead"), make("tbody"));
-    table.tHead.append(head);
-  }
-  for (const row of rows) {
-    const line = make("tr");
-    for (const [, value, right] of columns) {
-      const shown = value(row);
-      const cell = make("td", shown === null || shown === "" ? "–" : shown, right ? "right" : "");
-      if (!right) cell.dir = "auto";
-      line.append(cell);
-    }
-    table.tBodies[0].append(line);
-  }
-  if (!append && rows.length === 0) {
-    const cell = make("td", "Nothing here yet.", "empty");
-    cell.colSpan = columns.length;
-    const line = make("tr");
-    line.append(cell);
-    table.tBodies[0].append(line);
-  }
-}
-
-const count = (value) => number.format(value);
 const ms = (value) => (value === null ? "slower" : `${number.format(value)} ms`);
-const share = (value) => (value === null ? null : `${number.format(100 * value)} %`);
-const short = (text, most = 140) =>
-  !text || text.length <= most ? (text ?? "") : `${text.slice(0, most - 1).trimEnd()}…`;
 
 async function overview() {
   const found = await ask("overview");
@@ -118,7 +61,19 @@ async function people() {
       `along which they differ most (${first} % and ${second} % of the variance).${hidden}`
     : `${count(found.people)} people have answered; groups of fewer than ten are not shown.`;
   map ??= new PeopleMap($("map"), (who) => person(who).catch(trouble));
-  map.show(found);
+  $("colour").hidden = found.groups < 2;
+  map.show(found, found.groups < 2 ? "state" : $("by").value);
+  legend();
+}
+
+/** What colours and signs mean, for those that are drawn. */
+function legend() {
+  const signs = map.signs.map(([style, text]) => {
+    const whole = make("span", "", "named");
+    whole.append(make("span", "", `dot ${style}`), ` ${text}`);
+    return whole;
+  });
+  $("legend").replaceChildren(...signs, "the fainter, the less certain");
 }
 
 async function person(who) {
@@ -150,11 +105,12 @@ const QUESTION = [
 ]; // prettier-ignore
 
 function questions() {
-  return page("questions", "question-table", "Questions of the pool", QUESTION, $("more-questions"), {});
+  const read = (place) => ask("questions", place);
+  return list(read, "question-table", "Questions of the pool", QUESTION, $("more-questions"), trouble);
 }
 
 const COMPARISON = [
-  ["When", (row) => row.created_at.slice(0, 16).replace("T", " ")], ["Person", (row) => row.user],
+  ["When", (row) => when(row.created_at)], ["Person", (row) => row.user],
   ["Prompt", (row) => short(row.prompt)], ["a", (row) => row.a.id ?? short(row.a.text, 90)],
   ["b", (row) => row.b.id ?? short(row.b.text, 90)], ["Outcome", (row) => row.outcome],
   ["Source", (row) => row.source ?? ""],
@@ -162,38 +118,12 @@ const COMPARISON = [
 
 function comparisons() {
   const query = Object.fromEntries(new FormData($("filter")));
-  return page("comparisons", "comparison-table", "Comparisons", COMPARISON, $("more-comparisons"), query);
-}
-
-/** The first page of a list, and a button for the next. */
-async function page(path, table, caption, columns, more, query) {
-  const turn = async (after) => {
-    const found = await ask(path, { ...query, limit: 50, after });
-    fill($(table), caption, columns, found.data, { append: after !== "" });
-    more.hidden = !found.has_more;
-    more.onclick = () => turn(found.next).catch(trouble);
-  };
-  await turn("");
-}
-
-async function models() {
-  const found = await ask("models");
-  $("cards").replaceChildren(...found.data.map((model) => {
-    const whole = make("article", "", "line");
-    const facts = make("p", `${model.family}; people differ along ${model.user_dim} directions; trained on `
-      + `${count(model.people)} people; ${count(model.questions)} questions; a person counts as well known from `
-      + `${model.min_comparisons} answers on.`);
-    const card = make("pre", JSON.stringify(model.card, null, 2));
-    card.tabIndex = 0;
-    const more = make("details");
-    more.append(make("summary", "Card"), card);
-    whole.append(make("h2", model.id), facts, make("p", `Digest ${model.digest}`, "note"), more);
-    return whole;
-  }));
+  const read = (place) => ask("comparisons", { ...query, ...place });
+  return list(read, "comparison-table", "Comparisons", COMPARISON, $("more-comparisons"), trouble);
 }
 
 function trouble(error) {
-  $("status").textContent = error instanceof TypeError ? "The service cannot be reached." : error.message;
+  tell(error instanceof TypeError ? "The service cannot be reached." : error.message);
   if (sessionStorage.getItem(KEY) === null) enter();
 }
 
@@ -209,9 +139,15 @@ async function enter() {
     else link.removeAttribute("aria-current");
   }
   if (!inside) return $("key").focus();
-  $("status").textContent = "";
+  tell("");
   document.title = `gustibus: ${name}`;
-  await views[name]();
+  const patience = setTimeout(() => tell(LOADING), 400); // what is quick is not announced
+  try {
+    await views[name]();
+  } finally {
+    clearTimeout(patience);
+    if ($("status").textContent === LOADING) tell("");
+  }
 }
 
 function listen() {
@@ -227,9 +163,16 @@ function listen() {
     sessionStorage.removeItem(KEY);
     location.reload(); // nothing that was shown stays in the page
   });
-  $("filter").addEventListener("submit", (event) => {
-    event.preventDefault();
-    comparisons().catch(trouble);
+  for (const form of document.querySelectorAll("form[data-view]")) {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      tell("");
+      views[form.dataset.view]().catch(trouble);
+    });
+  }
+  $("by").addEventListener("change", () => {
+    map.paint($("by").value);
+    legend();
   });
   $("find").addEventListener("submit", (event) => {
     event.preventDefault();

@@ -1,12 +1,16 @@
-// People as points on a plane: colour by how well they are known, opacity by certainty.
+// People as points on a plane: colour and sign by group or by how well they are known, opacity by certainty.
 
+const STATES = [["ready", "well known"], ["learning", "few answers"]];
 const MARGIN = 28;
 const REACH = 14; // pixels within which a click finds a point
+const GROUPS = 8; // colours that the style has
+const SIGNS = 4; // so that colour is not all that tells groups apart
 
 export class PeopleMap {
   #canvas;
   #onChoose;
   #found = null;
+  #by = "state";
   #chosen = -1;
   #places = [];
 
@@ -19,10 +23,26 @@ export class PeopleMap {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
   }
 
-  show(found) {
+  show(found, by) {
     this.#found = found;
     this.#chosen = -1;
+    this.paint(by);
+  }
+
+  /** Colour people by `group` or by `state`. */
+  paint(by) {
+    this.#by = by;
     this.#draw();
+  }
+
+  /** Styles of the signs that are drawn, with what they mean. */
+  get signs() {
+    if (this.#by === "state") {
+      const drawn = new Set(this.#found.state);
+      return STATES.filter(([state]) => drawn.has(state));
+    }
+    const drawn = [...new Set(this.#found.group)].sort((a, b) => a - b);
+    return drawn.map((group) => [`group-${group}`, `group ${group}`]);
   }
 
   choose(who) {
@@ -39,7 +59,8 @@ export class PeopleMap {
 
   #hover(event) {
     const at = this.#nearest(event);
-    this.#canvas.title = at < 0 ? "" : `${this.#found.users[at]}: ${this.#found.comparisons[at]} answers`;
+    const group = this.#found !== null && this.#found.groups > 1 ? `, group ${this.#found.group[at]}` : "";
+    this.#canvas.title = at < 0 ? "" : `${this.#found.users[at]}: ${this.#found.comparisons[at]} answers${group}`;
     this.#canvas.classList.toggle("over", at >= 0);
   }
 
@@ -66,7 +87,7 @@ export class PeopleMap {
     pen.scale(ratio, ratio);
     const style = getComputedStyle(canvas);
     const colour = (name) => style.getPropertyValue(name).trim();
-    const { x, y, doubt, state } = this.#found;
+    const { x, y, doubt, state, group } = this.#found;
     // One scale for both axes: a distance means the same in every direction.
     const far = x.reduce((most, value, at) => Math.max(most, Math.abs(value), Math.abs(y[at])), 1e-9);
     const unit = (Math.min(width, height) / 2 - MARGIN) / far;
@@ -79,15 +100,17 @@ export class PeopleMap {
     pen.lineTo(width / 2, height);
     pen.stroke();
     const size = x.length > 5000 ? 2 : x.length > 500 ? 3.5 : 5;
-    const colours = { ready: colour("--accent"), learning: colour("--second") };
+    const states = { ready: colour("--accent"), learning: colour("--second") };
+    const groups = Array.from({ length: GROUPS }, (_, place) => colour(`--group-${place + 1}`));
+    const painted = (at) => (this.#by === "state" ? states[state[at]] : groups[(group[at] - 1) % GROUPS]);
     // Opacity compares people with each other: from the least certain to the most certain one.
     const [least, most] = doubt.reduce(([a, b], d) => [Math.min(a, d), Math.max(b, d)], [1, 0]);
     const sure = (at) => (most - least > 0.02 ? (most - doubt[at]) / (most - least) : 0.6);
     for (const [at, [px, py]] of this.#places.entries()) {
       pen.globalAlpha = 0.2 + 0.75 * sure(at);
-      pen.fillStyle = colours[state[at]];
+      pen.fillStyle = painted(at);
       pen.beginPath();
-      pen.arc(px, py, size, 0, 2 * Math.PI);
+      sign(pen, this.#by === "state" ? 0 : (group[at] - 1) % SIGNS, px, py, size);
       pen.fill();
     }
     pen.globalAlpha = 1;
@@ -98,5 +121,25 @@ export class PeopleMap {
     pen.beginPath();
     pen.arc(px, py, size + 4, 0, 2 * Math.PI);
     pen.stroke();
+  }
+}
+
+/** A disc, a square, a triangle or a diamond of about the same area. */
+function sign(pen, kind, x, y, size) {
+  if (kind === 0) {
+    pen.arc(x, y, size, 0, 2 * Math.PI);
+  } else if (kind === 1) {
+    const half = 0.9 * size;
+    pen.rect(x - half, y - half, 2 * half, 2 * half);
+  } else if (kind === 2) {
+    pen.moveTo(x, y - 1.35 * size);
+    pen.lineTo(x + 1.2 * size, y + 0.8 * size);
+    pen.lineTo(x - 1.2 * size, y + 0.8 * size);
+  } else {
+    const half = 1.3 * size;
+    pen.moveTo(x, y - half);
+    pen.lineTo(x + half, y);
+    pen.lineTo(x, y + half);
+    pen.lineTo(x - half, y);
   }
 }

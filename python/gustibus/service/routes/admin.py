@@ -16,14 +16,16 @@ from gustibus.posterior import Posterior
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.cursors import Page
 from gustibus.service.interviews import pool_of
+from gustibus.service.peoplegroups import group_of, shares
 from gustibus.service.peoplemap import SMALL, draw_lots, project
 from gustibus.service.problems import Problem, invalid
-from gustibus.service.routes import comparisons, users
+from gustibus.service.routes import auditing, comparisons, jobs, users
+from gustibus.service.routes import models as versions
 from gustibus.service.routing import STORE, Route
 from gustibus.service.serving import Serving
 from gustibus.service.state import State
 from gustibus.store import Connection, profiles_of, question_statistics, totals
-from gustibus.types import F64, I64
+from gustibus.types import F64, I64, Bool
 
 
 class RouteTraffic(Struct):
@@ -103,7 +105,8 @@ class PeopleMap(Struct):
     people: int
     """Who have answered."""
     hidden: int
-    """Of these, in a group of fewer than 10 people, which is not shown."""
+    """Of these, in a group of fewer than 10 people, which is not shown: those who have answered much or
+    little, and those of like tastes."""
     explained: tuple[float, float]
     """Share of the variance along each axis."""
     users: list[str]
@@ -113,6 +116,10 @@ class PeopleMap(Struct):
     """Spread of what is known of each, on the plane, compared with that of the population, 0 to 1."""
     comparisons: list[int]
     state: list[Literal["learning", "ready"]]
+    groups: int
+    """Groups of like tastes that the model knows of; 1 where it knows of none."""
+    group: list[int]
+    """That each most probably belongs to, from 1."""
 
 
 async def people_map(call: Call) -> Reply:
@@ -122,15 +129,17 @@ async def people_map(call: Call) -> Reply:
     names, means, counts = state.people.answered()
     plane = await state.threads.background(lambda: project(means))
     ready = counts >= serving.min_comparisons
-    rows = await state.threads.background(lambda: _shown(names, ready))
+    prior = serving.model.prior
+    group = await state.threads.background(lambda: group_of(prior, means))
+    large = _large(ready.astype(np.int64)) & _large(group)
+    rows = await state.threads.background(lambda: _drawn(names, np.flatnonzero(large)))
     wanted = [names[row] for row in rows]
     spread = await state.threads.read(
         lambda conn: _spreads(conn, state, serving, wanted, plane.axes)
     )
     before = max(_across(serving.spread, plane.axes), 1e-24)
-    hidden = sum(int(group.sum()) for group in (ready, ~ready) if group.sum() < SMALL)
     return ok(PeopleMap(
-        object="people.map", model=serving.label, people=len(names), hidden=hidden,
+        object="people.map", model=serving.label, people=len(names), hidden=int((~large).sum()),
         explained=plane.explained, users=wanted,
         x=plane.points[rows, 0].round(4).tolist(), y=plane.points[rows, 1].round(4).tolist(),
         doubt=[
@@ -139,12 +148,17 @@ async def people_map(call: Call) -> Reply:
         ],
         comparisons=counts[rows].tolist(),
         state=["ready" if one else "learning" for one in ready[rows].tolist()],
+        groups=len(shares(prior)), group=(group[rows] + 1).tolist(),
     ))  # fmt: skip
 
 
-def _shown(names: list[str], ready: Any) -> I64:
-    """Rows of people in groups that are large enough, at most as many as are drawn."""
-    kept = np.flatnonzero((ready & (ready.sum() >= SMALL)) | (~ready & ((~ready).sum() >= SMALL)))
+def _large(group: I64) -> Bool:
+    """Whether each is in a group that is large enough to be shown."""
+    return np.asarray((np.bincount(group) >= SMALL)[group])
+
+
+def _drawn(names: list[str], kept: I64) -> I64:
+    """Rows of people, at most as many as are drawn."""
     return kept[draw_lots([names[row] for row in kept])] if len(kept) else kept
 
 
@@ -313,5 +327,24 @@ ROUTES = (
         "GET", _ROOT + "/comparisons", "admin_comparisons", "admin", comparisons.list_all,
         "Operators", "Comparisons of one person or of all, by outcome and source where wanted.",
         query=comparisons.ListQuery, response=comparisons.Comparisons, problems=STORE,
+    ),
+    Route(
+        "GET", _ROOT + "/models/{model}", "admin_model", "admin", versions.get_model, "Operators",
+        "A model with its aliases, and what is served of it.",
+        response=versions.ModelState, problems=("not_found", *STORE),
+    ),
+    Route(
+        "GET", _ROOT + "/models/{model}/versions", "admin_versions", "admin", versions.list_all,
+        "Operators", "Versions of a model by number.",
+        query=Page, response=versions.Versions, problems=("not_found", *STORE),
+    ),
+    Route(
+        "GET", _ROOT + "/jobs", "admin_jobs", "admin", jobs.list_all, "Operators",
+        "Jobs, the newest first.", query=jobs.JobsQuery, response=jobs.Jobs, problems=STORE,
+    ),
+    Route(
+        "GET", _ROOT + "/audit", "admin_audit", "admin", auditing.list_all, "Operators",
+        "Who did what, the newest first.",
+        query=auditing.AuditQuery, response=auditing.Entries, problems=STORE,
     ),
 )  # fmt: skip

@@ -33,6 +33,9 @@ FILES: Final[dict[str, File]] = {
     "/admin": File("admin.html", "admin_page", "The operator pages; they ask for a key."),
     "/admin/page.css": File("admin.css", "admin_style", "Style of the operator pages."),
     "/admin/page.js": File("admin.js", "admin_module", "The operator pages' module."),
+    "/admin/parts.js": File("parts.js", "admin_parts", "What the operator pages are built of."),
+    "/admin/groups.js": File("groups.js", "admin_groups_module", "How groups are shown."),
+    "/admin/operating.js": File("operating.js", "admin_operating_module", "Versions, jobs, usage, the log."),
     "/admin/map.js": File("map.js", "admin_map_module", "How people are drawn."),
 }  # fmt: skip
 """Every file by its path."""

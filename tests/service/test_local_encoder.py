@@ -1,0 +1,140 @@
+"""An encoder of the service's own process: tested and warm before it is ready, its memory bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gustibus.encoders.hashing import HashingEncoder
+from gustibus.errors import ArtifactError, ConfigError
+from gustibus.service.metrics import Meter
+from gustibus.service.problems import Problem
+from gustibus.service.serving import Serving
+from gustibus.service.settings import Settings
+from tests.service.harness import running
+
+
+@pytest.fixture
+def seen(monkeypatch) -> list[str]:
+    """Every text that the encoder is asked for."""
+    found: list[str] = []
+    plain = HashingEncoder.encode
+
+    def encode(self, texts, *, progress=False):
+        found.extend(texts)
+        return plain(self, texts, progress=progress)
+
+    monkeypatch.setattr(HashingEncoder, "encode", encode)
+    return found
+
+
+def changed(artifact, *, scale=1.0, **encoder):
+    """The model with another encoder in its card, or with a pool of longer vectors."""
+    pool = artifact.pool
+    pool = replace(pool, a=pool.a * np.float32(scale), b=pool.b * np.float32(scale))
+    card = {**artifact.card, "encoder": {**artifact.card["encoder"], **encoder}}
+    return replace(artifact, card=card, pool=pool)
+
+
+def serving(artifact, *, texts=100, **options) -> Serving:
+    return Serving(artifact, name="m", texts=texts, meter=Meter(), **options)
+
+
+def test_the_encoder_is_tested_before_it_serves_and_meets_long_and_short_texts(texts_model, seen):
+    found = serving(texts_model)
+    assert not found.tested
+    found.check()
+    assert found.tested
+    asked = {*texts_model.pool.texts_a, *texts_model.pool.texts_b}
+    assert len(asked & set(seen)) >= 8  # eight pairs of it
+    assert min(map(len, seen)) == 1
+    assert max(map(len, seen)) > 32_000
+    found.close()
+
+
+def test_texts_encoded_in_another_way_stop_the_model(texts_model):
+    found = serving(changed(texts_model, scale=1.03))
+    with pytest.raises(ArtifactError, match=r"2\.9% away from when the model was made"):
+        found.check()
+    near = serving(changed(texts_model, scale=1.01))  # as rounding may be
+    near.check()
+    for one in (found, near):
+        one.close()
+
+
+def test_another_encoder_stops_the_model(texts_model):
+    found = serving(changed(texts_model, fingerprint="0" * 64))
+    with pytest.raises(ArtifactError, match="its scores would mean something else"):
+        found.check()
+    found.close()
+
+
+def test_an_encoder_that_is_not_here_is_missed_by_texts_alone(texts_model, caplog):
+    options = {"model": "/nowhere"}
+    found = serving(changed(texts_model, name="transformers", options=options))
+    found.check()
+    assert "texts cannot be encoded here" in caplog.text
+    assert not found.tested
+    with pytest.raises(Problem) as caught:
+        asyncio.run(found.represent("", ["a text"]))
+    assert caught.value.code == "encoder_unavailable"
+    found.close()
+
+
+def test_a_cold_start_leaves_it_to_the_first_text(texts_model, seen):
+    found = serving(texts_model, warm=False)
+    found.check()
+    assert seen == []
+    asyncio.run(found.represent("", ["first"]))
+    assert seen == ["first"]
+    found.close()
+
+
+def test_texts_are_kept_up_to_a_number_of_bytes(texts_model):
+    each = 4 * texts_model.model.representation_dim + 320
+    found = serving(texts_model, texts_bytes=3 * each + 1)
+
+    def known(*texts: str) -> int:
+        return asyncio.run(found.represent("", texts))[1]
+
+    assert known("a", "b", "c", "d") == 0
+    assert known("d", "c", "b") == 3
+    assert found._meter.encoded_bytes == 3 * each
+    assert known("a") == 0  # was not used for longest
+    assert known("d") == 0  # and made room for it
+    few = serving(texts_model, texts=1)
+    asyncio.run(few.represent("", ["a", "b"]))
+    assert asyncio.run(few.represent("", ["a", "b"]))[1] == 1
+    for one in (found, few):
+        one.close()
+    with pytest.raises(ConfigError, match="GUSTIBUS_TEXTS_BYTES"):
+        Settings(texts_bytes=-1).check()
+
+
+def test_kept_texts_do_not_keep_their_batch(texts_model):
+    found = serving(texts_model)
+    asyncio.run(found.represent("", [f"text {n}" for n in range(50)]))
+    kept = [found._texts.get(key) for key in list(found._texts._values)]
+    assert len(kept) == 50
+    assert all(vector.base is None for vector in kept)
+    found.close()
+
+
+def test_a_service_does_not_start_with_a_wrong_encoder(tmp_path, texts_model):
+    changed(texts_model, scale=2.0).save(tmp_path / "model")
+    with (
+        pytest.raises(AssertionError, match="away from when the model was made"),
+        running(f"sqlite:///{tmp_path}/s.db", tmp_path, gustibus_model=str(tmp_path / "model")),
+    ):
+        pass
+    environment = {"gustibus_model": str(tmp_path / "model"), "gustibus_warm": "0"}
+    with (
+        running(f"sqlite:///{tmp_path}/s.db", tmp_path, **environment) as service,
+        service.client() as http,
+    ):
+        reply = http.post("/v1/score", json={"candidates": ["a text"]})
+        assert reply.status_code == 200, json.dumps(reply.json())
