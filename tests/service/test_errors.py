@@ -256,6 +256,7 @@ def test_a_parameter_that_is_not_known(http):
     check(http.get("/v1/users?limit=0"), 422, "invalid_field", "query:limit")
     check(http.get("/v1/users?page=1"), 422, "invalid_field", "query:page")
     check(http.get("/v1/users?limit=1&limit=2"), 422, "invalid_field", "query:limit")
+    check(http.get("/v1/comparisons?outcome=null"), 422, "invalid_field", "query:outcome")
     check(http.get("/v1/version?x=1"), 422, "invalid_field")
 
 

@@ -106,10 +106,17 @@ def read_query(text: bytes, kind: type[T]) -> T:
             raise invalid(f"query:{name}", "occurs twice")
         values[name] = value
     try:
-        return msgspec.convert(values, kind, strict=False)
+        found = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         pointer, detail = _where(str(error))
         raise invalid(f"query:{pointer.strip('/')}", detail) from None
+    for field in msgspec.structs.fields(kind):  # type: ignore[arg-type]  # queries are structs
+        if (
+            values.get(field.encode_name, "").lower() == "null"
+            and getattr(found, field.name) is None
+        ):
+            raise invalid(f"query:{field.encode_name}", "null is no value; leave the parameter out")
+    return found
 
 
 def refuse_unstorable(value: str, pointer: str) -> None:
