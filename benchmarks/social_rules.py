@@ -100,11 +100,17 @@ def pref_voting(module, name):
 
 
 def cycle(m, rng):
-    """A profile of 11 ballots that majorities order into one cycle."""
+    """Support of a random tournament of majorities by one ballot, whose items make one cycle together.
+
+    A few ballots drawn at random bunch around an order, which bounds find at once.
+    """
     while True:
-        profile = g.Profile(np.argsort(rng.random((11, m)), 1))
-        if len(g.smith_set(profile).ranking) == 1:
-            return profile
+        margins = np.triu(2 * rng.integers(0, 2, (m, m)) - 1, 1)
+        margins -= margins.T
+        support = (101 + margins) / 2.0
+        np.fill_diagonal(support, 0.0)
+        if len(g.smith_set(support).ranking) == 1:
+            return support
 
 
 def rows_of_table(small):
@@ -166,16 +172,16 @@ def networkx_ranked_pairs(margins):
 
 def kemeny_rows(rng, tall, small):
     for m, budget in ((20, 40), (22, 150)):
-        profile = cycle(m, rng)
+        support = cycle(m, rng)
         peer, seconds = "scipy milp", None
         if not small:
             try:
                 seconds = timed(
-                    lambda p=profile: g.kemeny(p, method="milp", time_limit=60), repeats=1
+                    lambda s=support: g.kemeny(s, method="milp", time_limit=60), repeats=1
                 )
             except ImportError:
                 peer = "-"
-        yield (f"Kemeny, one cycle of {m}", budget, timed(lambda p=profile: g.kemeny(p)), peer,
+        yield (f"Kemeny, one cycle of {m}", budget, timed(lambda s=support: g.kemeny(s)), peer,
                seconds)  # fmt: skip
     profile = g.Profile(np.argsort(rng.random((9, 7)), 1))
     make, theirs = peer_profile(), pref_voting("other_methods", "kemmeny_young")

@@ -21,6 +21,7 @@ from gustibus.data.arrays import number
 from gustibus.errors import InputError, NotFiniteError
 from gustibus.methods import method
 from gustibus.registry import Registry
+from gustibus.types import doubles
 
 Equivalent: TypeAlias = "Callable[[str, str], bool]"
 Rewards: TypeAlias = "Sequence[float] | np.ndarray | Callable[[list[int]], Sequence[float]]"
@@ -293,7 +294,7 @@ class _Reader:
         given = self._rewards(sorted(samples)) if callable(self._rewards) else self._rewards
         expected = len(samples) if asked else self._count
         try:
-            values = np.asarray(given, np.float64)
+            values = doubles(given)
         except (TypeError, ValueError) as error:
             message = f"rewards: expected numbers, got {type(given).__name__}: {error}"
             raise InputError(message, where="rewards") from None

@@ -7,7 +7,7 @@ Leading dimensions that merely broadcast are `*b`.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,3 +17,17 @@ F64: TypeAlias = NDArray[np.float64]
 I32: TypeAlias = NDArray[np.int32]
 I64: TypeAlias = NDArray[np.int64]
 Bool: TypeAlias = NDArray[np.bool_]
+
+
+def doubles(values: Any) -> F64:
+    """An array of doubles; a view where it is one already.
+
+    Raises:
+        TypeError: Complex numbers, of which NumPy would keep the real part, or others that it cannot read.
+        ValueError: No numbers at all.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        message = "complex numbers"
+        raise TypeError(message)
+    return np.asarray(array, np.float64)

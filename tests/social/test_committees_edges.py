@@ -219,6 +219,7 @@ def test_approvals_are_the_same_from_any_container():
         (np.zeros((0, 2)), {}, "at least one"),
         ([1.0, 2.0], {}, "shape"),
         ("x", {}, "numbers"),
+        (np.array([[1j]]), {}, "utilities: expected numbers"),
         ([[1.0]], {"transform": "magic"}, "transform"),
         ([[1.0]], {"transform": "softmax", "temperature": 0}, "temperature"),
         ([[1.0]], {"labels": ["a", "b"]}, "labels"),

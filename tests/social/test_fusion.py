@@ -272,6 +272,7 @@ ONE = {"q": {"a": 1.0, "b": 0.5}}
         ([{"q": ["a"]}], {}, r"runs\[0\]\['q'\]"),
         ([{"q": {"a": "x"}}], {}, r"runs\[0\]: expected numbers"),
         ([([0, 1], [0])], {}, r"runs\[0\]: expected starts"),
+        ([([0, 1], [0], np.array([1j]))], {}, r"runs\[0\].scores: expected numbers"),
         ([([0, 2], [0], [1.0])], {}, "starts"),
         ([([0, 1], [-1], [1.0])], {}, r"runs\[0\].docs"),
         ([([0, 1], [0.5], [1.0])], {}, r"runs\[0\].docs"),

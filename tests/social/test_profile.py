@@ -135,6 +135,7 @@ def test_labels_name_the_items_of_arrays():
         ([["a"]], {"weights": [1, 2]}, r"weights: expected shape \(1,\), got \(2,\)"),
         ([["a"]], {"weights": 1.0}, r"weights: expected shape \(n,\), got \(\)"),
         ([["a"]], {"weights": ["x"]}, "weights: expected numbers, got list"),
+        ([["a"]], {"weights": np.array([1j])}, "weights: expected numbers, got ndarray: complex"),
         ([["a"]], {"weights": [-1]}, "weights: expected numbers of at least 0, got -1"),
         ([["a"]], {"weights": [np.nan]}, "weights: expected finite numbers"),
         ([["a"]], {"weights": [0]}, "weights: expected a positive, finite sum, got 0"),

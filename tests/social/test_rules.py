@@ -315,6 +315,8 @@ def test_worked_examples_of_runoffs():
         (lambda p: g.schulze(np.array([[0, np.nan], [0, 0]])), InputError, "support: expected fin"),
         (lambda p: g.schulze(np.array([[0, -1.0], [0, 0]])), InputError, "support: expected numb"),
         (lambda p: g.schulze("abc"), InputError, "subject: expected a Profile"),
+        (lambda p: g.schulze(np.ones((2, 2)) * 1j), InputError, "subject: expected a Profile or a"),
+        (lambda p: g.positional(p, vector=np.ones(3) * 1j), InputError, "vector: expected"),
         (lambda p: g.condorcet_winner(p).winner, InputError, "expected a winner, there is none"),
         (lambda p: p.support(ties="x"), InputError, "ties: expected 'none', or 'half'"),
     ],

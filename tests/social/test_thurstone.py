@@ -83,3 +83,18 @@ def test_threads_change_nothing():
         other = thurstone(a, b, ties=tied, threads=threads)
         assert one.scores.tobytes() == other.scores.tobytes()
         assert one.parameter == other.parameter
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_long_chains_converge(ties):
+    chain = np.arange(4999)
+    w = np.concatenate([chain, chain, chain, chain + 1, chain])
+    b = np.concatenate([chain + 1, chain + 1, chain + 1, chain, chain + 1])
+    tied = np.repeat([False, ties], [4 * len(chain), len(chain)])
+    fit = thurstone(w, b, ties=tied)
+    assert fit.converged
+    # of five comparisons 4 or 3 won, 1 lost, and 0 or 1 tied
+    gap = (norm.ppf(0.8) - norm.ppf(0.2)) / 2 if not ties else (norm.ppf(0.6) - norm.ppf(0.2)) / 2
+    threshold = -(norm.ppf(0.6) + norm.ppf(0.2)) / 2 if ties else 0.0
+    np.testing.assert_allclose(-np.diff(fit.scores), gap, atol=1e-5)
+    assert fit.parameter == pytest.approx(threshold, abs=1e-6)

@@ -20,6 +20,7 @@ from gustibus.posterior import (
     GaussianPrior,
     ParticlePrior,
     Posterior,
+    fit_population,
     particle_weights,
     place,
     place_particles,
@@ -382,8 +383,28 @@ def test_bad_input_is_named():
         place(Evidence.build(good, [0, 1]), GaussianPrior.single(np.zeros(3), -np.eye(3)))
     with pytest.raises(InputError, match="delta: expected numbers"):
         Evidence.build([["a"]], [1])
+    with pytest.raises(InputError, match="delta: expected numbers, got ndarray: complex"):
+        Evidence.build(good * 1j, [0, 1])
     with pytest.raises(InputError, match="threads"):
         place(Evidence.build(good, [0, 1]), prior, threads=0)
     placed = place(Evidence.build(good, [0, 1]), prior, covariance=False)
     with pytest.raises(InputError, match="covariances: not computed"):
         _ = placed.covariance
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"weights": []}, "weights: expected at least one group of the mixture, got none"),
+        ({"weights": [1j]}, "weights: expected numbers"),
+        ({"means": np.zeros((1, 3), complex)}, "means: expected numbers, got ndarray: complex"),
+        ({"covariances": np.eye(3)[None] * 1j}, "covariances: expected numbers"),
+        ({"weights": [0.5, 0.5]}, "means: expected shape"),
+    ],
+)
+def test_bad_mixtures_are_named(parts, message):
+    prior = replace(GaussianPrior.standard(3), **parts)
+    with pytest.raises(InputError, match=message):
+        place(Evidence.build(np.ones((2, 3)), [0, 1]), prior)
+    with pytest.raises(InputError, match=message):
+        fit_population(Evidence.build(np.ones((2, 3)), [0, 1]), initial=prior)

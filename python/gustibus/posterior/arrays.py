@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gustibus.errors import InputError
-
-if TYPE_CHECKING:
-    from gustibus.types import F64
+from gustibus.types import F64, doubles
 
 
 def floats(name: str, values: Any) -> F64:
     """A contiguous array of doubles."""
     try:
-        return np.ascontiguousarray(values, dtype=np.float64)
+        return np.ascontiguousarray(doubles(values))
     except (TypeError, ValueError) as error:
         message = f"{name}: expected numbers, got {type(values).__name__}: {error}"
         raise InputError(message) from error
+
+
+def mixture(weights: Any, means: Any, covariances: Any) -> tuple[F64, F64, F64]:
+    """The parts of a mixture of Gaussians, as the compiled core takes them."""
+    return floats("weights", weights), floats("means", means), floats("covariances", covariances)
 
 
 def mixture_mean(weights: F64, means: F64) -> F64:

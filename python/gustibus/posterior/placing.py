@@ -129,7 +129,7 @@ def particle_weights(
     """
     return _core.place_particles(
         floats("margins", margins), evidence.target, evidence.weight, evidence.starts,
-        prior.log_weights, answering.lapse, answering.tie, threads,
+        floats("log_weights", prior.log_weights), answering.lapse, answering.tie, threads,
     )  # fmt: skip
 
 

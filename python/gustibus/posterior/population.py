@@ -9,6 +9,7 @@ import numpy as np
 
 from gustibus import _core
 from gustibus.errors import InputError
+from gustibus.posterior.arrays import mixture
 from gustibus.posterior.placing import place
 from gustibus.posterior.priors import EXACT, Answering, GaussianPrior
 
@@ -81,7 +82,7 @@ def fit_population(
     if initial is None:
         initial = GaussianPrior.standard(evidence.delta.shape[-1], 0.1**0.5)
         if groups > 1:
-            start = (initial.weights, initial.means, initial.covariances)
+            start = mixture(initial.weights, initial.means, initial.covariances)
             out = _core.fit_population(
                 evidence.rows, evidence.starts, start,
                 rounds=5, tolerance=tolerance, progress=None, **settings,
@@ -89,7 +90,7 @@ def fit_population(
             initial = GaussianPrior(*out[:3])
     if groups > 1 and len(initial.weights) == 1:
         initial = _split(evidence, initial, groups, answering, seed)
-    start = (initial.weights, initial.means, initial.covariances)
+    start = mixture(initial.weights, initial.means, initial.covariances)
     *prior, trace, responsibilities, converged = _core.fit_population(
         evidence.rows, evidence.starts, start,
         rounds=rounds, tolerance=tolerance, progress=progress, **settings,

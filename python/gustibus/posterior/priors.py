@@ -10,7 +10,7 @@ import numpy as np
 
 from gustibus import _core
 from gustibus.errors import InputError
-from gustibus.posterior.arrays import floats, mixture_covariance, mixture_mean, softmax
+from gustibus.posterior.arrays import floats, mixture, mixture_covariance, mixture_mean, softmax
 from gustibus.posterior.simplex import beta_cells, simplex_sample
 
 if TYPE_CHECKING:
@@ -75,9 +75,10 @@ class GaussianPrior:
         """For the core, with its Cholesky factors.
 
         Raises:
-            InputError: Arrays that do not fit together or a covariance that is not positive definite.
+            InputError: No numbers, arrays that do not fit together or a covariance that is not positive
+                definite.
         """
-        return _core.Prior(self.weights, self.means, self.covariances)
+        return _core.Prior(*mixture(self.weights, self.means, self.covariances))
 
 
 @dataclass(frozen=True, slots=True)

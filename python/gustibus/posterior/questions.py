@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gustibus import _core
-from gustibus.posterior.arrays import floats
+from gustibus.posterior.arrays import floats, mixture
 from gustibus.posterior.priors import USUAL, Answering
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def acquire(
     return _core.acquire(
         rule, delta, np.zeros(len(delta)) if offset is None else floats("offset", offset),
         None if base is None else floats("base", base),
-        (posterior.weights, posterior.means, posterior.covariances),
+        mixture(posterior.weights, posterior.means, posterior.covariances),
         answering.lapse, answering.tie, threads,
     )  # fmt: skip
 
@@ -86,7 +86,7 @@ def acquire_batch(
     delta = floats("delta", delta)
     return _core.acquire_batch(
         delta, np.zeros(len(delta)) if offset is None else floats("offset", offset),
-        (posterior.weights, posterior.means, posterior.covariances),
+        mixture(posterior.weights, posterior.means, posterior.covariances),
         count, answering.lapse, answering.tie,
     )  # fmt: skip
 

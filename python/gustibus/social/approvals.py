@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from gustibus import _core
 from gustibus.errors import InputError
 from gustibus.social.interning import Labels, checked_labels, in_order, is_number
+from gustibus.types import F64, I64, doubles
 
 if TYPE_CHECKING:
     from gustibus.social.profile import Profile
-    from gustibus.types import F64, I64
 
 
 _MOST_IDS = 10_000_000  # numbers up to here may leave others out
@@ -219,7 +219,7 @@ def _whole(name: str, values: Any) -> I64:
 
 def _weights(weights: Any) -> F64:
     try:
-        out = np.array(weights, dtype=np.float64)
+        out = np.array(doubles(weights))
     except (TypeError, ValueError) as error:
         message = f"weights: expected numbers, got {type(weights).__name__}: {error}"
         raise InputError(message) from error

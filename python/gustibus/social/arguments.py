@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gustibus.errors import InputError, NotFiniteError
-
-if TYPE_CHECKING:
-    from gustibus.types import F64, I64
+from gustibus.types import F64, I64, doubles
 
 
 def whole(name: str, value: Any, *, least: int = 1, most: int = 2**63 - 1) -> int:
@@ -67,7 +65,7 @@ def reals(name: str, values: Any, *, dims: int = 1) -> F64:
         InputError: not numbers, another shape, or empty.
     """
     try:
-        array = np.ascontiguousarray(values, np.float64)
+        array = np.ascontiguousarray(doubles(values))
     except (TypeError, ValueError) as error:
         message = f"{name}: expected numbers, got {type(values).__name__}: {error}"
         raise InputError(message) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from gustibus.social.bounds import Bounded, Limits, Policies, item_numbers, reso
 from gustibus.social.interning import is_number
 from gustibus.social.profile import Profile
 from gustibus.social.utilities import UtilityProfile
-
-if TYPE_CHECKING:
-    from gustibus.types import F64
+from gustibus.types import F64, doubles
 
 AnyProfile: TypeAlias = Profile | ApprovalProfile | UtilityProfile
 
@@ -309,7 +307,7 @@ def _vector(vector: Any) -> F64 | None:
     if vector is None:
         return None
     try:
-        return np.array(vector, dtype=np.float64)
+        return np.array(doubles(vector))
     except (TypeError, ValueError) as error:
         message = f"vector: expected numbers, got {vector!r:.60}"
         raise InputError(message) from error

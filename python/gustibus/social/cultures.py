@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 
-import numpy as np
-
 from gustibus import _core
 from gustibus.errors import InputError
 from gustibus.social.interning import checked_labels
 from gustibus.social.profile import Profile
 from gustibus.social.values import check_count, check_seed, check_threads
+from gustibus.types import doubles
 
 CULTURES = (
     "impartial",
@@ -100,7 +99,7 @@ def _vector(values: Sequence[float] | None) -> list[float] | None:
     if values is None:
         return None
     try:
-        vector = np.asarray(values, np.float64)
+        vector = doubles(values)
     except (TypeError, ValueError):
         message = f"centre, strengths: expected numbers, got {values!r:.60}"
         raise InputError(message) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from gustibus.errors import InputError, UnknownNameError
 from gustibus.social.interning import Labels
 from gustibus.social.profile import Profile
 from gustibus.social.values import check_threads
-
-if TYPE_CHECKING:
-    from gustibus.types import F64, I64
+from gustibus.types import F64, I64, doubles
 
 Subject: TypeAlias = "Profile | F64"
 """Ballots, or for rules that need no more a matrix `(m, m)` of pairwise support."""
@@ -209,7 +207,7 @@ def _subject(subject: Subject) -> tuple[Labels, Any]:
 
 def _matrix(support: Any) -> F64:
     try:
-        matrix = np.asarray(support, np.float64)
+        matrix = doubles(support)
     except (TypeError, ValueError) as error:
         message = (
             f"subject: expected a Profile or a matrix of support, got {type(support).__name__}"
@@ -244,7 +242,7 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
             out[name] = value
             continue
         try:
-            number = np.asarray(value, np.float64)
+            number = doubles(value)
         except (TypeError, ValueError):
             message = f"{name}: expected a number, numbers, a word or a flag, got {value!r:.60}"
             raise InputError(message) from None

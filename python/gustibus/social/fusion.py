@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,7 @@ from gustibus import _core
 from gustibus.errors import InputError
 from gustibus.social.arguments import integers, real, reals, threads_of
 from gustibus.social.interning import Labels, in_order
-
-if TYPE_CHECKING:
-    from gustibus.types import F64, I64
+from gustibus.types import F64, I64, doubles
 
 _ALIASES = {
     "anz": "comb_anz",
@@ -193,7 +191,7 @@ def _arrays(run: Any, r: int) -> tuple[I64, NDArray[np.uint32], F64]:
             message = f"runs[{r}].docs: expected numbers from 0 below 2^32, got others"
             raise InputError(message)
     try:
-        values = np.asarray(scores, np.float64)
+        values = doubles(scores)
     except (TypeError, ValueError) as error:
         message = f"runs[{r}].scores: expected numbers, got {type(scores).__name__}"
         raise InputError(message) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,7 @@ from gustibus.social.interning import (
 )
 from gustibus.social.preflib import read_preflib
 from gustibus.social.values import check_threads
-
-if TYPE_CHECKING:
-    from gustibus.types import F64, I64, Bool
+from gustibus.types import F64, I64, Bool, doubles
 
 _COMPACT = {True: "always", False: "never", "auto": "auto"}
 
@@ -117,7 +115,7 @@ class Profile:
             InputError: Not a matrix of numbers, infinite numbers, or what `Profile` rejects.
         """
         try:
-            values = np.asarray(scores, np.float64)
+            values = doubles(scores)
         except (TypeError, ValueError) as error:
             message = f"scores: expected numbers, got {type(scores).__name__}: {error}"
             raise InputError(message) from error
@@ -148,7 +146,7 @@ class Profile:
         NaN and negative numbers are unranked. Options are those of `from_scores`.
         """
         try:
-            values = np.asarray(places, np.float64)
+            values = doubles(places)
         except (TypeError, ValueError) as error:
             message = f"places: expected numbers, got {type(places).__name__}: {error}"
             raise InputError(message) from error
@@ -364,7 +362,7 @@ def _weights(weights: Any) -> F64 | None:
     if weights is None:
         return None
     try:
-        out = np.asarray(weights, dtype=np.float64)
+        out = doubles(weights)
     except (TypeError, ValueError) as error:
         message = f"weights: expected numbers, got {type(weights).__name__}: {error}"
         raise InputError(message) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,7 @@ from gustibus.social.strength_data import (
     reduced,
 )
 from gustibus.social.strength_results import Strengths, strengths_of
-
-if TYPE_CHECKING:
-    from gustibus.types import F64
+from gustibus.types import F64, doubles
 
 METHODS = {"newton": 200, "newman": 20_000, "mm": 100_000}
 """Ways to the maximum, and the most iterations of each."""
@@ -118,7 +116,11 @@ def bradley_terry(
 
 
 def _covariates(covariates: Any, rows: int, *, position: bool) -> F64:
-    x = np.zeros((rows, 0)) if covariates is None else np.asarray(covariates, np.float64)
+    try:
+        x = np.zeros((rows, 0)) if covariates is None else doubles(covariates)
+    except (TypeError, ValueError) as error:
+        message = f"covariates: expected numbers, got {type(covariates).__name__}: {error}"
+        raise InputError(message) from error
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2 or len(x) != rows:
         message = f"covariates: expected shape ({rows}, q), got {x.shape}"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gustibus import _core
 from gustibus.errors import InputError
 from gustibus.social.strength_labels import Codes, Labels, intern
-from gustibus.types import F64, I64
+from gustibus.types import F64, I64, doubles
 
 A, B, TIE, SKIP = range(4)
 NAMES = {
@@ -54,7 +54,7 @@ def checked_start(start: Any) -> F64 | None:
     if start is None:
         return None
     try:
-        values = np.ascontiguousarray(start, np.float64)
+        values = np.ascontiguousarray(doubles(start))
     except (TypeError, ValueError) as error:
         message = f"start: expected numbers, got {type(start).__name__}: {error}"
         raise InputError(message) from error
@@ -132,7 +132,9 @@ def reduced(data: Comparisons, threads: int | None) -> tuple[_core.Cells, Labels
 def column(name: str, values: Any, length: int, dtype: Any) -> NDArray[Any]:
     """One number per row."""
     try:
-        array = np.ascontiguousarray(values, dtype=dtype)
+        array = np.ascontiguousarray(
+            doubles(values) if dtype is np.float64 else values, dtype=dtype
+        )
     except (TypeError, ValueError) as error:
         message = f"{name}: expected numbers, got {type(values).__name__}: {error}"
         raise InputError(message) from error
@@ -162,9 +164,17 @@ def read_outcomes(outcomes: Any, length: int) -> NDArray[np.uint8]:
         message = f"outcomes: expected names or numbers, {error}"
         raise InputError(message) from error
     if not all(isinstance(kind, str) for kind in kinds):
-        return _targets(np.asarray([float(v) for v in values]), length)
+        return _targets(_numbers(values), length)
     code = {value: _code(value) for value in dict.fromkeys(values)}
     return np.fromiter(map(code.__getitem__, values), np.uint8, length)
+
+
+def _numbers(values: list[Any]) -> F64:
+    try:
+        return doubles(values)
+    except (TypeError, ValueError) as error:
+        message = f"outcomes: expected names or numbers, {error}"
+        raise InputError(message) from error
 
 
 def _named(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +11,7 @@ from gustibus import _core
 from gustibus.errors import InputError, NotFiniteError, UnknownNameError
 from gustibus.social.approvals import _weights
 from gustibus.social.interning import Labels, checked_labels
-
-if TYPE_CHECKING:
-    from gustibus.types import F64
+from gustibus.types import F64, doubles
 
 
 class UtilityProfile:
@@ -118,7 +116,7 @@ class UtilityProfile:
 
 def _matrix(utilities: Any) -> F64:
     try:
-        values = np.array(utilities, dtype=np.float64)
+        values = np.array(doubles(utilities))
     except (TypeError, ValueError) as error:
         message = f"utilities: expected numbers, got {type(utilities).__name__}: {error}"
         raise InputError(message) from error

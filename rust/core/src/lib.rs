@@ -19,6 +19,7 @@ mod size;
 pub mod social;
 mod stop;
 pub mod strength;
+mod wide;
 
 pub use error::{Error, Result};
 pub use stop::Stop;

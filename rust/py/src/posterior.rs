@@ -75,6 +75,10 @@ impl Mixture {
             let (expected, got) = (format!("{expected:?}"), format!("{got:?}"));
             Err(to_python(&Error::Shape { name, expected, got }))
         };
+        if g == 0 {
+            let expected = "at least one group of the mixture";
+            return Err(to_python(&Error::range("weights", expected, "none")));
+        }
         check("means", &this.means.shape, &[g, u])?;
         check("covariances", &this.covariances.shape, &[g, u, u])?;
         Ok(this)

@@ -7,6 +7,7 @@ use super::amount::Weights;
 use super::amount::{Amount, Unit};
 use super::objective::Objective;
 use super::views::{Utilities, below};
+use crate::wide::wide;
 
 /// A level: a place, or a distance in utility.
 pub(super) trait Level: Copy + Ord + Send + Sync {
@@ -14,69 +15,55 @@ pub(super) trait Level: Copy + Ord + Send + Sync {
     fn gap(best: &[Self], column: &[Self]) -> u64;
     /// The same, weighted.
     fn weighted_gap(best: &[Self], column: &[Self], weights: &[u64]) -> u64;
+    /// The level as a place, where levels are places.
+    fn place(self) -> usize;
 }
 
-/// Levels summed at once: as many bytes as the widest registers hold a few times over.
-const LANES: usize = 64;
+/// Levels summed at once: their sums fill two of the widest registers.
+const LANES: usize = 32;
 
 impl Level for u8 {
     fn gap(best: &[u8], column: &[u8]) -> u64 {
-        let mut total = 0;
-        // 257 levels of at most 255 fit 16 bits.
-        for (best, column) in best.chunks(LANES * 256).zip(column.chunks(LANES * 256)) {
-            let mut sums = [0_u16; LANES];
-            let (fixed, fixed_column) = (best.chunks_exact(LANES), column.chunks_exact(LANES));
-            total += plain_gap(fixed.remainder(), fixed_column.remainder());
-            for (b, c) in fixed.zip(fixed_column) {
-                for lane in 0..LANES {
-                    sums[lane] += u16::from(b[lane].saturating_sub(c[lane]));
-                }
-            }
-            total += sums.iter().map(|s| u64::from(*s)).sum::<u64>();
-        }
-        total
+        bytes(best, column)
     }
 
     fn weighted_gap(best: &[u8], column: &[u8], weights: &[u64]) -> u64 {
-        weighted(best, column, weights, |b, c| u64::from(b.saturating_sub(c)))
+        weighted(best, column, weights)
+    }
+
+    #[inline]
+    fn place(self) -> usize {
+        self.into()
     }
 }
 
 impl Level for u16 {
     fn gap(best: &[u16], column: &[u16]) -> u64 {
-        let mut total = 0;
-        // 65,536 levels of at most 65,535 fit 32 bits.
-        for (best, column) in best.chunks(LANES << 15).zip(column.chunks(LANES << 15)) {
-            let mut sums = [0_u32; LANES];
-            let (fixed, fixed_column) = (best.chunks_exact(LANES), column.chunks_exact(LANES));
-            total += plain_gap(fixed.remainder(), fixed_column.remainder());
-            for (b, c) in fixed.zip(fixed_column) {
-                for lane in 0..LANES {
-                    sums[lane] += u32::from(b[lane].saturating_sub(c[lane]));
-                }
-            }
-            total += sums.iter().map(|s| u64::from(*s)).sum::<u64>();
-        }
-        total
+        words(best, column)
     }
 
     fn weighted_gap(best: &[u16], column: &[u16], weights: &[u64]) -> u64 {
-        weighted(best, column, weights, |b, c| u64::from(b.saturating_sub(c)))
+        weighted(best, column, weights)
+    }
+
+    #[inline]
+    fn place(self) -> usize {
+        self.into()
     }
 }
 
-/// Distances below `2^31`, so that a sign bit tells which is larger: four at once in the oldest registers.
+/// Distances below `2^31`.
 impl Level for u32 {
     fn gap(best: &[u32], column: &[u32]) -> u64 {
-        let positive = |(b, c): (&u32, &u32)| {
-            let gap = b.wrapping_sub(*c);
-            gap & (gap >> 31).wrapping_sub(1)
-        };
-        best.iter().zip(column).map(|pair| u64::from(positive(pair))).sum()
+        distances(best, column)
     }
 
     fn weighted_gap(best: &[u32], column: &[u32], _weights: &[u64]) -> u64 {
         Self::gap(best, column) // distances carry their weights already
+    }
+
+    fn place(self) -> usize {
+        0
     }
 }
 
@@ -88,32 +75,106 @@ impl Level for u64 {
     fn weighted_gap(best: &[u64], column: &[u64], _weights: &[u64]) -> u64 {
         Self::gap(best, column) // distances carry their weights already
     }
+
+    fn place(self) -> usize {
+        0
+    }
 }
 
-fn plain_gap<L: Copy + Ord>(best: &[L], column: &[L]) -> u64
-where
-    u64: From<L>,
-{
-    best.iter().zip(column).map(|(b, c)| u64::from(*b).saturating_sub(u64::from(*c))).sum()
+wide! {
+    fn bytes(best: &[u8], column: &[u8]) -> u64 {
+        let n = best.len().min(column.len());
+        let (best, column) = (&best[..n], &column[..n]);
+        let (mut total, mut start) = (0, 0);
+        // 256 levels of at most 255 fit 16 bits.
+        while n - start >= LANES {
+            let mut sums = [0_u16; LANES];
+            let end = start + ((n - start) / LANES).min(256) * LANES;
+            while start < end {
+                let (b, c) = (&best[start..start + LANES], &column[start..start + LANES]);
+                for lane in 0..LANES {
+                    sums[lane] += u16::from(b[lane].saturating_sub(c[lane]));
+                }
+                start += LANES;
+            }
+            for sum in sums {
+                total += u64::from(sum);
+            }
+        }
+        for v in start..n {
+            total += u64::from(best[v].saturating_sub(column[v]));
+        }
+        total
+    }
 }
 
-fn weighted<L: Copy>(best: &[L], column: &[L], weights: &[u64], gap: impl Fn(L, L) -> u64) -> u64 {
-    best.iter().zip(column).zip(weights).map(|((b, c), w)| w * gap(*b, *c)).sum()
+wide! {
+    fn words(best: &[u16], column: &[u16]) -> u64 {
+        let n = best.len().min(column.len());
+        let (best, column) = (&best[..n], &column[..n]);
+        let (mut total, mut start) = (0, 0);
+        while start < n {
+            // 65,536 levels of at most 65,535 fit 32 bits.
+            let end = (start + (1 << 16)).min(n);
+            let mut sum = 0_u32;
+            for v in start..end {
+                sum += u32::from(best[v].saturating_sub(column[v]));
+            }
+            total += u64::from(sum);
+            start = end;
+        }
+        total
+    }
+}
+
+wide! {
+    /// A sign bit tells which is larger: four at once in the oldest registers.
+    fn distances(best: &[u32], column: &[u32]) -> u64 {
+        let n = best.len().min(column.len());
+        let (best, column) = (&best[..n], &column[..n]);
+        let mut total = 0;
+        for v in 0..n {
+            let gap = best[v].wrapping_sub(column[v]);
+            total += u64::from(gap & (gap >> 31).wrapping_sub(1));
+        }
+        total
+    }
+}
+
+wide! {
+    fn weighted<L: Place>(best: &[L], column: &[L], weights: &[u64]) -> u64 {
+        let n = best.len().min(column.len()).min(weights.len());
+        let (best, column, weights) = (&best[..n], &column[..n], &weights[..n]);
+        let mut total = 0;
+        for v in 0..n {
+            let (b, c): (u32, u32) = (best[v].into(), column[v].into());
+            total += weights[v] * u64::from(b.saturating_sub(c));
+        }
+        total
+    }
+}
+
+wide! {
+    /// The better of two levels of every voter.
+    fn lower_all<L: Level>(best: &mut [L], column: &[L]) {
+        let n = best.len().min(column.len());
+        let (best, column) = (&mut best[..n], &column[..n]);
+        for v in 0..n {
+            best[v] = best[v].min(column[v]);
+        }
+    }
 }
 
 /// Places and items in one type, as the compact layouts hold them.
-pub(super) trait Place: Level + Into<usize> {}
+pub(super) trait Place: Level + Into<u32> {}
 impl Place for u8 {}
 impl Place for u16 {}
-
-/// Reads a level as a place.
-type ToPlace<L> = fn(L) -> usize;
 
 /// Every voter's best member counts.
 pub(super) struct Cover<'a, L: Clone> {
     columns: std::borrow::Cow<'a, [L]>,
-    /// Items by voter and place, and how to read a level as a place.
-    order: Option<(&'a [L], ToPlace<L>)>,
+    /// Items by voter and place, where levels are places.
+    order: Option<&'a [L]>,
     start: Vec<L>,
     weights: Option<&'a [u64]>,
     factor: Amount,
@@ -161,7 +222,7 @@ impl<'a, L: Place> Cover<'a, L> {
         let most = Amount::from(weights.total) * m as Amount;
         Self {
             columns: columns.into(),
-            order: order.filter(|_| n * m >= KEPT).map(|order| (order, Into::into as ToPlace<L>)),
+            order: order.filter(|_| n * m >= KEPT),
             start: vec![last; n],
             weights: if weights.uniform.is_some() { None } else { Some(&weights.units) },
             factor: Amount::from(weights.uniform.unwrap_or(1)),
@@ -217,8 +278,8 @@ impl<L: Level> Cover<'_, L> {
 
     /// What every item would add, from the tops of all rankings, if those are short enough.
     fn scores(&self, levels: &[L], members: usize) -> Option<Vec<u64>> {
-        let (order, place) = self.order?;
-        let tops: usize = levels.iter().map(|level| place(*level)).sum();
+        let order = self.order?;
+        let tops: usize = levels.iter().map(|level| level.place()).sum();
         let places = levels.len() * self.m;
         let ahead = places.saturating_mul(self.k.saturating_sub(members));
         if tops > (places / TOP_PARTS).min(ahead / SCATTER) {
@@ -226,9 +287,9 @@ impl<L: Level> Cover<'_, L> {
         }
         let mut scores = vec![0; self.m];
         for (voter, (level, row)) in levels.iter().zip(order.chunks_exact(self.m)).enumerate() {
-            let mut gain = self.weight(voter) * place(*level) as u64;
-            for item in &row[..place(*level)] {
-                scores[place(*item)] += gain;
+            let mut gain = self.weight(voter) * level.place() as u64;
+            for item in &row[..level.place()] {
+                scores[item.place()] += gain;
                 gain -= self.weight(voter);
             }
         }
@@ -237,18 +298,18 @@ impl<L: Level> Cover<'_, L> {
 
     /// Adds a column and takes off what items above the old best members no longer add.
     fn lower(&self, levels: &mut [L], scores: &mut [u64], column: &[L]) {
-        let Some((order, place)) = self.order else { return };
+        let Some(order) = self.order else { return };
         let rows = levels.iter_mut().zip(column).zip(order.chunks_exact(self.m));
         for (voter, ((level, new), row)) in rows.enumerate().filter(|(_, ((l, new), _))| *new < l) {
-            let (before, after) = (place(*level), place(*new));
+            let (before, after) = (level.place(), new.place());
             let weight = self.weight(voter);
             let step = weight * (before - after) as u64;
             for item in &row[..after] {
-                scores[place(*item)] -= step;
+                scores[item.place()] -= step;
             }
             let mut gain = step;
             for item in &row[after..before] {
-                scores[place(*item)] -= gain;
+                scores[item.place()] -= gain;
                 gain -= weight;
             }
             *level = *new;
@@ -286,7 +347,7 @@ impl<L: Level> Objective for Cover<'_, L> {
         if let Some(scores) = &mut best.scores {
             self.lower(&mut best.levels, scores, column);
         } else {
-            best.levels.iter_mut().zip(column).for_each(|(b, c)| *b = (*b).min(*c));
+            lower_all(&mut best.levels, column);
             best.members += 1;
             best.scores = self.scores(&best.levels, best.members);
         }

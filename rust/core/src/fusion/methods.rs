@@ -50,13 +50,16 @@ pub(super) enum Kind {
     Score {
         value: fn(Entry, &Params) -> f64,
         fold: Fold,
-        finish: fn(f64, f64, &Params) -> f64,
+        finish: Option<Finish>,
         /// What a document gets that a run lacks, from the run's length and that of the union.
         missing: Option<fn(f64, f64) -> f64>,
     },
     /// Majorities between documents.
     Condorcet,
 }
+
+/// The score from what was folded and the number of runs.
+pub(super) type Finish = fn(f64, f64, &Params) -> f64;
 
 /// One method: a row of [`FUSERS`].
 #[derive(Debug, Clone, Copy)]
@@ -71,15 +74,16 @@ pub struct Fuser {
     pub(super) kind: Kind,
 }
 
-const fn scores(fold: Fold, finish: fn(f64, f64, &Params) -> f64) -> Kind {
+const fn scores(fold: Fold, finish: Option<Finish>) -> Kind {
     Kind::Score { value: |entry, _| entry.score, fold, finish, missing: None }
 }
 
-const fn ranks(value: fn(Entry, &Params) -> f64, finish: fn(f64, f64, &Params) -> f64) -> Kind {
+const fn ranks(value: fn(Entry, &Params) -> f64, finish: Option<Finish>) -> Kind {
     Kind::Score { value, fold: Fold::Sum, finish, missing: None }
 }
 
-const PLAIN: fn(f64, f64, &Params) -> f64 = |total, _, _| total;
+/// What was folded is the score.
+const PLAIN: Option<Finish> = None;
 const INVERSE_SQUARE: fn(Entry, &Params) -> f64 = |entry, _| 1.0 / (entry.rank * entry.rank);
 
 /// Every method of [`super::fuse`].
@@ -99,13 +103,16 @@ pub const FUSERS: &[Fuser] = &[
         name: "comb_anz",
         source: "Fox and Shaw 1994",
         laws: &["weights"],
-        kind: scores(Fold::Sum, |total, count, _| total / count),
+        kind: scores(Fold::Sum, Some(|total, count, _| total / count)),
     },
     Fuser {
         name: "comb_gmnz",
         source: "Lee 1997",
         laws: &["weights"],
-        kind: scores(Fold::Sum, |total, count, params| total * libm::pow(count, params.gamma)),
+        kind: scores(
+            Fold::Sum,
+            Some(|total, count, params| total * libm::pow(count, params.gamma)),
+        ),
     },
     Fuser {
         name: "comb_max",
@@ -129,7 +136,7 @@ pub const FUSERS: &[Fuser] = &[
         name: "comb_mnz",
         source: "Fox and Shaw 1994",
         laws: &["weights"],
-        kind: scores(Fold::Sum, |total, count, _| total * count),
+        kind: scores(Fold::Sum, Some(|total, count, _| total * count)),
     },
     Fuser {
         name: "comb_sum",
@@ -147,19 +154,22 @@ pub const FUSERS: &[Fuser] = &[
         name: "isr",
         source: "Mourão, Martins and Magalhães 2015",
         laws: &["ranks", "unanimous", "weights"],
-        kind: ranks(INVERSE_SQUARE, |total, count, _| total * count),
+        kind: ranks(INVERSE_SQUARE, Some(|total, count, _| total * count)),
     },
     Fuser {
         name: "log_isr",
         source: "Mourão, Martins and Magalhães 2015",
         laws: &["ranks", "unanimous", "weights"],
-        kind: ranks(INVERSE_SQUARE, |total, count, _| total * libm::log(count)),
+        kind: ranks(INVERSE_SQUARE, Some(|total, count, _| total * libm::log(count))),
     },
     Fuser {
         name: "logn_isr",
         source: "Mourão, Martins and Magalhães 2015",
         laws: &["ranks", "unanimous", "weights"],
-        kind: ranks(INVERSE_SQUARE, |total, count, params| total * libm::log(count + params.sigma)),
+        kind: ranks(
+            INVERSE_SQUARE,
+            Some(|total, count, params| total * libm::log(count + params.sigma)),
+        ),
     },
     Fuser {
         name: "rbc",

@@ -4,8 +4,9 @@ use super::Runs;
 use super::condorcet;
 use super::methods::{Entry, Fold, Fuser, Kind, Params};
 use super::norms::Norm;
-use super::numbering::Table;
+use super::numbering::{Known, Table};
 use super::sorting::{Sorter, key, score};
+use crate::wide::wide;
 use crate::{Error, Result};
 
 /// What is the same for all queries.
@@ -62,11 +63,10 @@ pub(super) struct Query {
     values: Vec<f64>,
     /// Where each run's entries end.
     ends: Vec<usize>,
-    /// Document of each slot.
-    docs: Vec<u32>,
-    /// The last run that had the document of each slot, plus one; room for all entries.
-    last: Vec<usize>,
+    known: Known,
     table: Table,
+    /// Whether a run has the document of each slot.
+    present: Vec<bool>,
     order: Vec<u32>,
     /// What each place of a run is worth to methods that read ranks alone.
     points: Vec<f64>,
@@ -89,14 +89,14 @@ impl Query {
             Kind::Condorcet => condorcet::scores(
                 &self.slots,
                 &self.ends,
-                &self.docs,
+                self.known.docs(),
                 plan.weights,
                 plan.params.sort,
             ),
             Kind::Score { .. } => self.fold(plan)?,
         };
         self.keys.clear();
-        self.keys.extend(fused.iter().zip(&self.docs).map(|(score, doc)| key(*score, *doc)));
+        self.keys.extend(fused.iter().zip(self.known.docs()).map(|(score, doc)| key(*score, *doc)));
         self.sorter.sort(&mut self.keys, &fused);
         for (key, (d, s)) in self.keys.iter().zip(docs.iter_mut().zip(scores)) {
             #[allow(clippy::cast_possible_truncation, reason = "the low half is the document")]
@@ -113,13 +113,10 @@ impl Query {
         self.slots.clear();
         self.values.clear();
         self.ends.clear();
-        self.docs.clear();
-        self.last.clear();
         let entries = (0..runs.count()).map(|r| runs.of(r, q).0.len()).sum();
-        let largest = (0..runs.count()).map(|r| runs.of(r, q).0.iter().fold(0, |m, d| *d.max(&m)));
+        let largest = (0..runs.count()).map(|r| largest(runs.of(r, q).0));
         self.table.clear(entries, largest.max().unwrap_or(0));
-        self.last.resize(entries, 0);
-        self.docs.reserve(entries);
+        self.known.clear(entries);
         self.slots.reserve(entries);
         self.values.reserve(entries);
         for r in 0..runs.count() {
@@ -151,15 +148,8 @@ impl Query {
 
     /// Numbers the documents of a run; returns one that it has twice.
     fn number_run(&mut self, docs: impl Iterator<Item = u32>, r: usize) -> Option<u32> {
-        let mut twice = None;
-        self.slots.extend(docs.map(|doc| {
-            let slot = self.table.slot(doc, &mut self.docs);
-            if std::mem::replace(&mut self.last[slot as usize], r + 1) == r + 1 {
-                twice = Some(doc);
-            }
-            slot
-        }));
-        twice
+        let run = u32::try_from(r + 1).unwrap_or(u32::MAX);
+        self.table.number(docs, run, &mut self.known, &mut self.slots)
     }
 
     /// One score per slot.
@@ -167,8 +157,9 @@ impl Query {
         let Kind::Score { value, fold, finish, missing } = plan.fuser.kind else {
             return Ok(Vec::new());
         };
-        let (union, params) = (self.docs.len(), &plan.params);
+        let (union, params) = (self.known.docs().len(), &plan.params);
         let mut lists = Lists::new(fold, union, self.ends.len());
+        lists.counted = finish.is_some();
         let by_place = plan.fuser.laws.contains(&"ranks") && fold == Fold::Sum;
         if by_place {
             self.weigh_places(|entry| value(entry, params));
@@ -196,24 +187,28 @@ impl Query {
                 }
             }
             if let Some(absent) = absent {
-                self.last.fill(0);
+                self.present.clear();
+                self.present.resize(union, false);
                 for slot in slots {
-                    self.last[*slot as usize] = 1;
+                    self.present[*slot as usize] = true;
                 }
-                for slot in (0..union).filter(|slot| self.last[*slot] == 0) {
+                for slot in (0..union).filter(|slot| !self.present[*slot]) {
                     lists.push(slot, weight * absent);
                 }
             }
             begin = end;
         }
-        Ok(lists.finish(|total, count| finish(total, count, params)))
+        Ok(match finish {
+            Some(finish) => lists.finish(|total, count| finish(total, count, params)),
+            None => lists.finish(|total, _| total),
+        })
     }
 
     /// The worth of every place up to the last of the longest run.
     fn weigh_places(&mut self, value: impl Fn(Entry) -> f64) {
         let starts = std::iter::once(&0).chain(&self.ends);
         let longest = starts.zip(&self.ends).map(|(start, end)| end - start).max().unwrap_or(0);
-        let union = self.docs.len() as f64;
+        let union = self.known.docs().len() as f64;
         self.points.clear();
         self.points
             .extend((0..longest).map(|i| value(Entry { score: 0.0, rank: (i + 1) as f64, union })));
@@ -223,20 +218,38 @@ impl Query {
 /// Whether documents stand by falling score, equal ones by rising number.
 fn falls(docs: &[u32], scores: &[f64]) -> bool {
     let tied = |i: usize| scores[i - 1].total_cmp(&scores[i]).is_eq() && docs[i - 1] < docs[i];
-    // In blocks without an early end the comparisons become vector instructions.
-    let strictly = scores.len() < 2
-        || scores.chunks(64).enumerate().all(|(block, part)| {
-            let next = &scores[(block * 64 + 1).min(scores.len())..];
-            part.iter().zip(next).filter(|(a, b)| a <= b).count() == 0
-        });
-    strictly || (1..docs.len()).all(|i| scores[i - 1] > scores[i] || tied(i))
+    let rest = scores.get(1..).unwrap_or(&[]);
+    rises_nowhere(scores, rest) || (1..docs.len()).all(|i| scores[i - 1] > scores[i] || tied(i))
+}
+
+wide! {
+    /// Whether every score is above the next; no early end, so that comparisons become vector instructions.
+    fn rises_nowhere(scores: &[f64], next: &[f64]) -> bool {
+        let mut rises = 0_u64;
+        for (score, next) in scores.iter().zip(next) {
+            rises |= u64::from(score <= next);
+        }
+        rises == 0
+    }
+}
+
+wide! {
+    fn largest(docs: &[u32]) -> u32 {
+        let mut most = 0;
+        for doc in docs {
+            most = most.max(*doc);
+        }
+        most
+    }
 }
 
 /// What the documents have collected so far.
 struct Lists {
     fold: Fold,
     total: Vec<f64>,
-    count: Vec<usize>,
+    count: Vec<u32>,
+    /// Whether sums need their counts.
+    counted: bool,
     /// The values of each document, room for all runs, for the median.
     all: Vec<f64>,
     runs: usize,
@@ -250,7 +263,8 @@ impl Lists {
             Fold::Max => f64::NEG_INFINITY,
         };
         let all = if fold == Fold::Median { vec![0.0; union * runs] } else { Vec::new() };
-        Self { fold, total: vec![start; union], count: vec![0; union], all, runs }
+        let (total, count) = (vec![start; union], vec![0; union]);
+        Self { fold, total, count, counted: true, all, runs }
     }
 
     fn push(&mut self, slot: usize, value: f64) {
@@ -259,7 +273,7 @@ impl Lists {
             Fold::Sum => *total += value,
             Fold::Min => *total = total.min(value),
             Fold::Max => *total = total.max(value),
-            Fold::Median => self.all[slot * self.runs + self.count[slot]] = value,
+            Fold::Median => self.all[slot * self.runs + self.count[slot] as usize] = value,
         }
         self.count[slot] += 1;
     }
@@ -268,20 +282,27 @@ impl Lists {
     fn add(&mut self, slots: &[u32], points: &[f64], weight: f64) {
         for (slot, points) in slots.iter().zip(points) {
             self.total[*slot as usize] += weight * points;
-            self.count[*slot as usize] += 1;
+        }
+        if self.counted {
+            for slot in slots {
+                self.count[*slot as usize] += 1;
+            }
         }
     }
 
     fn finish(mut self, f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
         if self.fold == Fold::Median {
             for (slot, total) in self.total.iter_mut().enumerate() {
-                let count = self.count[slot];
+                let count = self.count[slot] as usize;
                 let values = &mut self.all[slot * self.runs..slot * self.runs + count];
                 values.sort_unstable_by(f64::total_cmp);
                 *total = f64::midpoint(values[(count - 1) / 2], values[count / 2]);
             }
         }
-        self.total.iter().zip(&self.count).map(|(total, count)| f(*total, *count as f64)).collect()
+        for (total, count) in self.total.iter_mut().zip(&self.count) {
+            *total = f(*total, f64::from(*count));
+        }
+        self.total
     }
 }
 

@@ -1,5 +1,7 @@
 //! Sorting of fused scores.
 
+use crate::wide::wide;
+
 /// A number that rises as the score falls and then as the document rises: one comparison sorts both.
 pub(super) fn key(score: f64, doc: u32) -> u128 {
     let bits = score.to_bits();
@@ -33,21 +35,20 @@ const CROWD: u32 = 16;
 impl Sorter {
     /// Sorts keys of `scores`, in their order.
     ///
-    /// Subtraction and multiplication round without turning an order around, so that a key never
+    /// Subtraction, multiplication and addition round without turning an order around, so that a key never
     /// stands in a later bucket than a larger one. Many keys in one bucket cost their comparisons.
     pub(super) fn sort(&mut self, keys: &mut [u128], scores: &[f64]) {
         if keys.len() < FEW {
             return keys.sort_unstable();
         }
-        let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let worst = scores.iter().copied().fold(f64::INFINITY, f64::min);
+        let (best, worst) = ends(scores);
         let last = ROOM * keys.len() - 1;
         let scale = last as f64 / (best - worst);
         // Powers of counts and weights may have left the range of doubles.
-        if !scale.is_normal() || scores.iter().any(|s| s.is_nan()) {
+        if !scale.is_normal() {
             return keys.sort_unstable();
         }
-        let most = self.count(last, |at| (best - scores[at]) * scale, keys.len());
+        let most = self.count(last, scores, (best, scale));
         self.sorted.clear();
         self.sorted.resize(keys.len(), 0);
         for (key, bucket) in keys.iter().zip(&self.buckets) {
@@ -68,16 +69,11 @@ impl Sorter {
     }
 
     /// Puts every key into a bucket, and the start of every bucket into `ends`; the largest count.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "buckets are few, and no score is above the best"
-    )]
-    fn count(&mut self, last: usize, place: impl Fn(usize) -> f64, keys: usize) -> u32 {
+    fn count(&mut self, last: usize, scores: &[f64], scale: (f64, f64)) -> u32 {
         self.ends.clear();
         self.ends.resize(last + 2, 0);
-        self.buckets.clear();
-        self.buckets.extend((0..keys).map(|at| (place(at) as u32).min(last as u32)));
+        self.buckets.resize(scores.len(), 0);
+        place(scores, scale, u32::try_from(last).unwrap_or(u32::MAX), &mut self.buckets);
         for bucket in &self.buckets {
             self.ends[*bucket as usize + 1] += 1;
         }
@@ -88,6 +84,50 @@ impl Sorter {
             *end = before;
         }
         most
+    }
+}
+
+/// Scores of one vector or two.
+const LANES: usize = 8;
+/// Doubles from here to twice as much are whole numbers, the low half of whose bits counts.
+const WHOLE: f64 = 4_503_599_627_370_496.0;
+
+wide! {
+    /// The best score and the worst; both NaN when a score is.
+    fn ends(scores: &[f64]) -> (f64, f64) {
+        let mut high = [f64::NEG_INFINITY; LANES];
+        let mut low = [f64::INFINITY; LANES];
+        let mut unknown = [0_u64; LANES];
+        let fixed = scores.chunks_exact(LANES);
+        for (lane, score) in fixed.remainder().iter().enumerate() {
+            high[lane] = *score;
+            low[lane] = *score;
+            unknown[lane] = u64::from(score.is_nan());
+        }
+        for scores in fixed {
+            for lane in 0..LANES {
+                let score = scores[lane];
+                high[lane] = if score > high[lane] { score } else { high[lane] };
+                low[lane] = if score < low[lane] { score } else { low[lane] };
+                unknown[lane] |= u64::from(score.is_nan());
+            }
+        }
+        if unknown.iter().any(|lane| *lane > 0) {
+            return (f64::NAN, f64::NAN);
+        }
+        let best = high.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        (best, low.iter().copied().fold(f64::INFINITY, f64::min))
+    }
+}
+
+wide! {
+    /// The bucket of every score, by its distance from the best one.
+    #[allow(clippy::cast_possible_truncation, reason = "the low half counts")]
+    fn place(scores: &[f64], scale: (f64, f64), last: u32, buckets: &mut [u32]) {
+        let (best, scale) = scale;
+        for (bucket, score) in buckets.iter_mut().zip(scores) {
+            *bucket = (((best - score) * scale + WHOLE).to_bits() as u32).min(last);
+        }
     }
 }
 

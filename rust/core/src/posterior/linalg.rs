@@ -4,6 +4,8 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 /// Inner product, in eight partial sums so that it vectorises.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "part of wide functions")]
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));

@@ -180,7 +180,10 @@ pub(super) fn check_mixture(
     covariances: &[f64],
 ) -> Result<()> {
     let groups = weights.len();
-    if means.len() != groups * dim || dim == 0 || groups == 0 {
+    if weights.is_empty() {
+        return Err(Error::range("weights", "at least one group of the mixture", "none"));
+    }
+    if means.len() != groups * dim || dim == 0 {
         let got = format!("{} numbers", means.len());
         return Err(Error::Shape { name: "means", expected: format!("({groups}, {dim})"), got });
     }

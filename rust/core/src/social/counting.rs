@@ -2,16 +2,19 @@
 
 use std::ops::Range;
 
-use super::cells::{Cell, Cells};
+use super::cells::{Cell, Cells, MOST};
 use super::lists::Lists;
 use super::profile::{Ballots, Profile, Unranked};
 use super::weights::Weights;
+use crate::wide::wide;
 use crate::{Result, Stop, parallel};
 
 /// Items of a tile: the columns of two tiles and one block of ballots stay in the second cache.
 const TILE: usize = 32;
 /// Ballots of a block.
 const BLOCK: usize = 4096;
+/// Bytes of a column that are counted at once.
+const COLUMN: usize = 4096;
 /// Ballots that one task counts.
 const CHUNK: usize = 1 << 16;
 
@@ -84,42 +87,33 @@ fn dense<C: Cell>(
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small integers")]
     let integers: Option<Vec<u32>> =
         weights.values().filter(|_| small).map(|values| values.iter().map(|w| *w as u32).collect());
-    let above = |a: &[C], b: &[C], span: Range<usize>| match (&integers, weights.values()) {
-        (Some(integers), _) => weighted(a, b, &integers[span]),
-        (None, Some(values)) => weighted_real(a, b, &values[span]),
-        (None, None) => f64::from(C::count_less(a, b)),
-    };
     let work = tasks(items, n);
     let threads = if n * items * items < 200_000 { Some(1) } else { threads };
     let parts = parallel::map(work.len(), threads, |t| -> Result<Vec<f64>> {
         let (rows, columns, ballots) = &work[t];
-        let mut part = vec![0.0; 2 * rows.len() * columns.len()];
+        let mut tile = Tile { places, n, rows, columns, sums: Vec::new() };
+        tile.sums.resize(2 * rows.len() * columns.len(), 0.0);
         for start in ballots.clone().step_by(BLOCK) {
             stop.check()?;
             let span = start..(start + BLOCK).min(ballots.end);
-            let mut sums = part.chunks_exact_mut(2);
-            for a in rows.clone() {
-                let left = &places[a * n + span.start..a * n + span.end];
-                for (b, sums) in columns.clone().zip(&mut sums) {
-                    if a >= b {
-                        continue;
-                    }
-                    let right = &places[b * n + span.start..b * n + span.end];
-                    sums[0] += above(left, right, span.clone());
-                    if weak {
-                        sums[1] += above(right, left, span.clone());
-                    }
+            match (&integers, weights.values()) {
+                (Some(integers), _) => {
+                    tile.add(weak, span.clone(), |a, b| weighted(a, b, &integers[span.clone()]));
                 }
+                (None, Some(values)) => {
+                    tile.add(weak, span.clone(), |a, b| weighted_real(a, b, &values[span.clone()]));
+                }
+                (None, None) => tile.count(weak, span, items < C::SPAN / 2),
             }
         }
-        Ok(part)
+        Ok(tile.sums)
     });
     let mut out = vec![0.0; items * items];
     for ((rows, columns, _), part) in work.iter().zip(parts) {
         let pairs = rows.clone().flat_map(|a| columns.clone().map(move |b| (a, b)));
-        for ((a, b), sums) in pairs.zip(part?.chunks_exact(2)) {
+        for ((a, b), sums) in pairs.zip(part?.chunks_exact(2)).filter(|((a, b), _)| a < b) {
             out[a * items + b] += sums[0];
-            if a < b && weak {
+            if weak {
                 out[b * items + a] += sums[1];
             }
         }
@@ -132,34 +126,118 @@ fn dense<C: Cell>(
     Ok(out)
 }
 
-/// The weight of the ballots with `a[v] < b[v]`, for integers whose sum fits.
-fn weighted<C: Cell>(a: &[C], b: &[C], weights: &[u32]) -> f64 {
-    let mut lanes = [0_u32; 16];
-    let (wholes_a, wholes_b) = (a.chunks_exact(16), b.chunks_exact(16));
-    let wholes_w = weights.chunks_exact(16);
-    let rest = wholes_a.remainder().iter().zip(wholes_b.remainder()).zip(wholes_w.remainder());
-    let mut total: u32 = rest.filter(|((a, b), _)| a < b).map(|(_, w)| *w).sum();
-    for ((a, b), w) in wholes_a.zip(wholes_b).zip(wholes_w) {
-        for (lane, ((a, b), w)) in lanes.iter_mut().zip(a.iter().zip(b).zip(w)) {
-            *lane += u32::from(*a < *b) * *w;
-        }
-    }
-    total += lanes.iter().sum::<u32>();
-    f64::from(total)
+/// What ballots say of the pairs of some rows and columns.
+struct Tile<'a, C> {
+    /// `(m, n)`.
+    places: &'a [C],
+    n: usize,
+    rows: &'a Range<usize>,
+    columns: &'a Range<usize>,
+    /// `(rows, columns, 2)`, the weight of the ballots that rank the row above the column, and below;
+    /// of no meaning where the row is not the smaller item.
+    sums: Vec<f64>,
 }
 
-fn weighted_real<C: Cell>(a: &[C], b: &[C], weights: &[f64]) -> f64 {
-    let mut lanes = [0.0; 8];
-    let (wholes_a, wholes_b) = (a.chunks_exact(8), b.chunks_exact(8));
-    let wholes_w = weights.chunks_exact(8);
-    let rest = wholes_a.remainder().iter().zip(wholes_b.remainder()).zip(wholes_w.remainder());
-    let total: f64 = rest.filter(|((a, b), _)| a < b).map(|(_, w)| *w).sum();
-    for ((a, b), w) in wholes_a.zip(wholes_b).zip(wholes_w) {
-        for (lane, ((a, b), w)) in lanes.iter_mut().zip(a.iter().zip(b).zip(w)) {
-            *lane += if a < b { *w } else { 0.0 };
+impl<'a, C: Cell> Tile<'a, C> {
+    fn column(&self, item: usize, span: &Range<usize>) -> &'a [C] {
+        &self.places[item * self.n + span.start..item * self.n + span.end]
+    }
+
+    fn sum(&mut self, row: usize, column: usize) -> &mut [f64] {
+        let at = (row - self.rows.start) * self.columns.len() + column - self.columns.start;
+        &mut self.sums[2 * at..2 * at + 2]
+    }
+
+    /// Adds `above(a, b)` of every two columns of places; both directions if `weak`.
+    fn add(&mut self, weak: bool, span: Range<usize>, above: impl Fn(&[C], &[C]) -> f64) {
+        for row in self.rows.clone() {
+            let left = self.column(row, &span);
+            for column in self.columns.clone().filter(|column| row < *column) {
+                let right = self.column(column, &span);
+                let sum = self.sum(row, column);
+                sum[0] += above(left, right);
+                if weak {
+                    sum[1] += above(right, left);
+                }
+            }
         }
     }
-    total + lanes.iter().sum::<f64>()
+
+    /// Counts ballots of weight one; `low` as for [`Cell::count_less`].
+    fn count(&mut self, weak: bool, span: Range<usize>, low: bool) {
+        let step = (COLUMN / size_of::<C>()).min(MOST);
+        for start in span.clone().step_by(step) {
+            let part = start..(start + step).min(span.end);
+            self.count_part(&part, low, false);
+            if weak {
+                self.count_part(&part, low, true);
+            }
+        }
+    }
+
+    /// Two items against four at a time; the last ones of a range stand in for those after it.
+    fn count_part(&mut self, span: &Range<usize>, low: bool, below: bool) {
+        let (few, many) = if below { (self.columns, self.rows) } else { (self.rows, self.columns) };
+        for first in few.clone().step_by(2) {
+            for second in many.clone().step_by(4) {
+                let met = if below { second < first + 1 } else { first < second + 3 };
+                if !met {
+                    continue; // the row is the larger item of every pair
+                }
+                let left = [0, 1].map(|i| self.column((first + i).min(few.end - 1), span));
+                let right = [0, 1, 2, 3].map(|j| self.column((second + j).min(many.end - 1), span));
+                let counts = C::count_less(left, right, low);
+                for (item, counts) in (first..few.end).zip(counts) {
+                    for (other, count) in (second..many.end).zip(counts) {
+                        let (row, column) = if below { (other, item) } else { (item, other) };
+                        self.sum(row, column)[usize::from(below)] += f64::from(count);
+                    }
+                }
+            }
+        }
+    }
+}
+
+wide! {
+    /// The weight of the ballots with `a[v] < b[v]`, for integers whose sum fits.
+    fn weighted<C: Cell>(a: &[C], b: &[C], weights: &[u32]) -> f64 {
+        let n = a.len().min(b.len()).min(weights.len());
+        let (a, b, weights) = (&a[..n], &b[..n], &weights[..n]);
+        let mut total = 0_u32;
+        for v in 0..n {
+            total += u32::from(a[v] < b[v]) * weights[v];
+        }
+        f64::from(total)
+    }
+}
+
+wide! {
+    fn weighted_real<C: Cell>(a: &[C], b: &[C], weights: &[f64]) -> f64 {
+        let n = a.len().min(b.len()).min(weights.len());
+        let (a, b, weights) = (&a[..n], &b[..n], &weights[..n]);
+        let whole = n / 8 * 8;
+        let mut total = 0.0;
+        for v in whole..n {
+            total += if a[v] < b[v] { weights[v] } else { 0.0 };
+        }
+        let mut lanes = [0.0; 8];
+        let mut start = 0;
+        while start < whole {
+            let (x, y) = (&a[start..start + 8], &b[start..start + 8]);
+            let w = &weights[start..start + 8];
+            for lane in 0..8 {
+                // the weight or 0 by its bits: a choice would become jumps
+                let all = 0_u64.wrapping_sub(u64::from(x[lane] < y[lane]));
+                lanes[lane] += f64::from_bits(w[lane].to_bits() & all);
+            }
+            start += 8;
+        }
+        let mut sum = 0.0;
+        for lane in lanes {
+            sum += lane;
+        }
+        total + sum
+    }
 }
 
 /// Adds up the pairs of each ballot; items that it leaves out are never touched.

@@ -5,6 +5,7 @@ use super::options::Options;
 use super::outcome::{Fact, Outcome};
 use super::rules::{Rule, Run};
 use super::support::Support;
+use crate::wide::wide;
 use crate::{Result, Stop, parallel};
 
 /// Intermediate items of one pass over the other rows.
@@ -68,12 +69,11 @@ impl Levels {
                 _ => margins[at],
             }
         };
-        let wins = || (0..m * m).filter(|at| margins[*at] > 0.0);
-        let mut strengths: Vec<f64> = wins().map(size).collect();
-        strengths.sort_unstable_by(f64::total_cmp);
-        strengths.dedup();
+        let wins: Vec<usize> = (0..m * m).filter(|at| margins[*at] > 0.0).collect();
+        let sizes: Vec<f64> = wins.iter().map(|at| size(*at)).collect();
+        let (found, strengths) = ranked(&sizes);
         let mut ranks = vec![0; m * m];
-        wins().for_each(|at| ranks[at] = strengths.partition_point(|s| *s < size(at)) + 1);
+        wins.iter().zip(found).for_each(|(at, rank)| ranks[*at] = rank);
         Self { ranks, strengths }
     }
 
@@ -96,9 +96,41 @@ impl Levels {
     }
 }
 
+/// Whole sizes below this are ranked by looking them up; most margins are.
+const LOOKED_UP: f64 = 1e6;
+
+/// The rank of every size, above 0, among the different ones, from 1; and these by size.
+fn ranked(sizes: &[f64]) -> (Vec<usize>, Vec<f64>) {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "looked at before")]
+    let whole = |size: &f64| *size as usize;
+    if sizes.iter().all(|size| size.fract() == 0.0 && *size < LOOKED_UP) {
+        let mut ranks = vec![0; sizes.iter().map(whole).max().unwrap_or(0) + 1];
+        for size in sizes {
+            ranks[whole(size)] = 1;
+        }
+        let mut strengths = Vec::new();
+        for (size, rank) in ranks.iter_mut().enumerate().filter(|(_, rank)| **rank > 0) {
+            strengths.push(size as f64);
+            *rank = strengths.len();
+        }
+        return (sizes.iter().map(|size| ranks[whole(size)]).collect(), strengths);
+    }
+    let mut strengths = sizes.to_vec();
+    strengths.sort_unstable_by(f64::total_cmp);
+    strengths.dedup();
+    let rank = |size: &f64| strengths.partition_point(|s| s < size) + 1;
+    (sizes.iter().map(rank).collect(), strengths)
+}
+
+/// A strength as a rank.
+trait Rank: Copy + Ord + Default + Send + Sync {}
+
+impl Rank for i16 {}
+impl Rank for i32 {}
+
 /// Floyd and Warshall's pass with maximum and minimum, a block of intermediate items at a time: the
 /// rows of the block among themselves, then every other row through all of the block.
-fn widest<T: Copy + Ord + Default + Send + Sync>(
+fn widest<T: Rank>(
     mut paths: Vec<T>,
     m: usize,
     threads: Option<usize>,
@@ -112,7 +144,7 @@ fn widest<T: Copy + Ord + Default + Send + Sync>(
         for k in 0..last - first {
             let through = pivots[k * m..(k + 1) * m].to_vec();
             for row in pivots.chunks_exact_mut(m) {
-                widen(row, &through, first + k);
+                widen(row, &through, row[first + k]);
             }
         }
         paths[first * m..last * m].copy_from_slice(&pivots);
@@ -120,9 +152,7 @@ fn widest<T: Copy + Ord + Default + Send + Sync>(
         parallel::each(chunks, threads, |(chunk, rows)| {
             if chunk * PIVOTS != first {
                 for row in rows.chunks_exact_mut(m) {
-                    for (k, through) in pivots.chunks_exact(m).enumerate() {
-                        widen(row, through, first + k);
-                    }
+                    widen_all(row, &pivots, first);
                 }
             }
         });
@@ -131,13 +161,59 @@ fn widest<T: Copy + Ord + Default + Send + Sync>(
     Ok(paths)
 }
 
-/// Takes the way through an intermediate item wherever that is wider.
-#[inline]
-fn widen<T: Copy + Ord + Default>(row: &mut [T], through: &[T], intermediate: usize) {
-    let reach = row[intermediate];
+/// Pivots that a row goes through at once, so that it is read and written less often.
+const AT_ONCE: usize = 4;
+
+/// Takes the ways through all of a block of intermediate items, whose paths among themselves are done.
+fn widen_all<T: Rank>(row: &mut [T], pivots: &[T], first: usize) {
+    let m = row.len();
+    let count = pivots.len() / m;
+    // The ways to the pivots first: with them any order of the pivots leads to the same paths.
+    for k in 0..count {
+        let reach = row[first + k];
+        widen(&mut row[first..first + count], &pivots[k * m + first..][..count], reach);
+    }
+    let mut groups = pivots.chunks_exact(AT_ONCE * m);
+    for (group, through) in groups.by_ref().enumerate() {
+        let at = first + AT_ONCE * group;
+        let reach = [row[at], row[at + 1], row[at + 2], row[at + 3]];
+        if reach != [T::default(); AT_ONCE] {
+            widen_four(row, through, reach);
+        }
+    }
+    for (k, through) in groups.remainder().chunks_exact(m).enumerate() {
+        widen(row, through, row[first + count / AT_ONCE * AT_ONCE + k]);
+    }
+}
+
+/// Takes the way through an intermediate item at `reach` wherever that is wider.
+fn widen<T: Rank>(row: &mut [T], through: &[T], reach: T) {
+    wide! {
+        fn pass<T: Rank>(row: &mut [T], through: &[T], reach: T) {
+            let n = row.len().min(through.len());
+            let (row, through) = (&mut row[..n], &through[..n]);
+            for v in 0..n {
+                row[v] = row[v].max(reach.min(through[v]));
+            }
+        }
+    }
     if reach > T::default() {
-        for (own, further) in row.iter_mut().zip(through) {
-            *own = (*own).max(reach.min(*further));
+        pass(row, through, reach);
+    }
+}
+
+wide! {
+    /// Takes the ways through four intermediate items, whose rows `through` are.
+    fn widen_four<T: Rank>(row: &mut [T], through: &[T], reach: [T; AT_ONCE]) {
+        let m = row.len();
+        let (a, rest) = through.split_at(m);
+        let (b, rest) = rest.split_at(m);
+        let (c, d) = rest.split_at(m);
+        let d = &d[..m];
+        for v in 0..m {
+            let left = reach[0].min(a[v]).max(reach[1].min(b[v]));
+            let right = reach[2].min(c[v]).max(reach[3].min(d[v]));
+            row[v] = row[v].max(left.max(right));
         }
     }
 }

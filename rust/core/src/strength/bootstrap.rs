@@ -11,6 +11,7 @@ use super::resample::Multinomial;
 use super::within;
 use crate::posterior::linalg::dot;
 use crate::rng::Stream;
+use crate::wide::wide;
 use crate::{Result, Stop, parallel, size};
 
 /// Up to this many items the inverse of the full data's curvature is the step of every replicate.
@@ -127,6 +128,15 @@ pub(super) fn align(theta: &mut [f64], fitted: Fitted<'_>, alive: &[bool]) {
     for ((t, c), alive) in theta.iter_mut().zip(component).zip(alive) {
         let (sum, size) = sums[*c as usize];
         *t = if *alive { *t - if size > 0.0 { sum / size } else { 0.0 } } else { f64::NAN };
+    }
+}
+
+wide! {
+    /// `out += matrix vector`, row by row.
+    fn add_products(out: &mut [f64], matrix: &[f64], vector: &[f64]) {
+        for (out, row) in out.iter_mut().zip(matrix.chunks_exact(vector.len().max(1))) {
+            *out += dot(row, vector);
+        }
     }
 }
 
@@ -247,10 +257,16 @@ impl<'a> Resampling<'a> {
     /// Takes out items that never won or never lost, again and again.
     fn prune(&self, duels: &mut [Duel], alive: &mut [bool]) {
         let mut sums = vec![[0.0; 2]; alive.len()];
-        for (pair, [w, l]) in self.pairs.iter().zip(duels.iter()) {
-            let (i, j) = (pair.low as usize, pair.high as usize);
-            sums[i] = [sums[i][0] + w, sums[i][1] + l];
-            sums[j] = [sums[j][0] + l, sums[j][1] + w];
+        let mut all = duels.iter();
+        for pairs in self.pairs.chunk_by(|x, y| x.low == y.low) {
+            let i = pairs[0].low as usize;
+            let mut own = sums[i];
+            for (pair, [w, l]) in pairs.iter().zip(&mut all) {
+                own = [own[0] + w, own[1] + l];
+                let other = &mut sums[pair.high as usize];
+                *other = [other[0] + l, other[1] + w];
+            }
+            sums[i] = own;
         }
         let alone = |i: usize| {
             self.fitted.component.iter().filter(|c| **c == self.fitted.component[i]).count() == 1
@@ -281,7 +297,6 @@ impl<'a> Resampling<'a> {
     /// Steps with the inverse curvature of all data; `None` when they do not get there.
     fn chords(&self, memory: &mut Memory) -> Option<Vec<f64>> {
         let inverse = self.inverse.as_ref()?;
-        let m = self.fitted.theta.len();
         let goal = TOLERANCE.gradient * self.most;
         let mut theta = self.fitted.theta.to_vec();
         let mut before = f64::INFINITY;
@@ -295,9 +310,7 @@ impl<'a> Resampling<'a> {
                 return None;
             }
             before = norm;
-            for (t, row) in theta.iter_mut().zip(inverse.chunks_exact(m)) {
-                *t += dot(row, &memory.gradient);
-            }
+            add_products(&mut theta, inverse, &memory.gradient);
         }
         None
     }
@@ -307,12 +320,19 @@ impl<'a> Resampling<'a> {
         memory.strengths.extend(theta.iter().map(|t| t.clamp(-300.0, 300.0).exp()));
         memory.gradient.clear();
         memory.gradient.extend(theta.iter().map(|t| self.fitted.prior.slope(*t).0));
-        for (pair, [w, l]) in self.pairs.iter().zip(&memory.duels) {
-            let (i, j) = (pair.low as usize, pair.high as usize);
-            let (a, b) = (memory.strengths[i], memory.strengths[j]);
-            let surprise = (w * b - l * a) / (a + b);
-            memory.gradient[i] += surprise;
-            memory.gradient[j] -= surprise;
+        let mut duels = memory.duels.iter();
+        for pairs in self.pairs.chunk_by(|x, y| x.low == y.low) {
+            let i = pairs[0].low as usize;
+            // not in memory, for no sum should wait until the one before is written
+            let (a, mut sum) = (memory.strengths[i], memory.gradient[i]);
+            for (pair, [w, l]) in pairs.iter().zip(&mut duels) {
+                let j = pair.high as usize;
+                let b = memory.strengths[j];
+                let surprise = (w * b - l * a) / (a + b);
+                sum += surprise;
+                memory.gradient[j] -= surprise;
+            }
+            memory.gradient[i] = sum;
         }
     }
 

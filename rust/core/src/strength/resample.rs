@@ -10,6 +10,12 @@ use crate::rng::Stream;
 /// Standard deviations of the total by which the Poisson means are too small.
 const MARGIN: f64 = 3.0;
 
+/// The lower half of a number of 64 bits.
+const LOW: u64 = 0xFFFF_FFFF;
+
+/// Places to start looking from, per category.
+const GUIDES: u64 = 4;
+
 /// Multinomial counts over categories with known numbers of rows.
 pub(super) struct Multinomial {
     /// Rows in every category, summed up to and including it.
@@ -26,8 +32,9 @@ pub(super) struct Multinomial {
 /// Source: Walker 1977, filled as by Vose 1991; a look-up has no branch to predict.
 struct Poisson {
     low: u32,
-    /// The share of a slot that is its own, and whose the rest is.
-    slots: Vec<(u32, u32)>,
+    /// The share of a slot that is its own, and whose the rest is, in one number: where only one of the
+    /// two is read, processors guess which.
+    slots: Vec<u64>,
 }
 
 impl Multinomial {
@@ -46,7 +53,7 @@ impl Multinomial {
                 Some(*sum)
             })
             .collect();
-        let slots = rows.len().max(1) as u64;
+        let slots = GUIDES * rows.len().max(1) as u64;
         let guide = (0..slots)
             .map(|s| {
                 index(ends.partition_point(|e| {
@@ -61,29 +68,31 @@ impl Multinomial {
     pub(super) fn draw(&self, stream: &mut Stream, counts: &mut Vec<u32>) {
         let total = self.ends.last().copied().unwrap_or(0);
         loop {
-            counts.clear();
-            let mut bits = 0;
-            for (at, table) in self.of.iter().enumerate() {
+            counts.resize(self.of.len(), 0);
+            for (counts, tables) in counts.chunks_mut(2).zip(self.of.chunks(2)) {
                 // each half of 64 bits is one draw
-                bits = if at % 2 == 0 { stream.bits() } else { bits << 32 };
-                counts.push(self.tables[*table as usize].at(bits >> 32));
+                let bits = stream.bits();
+                for (half, (count, table)) in counts.iter_mut().zip(tables).enumerate() {
+                    *count = self.tables[*table as usize].at(bits << (32 * half) >> 32);
+                }
             }
             let drawn: u64 = counts.iter().map(|c| u64::from(*c)).sum();
             if drawn <= total {
-                (drawn..total).for_each(|_| counts[self.pick(stream, total)] += 1);
+                let share = self.guide.len() as f64 / total as f64;
+                (drawn..total).for_each(|_| counts[self.pick(stream, total, share)] += 1);
                 return;
             }
         }
     }
 
-    /// A category, by its rows.
-    fn pick(&self, stream: &mut Stream, total: u64) -> usize {
+    /// A category, by its rows; `share` is that of the guide per row.
+    fn pick(&self, stream: &mut Stream, total: u64, share: f64) -> usize {
         let row = stream.below(usize::try_from(total).unwrap_or(usize::MAX)) as u64;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a slot")]
-        let slot = (row as f64 / total as f64 * self.guide.len() as f64) as usize;
+        let slot = (row as f64 * share) as usize;
         let mut at = self.guide[slot.min(self.guide.len() - 1)] as usize;
         while at > 0 && self.ends[at - 1] > row {
-            at -= 1; // the share was rounded up
+            at -= 1; // the share was rounded
         }
         while self.ends[at] <= row {
             at += 1;
@@ -99,7 +108,7 @@ fn index(at: usize) -> u32 {
 impl Poisson {
     fn new(mean: f64) -> Self {
         if mean <= 0.0 {
-            return Self { low: 0, slots: vec![(u32::MAX, 0)] };
+            return Self { low: 0, slots: vec![u64::from(u32::MAX) << 32] };
         }
         let mode = mean.floor();
         // relative to the mode, down and up until nothing is left
@@ -127,8 +136,9 @@ impl Poisson {
     fn at(&self, u: u64) -> u32 {
         let place = u * self.slots.len() as u64;
         let slot = index_of(place >> 32);
-        let (own, other) = self.slots[slot];
-        self.low + if place & 0xFFFF_FFFF < u64::from(own) { index(slot) } else { other }
+        let (own, other) = (self.slots[slot] >> 32, self.slots[slot] & LOW);
+        let kept = u64::from(place & LOW < own).wrapping_neg();
+        self.low + half(other ^ ((other ^ (place >> 32)) & kept))
     }
 }
 
@@ -136,8 +146,13 @@ fn index_of(slot: u64) -> usize {
     usize::try_from(slot).unwrap_or(0)
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "a number of 32 bits")]
+fn half(slot: u64) -> u32 {
+    slot as u32
+}
+
 /// Slots of equal size for probabilities that sum to one.
-fn slots(mut mass: Vec<f64>) -> Vec<(u32, u32)> {
+fn slots(mut mass: Vec<f64>) -> Vec<u64> {
     let n = mass.len();
     for p in &mut mass {
         *p *= n as f64;
@@ -154,7 +169,7 @@ fn slots(mut mass: Vec<f64>) -> Vec<(u32, u32)> {
             small.push(rich);
         }
     }
-    slots
+    slots.into_iter().map(|(own, other)| u64::from(own) << 32 | u64::from(other)).collect()
 }
 
 #[cfg(test)]

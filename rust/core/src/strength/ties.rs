@@ -4,6 +4,7 @@ use super::bradley_terry::{Duels, blocks};
 use super::cells::{Cells, Table, Value, with_cells};
 use super::connect::components;
 use super::fit::{Fit, Options, centre, check, finish, resolve};
+use super::incomplete::Incomplete;
 use super::newton::{Curvature, FREE, Objective, maximise};
 use super::prior::sigmoid;
 use super::probit::thurstone;
@@ -195,6 +196,18 @@ impl<T: Value> Curvature for Bordered<'_, T> {
         for i in 0..n {
             matrix[i * n + i] += self.diagonal[i];
         }
+    }
+
+    fn is_sparse(&self) -> bool {
+        true
+    }
+
+    /// Without the border, which conjugate gradients take in a few steps.
+    fn incomplete(&self) -> Option<Incomplete> {
+        let mut starts = self.cells.starts.clone();
+        starts.push(self.cells.cells.len()); // the tie parameter meets no item
+        let column = |k: usize| self.cells.cells[k].other();
+        Some(Incomplete::new(&starts, column, |k| self.weights[k], &self.diagonal))
     }
 }
 
