@@ -50,6 +50,7 @@ def server(tmp_path_factory, texts_folder, texts_model):
         yield found
 
 
+@pytest.mark.filterwarnings("ignore:Skipped test cases with unsupported payload media types")
 @SCHEMA.parametrize()
 @settings(
     max_examples=EXAMPLES, deadline=None, derandomize=True, database=None,
