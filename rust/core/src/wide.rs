@@ -38,7 +38,8 @@ pub(crate) fn dispatch<K: Kernel<A>, A>(arguments: A) -> K::Output {
 /// A function whose body is compiled for wide vectors too.
 ///
 /// What it calls has to be inlined for that: mark it `#[inline(always)]`. Closures that are passed in or
-/// called from two places are not. Type parameters have one bound each, and it returns no reference. A call costs two nanoseconds more than that of a plain function.
+/// called from two places are not. Type parameters have one bound each, and it returns no reference.
+/// A call costs two nanoseconds more than that of a plain function.
 macro_rules! wide {
     (
         $(#[$meta:meta])*
