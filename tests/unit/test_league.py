@@ -62,8 +62,8 @@ def test_a_league_is_written_and_goes_on_where_it_was(folder):
     assert (out / "league.png").stat().st_size > 5000
     record = json.loads((out / "league.json").read_text())
     assert [r["data"] for r in record] == ["first", "second"]
-    chosen = record[0]["chosen"]["auto"]["chosen"]["family"]
-    assert f"| first | `auto` | `{chosen}` |" in text
+    chosen = record[0]["chosen"]["auto"]["chosen"]["title"]
+    assert f"| first | `auto` | {chosen} |" in text
     assert found.standings[0].is_personal
 
 
