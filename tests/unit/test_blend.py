@@ -176,6 +176,15 @@ def test_equal_candidates_are_not_blended():
     assert blended(same, draw, hold_out(draw.judges), {}) is None
 
 
+def test_people_with_one_answer_each_judge_no_blend():
+    """None of their answers is left to foretell once they are placed."""
+    world = small_world(0, people=40, rows=1)
+    options = {**FAST, "families": ("bt", "hierarchical")}
+    found = fit_auto(world, None, seed=0, **options).report["auto"]
+    assert [c["family"] for c in found["candidates"]] == ["bt", "hierarchical"]
+    assert found["judged_by"] == 0
+
+
 def test_a_blend_waits_for_its_members():
     draw = drawn()
     rng = np.random.default_rng(0)

@@ -50,7 +50,7 @@ class AutoOptions:
         families: names of `MODELS`, in the order in which they are tried.
         sizes: whether the two best families with a size, if they are not far behind, are tried at
             other sizes.
-        blends: whether the mean log-odds of up to three candidates are tried.
+        blends: whether weighted log-odds of up to three candidates are tried.
         settings: options of a family for all its fits.
         known_items: see `fit_model`.
     """

@@ -63,7 +63,7 @@ def blended(
         split: of the judging people's answers.
         settings: options of a family that all its fits have.
     """
-    able = _different([c for c in candidates if c.draws and c.draws[0].transitive])
+    able = _different([c for c in candidates if np.isfinite(c.loss) and c.draws[0].transitive])
     if not able:
         return None
     taken, best = _PARTS * np.eye(len(able), dtype=np.int64)[0], _first_loss(able[0])

@@ -45,7 +45,7 @@ class Gap(NamedTuple):
         return self.behind is not None and self.behind <= (self.error or 0.0)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # each is itself: what they did is arrays, which have no truth
 class Candidate:
     """A family with options, and how it did.
 
