@@ -183,6 +183,8 @@ def test_people_with_one_answer_each_judge_no_blend():
     found = fit_auto(world, None, seed=0, **options).report["auto"]
     assert [c["family"] for c in found["candidates"]] == ["bt", "hierarchical"]
     assert found["judged_by"] == 0
+    assert found["chosen"]["family"] == "hierarchical"
+    assert "nobody has answers left" in found["why"]
 
 
 def test_a_blend_waits_for_its_members():

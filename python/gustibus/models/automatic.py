@@ -206,11 +206,7 @@ class _Search:
         """The best candidate, and why it is."""
         first = [Candidate(name, {}) for name in self.options.families]
         if not self.draws:
-            pick = next((c for c in first if c.family == "hierarchical"), first[0])
-            return pick, (
-                f"{self.both.people} people are too few to hold some out: {pick.family} leaves "
-                "them where they are until their answers say otherwise"
-            )
+            return self._unjudged(first, f"{self.both.people} people are too few to hold some out")
         self.candidates = first
         self._judge(0, first)
         if self.options.sizes:
@@ -222,8 +218,19 @@ class _Search:
                 self._forget(number)
                 break
         least = self._least()
+        if not np.isfinite(least.loss):
+            able = [c for c in first if c.draws]
+            return self._unjudged(able, "nobody has answers left to be judged by once placed")
         chosen = self._personal(self._single(least))
         return chosen, self._why(chosen, least)
+
+    def _unjudged(self, able: list[Candidate], why: str) -> tuple[Candidate, str]:
+        """What to take where the people cannot tell, and why."""
+        pick = next((c for c in able if c.family == "hierarchical"), able[0])
+        return (
+            pick,
+            f"{why}: {pick.family} leaves them where they are until their answers say otherwise",
+        )
 
     def report(self, best: Candidate, why: str) -> dict[str, Any]:
         """JSON record of the choice."""
