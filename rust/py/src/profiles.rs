@@ -9,13 +9,13 @@
 use std::sync::Arc;
 
 use gustibus_core::Error;
-use gustibus_core::social::{Compact, Culture, Metric, Profile, axis, distances, sample};
+use gustibus_core::social::{Compact, Culture, Metric, Profile, axis, distances, sample_until};
 use numpy::PyReadonlyArrayDyn;
 use pyo3::prelude::*;
 
 use crate::arrays::give;
 use crate::errors::to_python;
-use crate::running::{detached, interruptible};
+use crate::running::interruptible;
 use crate::social::Ballots;
 
 /// A random profile of a culture; of the parameters only those of the culture are looked at.
@@ -34,8 +34,8 @@ pub(crate) fn social_sample(
 ) -> PyResult<Ballots> {
     let culture =
         parse_culture(culture, parameter, vector, dimensions).map_err(|error| to_python(&error))?;
-    let profile = detached(py, || {
-        let rows = sample(&culture, n_ballots, n_items, seed, threads)?;
+    let profile = interruptible(py, None, |stop| {
+        let rows = sample_until(&culture, n_ballots, n_items, seed, threads, stop)?;
         Profile::full(&rows, n_items, None, Compact::Never, threads)
     })?;
     Ok(Ballots { profile: Arc::new(profile) })

@@ -8,7 +8,7 @@ use super::process::{Process, run};
 use super::rules::{Params, Profile, Run};
 use super::thiele::{Tally, Thiele, harmonic};
 use super::worths::by_approvals::sets;
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 
 pub(super) const PAV: Run = Run::Own { elect: pav, score: None };
 
@@ -31,7 +31,7 @@ fn pav(
     let factors = harmonic(largest, u128::from(approvals.weights.total));
     let thiele = Thiele::new(approvals, factors);
     let (m, k) = (bounds.items(), bounds.size());
-    let reverse = Reverse { thiele: &thiele, bounds };
+    let reverse = Reverse { thiele: &thiele, bounds, stop: options.stop };
     let mut out = run(&reverse, &Bounds::free(m, m - k)?, options)?;
     let stays = |gone: &[usize]| (0..m).filter(|item| !gone.contains(item)).collect::<Vec<_>>();
     out.members = stays(&out.members);
@@ -45,6 +45,7 @@ fn pav(
 struct Reverse<'a> {
     thiele: &'a Thiele<'a>,
     bounds: &'a Bounds,
+    stop: Stop<'a>,
 }
 
 #[derive(Clone)]
@@ -88,11 +89,20 @@ impl Process for Reverse<'_> {
             (0..state.gone.len()).filter(|item| !state.gone[*item]).collect();
         order.sort_by_key(|item| (unit.key(state.losses[*item]), std::cmp::Reverse(*item)));
         let free = self.bounds.is_free();
-        let may_go = |item: &usize| free || self.may_go(&state.gone, *item);
-        let Some(first) = order.iter().position(may_go) else { return Ok(Vec::new()) };
-        let key = unit.key(state.losses[order[first]]);
-        let tied = order[first..].iter().take_while(|item| unit.key(state.losses[**item]) == key);
-        Ok(tied.copied().filter(may_go).collect())
+        let mut choices = Vec::new();
+        let mut least = None;
+        for item in order {
+            let key = unit.key(state.losses[item]);
+            if least.is_some_and(|least| key != least) {
+                break;
+            }
+            self.stop.check()?; // among bounds a look at one item is a look at all
+            if free || self.may_go(&state.gone, item) {
+                least = Some(key);
+                choices.push(item);
+            }
+        }
+        Ok(choices)
     }
 
     fn choose(&self, state: &mut Remaining, item: usize) -> f64 {

@@ -3,7 +3,7 @@
 use super::dispersion::{gamma, phi_of_norm};
 use super::drawing::{Draw, conitzer, walsh};
 use crate::rng::Stream;
-use crate::{Error, Result, size};
+use crate::{Error, Result, Stop, size};
 
 /// How ballots arise.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +71,21 @@ pub fn sample(
     seed: u64,
     threads: Option<usize>,
 ) -> Result<Vec<u32>> {
+    sample_until(culture, ballots, items, seed, threads, Stop::never())
+}
+
+/// The same, until the caller gives up.
+///
+/// # Errors
+/// As [`sample`], and [`Error::Interrupted`].
+pub fn sample_until(
+    culture: &Culture,
+    ballots: usize,
+    items: usize,
+    seed: u64,
+    threads: Option<usize>,
+    stop: Stop<'_>,
+) -> Result<Vec<u32>> {
     if ballots == 0 || items == 0 {
         let got = format!("{ballots} ballots of {items} items");
         return Err(Error::range("n_ballots", "at least one ballot and one item", got));
@@ -81,11 +96,11 @@ pub fn sample(
     if let Culture::Euclidean { dimensions } = culture {
         size::table("dimensions", *dimensions, items.max(ballots))?;
     }
-    let draw = Draw { ballots, items, labels, seed, threads };
+    let draw = Draw { ballots, items, labels, seed, threads, stop };
     match culture {
-        Culture::Impartial => Ok(draw.rows(Stream::shuffle)),
-        Culture::Anonymous => Ok(draw.urn((1..=items).fold(1.0, |inverse, i| inverse / i as f64))),
-        Culture::Urn { alpha } => Ok(draw.urn(draw.parameter("alpha", *alpha, gamma)?)),
+        Culture::Impartial => draw.rows(Stream::shuffle),
+        Culture::Anonymous => draw.urn((1..=items).fold(1.0, |inverse, i| inverse / i as f64)),
+        Culture::Urn { alpha } => draw.urn(draw.parameter("alpha", *alpha, gamma)?),
         Culture::Mallows { phi, centre } => {
             let phi = draw.parameter("phi", *phi, Stream::uniform)?;
             draw.mallows(unit("phi", phi)?, centre.as_deref())
@@ -99,10 +114,10 @@ pub fn sample(
             draw.noisy("log_strengths", log_strengths, 1.0, gumbel)
         }
         Culture::Thurstone { means, sigma } => draw.noisy("means", means, *sigma, Stream::normal),
-        Culture::Walsh => Ok(draw.rows(walsh)),
-        Culture::Conitzer => Ok(draw.rows(conitzer)),
+        Culture::Walsh => draw.rows(walsh),
+        Culture::Conitzer => draw.rows(conitzer),
         Culture::Euclidean { dimensions } => draw.euclidean(*dimensions),
-        Culture::SingleCrossing => Ok(draw.single_crossing()),
+        Culture::SingleCrossing => draw.single_crossing(),
     }
 }
 

@@ -1,23 +1,27 @@
 //! Drawing ballots: one stream each.
 
 use crate::rng::Stream;
-use crate::{Error, Result, parallel};
+use crate::{Error, Result, Stop, parallel};
 
 /// Ballots per unit of work.
 const BLOCK: usize = 256;
 /// The stream of what all ballots of an election share.
 const SHARED: u64 = u64::MAX;
 
+/// Exchanges of neighbours between two looks at whether to stop; each moves a list of the items.
+const GLANCE: usize = 256;
+
 /// A profile to draw.
-pub(crate) struct Draw {
+pub(crate) struct Draw<'a> {
     pub(crate) ballots: usize,
     pub(crate) items: usize,
     pub(crate) labels: u32,
     pub(crate) seed: u64,
     pub(crate) threads: Option<usize>,
+    pub(crate) stop: Stop<'a>,
 }
 
-impl Draw {
+impl Draw<'_> {
     /// A given parameter, or one drawn for this election.
     pub(crate) fn parameter(
         &self,
@@ -33,31 +37,39 @@ impl Draw {
     }
 
     /// Rows that start as rising ids and are changed independently.
-    pub(crate) fn rows(&self, fill: impl Fn(&mut Stream, &mut [u32]) + Sync + Send) -> Vec<u32> {
+    pub(crate) fn rows(
+        &self,
+        fill: impl Fn(&mut Stream, &mut [u32]) + Sync + Send,
+    ) -> Result<Vec<u32>> {
         let mut out = vec![0; self.ballots * self.items];
         let blocks: Vec<_> = out.chunks_mut(BLOCK * self.items).enumerate().collect();
         parallel::each(blocks, self.threads, |(block, rows)| {
             for (i, row) in rows.chunks_mut(self.items).enumerate() {
+                if self.stop.check().is_err() {
+                    return; // told below
+                }
                 row.iter_mut().zip(0..self.labels).for_each(|(cell, item)| *cell = item);
                 fill(&mut Stream::new(self.seed, (block * BLOCK + i) as u64), row);
             }
         });
-        out
+        self.stop.check()?;
+        Ok(out)
     }
 
-    pub(crate) fn urn(&self, alpha: f64) -> Vec<u32> {
+    pub(crate) fn urn(&self, alpha: f64) -> Result<Vec<u32>> {
         let mut rows = self.rows(|stream, row| {
             stream.uniform(); // decides below whether the row is fresh
             stream.shuffle(row);
-        });
+        })?;
         for i in 1..self.ballots {
+            self.stop.check()?;
             let mut stream = Stream::new(self.seed, i as u64);
             if stream.uniform() * (1.0 + alpha * i as f64) >= 1.0 {
                 let from = stream.below(i) * self.items;
                 rows.copy_within(from..from + self.items, i * self.items);
             }
         }
-        rows
+        Ok(rows)
     }
 
     pub(crate) fn mallows(&self, phi: f64, centre: Option<&[u32]>) -> Result<Vec<u32>> {
@@ -72,7 +84,7 @@ impl Draw {
         let log_phi = libm::log(phi);
         // phi^(i+1) - 1, the mass of the cut geometric distribution with its sign turned
         let mass: Vec<f64> = (1..=self.items).map(|i| libm::expm1(i as f64 * log_phi)).collect();
-        Ok(self.rows(|stream, row| {
+        self.rows(|stream, row| {
             for (i, item) in centre.iter().enumerate() {
                 let u = stream.uniform();
                 let up = if phi >= 1.0 {
@@ -87,7 +99,7 @@ impl Draw {
                 row.copy_within(place..i, place + 1);
                 row[place] = *item;
             }
-        }))
+        })
     }
 
     fn check_centre(&self, centre: &[u32]) -> Result<()> {
@@ -119,10 +131,10 @@ impl Draw {
         if sigma.is_nan() || sigma < 0.0 || sigma.is_infinite() {
             return Err(Error::range("sigma", "a finite number of at least 0", sigma));
         }
-        Ok(self.rows(|stream, row| {
+        self.rows(|stream, row| {
             let values: Vec<f64> = means.iter().map(|mean| mean + sigma * noise(stream)).collect();
             by_value(&values, row);
-        }))
+        })
     }
 
     pub(crate) fn euclidean(&self, dimensions: usize) -> Result<Vec<u32>> {
@@ -131,17 +143,17 @@ impl Draw {
         }
         let mut shared = Stream::new(self.seed, SHARED);
         let points: Vec<f64> = (0..self.items * dimensions).map(|_| shared.uniform()).collect();
-        Ok(self.rows(|stream, row| {
+        self.rows(|stream, row| {
             let voter: Vec<f64> = (0..dimensions).map(|_| stream.uniform()).collect();
             let nearness: Vec<f64> = points
                 .chunks(dimensions)
                 .map(|point| -point.iter().zip(&voter).map(|(p, v)| (p - v) * (p - v)).sum::<f64>())
                 .collect();
             by_value(&nearness, row);
-        }))
+        })
     }
 
-    pub(crate) fn single_crossing(&self) -> Vec<u32> {
+    pub(crate) fn single_crossing(&self) -> Result<Vec<u32>> {
         let steps = self.items * (self.items - 1) / 2;
         let mut wanted: Vec<(usize, usize)> = (0..self.ballots)
             .map(|v| (Stream::new(self.seed, v as u64).below(steps + 1), v))
@@ -155,6 +167,9 @@ impl Draw {
         let mut done = 0;
         for (step, v) in wanted {
             while done < step {
+                if done % GLANCE == 0 {
+                    self.stop.check()?;
+                }
                 let place = rising[stream.below(rising.len())];
                 order.swap(place, place + 1);
                 let near = place.saturating_sub(1)..(place + 2).min(self.items - 1);
@@ -164,7 +179,7 @@ impl Draw {
             }
             out[v * self.items..(v + 1) * self.items].copy_from_slice(&order);
         }
-        out
+        Ok(out)
     }
 }
 

@@ -43,7 +43,7 @@ pub use axis::axis;
 pub(crate) use axis::axis_by;
 pub use cells::{Cell, Cells};
 pub use compact::Compact;
-pub use cultures::{Culture, sample};
+pub use cultures::{Culture, sample, sample_until};
 pub use dispersion::{expected_distance, phi_of_norm};
 pub use distances::{Metric, distances};
 pub use lists::Lists;
