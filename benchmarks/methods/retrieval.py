@@ -37,11 +37,11 @@ def grounded(prompt, responses):
     return [value(text) for text in responses]
 
 
-def longest(prompt, responses):  # noqa: ARG001 - called as a scorer
+def longest(_prompt, responses):
     return [len(text) for text in responses]
 
 
-def cautious(prompt, responses):  # noqa: ARG001 - called as a scorer
+def cautious(_prompt, responses):
     return [float("do not say" in text or "disagree" in text) for text in responses]
 
 

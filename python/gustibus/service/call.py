@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from gustibus.service.decoding import read_json, read_query
+from gustibus.service.decoding import Query, read_json, read_query
 from gustibus.service.ids import CLIENT_ID
 from gustibus.service.problems import Problem, invalid
 
@@ -105,7 +105,7 @@ class Call:
         """The body as a type, its defaults when there is none."""
         return self.read(kind) if self.body else kind()
 
-    def query(self, kind: type[T]) -> T:
+    def query(self, kind: type[Query]) -> Query:
         """The query string as a type."""
         return read_query(self.query_string, kind)
 

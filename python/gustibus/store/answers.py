@@ -135,10 +135,13 @@ def draft(rows: Sequence[NewComparison], *, store_text: bool = True) -> list[Dra
         rows: answers.
         store_text: False keeps no texts, only digests and vectors.
     """
-    return [Draft(row, content := row.content(), _values(row, content, store_text)) for row in rows]
+    return [
+        Draft(row, content := row.content(), _values(row, content, store_text=store_text))
+        for row in rows
+    ]
 
 
-def _values(row: NewComparison, content: bytes, store_text: bool) -> dict[str, Any]:  # noqa: FBT001 - called above alone
+def _values(row: NewComparison, content: bytes, *, store_text: bool) -> dict[str, Any]:
     return {
         "tenant_id": TENANT, "id": "", "client_id": row.client_id, "content": content,
         "user_id": row.user, "prompt": row.prompt if store_text else None,

@@ -11,6 +11,7 @@ mod cover;
 mod egalitarian;
 mod greedy;
 mod ledger;
+mod levels;
 mod maximin;
 mod monroe;
 mod objective;
