@@ -11,7 +11,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
 
 from gustibus.errors import ConflictError
 from gustibus.rewards.implicit import ORIGIN, WEIGHT
@@ -294,30 +294,33 @@ def list_comparisons(
 def delete_comparison(conn: Connection, *, comparison: str) -> str | None:
     """Remove a comparison; returns whose it was, None when there was none."""
     mine = (comparisons.c.tenant_id == TENANT) & (comparisons.c.id == comparison)
-    user = conn.execute(delete(comparisons).where(mine).returning(comparisons.c.user_id)).scalar()
-    conn.execute(
-        delete(sides).where(sides.c.tenant_id == TENANT, sides.c.comparison_id == comparison)
-    )
-    return user
+    user = conn.execute(select(comparisons.c.user_id).where(mine)).scalar()
+    return user if _delete(conn, mine) else None
 
 
 def delete_answers(conn: Connection, *, user: str, client_ids: Sequence[str]) -> int:
     """Remove those of a person's comparisons that have these client ids; returns how many."""
-    removed = 0
-    for part in batched(client_ids, _ROWS):
-        mine = (
-            (comparisons.c.tenant_id == TENANT)
-            & (comparisons.c.user_id == user)
-            & comparisons.c.client_id.in_(part)
-        )
-        gone = list(
-            conn.execute(delete(comparisons).where(mine).returning(comparisons.c.id)).scalars()
-        )
+    whose = (comparisons.c.tenant_id == TENANT) & (comparisons.c.user_id == user)
+    return sum(
+        _delete(conn, whose & comparisons.c.client_id.in_(part))
+        for part in batched(client_ids, _ROWS)
+    )
+
+
+def delete_implicit(conn: Connection, *, user: str) -> int:
+    """Remove those of a person's comparisons that were read off their turns; returns how many."""
+    whose = (comparisons.c.tenant_id == TENANT) & (comparisons.c.user_id == user)
+    return _delete(conn, whose & (comparisons.c.source == ORIGIN))
+
+
+def _delete(conn: Connection, mine: ColumnElement[bool]) -> int:
+    """Remove some comparisons and the vectors of their sides; returns how many."""
+    gone = list(conn.execute(delete(comparisons).where(mine).returning(comparisons.c.id)).scalars())
+    for part in batched(gone, _ROWS):
         conn.execute(
-            delete(sides).where(sides.c.tenant_id == TENANT, sides.c.comparison_id.in_(gone))
+            delete(sides).where(sides.c.tenant_id == TENANT, sides.c.comparison_id.in_(part))
         )
-        removed += len(gone)
-    return removed
+    return len(gone)
 
 
 def evidence(conn: Connection, *, user: str, model: str, limit: int = 10_000) -> EvidenceRows:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
-from gustibus.rewards.implicit import ORIGIN
+from gustibus.store.answers import delete_implicit
 from gustibus.store.erasure import wait_for_many
 from gustibus.store.freshness import mark_stale
 from gustibus.store.lookup import among
 from gustibus.store.people import ensure_users
-from gustibus.store.tables import TENANT, comparisons, consents, sides, users
+from gustibus.store.tables import TENANT, consents, users
 from gustibus.store.upsert import batched, insert_or_update
 
 _ROWS = 500
@@ -77,19 +77,10 @@ def set_consent(conn: Connection, *, user: str, follow_ups: bool) -> tuple[Conse
 
 def _take_back(conn: Connection, user: str) -> int:
     """Remove what was read off a person's turns, and have them fitted again without it."""
-    mine = (
-        (comparisons.c.tenant_id == TENANT)
-        & (comparisons.c.user_id == user)
-        & (comparisons.c.source == ORIGIN)
-    )
-    gone = list(conn.execute(delete(comparisons).where(mine).returning(comparisons.c.id)).scalars())
-    for part in batched(gone, _ROWS):
-        conn.execute(
-            delete(sides).where(sides.c.tenant_id == TENANT, sides.c.comparison_id.in_(part))
-        )
+    gone = delete_implicit(conn, user=user)
     if gone:
         mark_stale(conn, user=user)
-    return len(gone)
+    return gone
 
 
 def _of(user: str) -> Any:
