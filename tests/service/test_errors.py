@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import gzip
+import http.client as http_client
 import json
 import math
+import socket
+import time
 
 import httpx
 import numpy as np
@@ -101,6 +104,24 @@ def test_a_body_that_is_too_long(http):
     assert reply.headers["connection"] == "close"
     pieces = (b"x" * (1 << 20) for _ in range(6))  # without a length in the head
     check(http.post("/v1/score", content=pieces, headers=JSON), 413, "body_too_large")
+
+
+@pytest.mark.parametrize("path", ["/v1/score", "/v1/nowhere"])
+def test_a_refusal_reaches_who_is_still_sending(http, path):
+    size, piece = 8 << 20, b" " * (1 << 16)
+    address = (http.base_url.host, http.base_url.port)
+    with socket.create_connection(address, timeout=30) as sender:
+        head = {"Host": "x", "Content-Length": size, **JSON, **http.headers}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+        sender.sendall(f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode())
+        for _ in range(size // len(piece)):
+            time.sleep(0.002)  # the refusal is there long before the end
+            sender.sendall(piece)
+        reply = http_client.HTTPResponse(sender)
+        reply.begin()
+        body = json.loads(reply.read())
+    wanted = {"/v1/score": (413, "body_too_large"), "/v1/nowhere": (404, "not_found")}[path]
+    assert (reply.status, body["code"]) == wanted
 
 
 def test_too_many_candidates(http):

@@ -203,10 +203,7 @@ def test_a_deleted_person_does_not_come_back_by_an_import(http):
 def test_a_record_without_end_is_refused_before_it_fills_the_memory(http):
     found = begin(http, "endless")
     pieces = (b"x" * 65_536 for _ in range(64))
-    try:
-        reply = http.put(found["upload"], content=pieces, headers=NDJSON)
-    except httpx.TransportError:  # the connection was closed while the rest was sent
-        return
+    reply = http.put(found["upload"], content=pieces, headers=NDJSON)
     assert (reply.status_code, reply.json()["code"]) == (413, "body_too_large")
 
 

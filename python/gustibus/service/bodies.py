@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,12 @@ _PIECE = 1 << 17
 """Most bytes that are unpacked at once."""
 _SMALL = 1 << 16
 """Bytes below which a packed body may grow as if it had so many: a few lines pack very well."""
+_LINGER = 5.0
+"""Seconds for which a refused body is still read."""
+_LINGER_SIZE = 64 << 20
+"""Bytes of a refused body that are still read."""
+CLOSE = (b"connection", b"close")
+"""Header of a reply behind which unread bytes must not be read as the next request."""
 
 
 class Gone(Exception):  # noqa: N818 - not an error
@@ -103,7 +110,7 @@ async def read_rest(first: bytes, limit: int, receive: Receive) -> bytes:
     parts, size = [first], len(first)
     while True:
         if size > limit:
-            raise too_large(limit)
+            raise too_large(limit, unread=True)
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Gone
@@ -136,6 +143,23 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-def too_large(limit: int) -> Problem:
-    """413 for a body that is too long."""
-    return Problem("body_too_large", f"The body is longer than {limit} bytes")
+async def linger(receive: Receive) -> None:
+    """Read and drop what is left of a refused body, within bounds.
+
+    Closing a connection on unread bytes resets it, and a client that is still sending loses the
+    reply that says why (RFC 9112, section 9.6).
+    """
+    left = _LINGER_SIZE
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))
+
+
+def too_large(limit: int, *, unread: bool = False) -> Problem:
+    """413 for a body that is too long; `unread` when some of it is still on its way."""
+    detail = f"The body is longer than {limit} bytes"
+    return Problem("body_too_large", detail, headers=[CLOSE] if unread else [])

@@ -14,7 +14,17 @@ from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gustibus.errors import GustibusError
-from gustibus.service.bodies import Gone, Receive, Send, Stream, read_rest, send_pieces, too_large
+from gustibus.service.bodies import (
+    CLOSE,
+    Gone,
+    Receive,
+    Send,
+    Stream,
+    linger,
+    read_rest,
+    send_pieces,
+    too_large,
+)  # fmt: skip
 from gustibus.service.call import JSON, Call, Reply, Streamed
 from gustibus.service.decoding import inflate, is_gzip
 from gustibus.service.ids import ulid
@@ -40,7 +50,6 @@ _ETAG = re.compile(rb'"([1-9][0-9]{0,8})"')
 _PROBLEM = MEDIA_TYPE.encode()
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _NO_STORE = (b"cache-control", b"no-store")
-_CLOSE = (b"connection", b"close")
 
 log = logging.getLogger("gustibus.service")
 
@@ -243,7 +252,7 @@ class Gate:
             limit = self._binary
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > limit:
-            raise too_large(limit)
+            raise too_large(limit, unread=True)
         message = await receive()
         body: bytes = message.get("body", b"")
         if message.get("more_body", False):
@@ -282,8 +291,7 @@ class Gate:
         if problem.code == "internal":
             log.error("request %s failed", request_id, exc_info=error)
         body = problem.body(instance=path, request_id=request_id)
-        extra = (*problem.headers, _CLOSE) if problem.kind.status == 413 else problem.headers
-        return Reply(problem.kind.status, body, _PROBLEM, tuple(extra))
+        return Reply(problem.kind.status, body, _PROBLEM, tuple(problem.headers))
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -370,7 +378,7 @@ def _head(
     if call is not None and call.counted is not None:
         head += call.counted.told()
     if call is not None and call.stream is not None and not call.stream.ended:
-        head.append(_CLOSE)  # what is still on its way must not be read as the next request
+        head.append(CLOSE)
     return head
 
 
@@ -389,4 +397,8 @@ async def _send(
     head.append((b"content-length", b"%d" % len(reply.body)))
     await send({"type": "http.response.start", "status": reply.status, "headers": head})
     body = b"" if method == "HEAD" else reply.body
+    if CLOSE in head:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await linger(receive)
+        body = b""
     await send({"type": "http.response.body", "body": body})
