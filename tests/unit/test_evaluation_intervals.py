@@ -88,6 +88,12 @@ def test_among_many_figures_one_has_to_be_further_from_zero():
     assert Estimate(0.05, 0.03, 0.07, 0.0097, 100).is_above_zero(tests=20)
 
 
+def test_a_few_people_show_nothing_however_much_they_agree():
+    for tests, enough in ((1, 6), (20, 10)):  # 2 / 2**n <= 0.05 / tests
+        sure = [Estimate(0.5, 0.4, 0.6, 0.01, n).is_above_zero(tests=tests) for n in range(15)]
+        assert sure == [n >= enough for n in range(15)]
+
+
 @pytest.mark.parametrize("bad", [{"draws": 999}, {"level": 1.0}])
 def test_too_few_draws_and_impossible_levels_are_refused(bad):
     with pytest.raises(InputError, match="expected"):

@@ -41,12 +41,17 @@ class Estimate:
     def is_above_zero(self, *, tests: int = 1, level: float = 0.95) -> bool:
         """Whether the figure is above zero, also when it is one of many that were looked at.
 
+        A few people show nothing, whatever the interval says, which is far too narrow for them: if
+        all of five agree, chance does as much in one of 16 cases (two-sided sign test).
+
         Args:
             tests: figures among which this one was found; the level is divided among them.
             level: of the interval.
 
         Source: Bonferroni's inequality, with normal ends beyond one test.
         """
+        if 2.0 ** (1 - self.people) > (1 - level) / max(tests, 1):
+            return False
         if tests <= 1:
             return self.low > 0
         reach = NormalDist().inv_cdf(1 - (1 - level) / (2 * tests))

@@ -24,7 +24,7 @@ from gustibus.service.bodies import (
     read_rest,
     send_pieces,
     too_large,
-)  # fmt: skip
+)
 from gustibus.service.call import JSON, Call, Reply, Streamed
 from gustibus.service.decoding import inflate, is_gzip
 from gustibus.service.ids import ulid
