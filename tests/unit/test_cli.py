@@ -210,6 +210,6 @@ def test_encode_writes_an_array(tmp_path, capsys):
 
 
 def test_openapi_prints_the_document():
-    code = "import sys; from gustibus.cli import main; sys.exit(main())"
-    done = subprocess.run([sys.executable, "-c", code, "openapi"], capture_output=True, check=True)
+    run_module = [sys.executable, "-m", "gustibus", "openapi"]
+    done = subprocess.run(run_module, capture_output=True, check=True)
     assert json.loads(done.stdout)["openapi"] == "3.1.0"
