@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gustibus.errors import InputError, NotFiniteError, UnknownNameError
-from gustibus.matching import Matcher
+from gustibus.matching import Arrivals, Matcher
 from tests.matching.streams import EVERY, STOCHASTIC, make, stream_for
 
 ROW = np.array([0, 1])
@@ -319,3 +319,9 @@ def test_writers_of_several_threads_wait_for_each_other():
     for thread in threads:
         thread.join()
     assert matcher.stats()["arrivals"] == 4 * 20 * 2001
+
+
+@pytest.mark.parametrize("row", [np.array([1j, 2.0]), [1j, 2.0], ["x", "y"]])
+def test_values_that_are_no_real_numbers_are_refused(row):
+    with pytest.raises(InputError, match="values: expected numbers in every row"):
+        Arrivals.of([[0, 1]], [row])

@@ -66,6 +66,8 @@ class Arrivals:
 
 def _row(name: str, row: Any, kind: type[np.generic]) -> Any:
     try:
+        if isinstance(row, np.ndarray) and row.dtype.kind == "c":  # its real part would be taken
+            raise TypeError
         return np.asarray(row, dtype=kind).ravel()
     except (TypeError, ValueError, OverflowError):
         message = f"{name}: expected numbers in every row, got {row!r}"
