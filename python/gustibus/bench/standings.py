@@ -167,7 +167,8 @@ class League:
                             "set with personal signal", leads, lambda e: e.value > 0,
                         ))  # fmt: skip
             gaps = [
-                (s.title, lead) for s in self.standings for shots in self.shots
+                (f"{s.title}, {shots} answers", lead)
+                for s in self.standings for shots in self.shots
                 if (best := s.best(part, shots)) is not None
                 and (lead := s.lead(AUTO, best, part, shots)) is not None
             ]  # fmt: skip
@@ -242,10 +243,11 @@ class League:
             cells = []
             for s in self.standings:
                 found = next((m for m in s.report.methods if m.name == name), None)
-                cells.append(
-                    "–" if found is None or found.fit_seconds != found.fit_seconds
-                    else f"{found.fit_seconds:.0f} s, {found.place_microseconds:.0f} us"
-                )  # fmt: skip
+                times = [] if found is None else [
+                    (found.fit_seconds, "s"), (found.place_microseconds, "us"),
+                ]  # fmt: skip
+                said = [f"{time:.0f} {unit}" for time, unit in times if time == time]
+                cells.append(", ".join(said) or "–")
             rows.append([f"`{name}`", *cells])
         return table(["to fit, to place a person", *(s.title for s in self.standings)], rows)
 
