@@ -99,13 +99,19 @@ def pref_voting(module, name):
             return None
 
 
-def cycle(m, rng):
+def cycle(m, rng, upsets=None):
     """Support of a random tournament of majorities by one ballot, whose items make one cycle together.
 
-    A few ballots drawn at random bunch around an order, which bounds find at once.
+    A few ballots drawn at random bunch around an order, which bounds find at once. With a share of
+    `upsets`, the other majorities go along an order, by 1 to 99 ballots of 101.
     """
     while True:
-        margins = np.triu(2 * rng.integers(0, 2, (m, m)) - 1, 1)
+        if upsets is None:
+            margins = 2 * rng.integers(0, 2, (m, m)) - 1
+        else:
+            signs = np.where(rng.random((m, m)) < upsets, -1, 1)
+            margins = signs * (2 * rng.integers(0, 50, (m, m)) + 1)
+        margins = np.triu(margins, 1)
         margins -= margins.T
         support = (101 + margins) / 2.0
         np.fill_diagonal(support, 0.0)
@@ -171,8 +177,12 @@ def networkx_ranked_pairs(margins):
 
 
 def kemeny_rows(rng, tall, small):
-    for m, budget in ((20, 40), (22, 150)):
-        support = cycle(m, rng)
+    apart = np.random.default_rng(1)
+    cycles = [(20, 40, "one cycle", cycle(20, rng)), (22, 150, "one cycle", cycle(22, rng))]
+    for m, upsets in ((30, 0.3), (40, 0.2)):
+        label = f"{upsets:.0%} upsets, one cycle"
+        cycles.append((m, None, label, cycle(m, apart, upsets)))
+    for m, budget, label, support in cycles:
         peer, seconds = "scipy milp", None
         if not small:
             try:
@@ -181,7 +191,7 @@ def kemeny_rows(rng, tall, small):
                 )
             except ImportError:
                 peer = "-"
-        yield (f"Kemeny, one cycle of {m}", budget, timed(lambda s=support: g.kemeny(s)), peer,
+        yield (f"Kemeny, {label} of {m}", budget, timed(lambda s=support: g.kemeny(s)), peer,
                seconds)  # fmt: skip
     profile = g.Profile(np.argsort(rng.random((9, 7)), 1))
     make, theirs = peer_profile(), pref_voting("other_methods", "kemmeny_young")

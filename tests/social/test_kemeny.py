@@ -81,6 +81,67 @@ def test_exact_methods_agree_on_long_cycles():
         assert searched.gap >= 0
 
 
+def tournament(rng, m, sizes, upsets):
+    """Support whose margins, one of the sizes each, go along an order but for a share of upsets."""
+    while True:
+        margins = rng.choice(sizes, (m, m)) * np.where(rng.random((m, m)) < upsets, -1, 1)
+        margins = np.triu(margins, 1)
+        margins -= margins.T
+        support = (max(sizes) + 1 + margins) / 2
+        np.fill_diagonal(support, 0)
+        ids = rng.permutation(m)
+        support = support[np.ix_(ids, ids)]
+        if len(g.smith_set(support).ranking) == 1:
+            return support
+
+
+@pytest.mark.parametrize("sizes", [(1,), (0, 2), (1, 3, 5, 7, 9), (0.1, 0.2, 0.7)])
+def test_few_sets_give_the_winners_and_the_order_of_all_subsets(sizes):
+    rng = np.random.default_rng(10)
+    for m, upsets in ((15, 0.5), (16, 0.3), (17, 0.15), (18, 0.5)):
+        for _ in range(4):
+            support = tournament(rng, m, sizes, upsets)
+            expected = g.kemeny(support, method="subsets")
+            for threads in (1, 2, None):
+                decision = g.kemeny(support, threads=threads)
+                assert decision.winners == expected.winners
+                assert decision.order == expected.order
+                assert decision.value == expected.value
+                assert decision.lower_bound == expected.value
+                assert decision.optimal
+
+
+def test_long_cycles_are_solved_as_by_the_program():
+    pytest.importorskip("scipy.optimize")
+    rng = np.random.default_rng(11)
+    cases = [(25, (1, 3, 5, 7, 9), 0.3), (30, (1,), 0.15), (30, (2, 6, 14), 0.25), (40, (1,), 0.1),
+             (40, (0.1, 0.2, 0.7), 0.2)]  # fmt: skip
+    for m, sizes, upsets in cases:
+        support = tournament(rng, m, sizes, upsets)
+        expected = g.kemeny(support, method="milp", time_limit=60)
+        assert expected.optimal
+        decision = g.kemeny(support)
+        assert decision.optimal
+        assert np.isclose(decision.value, expected.value, rtol=1e-12)
+        assert decision.gap == 0
+        for threads in (1, 2):
+            assert g.kemeny(support, threads=threads).order == decision.order
+        searched = g.kemeny(support, method="local", kicks=0, starts=1)
+        assert searched.lower_bound <= expected.value * (1 + 1e-12)
+        assert searched.value >= expected.value * (1 - 1e-12)
+
+
+def test_bounds_of_long_cycles_stay_below_the_optimum_and_close_to_it():
+    pytest.importorskip("scipy.optimize")
+    rng = np.random.default_rng(12)
+    for m in (16, 20):
+        support = tournament(rng, m, (1, 3, 5, 7, 9), 0.4)
+        least = np.minimum(support, support.T)[np.triu_indices(m, 1)].sum()
+        best = g.kemeny(support, method="subsets").value
+        searched = g.kemeny(support, method="local")
+        assert best - 0.05 * (best - least) <= searched.lower_bound <= best <= searched.value
+
+
 def test_a_search_is_never_worse_than_its_start():
     rng = np.random.default_rng(3)
     for m in (30, 80):

@@ -54,7 +54,8 @@ def kemeny(
         >>> kemeny(Profile([[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]])).order
         (0, 1, 2)
 
-    Source: Kemeny 1959; Young and Levenglick 1978; Betzler et al. 2009; Ali and Meila 2012.
+    Source: Kemeny 1959; Young and Levenglick 1978; Betzler et al. 2009; Ali and Meila 2012; bounds by
+    Groetschel, Juenger and Reinelt 1984, weighed as by Chambolle and Pock 2011.
     """
     if method == "milp":
         if all_optimal:

@@ -119,7 +119,10 @@ pub(super) fn lazy<O: Objective>(
             run.take(objective, bounds, bid.item.0, bid.gain);
             // Where laziness saved little it will again: all at once is done by all threads.
             if fresh * 2 > heap.len() && run.room.size < bounds.size() {
-                (heap, fresh) = renewed(objective, &run, heap, options)?;
+                let fits = |bid: &Bid| bounds.fits(&run.room, bid.item.0);
+                let (open, closed): (Vec<Bid>, Vec<Bid>) = heap.into_iter().partition(fits);
+                refused.extend(closed);
+                (heap, fresh) = renewed(objective, &run, open, options)?;
             } else {
                 fresh = 0;
             }
@@ -139,11 +142,11 @@ pub(super) fn lazy<O: Objective>(
 fn renewed<O: Objective>(
     objective: &O,
     run: &Run<O::State>,
-    heap: BinaryHeap<Bid>,
+    bids: Vec<Bid>,
     options: &Options<'_>,
 ) -> Result<(BinaryHeap<Bid>, usize)> {
     let (items, stale): (Vec<usize>, Vec<Amount>) =
-        heap.into_iter().map(|bid| (bid.item.0, bid.gain)).unzip();
+        bids.into_iter().map(|bid| (bid.item.0, bid.gain)).unzip();
     let all = gains(objective, &run.state, &items, options.threads, options.stop)?;
     let unit = objective.unit();
     let best = all.iter().copied().max().unwrap_or(0);
@@ -169,14 +172,16 @@ fn last_bound<O: Objective>(
     while open.size < bounds.size() {
         options.stop.check()?;
         let Some(bid) = heap.pop() else { break };
+        if !relaxed && !bounds.fits(&open, bid.item.0) {
+            continue; // nor will it later: its gain need not be known
+        }
         if bid.round == round {
             if relaxed {
                 open.size += 1;
-                sum += bid.gain;
-            } else if bounds.fits(&open, bid.item.0) {
+            } else {
                 bounds.take(&mut open, bid.item.0);
-                sum += bid.gain;
             }
+            sum += bid.gain;
         } else {
             let gain = objective.gain(&run.state, bid.item.0);
             heap.push(Bid::new(unit, bid.item.0, gain, round));

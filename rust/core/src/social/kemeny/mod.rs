@@ -1,35 +1,48 @@
 //! Orders that disagree least with the ballots.
 
+mod ascent;
+mod dual;
 mod footrule;
 mod heuristics;
 mod local;
 mod pruned;
+mod rest;
 mod search;
+mod starts;
 mod subset;
 mod weak;
 
-use super::condorcet::borda;
 use super::covering::smith;
 use super::options::Options;
 use super::outcome::{Fact, Outcome};
 use super::rules::{Rule, Run};
 use super::support::Support;
-use crate::rng::Stream;
 use crate::{Error, Result, Stop};
+use dual::Aim;
+use pruned::{Beginnings, renamed};
+use rest::Cycles;
+use starts::starts;
 use subset::{Cost, Table};
 
 /// Components up to this size are solved by dynamic programming unless asked otherwise.
 const SUBSETS: usize = 22;
-/// Above this size, beginnings of best orders are looked for first, up to so many sets: a tenth of the
-/// time that all subsets of 22 items take.
+/// Above this size, beginnings of best orders are looked for first, up to this share of all sets: more
+/// take longer than all subsets.
 const PRUNED: usize = 14;
-const BEGINNINGS: usize = 20_000;
-/// Kicks of the local search that comes before.
+const SHARE: usize = 64;
+/// Sweeps of the bound that comes before, and of others, as long as they take less than so many steps.
+const FIRST_SWEEPS: usize = 160;
+const SWEEPS: usize = 1000;
+const SWEPT: usize = 100_000_000;
+/// Kicks of the local search that comes before, and of another one where bounds prove nothing.
 const FIRST_KICKS: usize = 30;
+const MORE_KICKS: usize = 100;
+/// Kicks before a search among more items.
+const LAST_KICKS: usize = 400;
 /// The most items for which all optimal orders are listed.
 const LISTED: usize = 12;
 
-/// Up to this size, disjoint cycles of three improve the lower bound of a search.
+/// Up to this size, cycles of three improve the lower bound of a search.
 const CYCLES: usize = 300;
 
 const OPTIONS: &[&str] = &["method", "all_optimal", "kicks", "starts", "nodes", "seed", "split"];
@@ -213,12 +226,23 @@ fn beginnings(support: &Support, plan: &Plan, stop: Stop<'_>) -> Result<Option<P
     let (q, margins, tolerance) = (support.items(), support.margins(), tolerance(support));
     let effort = local::Effort { kicks: FIRST_KICKS, seed: plan.seed, threads: Some(1), tolerance };
     let starts = starts(support, &margins, 2, plan.seed);
-    let (excess, _) = local::search(&margins, q, &starts, effort, stop)?;
-    let known = (excess, tolerance);
-    let Some(found) = pruned::Beginnings::new(&margins, q, known, BEGINNINGS, stop)? else {
+    let (mut excess, order) = local::search(&margins, q, &starts, effort, stop)?;
+    let (backwards, names) = renamed(&margins, q, &order);
+    let aim = Aim::new(&margins, support.is_exact(), excess, tolerance);
+    let dual = dual::ascend(&backwards, q, aim, FIRST_SWEEPS, stop)?;
+    if !aim.reached(dual.bound) {
+        // A better order leaves fewer sets, which take more time than kicks.
+        let effort = local::Effort { kicks: MORE_KICKS, ..effort };
+        let start = [(0..q).rev().collect()];
+        excess = local::search(&backwards, q, &start, effort, stop)?.0;
+    }
+    let limit = excess + tolerance * q as f64;
+    let search = pruned::Search { limit, cap: (1 << q) / SHARE, threads: plan.threads };
+    let cycles = Cycles::new(&dual);
+    let Some(found) = Beginnings::new(&backwards, q, &cycles, search, stop)? else {
         return Ok(None);
     };
-    let (winners, order) = found.order(tolerance);
+    let Some((winners, order)) = found.order(&names, tolerance) else { return Ok(None) };
     let excess = local::excess(&margins, q, &order);
     Ok(Some(Part { order, winners, all: Vec::new(), bound: excess, excess, proven: true }))
 }
@@ -266,55 +290,35 @@ fn searched(support: &Support, plan: &Plan, exact: bool, stop: Stop<'_>) -> Resu
     let starts = starts(support, &margins, plan.starts, seed);
     let effort = local::Effort { kicks, seed, threads: plan.threads, tolerance };
     let (mut excess, mut order) = local::search(&margins, q, &starts, effort, stop)?;
-    let bound = if q <= CYCLES { search::cycle_bound(&margins, q) } else { 0.0 };
-    let mut proven = excess <= bound + tolerance;
-    if exact && !proven {
-        let incumbent = (excess, order);
-        let best = search::branch(&margins, q, incumbent, tolerance, plan.nodes, stop)?;
-        (excess, order, proven) = (best.excess, best.order, best.proven);
+    let mut bound = 0.0;
+    let mut proven = excess <= tolerance;
+    if !proven && q <= CYCLES {
+        let mut aim = Aim::new(&margins, support.is_exact(), excess, tolerance);
+        let cubes = q * (q - 1) * (q - 2) / 6;
+        let sweeps = (SWEPT / cubes.max(1)).min(SWEEPS);
+        let (backwards, names) = renamed(&margins, q, &order);
+        let dual = dual::ascend(&backwards, q, aim, sweeps, stop)?;
+        if exact && plan.kicks.is_none() && !aim.reached(dual.bound) {
+            // Kicks take less time than the sets that a better order leaves out.
+            let effort = local::Effort { kicks: LAST_KICKS, ..effort };
+            let start = [(0..q).rev().collect()];
+            let (least, better) = local::search(&backwards, q, &start, effort, stop)?;
+            if least < excess {
+                (excess, order) = (least, better.iter().map(|c| names[*c]).collect());
+                aim.excess = excess;
+            }
+        }
+        bound = aim.rounded(dual.bound.max(search::cycle_bound(&margins, q)));
+        proven = aim.reached(bound);
+        if exact && !proven {
+            let effort = (plan.nodes, plan.threads);
+            let best = search::branch(&backwards, &names, (aim, &dual), effort, stop)?;
+            proven = best.proven;
+            if let Some(better) = best.better {
+                (excess, order) = (local::excess(&margins, q, &better), better);
+            }
+        }
     }
     let winners = order[..1].to_vec();
     Ok(Part { order, winners, all: Vec::new(), bound: bound.min(excess), excess, proven })
-}
-
-/// Orders to start from: Borda, Copeland, then random ones sorted around pivots.
-fn starts(support: &Support, margins: &[f64], count: usize, seed: u64) -> Vec<Vec<usize>> {
-    let q = support.items();
-    let by = |scores: &[f64]| {
-        let mut order: Vec<usize> = (0..q).collect();
-        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
-        order
-    };
-    let wins: Vec<f64> = margins
-        .chunks_exact(q)
-        .map(|row| row.iter().map(|x| if *x == 0.0 { 0.0 } else { x.signum() }).sum())
-        .collect();
-    let mut out = vec![by(&borda(support)), by(&wins)];
-    for i in 2..count {
-        let mut stream = Stream::new(seed, (1 << 32) + i as u64);
-        let mut order: Vec<usize> = (0..q).collect();
-        stream.shuffle(&mut order);
-        out.push(kwik_sort(margins, q, order));
-    }
-    out.truncate(count);
-    out
-}
-
-/// Puts what beats the first item before it and the rest behind, and goes on with both sides.
-///
-/// Source: Ailon, Charikar and Newman 2008, section 3.
-fn kwik_sort(margins: &[f64], m: usize, items: Vec<usize>) -> Vec<usize> {
-    let mut out = Vec::with_capacity(items.len());
-    let mut pending = vec![items];
-    while let Some(items) = pending.pop() {
-        let Some((pivot, rest)) = items.split_first() else { continue };
-        if rest.is_empty() {
-            out.push(*pivot);
-            continue;
-        }
-        let (before, after): (Vec<usize>, Vec<usize>) =
-            rest.iter().partition(|x| margins[*x * m + pivot] > 0.0);
-        pending.extend([after, vec![*pivot], before]);
-    }
-    out
 }

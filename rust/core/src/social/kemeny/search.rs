@@ -3,102 +3,84 @@
 use std::collections::HashMap;
 
 use super::super::bits::ones;
+use super::dual::{Aim, Dual};
+use super::pruned::{self, Beginnings};
+use super::rest::{Cycles, Rest};
 use crate::{Result, Stop};
 
 /// Sets of placed items whose best cost is remembered.
 const MEMO: usize = 1 << 22;
+/// The most sets of first items that are looked at layer by layer: more take long to sort in one go.
+const SETS: usize = 1 << 20;
 
-/// Cycles of three that share no majority's weight: each costs at least its weight in any order.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cycle {
-    pub(super) items: u64,
-    pub(super) weight: f64,
-}
-
-/// Takes, cycle by cycle, what is left of its weakest margin, and tells its items and weight.
-fn pack(margins: &[f64], q: usize, mut take: impl FnMut([usize; 3], f64)) {
+/// The least excess that cycles of three prove which share no majority's weight.
+pub(super) fn cycle_bound(margins: &[f64], q: usize) -> f64 {
     let mut left: Vec<f64> = margins.iter().map(|x| x.max(0.0)).collect();
+    let mut sum = 0.0;
     for a in 0..q {
         for b in a + 1..q {
             for c in a + 1..q {
+                // What is left of the weakest margin of a cycle.
                 let weight = left[a * q + b].min(left[b * q + c]).min(left[c * q + a]);
                 if weight > 0.0 {
                     left[a * q + b] -= weight;
                     left[b * q + c] -= weight;
                     left[c * q + a] -= weight;
-                    take([a, b, c], weight);
+                    sum += weight;
                 }
             }
         }
     }
-}
-
-/// The least excess that the disjoint cycles among all items prove.
-pub(crate) fn cycle_bound(margins: &[f64], q: usize) -> f64 {
-    let mut sum = 0.0;
-    pack(margins, q, |_, weight| sum += weight);
     sum
 }
 
-/// The same for at most 64 items, and the cycles that every item is part of.
-pub(super) fn cycles(margins: &[f64], q: usize) -> (f64, Vec<Vec<Cycle>>) {
-    let mut bound = 0.0;
-    let mut of_item: Vec<Vec<Cycle>> = vec![Vec::new(); q];
-    pack(margins, q, |cycle, weight| {
-        bound += weight;
-        let items = cycle.iter().fold(0, |set, item| set | 1 << item);
-        for item in &cycle {
-            of_item[*item].push(Cycle { items, weight });
-        }
-    });
-    (bound, of_item)
-}
-
 /// What the search ends with.
-pub(crate) struct Found {
-    /// The excess of the best order, which is no worse than the one to start from.
-    pub(crate) excess: f64,
-    /// The best order.
-    pub(crate) order: Vec<usize>,
+pub(super) struct Found {
+    /// A better order.
+    pub(super) better: Option<Vec<usize>>,
     /// Whether nothing better exists.
-    pub(crate) proven: bool,
+    pub(super) proven: bool,
 }
 
-/// Looks for an order of at most 64 items that beats the incumbent by more than `tolerance`.
-pub(crate) fn branch(
+/// Looks for an order of at most 64 items that beats the one that `aim` knows: in half of the nodes set by
+/// set of first items, and if these do not suffice, in the other half by going deep first.
+///
+/// Items are numbered as [`Beginnings`] likes them.
+pub(super) fn branch(
     margins: &[f64],
-    q: usize,
-    incumbent: (f64, Vec<usize>),
-    tolerance: f64,
-    nodes: usize,
+    names: &[usize],
+    (aim, dual): (Aim, &Dual),
+    (nodes, threads): (usize, Option<usize>),
     stop: Stop<'_>,
 ) -> Result<Found> {
-    let (bound, of_item) = cycles(margins, q);
-    let (best, order) = incumbent;
+    let (q, cycles) = (dual.q, Cycles::new(dual));
+    let search = pruned::Search { limit: aim.better(), cap: (nodes / 2).min(SETS), threads };
+    if let Some(found) = Beginnings::new(margins, q, &cycles, search, stop)? {
+        let better = found.order(names, aim.tolerance).map(|(_, order)| order);
+        return Ok(Found { better, proven: true });
+    }
     let mut search = Search {
         margins,
         q,
-        of_item,
-        best,
-        order,
-        tolerance,
-        nodes,
+        aim,
+        order: None,
+        nodes: nodes / 2,
         stop,
         prefix: Vec::with_capacity(q),
         memo: HashMap::new(),
         proven: true,
     };
-    search.visit(u64::MAX >> (64 - q), 0.0, bound)?;
-    Ok(Found { excess: search.best, order: search.order, proven: search.proven })
+    search.visit(u64::MAX >> (64 - q), 0.0, &mut Rest::new(&cycles))?;
+    let better = search.order.map(|order| order.iter().map(|c| names[*c]).collect());
+    Ok(Found { better, proven: search.proven })
 }
 
 struct Search<'a> {
     margins: &'a [f64],
     q: usize,
-    of_item: Vec<Vec<Cycle>>,
-    best: f64,
-    order: Vec<usize>,
-    tolerance: f64,
+    aim: Aim,
+    /// The best order, if any is better than the one to start from.
+    order: Option<Vec<usize>>,
     nodes: usize,
     stop: Stop<'a>,
     prefix: Vec<usize>,
@@ -107,11 +89,11 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn visit(&mut self, live: u64, cost: f64, bound: f64) -> Result<()> {
+    fn visit(&mut self, live: u64, cost: f64, rest: &mut Rest<'_>) -> Result<()> {
         if live == 0 {
-            if cost < self.best - self.tolerance {
-                self.best = cost;
-                self.order.clone_from(&self.prefix);
+            if cost <= self.aim.better() {
+                self.aim.excess = cost;
+                self.order = Some(self.prefix.clone());
             }
             return Ok(());
         }
@@ -128,29 +110,31 @@ impl Search<'_> {
         }
         let full = self.memo.len() >= MEMO;
         match self.memo.get_mut(&live) {
-            Some(known) if *known <= cost + self.tolerance => return Ok(()),
+            Some(known) if *known <= cost + self.aim.tolerance => return Ok(()),
             Some(known) => *known = cost,
             None if !full => {
                 self.memo.insert(live, cost);
             }
             None => {}
         }
-        let mut next: Vec<(f64, usize)> = ones(live)
+        let (least, half) = (rest.bound(), rest.step() / 2.0);
+        let mut next: Vec<(f64, f64, usize)> = ones(live)
             .map(|c| {
                 let row = &self.margins[c * self.q..(c + 1) * self.q];
-                (ones(live).map(|b| (-row[b]).max(0.0)).sum(), c)
+                let bound = (least + 2 * rest.penalty(c)) as f64 * half;
+                (ones(live).map(|b| (-row[b]).max(0.0)).sum(), bound, c)
             })
             .collect();
-        next.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        next.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.2.cmp(&b.2)));
         if next[0].0 == 0.0 {
             next.truncate(1); // an item that no other live one beats comes first in a best order
         }
-        for (more, c) in next {
-            let kept = self.of_item[c].iter().filter(|cycle| cycle.items & !live == 0);
-            let bound = bound - kept.map(|cycle| cycle.weight).sum::<f64>();
-            if cost + more + bound < self.best - self.tolerance {
+        for (more, bound, c) in next {
+            if cost + bound <= self.aim.better() {
                 self.prefix.push(c);
-                self.visit(live & !(1 << c), cost + more, bound)?;
+                rest.push(c);
+                self.visit(live & !(1 << c), cost + more, rest)?;
+                rest.pop();
                 self.prefix.pop();
             }
         }
