@@ -46,7 +46,7 @@ class PeopleMap(Struct):
     hidden: int
     """Of these, who are not drawn: everybody in a group of fewer than 10 people, and so many others
     that they are 10 at least."""
-    explained: tuple[float, float]
+    explained: Annotated[list[float], Meta(min_length=2, max_length=2)]
     """Share of the variance along each axis."""
     users: list[str]
     x: list[float]
@@ -77,7 +77,7 @@ async def people_map(call: Call) -> Reply:
     before = max(_across(serving.spread, plane.axes), 1e-24)
     return ok(PeopleMap(
         object="people.map", model=serving.label, people=len(crowd.names),
-        hidden=int(crowd.hidden.sum()), explained=plane.explained, users=wanted,
+        hidden=int(crowd.hidden.sum()), explained=list(plane.explained), users=wanted,
         x=_told(plane.points[rows, 0]), y=_told(plane.points[rows, 1]),
         doubt=[
             round(min(1.0, math.sqrt(max(spread.get(name, before), 0.0) / before)), 3)
