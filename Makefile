@@ -15,7 +15,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-soak test-gpu fuzz bench docs format clean
+.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-soak test-gpu fuzz bench docs pictures format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -107,6 +107,9 @@ bench: install ## short versions of the benchmarks
 docs: install ## the documentation site, in build/site
 	$(BIN)/python scripts/requirements.py docs | $(BIN)/pip install -q -c constraints.txt -r /dev/stdin
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+pictures: install ## pictures of the operator pages, for the documentation
+	$(BIN)/python -m tests.service.pictures docs/figures
 
 format: install ## rewrite the sources in the house format
 	cargo fmt --all

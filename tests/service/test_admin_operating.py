@@ -10,6 +10,7 @@ import pytest
 from gustibus.posterior import GaussianPrior, ParticlePrior
 from gustibus.service.fitting import Answers, fit_person
 from gustibus.service.peoplegroups import accuracy, foretell, group_of
+from gustibus.service.smallgroups import SMALL
 from tests.service.harness import model_of, new_key
 from tests.service.operated import SIZES, operated, prior
 
@@ -64,34 +65,35 @@ def test_later_answers_are_foretold_from_earlier_ones_alone():
     assert told.stderr == pytest.approx(abs(found.correct.mean() - 0.5))
 
 
-def test_groups_are_told_the_worst_first_and_small_ones_not_at_all(world, looking):
+def test_groups_are_told_the_worst_first_and_a_small_one_with_the_next(world, looking):
     found = looking.get("/v1/admin/groups").json()
     assert found["people"] == sum(SIZES)
     rows = {row["group"]: row for row in found["data"]}
-    assert [rows[group]["people"] for group in (1, 2, 3)] == [14, 11, None]
-    assert [rows[group]["share"] for group in (1, 2, 3)] == pytest.approx([0.5, 0.3, 0.2])
-    small = rows[3]
-    assert small["accuracy"] is small["tested"] is small["mean_comparisons"] is None
-    assert small["calibration"] == []
+    assert {number: row["members"] for number, row in rows.items()} == {0: [2, 3], 1: [1]}
+    sizes = {0: SIZES[1] + SIZES[2], 1: SIZES[0]}
+    assert {number: row["people"] for number, row in rows.items()} == sizes
+    assert rows[0]["share"] == rows[1]["share"] == pytest.approx(0.5)
     told = [row["accuracy"] for row in found["data"]]
-    assert told[2] is None
-    assert told[:2] == sorted(told[:2])
-    for group in (1, 2):
-        row = rows[group]
-        assert row["tested"] == SIZES[group - 1]
+    assert told == sorted(told)
+    for number, row in rows.items():
+        assert row["tested"] == sizes[number]
+        assert row["mean_comparisons"] == 12
         assert row["accuracy"] > 0.75  # they answer by tastes that the prior knows
         assert row["accuracy"] > row["accuracy_population"]
-        assert sum(bin_["answers"] for bin_ in row["calibration"]) == 6 * SIZES[group - 1]
+        assert sum(bin_["answers"] for bin_ in row["calibration"]) == 6 * sizes[number]
         gap = sum(abs(b["confidence"] - b["accuracy"]) * b["answers"] for b in row["calibration"])
-        assert row["calibration_error"] == pytest.approx(gap / (6 * SIZES[group - 1]))
+        assert row["calibration_error"] == pytest.approx(gap / (6 * sizes[number]))
 
 
-def test_the_map_tells_groups_and_hides_a_small_one(world, looking):
+def test_the_map_hides_a_small_group_among_others(world, looking):
     found = looking.get("/v1/admin/map").json()
     assert found["groups"] == 3
-    assert found["hidden"] == SIZES[2]
-    assert found["users"] == sorted([*world.names[0], *world.names[1]])
-    assert found["group"] == [int(user[1]) for user in found["users"]]
+    assert found["hidden"] == SMALL  # three, and seven by lot
+    assert len(found["users"]) == sum(SIZES) - SMALL
+    assert not set(world.names[2]) & set(found["users"])
+    assert set(world.names[0]) < set(found["users"])
+    assert found["group"] == [1 if user[1] == "1" else 0 for user in found["users"]]
+    assert set(found["state"]) == {"ready"}
 
 
 def test_the_admin_scope_looks_and_changes_nothing(world, looking):
@@ -119,5 +121,9 @@ def test_other_scopes_do_not_open_the_operators_lists(world):
     key = new_key(world.service.url, "audit:read", "jobs", "models:read")
     world.service.settle(key)
     with world.service.client(key) as client:
-        for path in ("groups", "jobs", "audit", "models/default", "models/default/versions"):
+        for path in (
+            "groups", "jobs", "audit", "models/default", "models/default/versions",
+            "map/moves?before=2", "map/neighbours", "map.parquet", "comparisons.ndjson",
+            "comparisons.parquet",
+        ):  # fmt: skip
             assert client.get(f"/v1/admin/{path}").status_code == 403, path

@@ -96,7 +96,7 @@ def test_the_key_is_in_the_tab_alone_and_gone_after_signing_out(visit):
 def test_a_click_on_the_map_tells_about_a_person(visit):
     page = visit()
     open_tab(page, "People")
-    page.get_by_text(f"{PEOPLE + 2} of {PEOPLE + 5} people").wait_for()
+    page.get_by_text(f"{PEOPLE + 5} of {PEOPLE + 5} people").wait_for()
     page.get_by_label("Find a person").fill("person-4")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="person-4").wait_for()

@@ -31,6 +31,7 @@ from gustibus.store import (
     position,
     purge_changes,
     put_items,
+    put_neighbours,
     put_profile,
     put_user,
     set_answer,
@@ -60,6 +61,7 @@ def live(store: Store, user: str, mark: str) -> None:
             conn, user=user, model="m", mean=np.array([0.5, -1.0]),
             covariance=np.array([[4.0, 1.0], [1.0, 9.0]]), count=2, fitted_through="cmp_1",
         )  # fmt: skip
+        put_neighbours(conn, model=f"{mark}-map", users=[user], points=np.ones((1, 2)))
         session = create_session(
             conn, user=user, model="m", settings={"locale": f"{mark}-locale"},
             lifetime=timedelta(hours=1),
@@ -106,7 +108,8 @@ def test_an_export_holds_all_that_is_kept_and_only_of_this_person(store):
         assert f"ann-mark-{part}" in text, part
     kinds = [row["kind"] for row in rows]
     assert {kind: kinds.count(kind) for kind in kinds} == {
-        "user": 1, "profile": 1, "comparison": 2, "session": 1, "question": 2, "reply": 1
+        "user": 1, "profile": 1, "neighbour": 1, "comparison": 2, "session": 1, "question": 2,
+        "reply": 1,
     }  # fmt: skip
     (profile,) = (row for row in rows if row["kind"] == "profile")
     assert profile["mean"] == [0.5, -1.0]
@@ -145,8 +148,9 @@ def test_after_deletion_nothing_holds_the_name_or_the_texts(store):
         removed = delete_user(conn, user=CANARY)
         purge_changes(conn, age=timedelta(seconds=-1))  # which tell the others, for a day
     assert removed == Removed(
-        users=1, profiles=1, comparisons=2, sessions=1, questions=2, replies=1
-    )
+        users=1, profiles=1, comparisons=2, sessions=1, questions=2, replies=1,
+        neighbours=1,
+    )  # fmt: skip
     after = everything(store)
     assert CANARY not in after
     assert after.count("bob-mark") == before.count("bob-mark")
@@ -163,7 +167,7 @@ def test_deletion_leaves_the_others_and_the_items(store):
         delete_user(conn, user="ann")
     with store.read() as conn:
         assert get_user(conn, user="bob").n_comparisons == 2
-        assert len(list(export_user(conn, user="bob"))) == 8
+        assert len(list(export_user(conn, user="bob"))) == 9
         assert (
             find_reply(conn, caller="key", key="ann-mark-key", route="r", body_sha256=b"") is None
         )
@@ -180,7 +184,7 @@ def test_names_that_look_alike_are_not_taken_for_each_other(store):
     assert removed.comparisons == 2
     with store.read() as conn:
         for name in names[1:]:
-            assert len(list(export_user(conn, user=name))) == 8, name
+            assert len(list(export_user(conn, user=name))) == 9, name
     with store.write() as conn:
         assert delete_user(conn, user="ä_b").replies == 1
         assert delete_user(conn, user='a"b').replies == 1

@@ -17,12 +17,14 @@ from gustibus.service.routes import (
     best,
     comparisons,
     compat,
+    exporting,
     follow_ups,
     grouping,
     imports,
     items,
     jobs,
     keys,
+    mapping,
     matching,
     models,
     onboarding,
@@ -67,6 +69,8 @@ TABLE = Table(
         *operations.ROUTES,
         *admin.ROUTES,
         *grouping.ROUTES,
+        *mapping.ROUTES,
+        *exporting.ROUTES,
         *pages.ROUTES,
     ]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -11,8 +12,7 @@ from gustibus.types import F64, I64
 
 MOST = 20_000
 """Most people drawn."""
-SMALL = 10
-"""Groups of fewer people are not shown."""
+_FEW = 10  # of each group are drawn at least, where there are so many
 
 
 class Plane(NamedTuple):
@@ -49,11 +49,66 @@ def project(means: F64) -> Plane:
     return Plane(centred @ axes, axes, (float(explained[0]), float(explained[1])))
 
 
+class Aligned(NamedTuple):
+    """One map laid over another."""
+
+    points: F64
+    """`(n, 2)` where people of the one are on the other."""
+    agreement: float
+    """Procrustes correlation: 1 where the maps are alike, 0 where they have nothing in common."""
+    spread: float
+    """Root mean square distance of people from their middle, the same on both."""
+
+
+def align(points: F64, onto: F64) -> Aligned:
+    """Lay a map over another of the same people: moved, turned, perhaps mirrored, to its size.
+
+    Orthogonal Procrustes. The scale is that at which both spread alike: the one that leaves the least
+    squares shrinks maps that disagree, so that people would seem to have moved less.
+
+    Args:
+        points: `(n, 2)`, at least one.
+        onto: `(n, 2)`, the same people.
+    """
+    a, b = points - points.mean(axis=0), onto - onto.mean(axis=0)
+    size_a, size_b = float(np.linalg.norm(a)), float(np.linalg.norm(b))
+    left, common, right = np.linalg.svd(a.T @ b)
+    scale = size_b / size_a if size_a > 0 else 0.0
+    both = size_a * size_b
+    return Aligned(
+        scale * a @ (left @ right) + onto.mean(axis=0),
+        min(1.0, float(common.sum()) / both) if both > 0 else 0.0,
+        size_b / float(np.sqrt(len(onto))),
+    )
+
+
+def lots(names: Sequence[str]) -> I64:
+    """Rows of names in an order that chance has made once and for all."""
+    drawn = [blake2b(name.encode(), digest_size=8).digest() for name in names]
+    return np.array(sorted(range(len(names)), key=drawn.__getitem__), np.int64)
+
+
 def draw_lots(names: list[str], most: int = MOST) -> I64:
     """Rows of the people to draw, by name: the same ones every time, as few as there may be."""
-    if len(names) > most:
-        lots = [blake2b(name.encode(), digest_size=8).digest() for name in names]
-        chosen = sorted(range(len(names)), key=lots.__getitem__)[:most]
-    else:
-        chosen = list(range(len(names)))
+    chosen = lots(names)[:most].tolist() if len(names) > most else range(len(names))
+    return np.array(sorted(chosen, key=names.__getitem__), np.int64)
+
+
+def draw_by_group(names: list[str], group: I64, most: int = MOST) -> I64:
+    """Rows of the people to draw, by name: the same share of every group, but ten at least.
+
+    Args:
+        names: of the people.
+        group: `(n,)` number of each one's group, from 0.
+        most: people in all.
+    """
+    if len(names) <= most:
+        return draw_lots(names, most)
+    sizes = np.bincount(group)
+    quota = np.maximum(most * sizes // len(names), np.minimum(sizes, _FEW))
+    quota[np.argmax(quota)] -= max(0, int(quota.sum()) - most)
+    chosen: list[int] = []
+    for number, room in enumerate(quota.tolist()):
+        rows = np.flatnonzero(group == number)
+        chosen += rows[lots([names[row] for row in rows])[:room]].tolist()
     return np.array(sorted(chosen, key=names.__getitem__), np.int64)

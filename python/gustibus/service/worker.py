@@ -18,6 +18,7 @@ from gustibus.errors import GustibusError
 from gustibus.service.work.deletions import delete_user
 from gustibus.service.work.exports import export
 from gustibus.service.work.imports import import_file
+from gustibus.service.work.neighbours import map_neighbours
 from gustibus.service.work.refits import refit_profiles
 from gustibus.service.work.task import JobError, Task, Work
 from gustibus.store import (
@@ -38,10 +39,12 @@ KINDS: Final[dict[str, Work]] = {
     "delete_user": delete_user,
     "export": export,
     "import": import_file,
+    "map_neighbours": map_neighbours,
     "refit_profiles": refit_profiles,
 }
 """What there is to do, by the name of its kind."""
 
+_MODELS = frozenset({"map_neighbours", "refit_profiles"})  # kinds that wait for a model
 _TIDY = 600.0  # seconds between looks for results that nobody wants any more
 _BACK_OFF = 2.0  # seconds after the store could not be used
 
@@ -81,7 +84,7 @@ class Worker:
                 await asyncio.sleep(_BACK_OFF)
 
     async def _take(self, state: State) -> JobRow | None:
-        kinds = [kind for kind in KINDS if kind != "refit_profiles" or state.serving is not None]
+        kinds = [kind for kind in KINDS if kind not in _MODELS or state.serving is not None]
         if not await state.threads.read(lambda conn: job_waits(conn, kinds=kinds)):
             return None
         lease = timedelta(seconds=state.settings.lease)

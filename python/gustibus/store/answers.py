@@ -280,15 +280,30 @@ def list_comparisons(
         limit: most rows.
         newest: whether the newest comes first.
     """
-    query = select(comparisons).where(comparisons.c.tenant_id == TENANT)
-    for column, value in ((comparisons.c.user_id, user), (comparisons.c.outcome, outcome),
-                          (comparisons.c.source, source)):  # fmt: skip
-        if value is not None:
-            query = query.where(column == value)
+    query = select(comparisons).where(_filtered(user, outcome, source))
     if after is not None:
         query = query.where(comparisons.c.id < after if newest else comparisons.c.id > after)
     order = comparisons.c.id.desc() if newest else comparisons.c.id
     return [_row(row) for row in conn.execute(query.order_by(order).limit(limit))]
+
+
+def filled_columns(
+    conn: Connection, *, user: str | None = None, outcome: str | None = None,
+    source: str | None = None,
+) -> set[str]:  # fmt: skip
+    """Columns in which one of these comparisons, chosen as by `list_comparisons`, holds something."""
+    counted = [func.count(column).label(column.name) for column in comparisons.columns]
+    row = conn.execute(select(*counted).where(_filtered(user, outcome, source))).one()
+    return {name for name, count in row._mapping.items() if count}
+
+
+def _filtered(user: str | None, outcome: str | None, source: str | None) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = comparisons.c.tenant_id == TENANT
+    for column, value in ((comparisons.c.user_id, user), (comparisons.c.outcome, outcome),
+                          (comparisons.c.source, source)):  # fmt: skip
+        if value is not None:
+            found &= column == value
+    return found
 
 
 def delete_comparison(conn: Connection, *, comparison: str) -> str | None:

@@ -27,6 +27,7 @@ from gustibus.store.tables import (
     idempotency,
     import_errors,
     jobs,
+    neighbours,
     profiles,
     questions,
     sessions,
@@ -56,6 +57,8 @@ class Removed(NamedTuple):
     replies: int
     import_errors: int = 0
     consents: int = 0
+    neighbours: int = 0
+    """Places on maps."""
     files: tuple[str, ...] = ()
     """Jobs whose results held the person and must go."""
 
@@ -95,6 +98,7 @@ def delete_user(conn: Connection, *, user: str) -> Removed:
         replies=len(replies),
         import_errors=conn.execute(delete(import_errors).where(_of(import_errors, user))).rowcount,
         consents=conn.execute(delete(consents).where(_of(consents, user))).rowcount,
+        neighbours=conn.execute(delete(neighbours).where(_of(neighbours, user))).rowcount,
         files=tuple(withdraw_results(conn, user=user)),
     )
     bury(conn, user=user)
@@ -153,9 +157,14 @@ def hold_many(conn: Connection, count: int) -> bool:
     """
     if count < _MANY:
         return False
+    hold_everybody(conn)
+    return True
+
+
+def hold_everybody(conn: Connection) -> None:
+    """Let nobody be deleted until the transaction ends."""
     if conn.dialect.name == "postgresql":
         conn.execute(select(func.pg_advisory_xact_lock_shared(_LEAVING)))
-    return True
 
 
 def wait_for_many(conn: Connection) -> None:
@@ -191,6 +200,8 @@ def export_user(conn: Connection, *, user: str) -> Iterator[dict[str, Any]]:
         diagonal = np.cumsum(np.arange(len(mean), 0, -1)) - np.arange(len(mean), 0, -1)
         stderr = np.sqrt(np.maximum(upper[diagonal], 0))
         yield {"kind": "profile", **row, "mean": mean.tolist(), "stderr": stderr.tolist()}
+    for row in _rows(conn, neighbours, _of(neighbours, user)):
+        yield {"kind": "neighbour", **row}
     for row in _rows(conn, comparisons, _of(comparisons, user)):
         yield {"kind": "comparison", **row}
     for row in _rows(conn, sessions, _of(sessions, user)):

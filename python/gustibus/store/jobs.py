@@ -96,6 +96,15 @@ def list_jobs(
     return [_job(row) for row in conn.execute(query.order_by(jobs.c.id.desc()).limit(limit))]
 
 
+def last_job(conn: Connection, *, kind: str, model: str) -> JobRow | None:
+    """The newest job of a kind about a model, None when there is none."""
+    query = select(jobs).where(jobs.c.tenant_id == TENANT, jobs.c.kind == kind)
+    for row in conn.execute(query.order_by(jobs.c.id.desc())):
+        if row.params.get("model") == model:
+            return _job(row)
+    return None
+
+
 def job_waits(conn: Connection, *, kinds: Collection[str]) -> bool:
     """Whether there is a job to take; writes nothing, so that a worker may ask often."""
     mine = (jobs.c.tenant_id == TENANT) & jobs.c.kind.in_(sorted(kinds))

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from gustibus.store.changes import note
 from gustibus.store.erasure import buried, bury, hold_many, hold_users, refuse_buried
 from gustibus.store.lookup import absent
-from gustibus.store.tables import TENANT, comparisons, profiles, users
+from gustibus.store.tables import TENANT, comparisons, neighbours, profiles, users
 from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F64
 
@@ -157,6 +157,8 @@ def get_profile(conn: Connection, *, user: str, model: str) -> ProfileRow | None
 def reset_profile(conn: Connection, *, user: str) -> int:
     """Forget what was learned, under every model; the comparisons stay. Returns the version."""
     conn.execute(delete(profiles).where(_of(user)))
+    placed = (neighbours.c.tenant_id == TENANT) & (neighbours.c.user_id == user)
+    conn.execute(delete(neighbours).where(placed))
     raised = {"profile_version": users.c.profile_version + 1, "updated_at": datetime.now(UTC)}
     version = conn.execute(
         update(users).where(_is(user)).values(**raised).returning(users.c.profile_version)

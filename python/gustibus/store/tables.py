@@ -98,6 +98,10 @@ profiles = Table(
     _filled("mean", LargeBinary), _filled("covariance", LargeBinary), _filled("count", Integer),
     _filled("fitted_through", _ULID), _filled("updated_at", Moment),
 )  # fmt: skip
+neighbours = Table(
+    "neighbours", metadata, _tenant(), _key("model"), _key("user_id"), _filled("x", Float),
+    _filled("y", Float), _filled("made_at", Moment), Index(None, "tenant_id", "user_id"),
+)  # fmt: skip
 items = Table(
     "items", metadata, _tenant(), _key("id"), Column("text", Text), Column("prompt", Text),
     _filled("tags", JSON), _filled("created_at", Moment),

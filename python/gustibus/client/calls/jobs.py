@@ -37,8 +37,8 @@ def create_job(kind: str, *, idempotency_key: str | None = None, **params: Any) 
     """Queue a job.
 
     Args:
-        kind: `export` (`user`), `import` (`file`, `format`, `columns`, `by_id`), `refit_profiles` or
-            `delete_user` (`user`).
+        kind: `export` (`user`), `import` (`file`, `format`, `columns`, `by_id`), `refit_profiles`,
+            `map_neighbours` or `delete_user` (`user`).
         idempotency_key: makes the request one that is taken once.
         params: of the kind.
     """

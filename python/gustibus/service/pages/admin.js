@@ -1,21 +1,21 @@
 // The operator pages: tables and a map of what the service holds.
 
 import { groups } from "./groups.js";
-import { PeopleMap } from "./map.js";
 import { audit, jobs, models, usage } from "./operating.js";
-import { $, KEY, ask, count, fill, list, make, number, share, short, tell, when } from "./parts.js";
+import { $, KEY, ask, count, download, fill, list, make, number, share, short, tell, when } from "./parts.js";
+import { listen as listenToPeople, people } from "./people.js";
 
 const views = {
-  overview, people, groups, questions, comparisons, models: () => models(trouble),
+  overview, people: () => people(trouble), groups, questions, comparisons, models: () => models(trouble),
   jobs: () => jobs(trouble), usage: () => usage(trouble), audit: () => audit(trouble),
 }; // prettier-ignore
 const LOADING = "One moment …";
-let map = null;
 
 const ms = (value) => (value === null ? "slower" : `${number.format(value)} ms`);
 
 async function overview() {
   const found = await ask("overview");
+  const work = found.jobs;
   const tiles = [
     ["Model", found.model ?? "none"], ["Version", found.version],
     ["People", count(found.people), `${count(found.people_answered)} have answered`],
@@ -25,6 +25,7 @@ async function overview() {
     ["Requests", count(found.requests), `${count(found.in_flight)} in flight`],
     ["Errors", count(found.failed), `${count(found.refused)} refused`],
     ["Fits waiting", count(found.refits_waiting), `${count(found.refit_failures)} failed`],
+    ["Jobs", count(work.queued ?? 0) + " queued", `${count(work.running ?? 0)} running, ${count(work.failed ?? 0)} failed`, "#jobs"],
     ["Up for", duration(found.uptime_seconds), found.workers > 1 ? `one of ${found.workers} processes` : ""],
   ]; // prettier-ignore
   $("tiles").replaceChildren(...tiles.map(tile));
@@ -39,9 +40,15 @@ async function overview() {
   ], found.routes);
 }
 
-function tile([title, value, more]) {
+function tile([title, value, more, target]) {
   const whole = make("div");
-  whole.append(make("dt", title), make("dd", value, "value"));
+  const shown = make("dd", target ? "" : value, "value");
+  if (target) {
+    const link = make("a", value);
+    link.href = target;
+    shown.append(link);
+  }
+  whole.append(make("dt", title), shown);
   if (more) whole.append(make("dd", more));
   return whole;
 }
@@ -50,47 +57,6 @@ function duration(seconds) {
   if (seconds < 120) return `${Math.round(seconds)} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
   return `${number.format(seconds / 3600)} h`;
-}
-
-async function people() {
-  const found = await ask("map");
-  const [first, second] = found.explained.map((value) => Math.round(100 * value));
-  const hidden = found.hidden ? ` ${count(found.hidden)} in groups of fewer than ten are not shown.` : "";
-  $("map-note").textContent = found.users.length
-    ? `${count(found.users.length)} of ${count(found.people)} people who have answered, on the two directions ` +
-      `along which they differ most (${first} % and ${second} % of the variance).${hidden}`
-    : `${count(found.people)} people have answered; groups of fewer than ten are not shown.`;
-  map ??= new PeopleMap($("map"), (who) => person(who).catch(trouble));
-  $("colour").hidden = found.groups < 2;
-  map.show(found, found.groups < 2 ? "state" : $("by").value);
-  legend();
-}
-
-/** What colours and signs mean, for those that are drawn. */
-function legend() {
-  const signs = map.signs.map(([style, text]) => {
-    const whole = make("span", "", "named");
-    whole.append(make("span", "", `dot ${style}`), ` ${text}`);
-    return whole;
-  });
-  $("legend").replaceChildren(...signs, "the fainter, the less certain");
-}
-
-async function person(who) {
-  const found = await ask(`people/${encodeURIComponent(who)}`);
-  $("person-title").textContent = who;
-  const facts = make("p", `${count(found.user.fitted_comparisons)} answers; ${found.information.toFixed(2)} nats learned; `
-    + `state: ${found.user.state}.`);
-  const table = make("table");
-  const gap = (row) => (row.mean - row.population_mean) / Math.max(row.population_sd, 1e-12);
-  const rows = [...found.directions].sort((a, b) => Math.abs(gap(b)) - Math.abs(gap(a))).slice(0, 8);
-  fill(table, "Where they differ most from people in general", [
-    ["Direction", (row) => String(row.index + 1)],
-    ["Value", (row) => row.mean.toFixed(2), true],
-    ["±", (row) => row.stderr.toFixed(2), true],
-    ["Spreads off", (row) => gap(row).toFixed(1), true],
-  ], rows);
-  $("person").replaceChildren(facts, table);
 }
 
 const QUESTION = [
@@ -170,17 +136,13 @@ function listen() {
       views[form.dataset.view]().catch(trouble);
     });
   }
-  $("by").addEventListener("change", () => {
-    map.paint($("by").value);
-    legend();
-  });
-  $("find").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const who = $("who").value.trim();
-    if (!who) return;
-    map?.choose(who);
-    person(who).catch(trouble);
-  });
+  listenToPeople();
+  for (const save of document.querySelectorAll("button[data-save]")) {
+    const name = `comparisons.${save.dataset.save}`;
+    save.addEventListener("click", () => {
+      download(name, Object.fromEntries(new FormData($("filter"))), name).catch(trouble);
+    });
+  }
   go();
 }
 

@@ -10,9 +10,9 @@ export async function groups() {
   const found = await ask("groups");
   $("groups-note").textContent = `${count(found.people)} people have answered. A person counts to the group of the model's `
     + "prior that most probably holds them. Accuracy: the later half of each person's answers, foretold from the earlier half; "
-    + "everybody counts alike. Groups of fewer than ten people are not shown.";
+    + "everybody counts alike. A group of fewer than ten people is told together with others, as the rest.";
   fill($("group-table"), `Groups of ${found.model}, the worst foretold first`, [
-    ["Group", (row) => mark(row.group)],
+    ["Group", (row) => mark(row)],
     ["Share", (row) => share(row.share), true],
     ["People", (row) => (row.people === null ? "fewer than 10" : count(row.people)), true],
     ["Answers each", (row) => (row.mean_comparisons === null ? null : number.format(row.mean_comparisons)), true],
@@ -27,10 +27,14 @@ export async function groups() {
 }
 
 /** A group's name behind its sign on the map. */
-function mark(group) {
+function mark(row) {
   const whole = make("span", "", "named");
-  whole.append(make("span", "", `dot group-${group}`), ` Group ${group}`);
+  whole.append(make("span", "", `dot group-${row.group}`), ` ${name(row)}`);
   return whole;
+}
+
+function name(row) {
+  return row.group === 0 ? `The rest (${row.members.join(", ")})` : `Group ${row.group}`;
 }
 
 function accuracy(row) {
@@ -41,10 +45,10 @@ function accuracy(row) {
 function curve(row) {
   const figure = make("figure", "", "plot");
   const caption = make("figcaption");
-  caption.append(mark(row.group));
+  caption.append(mark(row));
   const picture = draw("svg", { viewBox: `0 0 ${SIDE + 2 * PAD} ${SIDE + 2 * PAD}`, role: "img" });
   const told = row.calibration.map((bin) => `${share(bin.confidence)} sure: ${share(bin.accuracy)} right`);
-  picture.setAttribute("aria-label", `Calibration of group ${row.group}. ${told.join("; ")}.`);
+  picture.setAttribute("aria-label", `Calibration: ${name(row)}. ${told.join("; ")}.`);
   const at = (value) => PAD + SIDE * (2 * value - 1); // from 0.5 to 1
   const [left, low] = [PAD, PAD + SIDE];
   picture.append(

@@ -24,8 +24,9 @@ export class PeopleMap {
   }
 
   show(found, by) {
+    const who = this.#found?.users[this.#chosen];
     this.#found = found;
-    this.#chosen = -1;
+    this.#chosen = who === undefined ? -1 : found.users.indexOf(who); // whoever was chosen stays so
     this.paint(by);
   }
 
@@ -41,8 +42,9 @@ export class PeopleMap {
       const drawn = new Set(this.#found.state);
       return STATES.filter(([state]) => drawn.has(state));
     }
-    const drawn = [...new Set(this.#found.group)].sort((a, b) => a - b);
-    return drawn.map((group) => [`group-${group}`, `group ${group}`]);
+    if (this.#found.groups < 2) return []; // everybody is in the only one
+    const drawn = [...new Set(this.#found.group)].sort((a, b) => (a || Infinity) - (b || Infinity));
+    return drawn.map((group) => [`group-${group}`, named(group)]);
   }
 
   choose(who) {
@@ -59,7 +61,7 @@ export class PeopleMap {
 
   #hover(event) {
     const at = this.#nearest(event);
-    const group = this.#found !== null && this.#found.groups > 1 ? `, group ${this.#found.group[at]}` : "";
+    const group = this.#found !== null && this.#found.groups > 1 ? `, ${named(this.#found.group[at])}` : "";
     this.#canvas.title = at < 0 ? "" : `${this.#found.users[at]}: ${this.#found.comparisons[at]} answers${group}`;
     this.#canvas.classList.toggle("over", at >= 0);
   }
@@ -87,30 +89,41 @@ export class PeopleMap {
     pen.scale(ratio, ratio);
     const style = getComputedStyle(canvas);
     const colour = (name) => style.getPropertyValue(name).trim();
-    const { x, y, doubt, state, group } = this.#found;
+    const { x, y, beforeX, beforeY, doubt, state, group, axes } = this.#found;
+    const moved = beforeX !== undefined;
     // One scale for both axes: a distance means the same in every direction.
-    const far = x.reduce((most, value, at) => Math.max(most, Math.abs(value), Math.abs(y[at])), 1e-9);
-    const unit = (Math.min(width, height) / 2 - MARGIN) / far;
-    this.#places = x.map((value, at) => [width / 2 + value * unit, height / 2 - y[at] * unit]);
-    pen.strokeStyle = colour("--edge");
-    pen.beginPath();
-    pen.moveTo(0, height / 2);
-    pen.lineTo(width, height / 2);
-    pen.moveTo(width / 2, 0);
-    pen.lineTo(width / 2, height);
-    pen.stroke();
+    const [left, wide] = extent(x.concat(beforeX ?? []), axes);
+    const [low, high] = extent(y.concat(beforeY ?? []), axes);
+    const unit = Math.min((width / 2 - MARGIN) / wide, (height / 2 - MARGIN) / high);
+    const place = (right, up) => [width / 2 + (right - left) * unit, height / 2 - (up - low) * unit];
+    this.#places = x.map((value, at) => place(value, y[at]));
+    if (axes) {
+      pen.strokeStyle = colour("--edge");
+      pen.beginPath();
+      pen.moveTo(0, height / 2);
+      pen.lineTo(width, height / 2);
+      pen.moveTo(width / 2, 0);
+      pen.lineTo(width / 2, height);
+      pen.stroke();
+    }
     const size = x.length > 5000 ? 2 : x.length > 500 ? 3.5 : 5;
     const states = { ready: colour("--accent"), learning: colour("--second") };
-    const groups = Array.from({ length: GROUPS }, (_, place) => colour(`--group-${place + 1}`));
-    const painted = (at) => (this.#by === "state" ? states[state[at]] : groups[(group[at] - 1) % GROUPS]);
+    const groups = Array.from({ length: GROUPS + 1 }, (_, number) => colour(`--group-${number}`));
+    const painted = (at) => (this.#by === "state" ? (states[state[at]] ?? states.ready) : groups[painting(group[at])]);
     // Opacity compares people with each other: from the least certain to the most certain one.
     const [least, most] = doubt.reduce(([a, b], d) => [Math.min(a, d), Math.max(b, d)], [1, 0]);
     const sure = (at) => (most - least > 0.02 ? (most - doubt[at]) / (most - least) : 0.6);
     for (const [at, [px, py]] of this.#places.entries()) {
       pen.globalAlpha = 0.2 + 0.75 * sure(at);
-      pen.fillStyle = painted(at);
+      pen.fillStyle = pen.strokeStyle = painted(at);
+      if (moved) {
+        pen.beginPath();
+        pen.moveTo(...place(beforeX[at], beforeY[at]));
+        pen.lineTo(px, py);
+        pen.stroke();
+      }
       pen.beginPath();
-      sign(pen, this.#by === "state" ? 0 : (group[at] - 1) % SIGNS, px, py, size);
+      sign(pen, this.#by === "state" ? 0 : signed(group[at]), px, py, moved ? 0.75 * size : size);
       pen.fill();
     }
     pen.globalAlpha = 1;
@@ -124,7 +137,18 @@ export class PeopleMap {
   }
 }
 
-/** A disc, a square, a triangle or a diamond of about the same area. */
+/** The middle of some values and how far they go from it; without an origin that means something, their own. */
+function extent(values, axes) {
+  const [least, most] = values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
+  const middle = axes ? 0 : (least + most) / 2;
+  return [middle, Math.max(most - middle, middle - least, 1e-9)];
+}
+
+const named = (group) => (group === 0 ? "the rest" : `group ${group}`);
+const painting = (group) => (group === 0 ? 0 : ((group - 1) % GROUPS) + 1);
+const signed = (group) => (group === 0 ? SIGNS : (group - 1) % SIGNS);
+
+/** A disc, a square, a triangle, a diamond or a cross of about the same area. */
 function sign(pen, kind, x, y, size) {
   if (kind === 0) {
     pen.arc(x, y, size, 0, 2 * Math.PI);
@@ -135,6 +159,10 @@ function sign(pen, kind, x, y, size) {
     pen.moveTo(x, y - 1.35 * size);
     pen.lineTo(x + 1.2 * size, y + 0.8 * size);
     pen.lineTo(x - 1.2 * size, y + 0.8 * size);
+  } else if (kind === SIGNS) {
+    const [long, thick] = [1.2 * size, 0.4 * size];
+    pen.rect(x - long, y - thick, 2 * long, 2 * thick);
+    pen.rect(x - thick, y - long, 2 * thick, 2 * long);
   } else {
     const half = 1.3 * size;
     pen.moveTo(x, y - half);

@@ -17,27 +17,49 @@ export const short = (text, most = 140) =>
 
 /** What a path of the operators shows. */
 export function ask(path, query = {}) {
-  const known = Object.entries(query).filter(([, value]) => value);
-  const search = known.length ? `?${new URLSearchParams(known)}` : "";
-  return send("GET", `/v1/admin/${path}${search}`);
+  return send("GET", address(path, query));
 }
 
-/** A request under the key; `seen` is the revision that a change is based on. */
-export async function send(method, path, { body, seen } = {}) {
+function address(path, query) {
+  const known = Object.entries(query).filter(([, value]) => value);
+  return `/v1/admin/${path}${known.length ? `?${new URLSearchParams(known)}` : ""}`;
+}
+
+/** A request under the key; `seen` is the revision that a change is based on, `key` makes it one that counts once. */
+export async function send(method, path, options = {}) {
+  return (await request(method, path, options)).json();
+}
+
+async function request(method, path, { body, seen, key } = {}) {
   const headers = { Authorization: `Bearer ${sessionStorage.getItem(KEY)}` };
   if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (key !== undefined) headers["Idempotency-Key"] = key;
   if (seen === null) headers["If-None-Match"] = "*";
   else if (seen !== undefined) headers["If-Match"] = `"${seen}"`;
   const reply = await fetch(path, {
     method, headers, body: body && JSON.stringify(body),
     cache: "no-store", credentials: "omit", redirect: "error",
   });
+  if (reply.ok) return reply;
   const found = await reply.json();
-  if (reply.ok) return found;
   const useless = reply.status === 401 || (reply.status === 403 && path === "/v1/admin/overview");
   if (useless) sessionStorage.removeItem(KEY);
   throw new Error(found.detail ?? `status ${reply.status}`);
 }
+
+/** Save what a path of the operators gives as a file. A link would go without the key. */
+export async function download(path, query, name) {
+  tell(`${name} is being made …`);
+  const whole = await (await request("GET", address(path, query))).blob();
+  const link = make("a");
+  link.href = URL.createObjectURL(whole);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  tell(`${name} is saved, ${size(whole.size)}.`);
+}
+
+const size = (bytes) => (bytes < 1e6 ? `${number.format(bytes / 1e3)} kB` : `${number.format(bytes / 1e6)} MB`);
 
 /** Say what happened, or what went wrong. */
 export function tell(text) {

@@ -1,4 +1,4 @@
-"""What the operator pages show: counts and traffic, people on a map, questions, models."""
+"""What the operator pages show: counts and traffic, questions, models, and what others list."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from gustibus.posterior import Posterior
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.cursors import Page
 from gustibus.service.interviews import pool_of
-from gustibus.service.peoplegroups import group_of, shares
-from gustibus.service.peoplemap import SMALL, draw_lots, project
-from gustibus.service.problems import Problem, invalid
+from gustibus.service.problems import invalid
 from gustibus.service.routes import auditing, comparisons, jobs, users
 from gustibus.service.routes import models as versions
+from gustibus.service.routes.mapping import served
 from gustibus.service.routing import STORE, Route
 from gustibus.service.serving import Serving
-from gustibus.service.state import State
-from gustibus.store import Connection, profiles_of, question_statistics, totals
-from gustibus.types import F64, I64, Bool
+from gustibus.service.smallgroups import SMALL
+from gustibus.store import job_counts, question_statistics, totals
+from gustibus.types import F64
 
 
 class RouteTraffic(Struct):
@@ -63,6 +62,8 @@ class Overview(Struct):
     in_flight: int
     refits_waiting: int
     refit_failures: int
+    jobs: dict[str, int]
+    """By state; those that ended are forgotten after 30 days."""
     rejected: dict[str, int]
     routes: list[RouteTraffic]
 
@@ -70,7 +71,10 @@ class Overview(Struct):
 async def overview(call: Call) -> Reply:
     """Versions, counts and traffic."""
     state = call.state
-    kept = await state.threads.read(totals)
+    kept, counted = await state.threads.read(lambda conn: (totals(conn), job_counts(conn)))
+    jobs: dict[str, int] = {}
+    for (_, now), count in counted.items():
+        jobs[now] = jobs.get(now, 0) + count
     traffic = state.meter.traffic()
     _, _, told = state.people.answered()
     return ok(Overview(
@@ -82,7 +86,7 @@ async def overview(call: Call) -> Reply:
         requests=sum(row.requests for row in traffic), refused=sum(row.refused for row in traffic),
         failed=sum(row.failed for row in traffic), in_flight=state.meter.in_flight,
         refits_waiting=state.refits.waiting, refit_failures=state.meter.refit_failures,
-        rejected=dict(state.meter.rejected),
+        jobs=jobs, rejected=dict(state.meter.rejected),
         routes=[
             RouteTraffic(
                 row.route, row.method, row.requests, row.refused, row.failed, 1e3 * row.mean,
@@ -95,98 +99,6 @@ async def overview(call: Call) -> Reply:
 
 def _ms(seconds: float) -> float | None:
     return 1e3 * seconds if math.isfinite(seconds) else None
-
-
-class PeopleMap(Struct):
-    """People on the plane of the two directions along which they differ most, column by column."""
-
-    object: Literal["people.map"]
-    model: str
-    people: int
-    """Who have answered."""
-    hidden: int
-    """Of these, in a group of fewer than 10 people, which is not shown: those who have answered much or
-    little, and those of like tastes."""
-    explained: tuple[float, float]
-    """Share of the variance along each axis."""
-    users: list[str]
-    x: list[float]
-    y: list[float]
-    doubt: list[float]
-    """Spread of what is known of each, on the plane, compared with that of the population, 0 to 1."""
-    comparisons: list[int]
-    state: list[Literal["learning", "ready"]]
-    groups: int
-    """Groups of like tastes that the model knows of; 1 where it knows of none."""
-    group: list[int]
-    """That each most probably belongs to, from 1."""
-
-
-async def people_map(call: Call) -> Reply:
-    """People in two dimensions."""
-    state = call.state
-    serving = _serving(state)
-    names, means, counts = state.people.answered()
-    plane = await state.threads.background(lambda: project(means))
-    ready = counts >= serving.min_comparisons
-    prior = serving.model.prior
-    group = await state.threads.background(lambda: group_of(prior, means))
-    large = _large(ready.astype(np.int64)) & _large(group)
-    rows = await state.threads.background(lambda: _drawn(names, np.flatnonzero(large)))
-    wanted = [names[row] for row in rows]
-    spread = await state.threads.read(
-        lambda conn: _spreads(conn, state, serving, wanted, plane.axes)
-    )
-    before = max(_across(serving.spread, plane.axes), 1e-24)
-    return ok(PeopleMap(
-        object="people.map", model=serving.label, people=len(names), hidden=int((~large).sum()),
-        explained=plane.explained, users=wanted,
-        x=plane.points[rows, 0].round(4).tolist(), y=plane.points[rows, 1].round(4).tolist(),
-        doubt=[
-            round(min(1.0, math.sqrt(max(spread.get(name, before), 0.0) / before)), 3)
-            for name in wanted
-        ],
-        comparisons=counts[rows].tolist(),
-        state=["ready" if one else "learning" for one in ready[rows].tolist()],
-        groups=len(shares(prior)), group=(group[rows] + 1).tolist(),
-    ))  # fmt: skip
-
-
-def _large(group: I64) -> Bool:
-    """Whether each is in a group that is large enough to be shown."""
-    return np.asarray((np.bincount(group) >= SMALL)[group])
-
-
-def _drawn(names: list[str], kept: I64) -> I64:
-    """Rows of people, at most as many as are drawn."""
-    return kept[draw_lots([names[row] for row in kept])] if len(kept) else kept
-
-
-def _spreads(
-    conn: Connection, state: State, serving: Serving, names: list[str], axes: F64
-) -> dict[str, float]:
-    """Each person's variance on the plane, from the training or the store, whose profiles win."""
-    people = serving.artifact.people
-    found = {}
-    if len(people.covariances):
-        found = {
-            name: _across(people.covariances[people.rows[name]], axes)
-            for name in names if name in people.rows and name not in state.forgotten
-        }  # fmt: skip
-    for row in profiles_of(conn, users=names, model=serving.digest):
-        found[row.user] = _across(row.covariance, axes)
-    return found
-
-
-def _across(covariance: Any, axes: F64) -> float:
-    """Variance `(u, u)` along both axes `(u, 2)` together."""
-    return float(np.einsum("ua,uv,va->", axes, covariance, axes))
-
-
-def _serving(state: State) -> Serving:
-    if state.serving is None:
-        raise Problem("not_ready", "No model is loaded", retry_after=30)
-    return state.serving
 
 
 class QuestionShown(Struct):
@@ -223,7 +135,7 @@ class Questions(Struct):
 async def questions(call: Call) -> Reply:
     """Questions with their information, exposure and how they were answered."""
     page, state = call.query(Page), call.state
-    serving = _serving(state)
+    serving = served(state)
     pool = pool_of(serving)
     kind = f"questions {serving.digest}"
     cursor = state.cursors.open(kind, page.after)
@@ -305,10 +217,6 @@ ROUTES = (
     Route(
         "GET", _ROOT + "/overview", "admin_overview", "admin", overview, "Operators",
         "Versions, counts, traffic and errors.", response=Overview, problems=STORE,
-    ),
-    Route(
-        "GET", _ROOT + "/map", "admin_map", "admin", people_map, "Operators",
-        "People in two dimensions.", response=PeopleMap, problems=STORE,
     ),
     Route(
         "GET", _ROOT + "/people/{user}", "admin_person", "admin", users.profile, "Operators",

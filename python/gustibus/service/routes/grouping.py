@@ -8,12 +8,14 @@ import numpy as np
 from msgspec import Struct
 
 from gustibus.service.call import Call, Reply, ok
+from gustibus.service.crowd import crowd_of
 from gustibus.service.fitting import Answers
-from gustibus.service.peoplegroups import Accuracy, Foretold, accuracy, foretell, group_of, shares
-from gustibus.service.peoplemap import SMALL, draw_lots
-from gustibus.service.problems import Problem
+from gustibus.service.peoplegroups import Accuracy, Foretold, accuracy, foretell, shares
+from gustibus.service.peoplemap import draw_lots
+from gustibus.service.routes.mapping import served
 from gustibus.service.routing import STORE, Route
 from gustibus.service.serving import Serving
+from gustibus.service.smallgroups import SMALL
 from gustibus.service.state import State
 from gustibus.store import Connection, evidence
 from gustibus.types import I64
@@ -34,10 +36,15 @@ class Bin(Struct):
 
 
 class Group(Struct):
-    """A group; figures about fewer than 10 people are null."""
+    """A group, or those that are told together because one of them has fewer than 10 people.
+
+    Figures are null where fewer than 10 people have answered at all, or could be tested.
+    """
 
     group: int
-    """From 1, in the order of the prior."""
+    """From 1, in the order of the prior; 0 for those that are told together."""
+    members: list[int]
+    """Groups that these figures are about."""
     share: float
     """Of the population, as the training estimated it."""
     people: int | None
@@ -67,16 +74,18 @@ class Groups(Struct):
 async def groups(call: Call) -> Reply:
     """Groups with their size, accuracy and calibration."""
     state = call.state
-    serving = state.serving
-    if serving is None:
-        raise Problem("not_ready", "No model is loaded", retry_after=30)
-    names, means, counts = state.people.answered()
-    prior = serving.model.prior
-    of = await state.threads.background(lambda: group_of(prior, means))
-    share = shares(prior)
+    serving = served(state)
+    crowd = await crowd_of(state, serving)
+    share, label = shares(serving.model.prior), crowd.label
+    members = {number: [number] for number in (np.flatnonzero(crowd.apart) + 1).tolist()}
+    if not crowd.apart.all():
+        members[0] = (np.flatnonzero(~crowd.apart) + 1).tolist()
     chosen = [
-        [names[row] for row in _drawn(names, np.flatnonzero(of == group), TESTED // len(share))]
-        for group in range(len(share))
+        [
+            crowd.names[row]
+            for row in _drawn(crowd.names, np.flatnonzero(label == number), TESTED // len(members))
+        ]
+        for number in members
     ]
     told = await state.threads.read(
         lambda conn: [_read(conn, people, serving) for people in chosen]
@@ -85,11 +94,11 @@ async def groups(call: Call) -> Reply:
         lambda: [_foretold(state, serving, answers) for answers in told]
     )
     rows = [
-        _show(group, float(share[group]), counts[of == group], found[group])
-        for group in range(len(share))
+        _show(number, of, float(share[np.array(of) - 1].sum()), crowd.counts[label == number], fit)
+        for (number, of), fit in zip(members.items(), found, strict=True)
     ]
-    rows.sort(key=lambda row: (row.accuracy is None, row.accuracy or 0.0))
-    return ok(Groups("list", serving.label, len(names), rows))
+    rows.sort(key=lambda row: (row.accuracy is None, row.accuracy or 0.0, row.group == 0))
+    return ok(Groups("list", serving.label, len(crowd.names), rows))
 
 
 def _drawn(names: list[str], rows: I64, most: int) -> I64:
@@ -111,11 +120,13 @@ def _foretold(state: State, serving: Serving, told: dict[str, Answers]) -> list[
     return [one for one in each if one is not None]
 
 
-def _show(group: int, share: float, counts: I64, found: list[Foretold]) -> Group:
+def _show(
+    number: int, members: list[int], share: float, counts: I64, found: list[Foretold]
+) -> Group:
     large = len(counts) >= SMALL
     tested: Accuracy | None = accuracy(found) if large and len(found) >= SMALL else None
     return Group(
-        group=group + 1, share=share, people=len(counts) if large else None,
+        group=number, members=members, share=share, people=len(counts) if large else None,
         mean_comparisons=float(counts.mean()) if large else None,
         tested=None if tested is None else tested.people,
         accuracy=None if tested is None else tested.mean,

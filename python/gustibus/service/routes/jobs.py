@@ -29,6 +29,7 @@ from gustibus.store import (
     create_import,
     create_job,
     get_job,
+    last_job,
     list_jobs,
 )
 
@@ -66,7 +67,11 @@ class DeleteUser(Struct, forbid_unknown_fields=True, tag_field="kind", tag="dele
     user: Id
 
 
-PostJob = RefitProfiles | Export | ImportFile | DeleteUser
+class MapNeighbours(Struct, forbid_unknown_fields=True, tag_field="kind", tag="map_neighbours"):
+    """Make the map of neighbours for the model in service; one that is being made will do."""
+
+
+PostJob = RefitProfiles | Export | ImportFile | DeleteUser | MapNeighbours
 """What is to be done; `kind` says which."""
 
 
@@ -100,7 +105,9 @@ class JobsQuery(Struct, forbid_unknown_fields=True):
     """Which jobs, and which part of the list."""
 
     state: State | None = None
-    kind: Literal["delete_user", "export", "import", "refit_profiles"] | None = None
+    kind: Literal["delete_user", "export", "import", "map_neighbours", "refit_profiles"] | None = (
+        None
+    )
     limit: Limit = 100
     after: After | None = None
 
@@ -125,6 +132,11 @@ async def post(call: Call) -> Reply:
         source_of(state.settings.import_folder, body.file)
         params["file"] = body.file
         columns = names_of(body.columns)
+    elif isinstance(body, MapNeighbours):
+        call.need("admin")
+        if state.serving is None:
+            raise Problem("not_ready", "No model is loaded", retry_after=30)
+        params["model"] = state.digest
 
     def work(conn: Connection) -> Reply:
         if isinstance(body, ImportFile):
@@ -134,6 +146,10 @@ async def post(call: Call) -> Reply:
             )  # fmt: skip
             params["import"] = row.id
         kind = body.__struct_config__.tag
+        if isinstance(body, MapNeighbours):
+            last = last_job(conn, kind=kind, model=state.digest)
+            if last is not None and last.state not in _ENDED:
+                return Reply(202, encode(_show(last)))
         job = create_job(conn, kind=kind, params=params, by=caller.id, user=user)
         audit(conn, actor=caller.id, action="job.create", what=job.id,
               request_id=call.request_id, kind=kind)  # fmt: skip

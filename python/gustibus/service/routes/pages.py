@@ -36,6 +36,7 @@ FILES: Final[dict[str, File]] = {
     "/admin/parts.js": File("parts.js", "admin_parts", "What the operator pages are built of."),
     "/admin/groups.js": File("groups.js", "admin_groups_module", "How groups are shown."),
     "/admin/operating.js": File("operating.js", "admin_operating_module", "Versions, jobs, usage, the log."),
+    "/admin/people.js": File("people.js", "admin_people_module", "The page of people."),
     "/admin/map.js": File("map.js", "admin_map_module", "How people are drawn."),
 }  # fmt: skip
 """Every file by its path."""

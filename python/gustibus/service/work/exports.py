@@ -41,13 +41,13 @@ async def export(task: Task) -> dict[str, Any]:
 
 
 def _write(file: BinaryIO, rows: list[ComparisonRow]) -> None:
-    file.write(b"".join(_encode(_shown(row)) + b"\n" for row in rows))
+    file.write(b"".join(_encode(shown(row)) + b"\n" for row in rows))
 
 
 _encode = msgspec.json.Encoder().encode
 
 
-def _shown(row: ComparisonRow) -> dict[str, Any]:
+def shown(row: ComparisonRow) -> dict[str, Any]:
     """A comparison as `gustibus import` and `gustibus train` read it."""
     return {
         "id": row.client_id or row.id, "user": row.user, "prompt": row.prompt,
