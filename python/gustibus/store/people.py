@@ -18,6 +18,7 @@ from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F64
 
 _PAGE = 1000
+_RESET = " "  # behind the id of an answer: sorts between it and the next one
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,30 @@ def reset_profile(conn: Connection, *, user: str) -> int:
     ).scalar()
     note(conn, "user", [user])
     return int(version or 0)
+
+
+def reset_at(last: str) -> str:
+    """What a profile is fitted through that was reset after an answer: it rests on none of them."""
+    return last + _RESET
+
+
+def resets_of(
+    conn: Connection, *, users: Sequence[str], model: str, hold: bool = False
+) -> dict[str, str]:
+    """Those of some people whose profile was reset, and the id of the last answer before that.
+
+    Args:
+        conn: a transaction.
+        users: people.
+        model: digest.
+        hold: whether nobody else resets them until the transaction ends.
+    """
+    if hold and conn.dialect.name == "postgresql":  # SQLite has one writer
+        mine = (_users.c.tenant_id == TENANT) & _users.c.id.in_(sorted(users))
+        conn.execute(select(_users.c.id).where(mine).order_by(_users.c.id).with_for_update())
+    found = profiles_of(conn, users=users, model=model)
+    through = {row.user: row.fitted_through for row in found}
+    return {user: at.removesuffix(_RESET) for user, at in through.items() if at.endswith(_RESET)}
 
 
 def iter_profiles(conn: Connection, *, model: str) -> Iterator[ProfileRow]:
