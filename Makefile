@@ -85,6 +85,9 @@ test-kills: install ## 200 kills of the service on each engine, 50 of PostgreSQL
 test-stateful: install ## 20 runs of 2,000 random steps on each engine, compared with a plain reference
 	$(BIN)/pytest -q -s -m slow tests/service/test_stateful.py
 
+test-slow-clients: install ## a thousand clients that send a byte a second, beside others that are timed
+	$(BIN)/pytest -q -s -m slow tests/service/test_slow_clients.py
+
 test-soak: install ## mixed requests for GUSTIBUS_SOAK=120 seconds: memory and descriptors stay as they are
 	$(BIN)/pytest -q -s -m slow tests/service/test_overload.py -k memory
 
