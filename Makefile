@@ -79,8 +79,9 @@ test-overload: install ## a minute of requests at five times the capacity
 test-reloads: install ## a hundred hot reloads under load
 	$(BIN)/pytest -q -s -m slow tests/service/test_versions.py
 
-test-kills: install ## 200 kills of the service on each engine, 50 of PostgreSQL itself
-	$(BIN)/pytest -q -s -m slow tests/service/test_kill.py tests/service/test_database_kill.py
+test-kills: install ## 250 kills of the service on each engine, 50 of PostgreSQL itself
+	$(BIN)/pytest -q -s -m slow tests/service/test_kill.py tests/service/test_idempotency.py \
+	  tests/service/test_database_kill.py
 
 test-stateful: install ## 20 runs of 2,000 random steps on each engine, compared with a plain reference
 	$(BIN)/pytest -q -s -m slow tests/service/test_stateful.py
