@@ -63,7 +63,8 @@ def reset_person(world: World, pick: Random) -> None:
     if not ref.known(user):
         assert (reply.status_code, reply.json()["code"]) == (404, "not_found"), reply.text
         return
-    assert (reply.status_code, reply.json()["fitted_comparisons"]) == (200, 0), reply.text
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["fitted_comparisons"] == 0, reply.text
     ref.people.setdefault(user, {})
     ref.fitted(user)
     ref.resets.add((user, ref.digest))

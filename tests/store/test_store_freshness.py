@@ -28,6 +28,7 @@ from gustibus.store import (
     versions_of,
 )
 from gustibus.store.locks import lock_session
+from gustibus.store.people import reset_profile
 
 VECTOR = np.zeros(2, np.float32)
 
@@ -131,3 +132,29 @@ def test_a_profile_that_was_reset_is_not_stale_until_the_next_answer(store):
         mark_stale(conn, user="bob")
         fit(conn, "ann")
     assert seen() == (set(), ["bob"])
+
+
+def test_a_fit_and_a_reset_at_once_wait_for_each_other_in_turn(store):
+    with store.write() as conn:
+        answer(conn, "ann")
+        fit(conn, "ann")
+    wrong = []
+
+    def reset():
+        try:
+            with store.write() as conn:
+                reset_profile(conn, user="ann")
+                fit(conn, "ann", reset=True)
+        except Exception as error:
+            wrong.append(error)
+
+    thread = threading.Thread(target=reset)
+    with store.write() as conn:
+        resets_of(conn, users=["ann"], model="m", hold=True)
+        thread.start()
+        thread.join(0.5)  # it waits now, for the person or for its turn to write
+        fit(conn, "ann")
+    thread.join(20)
+    assert not wrong
+    with store.read() as conn:
+        assert "ann" in resets_of(conn, users=["ann"], model="m")

@@ -157,11 +157,11 @@ def get_profile(conn: Connection, *, user: str, model: str) -> ProfileRow | None
 
 def reset_profile(conn: Connection, *, user: str) -> int:
     """Forget what was learned, under every model; the comparisons stay. Returns the version."""
-    conn.execute(delete(profiles).where(_of(user)))
     raised = {"profile_version": users.c.profile_version + 1, "updated_at": datetime.now(UTC)}
-    version = conn.execute(
+    version = conn.execute(  # the person first, as whoever fits them does: no deadlock
         update(users).where(_is(user)).values(**raised).returning(users.c.profile_version)
     ).scalar()
+    conn.execute(delete(profiles).where(_of(user)))
     note(conn, "user", [user])
     return int(version or 0)
 
