@@ -19,7 +19,7 @@ from tests.service.harness import Service, new_key, running
 from tests.service.test_overload import fill, load, processor, usage
 
 PROGRAM = Path(__file__).with_name("slow_clients.py")
-BLOCKS, SECONDS, RATE = 6, 12, 200
+BLOCKS, SECONDS, RATE = 6, 12, 100
 BEFORE = 12  # seconds of slow clients before a block, so that some are cut off within it
 
 
