@@ -15,10 +15,10 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-soak test-gpu fuzz bench docs pictures format clean
+.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-stateful test-slow-clients test-soak test-gpu fuzz bench docs pictures format clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -79,8 +79,15 @@ test-overload: install ## a minute of requests at five times the capacity
 test-reloads: install ## a hundred hot reloads under load
 	$(BIN)/pytest -q -s -m slow tests/service/test_versions.py
 
-test-kills: install ## 200 kills of the service on each engine, 50 of PostgreSQL itself
-	$(BIN)/pytest -q -s -m slow tests/service/test_kill.py tests/service/test_database_kill.py
+test-kills: install ## 250 kills of the service on each engine, 50 of PostgreSQL itself
+	$(BIN)/pytest -q -s -m slow tests/service/test_kill.py tests/service/test_idempotency.py \
+	  tests/service/test_database_kill.py
+
+test-stateful: install ## 20 runs of 2,000 random steps on each engine, compared with a plain reference
+	$(BIN)/pytest -q -s -m slow tests/service/test_stateful.py
+
+test-slow-clients: install ## a thousand clients that send a byte a second, beside others that are timed
+	$(BIN)/pytest -q -s -m slow tests/service/test_slow_clients.py
 
 test-soak: install ## mixed requests for GUSTIBUS_SOAK=120 seconds: memory and descriptors stay as they are
 	$(BIN)/pytest -q -s -m slow tests/service/test_overload.py -k memory

@@ -70,6 +70,16 @@ def test_an_idempotency_key_gives_the_first_reply_again(http):
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
 
 
+def test_a_reply_that_is_given_again_waits_for_the_profile_as_the_first_did(http):
+    first, again = (
+        post(http, [row("waited"), row("waited-too")], key="key-wait", wait="profile").json()
+        for _ in range(2)
+    )
+    assert (again["profiles"], again["ids"]) == ("ready", first["ids"])
+    for user, version in first["profile_versions"].items():
+        assert again["profile_versions"][user] >= version
+
+
 def test_requests_at_once_under_one_key_have_one_effect(http, service):
     def send(_):
         with httpx.Client(base_url=service.base, headers=http.headers, timeout=20) as own:

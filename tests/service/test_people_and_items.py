@@ -113,6 +113,18 @@ def test_a_reset_forgets_the_fit_and_keeps_the_answers(http):
     assert score(http, "reset-1")["user"]["comparisons"] == 7
 
 
+def test_a_fit_that_is_under_way_does_not_undo_a_reset(http):
+    for n in range(10):
+        user = f"reset-2-{n}"
+        rows = [answer(user, k, f"item-{k}", f"item-{k + 1}") for k in range(3)]
+        assert http.post("/v1/comparisons", json={"comparisons": rows}).status_code == 201
+        assert http.post(f"/v1/users/{user}/profile:reset").json()["fitted_comparisons"] == 0
+        again = http.post("/v1/comparisons?wait=profile", json={"comparisons": rows[:1]})
+        assert (again.json()["duplicates"], again.json()["profiles"]) == (1, "ready")  # all done
+        assert http.get(f"/v1/users/{user}").json()["fitted_comparisons"] == 0
+        assert score(http, user)["user"]["state"] == "population"
+
+
 def test_an_export_holds_everything(http):
     http.put("/v1/users/export-1", json={"attributes": {"note": "mine"}})
     teach(http, "export-1", 3)

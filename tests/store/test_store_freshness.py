@@ -21,19 +21,23 @@ from gustibus.store import (
     put_items,
     put_profile,
     put_user,
+    reset_at,
+    resets_of,
     stale_users,
     unready_items,
     versions_of,
 )
 from gustibus.store.locks import lock_session
+from gustibus.store.people import reset_profile
 
 VECTOR = np.zeros(2, np.float32)
 
 
-def fit(conn, user):
+def fit(conn, user, *, reset=False):
+    last = evidence(conn, user=user, model="m").last
     put_profile(
         conn, user=user, model="m", mean=np.zeros(2), covariance=np.eye(2), count=1,
-        fitted_through=evidence(conn, user=user, model="m").last,
+        fitted_through=reset_at(last) if reset else last,
     )  # fmt: skip
 
 
@@ -99,3 +103,58 @@ def test_one_transaction_at_a_time_works_on_a_session(store):
         order.append("first")
     other.join()
     assert order == ["first", "second"]
+
+
+def test_a_profile_that_was_reset_is_not_stale_until_the_next_answer(store):
+    def seen():
+        with store.read() as conn:
+            resets = resets_of(conn, users=["ann", "bob", "eve"], model="m")
+            return set(resets), stale_users(conn, model="m")
+
+    with store.write() as conn:
+        answer(conn, "ann")
+        ensure_users(conn, users=["bob"])
+        answer(conn, "eve")
+        for user in ("ann", "bob"):
+            fit(conn, user, reset=True)
+        fit(conn, "eve")
+        last = evidence(conn, user="ann", model="m").last
+        assert resets_of(conn, users=["ann", "bob"], model="m", hold=True) == {
+            "ann": last,
+            "bob": "",
+        }
+    assert seen() == ({"ann", "bob"}, [])
+    with store.write() as conn:
+        for user in ("ann", "bob"):
+            answer(conn, user)
+    assert seen() == ({"ann", "bob"}, ["ann", "bob"])
+    with store.write() as conn:
+        mark_stale(conn, user="bob")
+        fit(conn, "ann")
+    assert seen() == (set(), ["bob"])
+
+
+def test_a_fit_and_a_reset_at_once_wait_for_each_other_in_turn(store):
+    with store.write() as conn:
+        answer(conn, "ann")
+        fit(conn, "ann")
+    wrong = []
+
+    def reset():
+        try:
+            with store.write() as conn:
+                reset_profile(conn, user="ann")
+                fit(conn, "ann", reset=True)
+        except Exception as error:
+            wrong.append(error)
+
+    thread = threading.Thread(target=reset)
+    with store.write() as conn:
+        resets_of(conn, users=["ann"], model="m", hold=True)
+        thread.start()
+        thread.join(0.5)  # it waits now, for the person or for its turn to write
+        fit(conn, "ann")
+    thread.join(20)
+    assert not wrong
+    with store.read() as conn:
+        assert "ann" in resets_of(conn, users=["ann"], model="m")

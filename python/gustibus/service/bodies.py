@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from gustibus.service.connections import SLOW
 from gustibus.service.decoding import MAX_RATIO
 from gustibus.service.problems import Problem
 
@@ -105,6 +106,18 @@ class Stream:
             raise Problem("bad_encoding", "The gzip body ends too early")
 
 
+async def heard(scope: Mapping[str, Any], receive: Receive) -> Message:
+    """The next message of a body.
+
+    Raises:
+        Problem: 408 when the client is given up.
+    """
+    message = await receive()
+    if message.get("more_body", False) and SLOW in scope:
+        raise too_slow()
+    return message
+
+
 async def read_rest(first: bytes, limit: int, receive: Receive) -> bytes:
     """A body that came in several pieces; reading ends as soon as it is too long."""
     parts, size = [first], len(first)
@@ -157,6 +170,12 @@ async def linger(receive: Receive) -> None:
                 if message["type"] == "http.disconnect" or not message.get("more_body", False):
                     return
                 left -= len(message.get("body", b""))
+
+
+def too_slow() -> Problem:
+    """408 for a body that does not come."""
+    detail = "The body of the request came too slowly"
+    return Problem("request_timeout", detail, headers=[CLOSE])
 
 
 def too_large(limit: int, *, unread: bool = False) -> Problem:

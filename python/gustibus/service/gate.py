@@ -10,6 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,15 @@ from gustibus.service.bodies import (
     Receive,
     Send,
     Stream,
+    heard,
     linger,
     read_rest,
     send_pieces,
     too_large,
+    too_slow,
 )
 from gustibus.service.call import JSON, Call, Reply, Streamed
+from gustibus.service.connections import SLOW
 from gustibus.service.decoding import inflate, is_gzip
 from gustibus.service.ids import ulid
 from gustibus.service.keys import as_bearer
@@ -108,9 +112,9 @@ class Gate:
             if route.query is None and call.query_string:
                 raise Problem("invalid_field", "query: this operation takes no parameters")
             if route.stream:
-                call.stream = self._stream(route, headers, receive)
+                call.stream = self._stream(route, headers, partial(heard, scope, receive))
             elif route.request is not None:
-                await self._read_body(call, headers, receive)
+                await self._read_body(call, headers, scope, receive)
             reply = await self._run(route, call, headers)
         except Gone:
             meter.in_flight -= 1
@@ -244,7 +248,9 @@ class Gate:
             detail = f"The reply was not ready within the deadline of {limit} ms"
             raise Problem("deadline_exceeded", detail) from None
 
-    async def _read_body(self, call: Call, headers: Headers, receive: Receive) -> None:
+    async def _read_body(
+        self, call: Call, headers: Headers, scope: Scope, receive: Receive
+    ) -> None:
         route = call.route
         limit = self._limits[route.body]
         kind = _media_type(headers)
@@ -256,7 +262,9 @@ class Gate:
         message = await receive()
         body: bytes = message.get("body", b"")
         if message.get("more_body", False):
-            body = await read_rest(body, limit, receive)
+            if SLOW in scope:
+                raise too_slow()
+            body = await read_rest(body, limit, partial(heard, scope, receive))
         elif message["type"] == "http.disconnect":
             raise Gone
         if len(body) > limit:
@@ -377,7 +385,8 @@ def _head(
     ]
     if call is not None and call.counted is not None:
         head += call.counted.told()
-    if call is not None and call.stream is not None and not call.stream.ended:
+    unread = call is not None and call.stream is not None and not call.stream.ended
+    if unread and CLOSE not in head:
         head.append(CLOSE)
     return head
 

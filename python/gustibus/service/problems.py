@@ -33,6 +33,7 @@ CODES: dict[str, Kind] = {
     "forbidden": Kind(403, "The key may not do this", "permission_error"),
     "not_found": Kind(404, "There is no such thing", "not_found_error"),
     "method_not_allowed": Kind(405, "The path has other methods", _FIX),
+    "request_timeout": Kind(408, "The request came too slowly", "timeout_error"),
     "conflict": Kind(409, "The state does not allow it", "conflict_error"),
     "opted_out": Kind(409, "The person opted out of this", "conflict_error"),
     "item_pending": Kind(409, "An item has no vector yet", "conflict_error"),

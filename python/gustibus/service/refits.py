@@ -19,6 +19,7 @@ from gustibus.store import (
     evidence,
     find_vectors,
     put_profile,
+    resets_of,
     set_sides,
     stale_users,
     versions_of,
@@ -49,6 +50,8 @@ class Known(NamedTuple):
     """Answers whose texts have no vectors under this model yet."""
     last: str
     """Id of the last answer."""
+    reset: bool
+    """Whether the fit was forgotten and no answer has come since: then there is none to make."""
 
 
 class Made(NamedTuple):
@@ -176,11 +179,16 @@ class Refits:
         started = perf_counter()
         known = await state.threads.read(lambda conn: _read(conn, users, serving.digest))
         made = await state.threads.background(
-            lambda: {user: self._place(serving, user, one) for user, one in known.items()}
+            lambda: {
+                user: self._place(serving, user, one)
+                for user, one in known.items()
+                if not one.reset
+            }
         )
-        versions = await state.threads.write(lambda conn: _write(conn, made, serving.digest))
+        versions = await state.threads.write(lambda conn: _write(conn, made, known, serving.digest))
         for user, version in versions.items():
-            if version == 0:  # deleted meanwhile
+            newer = (found := state.people.find(user)) is not None and found.version > version
+            if version == 0 or newer:  # deleted or reset meanwhile
                 continue
             fit = made[user].fit
             mean = None if fit.count == 0 else fit.mean
@@ -191,7 +199,8 @@ class Refits:
             state.meter.refit_failures += made[user].last != known[user].last
         state.meter.refits += len(made)
         state.meter.refit_seconds += perf_counter() - started
-        self._finish(dict.fromkeys(users, 0) | versions)
+        left = {user: one.version for user, one in known.items() if user not in versions}
+        self._finish(dict.fromkeys(users, 0) | left | versions)
 
     def _place(self, serving: Serving, user: str, known: Known) -> Made:
         """One person's fit, in a thread."""
@@ -231,16 +240,23 @@ class Refits:
 def _read(conn: Connection, users: list[str], model: str) -> dict[str, Known]:
     """What is known of people now; versions first, so that a later change is noticed."""
     versions = versions_of(conn, users=users)
+    resets = resets_of(conn, users=users, model=model)
     found = {}
     for user in users:
         if user in versions:
             rows = evidence(conn, user=user, model=model)
             answers = Answers(rows.a, rows.b, rows.target, rows.weight)
-            found[user] = Known(versions[user], answers, rows.missing, rows.last)
+            reset = resets.get(user) == rows.last
+            found[user] = Known(versions[user], answers, rows.missing, rows.last, reset)
     return found
 
 
-def _write(conn: Connection, made: dict[str, Made], model: str) -> dict[str, int]:
+def _write(
+    conn: Connection, made: dict[str, Made], known: dict[str, Known], model: str
+) -> dict[str, int]:
+    """Keep the fits but those of people who were reset while they were made; versions of the rest."""
+    resets = resets_of(conn, users=list(made), model=model, hold=True)
+    made = {user: one for user, one in made.items() if resets.get(user) != known[user].last}
     sides = {name: pair for one in made.values() for name, pair in one.sides.items()}
     if sides:
         set_sides(conn, found=sides, model=model)

@@ -128,11 +128,11 @@ class Route:
         if self.conditional:
             codes |= {"etag_required", "etag_mismatch"}
         if self.stream:
-            codes |= {"body_too_large", "unsupported_media_type"}
+            codes |= {"body_too_large", "unsupported_media_type", "request_timeout"}
         if self.request is not None:
             codes |= {
                 "malformed_json", "bad_encoding", "body_too_large", "unsupported_media_type",
-                "invalid_field",
+                "invalid_field", "request_timeout",
             }  # fmt: skip
         if self.parameters or self.query is not None:
             codes.add("invalid_field")

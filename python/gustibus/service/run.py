@@ -21,18 +21,21 @@ from gustibus.errors import GustibusError
 from gustibus.service.settings import Settings
 
 if TYPE_CHECKING:
+    from gustibus.service.connections import Watch
     from gustibus.service.gate import Gate
 
+_IDLE = 75  # seconds between two requests on one connection
 _FINISH = 25  # seconds that requests in flight get after the listener is closed
 
 
 class Server(uvicorn.Server):
     """uvicorn that stops in two steps: not ready at once, closed after the drain."""
 
-    def __init__(self, config: uvicorn.Config, gate: Gate, drain: float) -> None:
+    def __init__(self, config: uvicorn.Config, gate: Gate, drain: float, watch: Watch) -> None:
         super().__init__(config)
         self._gate = gate
         self._drain = drain
+        self._watch = watch
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Load and listen; the journal says `ready` when a signal can no longer stop the start."""
@@ -42,6 +45,12 @@ class Server(uvicorn.Server):
             model = "" if state.serving is None else state.serving.label
             people, items = len(state.people), len(state.items)
             state.journal.event("ready", model=model, people=people, items=items)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: slow clients are given up."""
+        for _ in range(self._watch(self.server_state.connections)):
+            self._gate.state.meter.reject("slow")
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """First signal: drain; second: leave at once.
@@ -77,17 +86,19 @@ def serve(settings: Settings, *, opened: socket.socket | None = None) -> None:
         _supervise(settings)
         return
     from gustibus.service.app import create_app
+    from gustibus.service.connections import Connection, Patience, Watch
 
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
     )
     gate = create_app(settings)
+    patience = Patience(settings.head_timeout, settings.body_timeout, settings.body_rate, _IDLE)
     config = uvicorn.Config(
-        gate, host=settings.host, port=settings.port, loop="uvloop", http="httptools", ws="none",
+        gate, host=settings.host, port=settings.port, loop="uvloop", http=Connection, ws="none",
         lifespan="on", access_log=False, log_config=None, server_header=False, proxy_headers=False,
-        timeout_graceful_shutdown=_FINISH, backlog=2048, timeout_keep_alive=75,
+        timeout_graceful_shutdown=_FINISH, backlog=2048, timeout_keep_alive=_IDLE,
     )  # fmt: skip
-    server = Server(config, gate, settings.drain)
+    server = Server(config, gate, settings.drain, Watch(patience))
     sock = opened or _listen(settings)
     host, port = sock.getsockname()[:2]
     gate.state.journal.event("listening", host=host, port=port, pid=os.getpid())

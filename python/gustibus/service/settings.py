@@ -57,6 +57,12 @@ class Settings:
     """Scoring requests that a key may have open."""
     deadline_ms: int = 2_000
     """Milliseconds that a scoring request may take where it sends no `X-Deadline-Ms`; 0 is no limit."""
+    head_timeout: float = 20.0
+    """Seconds that the head of a request may take."""
+    body_timeout: float = 30.0
+    """Seconds that a body may keep the service waiting, and a reply without any of it being taken."""
+    body_rate: float = 1024.0
+    """Bytes of a body that earn it another second."""
     max_wait: float = 0.25
     """Seconds that requests may wait for the event loop; above it scoring gets 503."""
     scoring_body: int = 4 * MIB
@@ -150,6 +156,9 @@ class Settings:
         _within("TEXTS_BYTES", self.texts_bytes, 0, 1 << 50)
         _within("RATE", self.rate, 0, 1e12)
         _within("BURST", self.burst, 1, 1e12)
+        _within("HEAD_TIMEOUT", self.head_timeout, 0.1, 3600)
+        _within("BODY_TIMEOUT", self.body_timeout, 0.1, 3600)
+        _within("BODY_RATE", self.body_rate, 1, 1e9)
         _within("MAX_WAIT", self.max_wait, 0.01, 3600)
         _within("IN_FLIGHT", self.in_flight, 1, 1_000_000)
         _within("DEADLINE_MS", self.deadline_ms, 0, 60_000)

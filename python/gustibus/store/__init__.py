@@ -105,7 +105,9 @@ from gustibus.store.people import (
     profiles_of,
     put_profile,
     put_user,
+    reset_at,
     reset_profile,
+    resets_of,
     user_versions,
 )
 from gustibus.store.replies import Stored, find_reply, keep_reply, purge_replies
@@ -273,7 +275,9 @@ __all__ = [
     "register_version",
     "release_job",
     "renew_job",
+    "reset_at",
     "reset_profile",
+    "resets_of",
     "revoke_key",
     "set_answer",
     "set_consent",

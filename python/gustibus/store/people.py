@@ -18,6 +18,7 @@ from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F64
 
 _PAGE = 1000
+_RESET = " "  # behind the id of an answer: sorts between it and the next one
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +157,39 @@ def get_profile(conn: Connection, *, user: str, model: str) -> ProfileRow | None
 
 def reset_profile(conn: Connection, *, user: str) -> int:
     """Forget what was learned, under every model; the comparisons stay. Returns the version."""
+    raised = {"profile_version": users.c.profile_version + 1, "updated_at": datetime.now(UTC)}
+    version = conn.execute(  # the person first, as whoever fits them does: no deadlock
+        update(users).where(_is(user)).values(**raised).returning(users.c.profile_version)
+    ).scalar()
     conn.execute(delete(profiles).where(_of(user)))
     placed = (neighbours.c.tenant_id == TENANT) & (neighbours.c.user_id == user)
     conn.execute(delete(neighbours).where(placed))
-    raised = {"profile_version": users.c.profile_version + 1, "updated_at": datetime.now(UTC)}
-    version = conn.execute(
-        update(users).where(_is(user)).values(**raised).returning(users.c.profile_version)
-    ).scalar()
     note(conn, "user", [user])
     return int(version or 0)
+
+
+def reset_at(last: str) -> str:
+    """What a profile is fitted through that was reset after an answer: it rests on none of them."""
+    return last + _RESET
+
+
+def resets_of(
+    conn: Connection, *, users: Sequence[str], model: str, hold: bool = False
+) -> dict[str, str]:
+    """Those of some people whose profile was reset, and the id of the last answer before that.
+
+    Args:
+        conn: a transaction.
+        users: people.
+        model: digest.
+        hold: whether nobody else resets them until the transaction ends.
+    """
+    if hold and conn.dialect.name == "postgresql":  # SQLite has one writer
+        mine = (_users.c.tenant_id == TENANT) & _users.c.id.in_(sorted(users))
+        conn.execute(select(_users.c.id).where(mine).order_by(_users.c.id).with_for_update())
+    found = profiles_of(conn, users=users, model=model)
+    through = {row.user: row.fitted_through for row in found}
+    return {user: at.removesuffix(_RESET) for user, at in through.items() if at.endswith(_RESET)}
 
 
 def iter_profiles(conn: Connection, *, model: str) -> Iterator[ProfileRow]:

@@ -179,13 +179,16 @@ async def post(call: Call) -> Reply:
             state.set_person(user, None, count=0, version=0)
     if taken:
         count_answers(call, body.comparisons, taken)
-    if not query.wait or not taken:
+    if not query.wait:
         state.refits.add(taken)
         return reply
+    told = _decode(reply.body)
+    if not taken:  # a reply that is given again was kept before anybody was fitted
+        rows = zip(body.comparisons, told.ids, strict=True)
+        taken = {row.user for row, name in rows if name is not None}
     versions = await state.refits.wait(sorted(taken), _PATIENCE)
     if versions is None:
         return reply
-    told = _decode(reply.body)
     told.profiles, told.profile_versions = "ready", versions
     return reply._replace(body=encode(told))
 

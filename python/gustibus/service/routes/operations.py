@@ -162,6 +162,11 @@ class Limits(Struct):
     requests_open: int
     deadline_ms: int
     longest_deadline_ms: int
+    head_seconds: float
+    """For the head of a request."""
+    body_seconds: float
+    """For a body, and another second for each `body_rate` bytes of it."""
+    body_rate: float
     import_bytes: int
     import_line_bytes: int
     import_table_bytes: int
@@ -190,6 +195,9 @@ async def show_limits(call: Call) -> Reply:
         requests_open=settings.in_flight,
         deadline_ms=settings.deadline_ms,
         longest_deadline_ms=MAX_DEADLINE_MS,
+        head_seconds=settings.head_timeout,
+        body_seconds=settings.body_timeout,
+        body_rate=settings.body_rate,
         import_bytes=settings.import_body,
         import_line_bytes=MAX_LINE,
         import_table_bytes=MAX_TABLE,

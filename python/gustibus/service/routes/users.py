@@ -33,6 +33,7 @@ from gustibus.store import (
     list_users,
     put_profile,
     put_user,
+    reset_at,
     reset_profile,
 )
 
@@ -227,7 +228,7 @@ async def reset(call: Call) -> Reply:
             version = put_profile(
                 conn, user=user, model=state.digest, mean=nothing.mean,
                 covariance=nothing.covariance, count=0,
-                fitted_through=evidence(conn, user=user, model=state.digest).last,
+                fitted_through=reset_at(evidence(conn, user=user, model=state.digest).last),
             )  # fmt: skip
         row = get_user(conn, user=user)
         assert row is not None, "the transaction has just written it"
