@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
-from gustibus.errors import GustibusError
+from gustibus.errors import GustibusError, OverloadedError
 from gustibus.service.bodies import (
     CLOSE,
     Gone,
@@ -284,6 +284,8 @@ class Gate:
     def _problem(self, error: Exception, path: str, request_id: str) -> Reply:
         if isinstance(error, GustibusError):
             problem = from_error(error)
+            if isinstance(error, OverloadedError) and error.where == "database":
+                log.warning("request %s: %s: %s", request_id, error, error.__cause__)
         elif isinstance(error, Problem):
             problem = error
         else:
