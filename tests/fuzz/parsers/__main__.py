@@ -13,7 +13,7 @@ from tests.fuzz.parsers.cases import TARGETS, prepare, run
 
 CASES = "tests.fuzz.parsers.cases"
 LIMIT = 15.0
-"""Seconds after which a child is taken to hang; a case that ends is told from 5 s on."""
+"""Seconds after which a case is taken to hang; one of 5 s of the processor is told as well."""
 
 
 def main() -> int:

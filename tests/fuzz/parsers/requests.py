@@ -148,8 +148,10 @@ def parquet_bytes(rng: random.Random) -> bytes:
     """A Parquet file of comparisons, now and then with hostile contents."""
     rows = _rows(rng, rng.choice((1, 3, 50)))
     how = rng.random()
-    if how < 0.2:
-        rows = [{**row, "outcome": spoil.value_of(rng, row["outcome"])} for row in rows]
+    if how < 0.2:  # one for all rows, as a column has one type
+        name = rng.choice(("outcome", "user", "strength", "at", "more"))
+        odd = rng.choice((*spoil.WORDS, *spoil.NUMBERS, True, b"\xff", ["a"], [["a"]], {"a": [1]}))
+        rows = [{**row, name: odd} for row in rows]
     if how < 0.05:
         rows = [{**row, "response_a": "x" * (1 << 20)} for row in rows]
     try:

@@ -20,7 +20,7 @@ from gustibus.store import upgrade
 from tests.service.harness import DIM, new_key, save_vectors_model
 
 PATIENCE = 5.0
-"""Seconds that a reply may take."""
+"""Seconds of the processor that a case may take; other work on the machine is not its fault."""
 
 
 class Answer(NamedTuple):
