@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gzip
 import hashlib
@@ -37,7 +38,9 @@ PREFLIB = """# FILE NAME: 00001-00000001.toc
 
 @cache
 def _scratch() -> Path:
-    return Path(tempfile.mkdtemp(prefix="gustibus-fuzz-files-"))
+    folder = Path(tempfile.mkdtemp(prefix="gustibus-fuzz-files-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @cache
