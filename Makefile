@@ -15,7 +15,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-stateful test-slow-clients test-soak test-gpu fuzz bench docs pictures format clean
+.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-stateful test-slow-clients test-soak test-gpu fuzz fuzz-parsers bench docs pictures format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -97,6 +97,9 @@ test-gpu: install ## the tests that need a CUDA device
 
 fuzz: install ## random calls of every export for SECONDS=600; SEED numbers the first
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
+
+fuzz-parsers: install ## random inputs of everything that strangers send, for SECONDS=600
+	$(BIN)/python -m tests.fuzz.parsers --seconds $(SECONDS) --seed $(SEED)
 
 bench: install ## short versions of the benchmarks
 	$(BIN)/python benchmarks/posterior.py

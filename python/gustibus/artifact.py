@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from gustibus.errors import ArtifactError, InputError, MissingExtraError
+from gustibus.errors import ArtifactError, GustibusError, InputError, MissingExtraError
 from gustibus.models.base import PreferenceModel
 from gustibus.models.fingerprint import fingerprint
 from gustibus.models.hybrid import load_model
@@ -33,6 +33,8 @@ from gustibus.types import F32, I32
 
 FORMAT = 1
 _ALLOWED = (".safetensors", ".json", ".md", ".png")
+BROKEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What comes of reading files that are whole and hold something else than a model."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,17 @@ class Artifact:
         """
         root = Path(folder)
         digest = verify(root)
+        try:
+            return cls._read(root, digest)
+        except (ArtifactError, MissingExtraError):
+            raise
+        except (GustibusError, *BROKEN) as error:
+            message = f"{root}: cannot be read: {type(error).__name__}: {error}"
+            raise ArtifactError(message, where=str(root)) from error
+
+    @classmethod
+    def _read(cls, root: Path, digest: str) -> Artifact:
+        """What a folder holds; files that belong to no model end in any of `BROKEN`."""
         card = json.loads((root / "card.json").read_text(encoding="utf-8"))
         if card.get("format", 0) > FORMAT:
             message = f"{root}: format {card['format']} is newer than this version knows ({FORMAT})"
@@ -210,7 +223,9 @@ def verify(folder: Path) -> str:
         raise ArtifactError(message, where=str(folder))
     try:
         files: dict[str, str] = json.loads(manifest_path.read_text(encoding="utf-8"))["files"]
-    except (ValueError, KeyError, TypeError) as error:
+        if not all(isinstance(digest, str) for digest in files.values()):
+            raise TypeError("files: expected a digest a file")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         message = f"{manifest_path}: not a manifest ({error})"
         raise ArtifactError(message, where=str(manifest_path)) from None
     found = {p.name for p in folder.iterdir()} - {"MANIFEST.json"}

@@ -18,6 +18,7 @@ from tests.fuzz.cases import TARGETS, exports, run
 
 #: Seconds after which a case hangs; most take a millisecond.
 LIMIT = 20.0
+CORE = "tests.fuzz.cases"
 ROOT = Path(__file__).parents[2]
 
 
@@ -41,7 +42,9 @@ def main() -> int:
     return fuzz(options.target or sorted(TARGETS), options.seed, options.seconds)
 
 
-def fuzz(targets: list[str], first: int, seconds: float) -> int:
+def fuzz(
+    targets: list[str], first: int, seconds: float, *, cases: str = CORE, limit: float = LIMIT
+) -> int:
     """Starts children one after the other until the time is over."""
     stop = time.monotonic() + seconds
     ends: dict[str, Counter[str]] = {target: Counter() for target in targets}
@@ -50,7 +53,7 @@ def fuzz(targets: list[str], first: int, seconds: float) -> int:
     with tempfile.TemporaryDirectory() as folder:
         note = Path(folder) / "case"
         while (left := stop - time.monotonic()) > 0:
-            lines, story = child(note, first, min(left, 30.0), targets)
+            lines, story = child(note, first, min(left, 30.0), targets, cases=cases, limit=limit)
             for line in lines:
                 found = json.loads(line)
                 if "case" in found:
@@ -71,7 +74,7 @@ def fuzz(targets: list[str], first: int, seconds: float) -> int:
 
 
 def child(
-    note: Path, first: int, seconds: float, targets: list[str]
+    note: Path, first: int, seconds: float, targets: list[str], *, cases: str, limit: float
 ) -> tuple[list[str], str | None]:
     """What a child printed, and how it died if it did."""
     note.write_text("", encoding="utf-8")
@@ -79,6 +82,7 @@ def child(
         sys.executable,
         "-m",
         "tests.fuzz.child",
+        cases,
         str(note),
         str(first),
         str(seconds),
@@ -92,9 +96,9 @@ def child(
             case = note.read_text(encoding="utf-8")
             if case != seen:
                 seen, since = case, time.monotonic()
-            elif seen and time.monotonic() - since > LIMIT:  # on a busy machine imports take longer
+            elif seen and time.monotonic() - since > limit:  # on a busy machine imports take longer
                 process.kill()
-                story = f"no end within {LIMIT:.0f} s"
+                story = f"no end within {limit:.0f} s"
         process.wait()
         out.seek(0)
         errors.seek(0)

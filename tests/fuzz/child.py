@@ -1,8 +1,9 @@
-"""Runs cases in a process that may die: `python -m tests.fuzz.child NOTE FIRST SECONDS TARGETS...`."""
+"""Runs cases in a process that may die: `python -m tests.fuzz.child CASES NOTE FIRST SECONDS TARGETS...`."""
 
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import json
 import resource
 import sys
@@ -11,17 +12,14 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from tests.fuzz.cases import run
 
-#: Address space of a child: sizes that nobody checked fail at once instead of filling the machine.
-MEMORY = 12 << 30
-
-
-def main(note: str, first: int, seconds: float, targets: list[str]) -> None:
+def main(cases: str, note: str, first: int, seconds: float, targets: list[str]) -> None:
     """Cases `first`, `first + 1`, ... of each target in turn; the file `note` names the one that runs."""
     faulthandler.enable()
     warnings.simplefilter("ignore")
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    module = importlib.import_module(cases)
+    module.prepare(targets)
+    resource.setrlimit(resource.RLIMIT_AS, (module.memory(), module.memory()))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     stop = time.monotonic() + seconds
     with Path(note).open("w", encoding="utf-8") as file:
@@ -35,7 +33,7 @@ def main(note: str, first: int, seconds: float, targets: list[str]) -> None:
                     file.write(f"{case:<60}\n")
                     file.flush()
                     since = time.monotonic()
-                    kind, story = run(target, first)
+                    kind, story = module.run(target, first)
                     slowest = max(slowest, (time.monotonic() - since, case))
                     ends[target][kind] += 1
                     if story is not None:
@@ -45,4 +43,4 @@ def main(note: str, first: int, seconds: float, targets: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), sys.argv[5:])

@@ -32,7 +32,8 @@ class Cluster:
     """
 
     def __init__(self, folder: Path, binaries: Path, user: str | None) -> None:
-        self.data = folder / "data"
+        self.folder, self.data = folder, folder / "data"
+        self.environment: dict[str, str] = {}
         self._binaries, self._user = binaries, user
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -61,6 +62,7 @@ class Cluster:
             [str(self._binaries / "postgres"), "-D", str(self.data), "-p", str(self.port),
              "-k", "", "-h", "127.0.0.1", "-c", "fsync=on"],
             user=self._user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+            env={**os.environ, **self.environment},
         )  # fmt: skip
         import psycopg
 
@@ -87,8 +89,9 @@ class Cluster:
         self.process = None
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
+@contextlib.contextmanager
+def installed() -> Iterator[Cluster]:
+    """A server that is not started yet, killed at the end; skips where none can be."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     single = shutil.which("initdb")
     if not found and single is None:
@@ -103,11 +106,17 @@ def cluster() -> Iterator[Cluster]:
     # Folders of pytest are closed to other users.
     with tempfile.TemporaryDirectory(prefix="gustibus-cluster-") as folder:
         made = Cluster(Path(folder), binaries, user)
-        made.start()
         try:
             yield made
         finally:
             made.kill()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with installed() as made:
+        made.start()
+        yield made
 
 
 def survive(cluster: Cluster, folder: Path, model: Path, *, kills: int, seed: int) -> int:

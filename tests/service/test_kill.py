@@ -26,6 +26,7 @@ class Writer(threading.Thread):
         self.done = done
         self.acknowledged: dict[str, str] = {}
         """Id that the server gave, by id that the client chose or by idempotency key."""
+        self.refusals: list[httpx.Response] = []
         self.wrong: list[str] = []
 
     def run(self) -> None:
@@ -54,6 +55,7 @@ class Writer(threading.Thread):
                 if reply.status_code != 503:
                     self.wrong.append(f"{reply.status_code} {reply.text}")
                     return
+                self.refusals.append(reply)
             time.sleep(0.03)  # the server that starts needs the processor
 
 

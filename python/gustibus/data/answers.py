@@ -13,7 +13,7 @@ import numpy as np
 
 from gustibus.data.files import Table
 from gustibus.data.layouts import OUTCOMES, ColumnMap, draws_lesser, pairs, renamed
-from gustibus.data.origin import Origin
+from gustibus.data.origin import Origin, quoted
 from gustibus.errors import InputError
 
 _ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
@@ -112,6 +112,8 @@ def _checked(
     if _ID.fullmatch(name) is None:
         raise _wrong(place, "id", "1 to 128 letters, digits or any of . _ : @ -", name)
     source = found.get("source")
+    if source is not None:
+        _check_text(place, "source", str(source))
     return Answer(
         name, user, prompt, *sides, outcome, None if strength is None else _number(place, strength),
         at, None if source is None else str(source)[:64],
@@ -171,15 +173,15 @@ def _outcome(table: Table, found: Mapping[str, Any]) -> str:
         return known
     try:
         return _EDGE[f"{float(said):g}"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise table.origin.problem(0, column, "1 for a, 0 for b or 0.5 for a tie", said) from None
 
 
 def _check_text(place: str, name: str, text: str) -> None:
-    if _LONE.search(text):
+    if _LONE.search(text, 0, _MAX_TEXT):
         raise _wrong(place, name, "no NUL and no half of a surrogate pair", text[:20])
-    if len(text.encode()) > _MAX_TEXT:
-        raise _wrong(place, name, f"at most {_MAX_TEXT} bytes", f"{len(text.encode())} bytes")
+    if len(text) > _MAX_TEXT or len(text.encode()) > _MAX_TEXT:
+        raise _wrong(place, name, f"at most {_MAX_TEXT} bytes", f"{len(text)} characters")
 
 
 def _time(place: str, value: Any) -> datetime | None:
@@ -190,13 +192,15 @@ def _time(place: str, value: Any) -> datetime | None:
         found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except ValueError:
         raise _wrong(place, "at", "a time such as 2026-01-31T12:00:00Z", value) from None
+    if not 1900 <= found.year <= 2200:  # the first and the last have no moment in every zone
+        raise _wrong(place, "at", "a year from 1900 to 2200", value)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _number(place: str, value: Any) -> float:
     try:
         found = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = 0.0
     if not 0 < found <= 100:
         raise _wrong(place, "strength", "a number above 0 and up to 100", value)
@@ -209,5 +213,5 @@ def _digest(*parts: Any) -> str:
 
 
 def _wrong(place: str, name: str, expected: str, got: Any) -> InputError:
-    message = f"{place}: column {name!r}: expected {expected}, got {got!r}"
+    message = f"{place}: column {name!r}: expected {expected}, got {quoted(got)}"
     return InputError(message, where=place)

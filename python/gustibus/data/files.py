@@ -8,6 +8,7 @@ import io
 import json
 import sys
 import threading
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,10 +101,11 @@ def _read_parquet(path: Path) -> Table:
     try:
         with pa.parquet.ParquetFile(path) as file:
             table = file.read()
-    except (pa.ArrowException, OSError) as error:
+            columns = {name: _arrow_column(pa, table[name]) for name in table.column_names}
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        # The last two are of values that Python does not have: a year 20000, text that is not UTF-8.
         message = f"{path}: cannot be read as Parquet (truncated or not Parquet): {error}"
         raise InputError(message, where=str(path)) from None
-    columns = {name: _arrow_column(pa, table[name]) for name in table.column_names}
     return Table(columns, Origin(str(path), np.arange(1, table.num_rows + 1)))
 
 
@@ -135,7 +137,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     except UnicodeDecodeError as error:
         message = f"{path}:{number}: not UTF-8: {error.reason} at byte {error.start} of the line"
         raise InputError(message, where=f"{path}:{number}") from None
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         message = f"{path}: cannot be unpacked (truncated or not gzip): {error}"
         raise InputError(message, where=str(path)) from None
 

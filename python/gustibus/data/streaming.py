@@ -20,6 +20,9 @@ from gustibus.data.origin import quoted
 from gustibus.errors import InputError, NotFoundError
 
 _BATCH = 1000  # rows of Parquet that are in memory
+_BYTES = 16 << 20  # of them, as far as the file tells how long rows are
+MOST_ROW = 1 << 20
+"""Most characters of a row of Parquet; a few bytes of it can stand for as many texts as one likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +79,46 @@ def _parquet(path: Path) -> Iterator[Row]:
     pa = require_pyarrow()
     try:
         with pa.parquet.ParquetFile(path) as file:
-            size, number = file.metadata.num_rows, 0
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for values in batch.to_pylist():
+            size, number, told = file.metadata.num_rows, 0, file.metadata
+            length = sum(told.row_group(i).total_byte_size for i in range(told.num_row_groups))
+            texts = [field.name for field in file.schema_arrow if _is_text(pa, field.type)]
+        rows = max(1, min(_BATCH, _BYTES * size // max(length, 1)))
+        with pa.parquet.ParquetFile(path, read_dictionary=texts) as file:
+            for batch in file.iter_batches(batch_size=rows):
+                columns = [_cells_of(pa, column) for column in batch.columns]
+                for cells in zip(*columns, strict=True):
                     number += 1
-                    kept = {name: value for name, value in values.items() if value is not None}
-                    yield Row(number, kept, number, size)
-    except (pa.ArrowException, OSError) as error:
+                    yield Row(number, _kept(path, number, batch.schema.names, cells), number, size)
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        # The last two are of values that Python does not have: a year 20000, text that is not UTF-8.
         message = f"{path}: cannot be read as Parquet (truncated or not Parquet): {error}"
         raise InputError(message, where=str(path)) from None
+
+
+def _is_text(pa: Any, kind: Any) -> bool:
+    return any(
+        test(kind)
+        for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+    )  # fmt: skip
+
+
+def _cells_of(pa: Any, column: Any) -> list[Any]:
+    """Values of a column; equal texts are one object, however often they stand in the file."""
+    if not pa.types.is_dictionary(column.type):
+        listed: list[Any] = column.to_pylist()
+        return listed
+    texts = [*column.dictionary.to_pylist(), None]
+    return [texts[code] for code in column.indices.fill_null(len(texts) - 1).to_pylist()]
+
+
+def _kept(
+    path: Path, number: int, names: list[str], cells: tuple[Any, ...]
+) -> dict[str, Any] | InputError:
+    """The record in a row, or what is wrong with it."""
+    if sum(len(cell) for cell in cells if isinstance(cell, str | bytes)) > MOST_ROW:
+        place = f"{path}:{number}"
+        return InputError(f"{place}: longer than {MOST_ROW} characters", where=place)
+    return {name: cell for name, cell in zip(names, cells, strict=True) if cell is not None}
 
 
 @dataclass(slots=True)

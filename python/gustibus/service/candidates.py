@@ -28,6 +28,9 @@ MAX_ROWS = 16_384
 MAX_TEXT = 32 << 10
 """Most bytes of one text."""
 MAX_DIM = 8192
+MAX_NUMBER = 1e11
+"""Most that a number of a representation may be away from 0, for people are placed by differences."""
+TOO_LARGE = "its numbers are too large for the model"
 
 Dtype = Literal["f32", "f16"]
 DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2")}
@@ -280,16 +283,33 @@ async def from_features(
     """Representations `(n, r)` of embeddings `(n, d)`.
 
     Raises:
-        Problem: 422 when a number is NaN or infinite.
+        Problem: 422 when a number is NaN, infinite or too large.
     """
     prompts = None
     if serving.model.prompt_dim:
         prompts = np.repeat(await serving.encode_prompt(prompt), len(features), axis=0)
     try:
-        return serving.model.represent(features, prompts)
+        found = represented(serving, features, prompts)
     except NotFiniteError:
         row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
         raise invalid(pointers[row], "holds NaN or infinity", code="not_finite") from None
+    for row in too_large(found)[:1]:
+        raise invalid(pointers[row], TOO_LARGE)
+    return found
+
+
+def represented(serving: Serving, features: F32, prompts: F32 | None) -> F32:
+    """Representations; those of very large numbers overflow, which `too_large` finds."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return serving.model.represent(features, prompts)
+
+
+def too_large(vectors: F32) -> list[int]:
+    """Rows with a number that is not within `MAX_NUMBER` of 0."""
+    if not vectors.size or (vectors.max() <= MAX_NUMBER and vectors.min() >= -MAX_NUMBER):
+        return []
+    beyond = ~(np.abs(vectors) <= MAX_NUMBER).all(axis=1)  # true of NaN as well
+    return [int(row) for row in np.flatnonzero(beyond)]
 
 
 def _limit(kind: str, count: int, most: int) -> None:

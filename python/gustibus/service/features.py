@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gustibus.service.candidates import Embedding, vector_of
+from gustibus.service.candidates import (
+    TOO_LARGE,
+    Embedding,
+    represented,
+    too_large,
+    vector_of,
+)
 from gustibus.service.problems import Problem, invalid
 from gustibus.types import F32
 
@@ -51,8 +57,11 @@ async def embed(call: Call, serving: Serving, wanted: Sequence[Wanted]) -> list[
         prompts = None
         if reads_prompt:
             prompts = np.repeat(await serving.encode_prompt(prompt), len(items), axis=0)
-        for place, vector in zip(places, serving.model.represent(items, prompts), strict=True):
+        vectors = represented(serving, items, prompts)
+        for place, vector in zip(places, vectors, strict=True):
             found[place] = vector
+        for row in too_large(vectors):
+            found[places[row]] = invalid(wanted[places[row]].pointer, TOO_LARGE)
     return found
 
 

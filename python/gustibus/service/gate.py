@@ -14,7 +14,7 @@ from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
-from gustibus.errors import GustibusError
+from gustibus.errors import GustibusError, OverloadedError
 from gustibus.service.bodies import (
     CLOSE,
     Gone,
@@ -50,6 +50,8 @@ OCTETS = b"application/octet-stream"
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{1,64}")
 _IDEMPOTENCY_KEY = re.compile(rb"[\x20-\x7e]{1,255}")
+_LENGTH = re.compile(rb"[0-9]{1,20}")
+_MILLISECONDS = re.compile(rb"0{0,9}[1-9][0-9]{0,4}")
 _ETAG = re.compile(rb'"([1-9][0-9]{0,8})"')
 _PROBLEM = MEDIA_TYPE.encode()
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -226,7 +228,7 @@ class Gate:
         """
         given = headers.get(b"x-deadline-ms")
         if given is not None:
-            if not given.isdigit() or not 0 < int(given) <= MAX_DEADLINE_MS:
+            if not _MILLISECONDS.fullmatch(given) or int(given) > MAX_DEADLINE_MS:
                 detail = f"X-Deadline-Ms: expected a whole number from 1 to {MAX_DEADLINE_MS}"
                 raise Problem("bad_header", detail)
             limit = int(given)
@@ -257,7 +259,7 @@ class Gate:
         if kind == OCTETS and route.binary:
             limit = self._binary
         length = headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > limit:
+        if _LENGTH.fullmatch(length) and int(length) > limit:
             raise too_large(limit, unread=True)
         message = await receive()
         body: bytes = message.get("body", b"")
@@ -292,6 +294,8 @@ class Gate:
     def _problem(self, error: Exception, path: str, request_id: str) -> Reply:
         if isinstance(error, GustibusError):
             problem = from_error(error)
+            if isinstance(error, OverloadedError) and error.where == "database":
+                log.warning("request %s: %s: %s", request_id, error, error.__cause__)
         elif isinstance(error, Problem):
             problem = error
         else:

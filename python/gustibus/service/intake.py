@@ -44,6 +44,8 @@ STREAMS: Final = (
 
 ROWS: Final = 4000
 """Records that are committed together."""
+BATCH: Final = 16 << 20
+"""Bytes of records that are committed together, though they be few."""
 MAX_LINE: Final = 1 << 20
 """Most bytes of a record."""
 MAX_TABLE: Final = 1 << 30
@@ -153,7 +155,7 @@ async def _cut(stream: AsyncIterable[bytes], passed: int, *, final: bool) -> Asy
         for line in whole:
             lines.append(line)
             size += len(line) + 1
-            if len(lines) == ROWS:
+            if len(lines) == ROWS or size >= BATCH:
                 yield Batch(lines, size, last=False)
                 lines, size = [], 0
     if final and rest:

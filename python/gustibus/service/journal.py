@@ -9,6 +9,8 @@ import time
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from gustibus.service.problems import NO_WRITES
+
 if TYPE_CHECKING:
     from gustibus.service.call import Call
 
@@ -72,15 +74,16 @@ class Journal:
         return blake2b(user.encode(), digest_size=8, key=self._salt).hexdigest()
 
     def flush(self) -> None:
-        """Write what waits; a reader that has gone is no reason to fail."""
+        """Write what waits; a reader that has gone is no reason to fail, nor is a full disk."""
         self._due = False
         if self._lines and self._descriptor is not None:
             data = "".join(self._lines).encode()
             self._lines.clear()
             try:
                 os.write(self._descriptor, data)
-            except OSError:
-                self._descriptor = None
+            except OSError as error:
+                if error.errno not in NO_WRITES:
+                    self._descriptor = None
 
 
 _METHODS = {m: f'"{m}"' for m in ("GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS")}

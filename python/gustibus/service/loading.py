@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gustibus.artifact import Artifact
+from gustibus.artifact import BROKEN, Artifact
 from gustibus.errors import ArtifactError, GustibusError
 from gustibus.onboarding import Exposure
 from gustibus.service.breaker import Breaker
@@ -105,13 +105,19 @@ def open_model(state: State, folder: Path, row: VersionRow | None) -> Serving:
     if row is not None and artifact.digest != row.digest:
         message = f"{folder}: holds {artifact.digest[:12]}, not version {row.version}"
         raise ArtifactError(message, where=str(folder))
-    serving = Serving(
-        artifact, name=settings.model_name, texts=settings.texts, meter=state.meter,
-        version=None if row is None else row.version, remote=remote_encoder(settings, artifact),
-        connections=settings.encoder_connections, texts_bytes=settings.texts_bytes,
-        warm=settings.warm,
-    )  # fmt: skip
-    serving.check()
+    try:
+        serving = Serving(
+            artifact, name=settings.model_name, texts=settings.texts, meter=state.meter,
+            version=None if row is None else row.version, remote=remote_encoder(settings, artifact),
+            connections=settings.encoder_connections, texts_bytes=settings.texts_bytes,
+            warm=settings.warm,
+        )  # fmt: skip
+        serving.check()
+    except GustibusError:
+        raise
+    except BROKEN as error:
+        message = f"{folder}: cannot be served: {type(error).__name__}: {error}"
+        raise ArtifactError(message, where=str(folder)) from error
     return serving
 
 

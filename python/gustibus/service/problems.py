@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ import msgspec
 from gustibus.errors import GustibusError, OverloadedError
 
 MEDIA_TYPE = "application/problem+json"
+NO_WRITES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""Numbers of the errors of a disk that is full, failing or read-only."""
 
 
 class Kind(NamedTuple):
@@ -148,18 +151,14 @@ def invalid(pointer: str, detail: str, *, code: str = "invalid_field") -> Proble
     return Problem(code, f"{where}: {detail}", errors=[(pointer, detail)])
 
 
-_NO_WRITES = ("readonly", "read-only", "disk is full", "No space left", "disk I/O error")
-
-
 def from_error(error: GustibusError, *, pointer: str | None = None) -> Problem:
     """The reply for a library error; errors that no client can cause become 500 without detail."""
     code = error.code if error.code in CODES else "internal"
     if error.code == "unknown_name":
         code = "invalid_field"
     if isinstance(error, OverloadedError) and error.where == "database":
-        full = any(sign in error.message for sign in _NO_WRITES)
         detail = "The store cannot be used now; the request id finds the reason in the log."
-        return Problem("read_only" if full else "queue_full", detail, retry_after=2)
+        return Problem(code, detail, retry_after=2)
     if isinstance(error, OverloadedError):
         return Problem(code, error.message, retry_after=getattr(error, "retry_after", None))
     if error.code == "missing_extra":

@@ -128,7 +128,9 @@ class Route:
         if self.conditional:
             codes |= {"etag_required", "etag_mismatch"}
         if self.stream:
-            codes |= {"body_too_large", "unsupported_media_type", "request_timeout"}
+            codes |= {
+                "body_too_large", "unsupported_media_type", "bad_encoding", "request_timeout",
+            }  # fmt: skip
         if self.request is not None:
             codes |= {
                 "malformed_json", "bad_encoding", "body_too_large", "unsupported_media_type",

@@ -56,6 +56,8 @@ class SessionTokens:
             until = int(expires)
         except ValueError:
             return None
+        if expires != str(until):  # one token has one form
+            return None
         if scheme.lower() != b"bearer" or head != _PREFIX + session:
             return None
         if not hmac.compare_digest(mac, self._mac(session, until)) or until <= time.time():

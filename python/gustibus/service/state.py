@@ -16,7 +16,7 @@ from gustibus.service.journal import Journal
 from gustibus.service.keys import KeyTable
 from gustibus.service.matchers import Matchers
 from gustibus.service.metrics import Meter
-from gustibus.service.problems import Problem
+from gustibus.service.problems import NO_WRITES, Problem
 from gustibus.service.refits import Refits
 from gustibus.service.sessions import SessionTokens
 from gustibus.service.settings import Settings, new_secret
@@ -189,8 +189,8 @@ class State:
 
     def translate(self, error: Exception) -> Problem:
         """The reply for an error that is not one of ours."""
-        if "read-only" in str(error) or "readonly" in str(error):
-            return Problem("read_only", "The store accepts no writes now", retry_after=10)
+        if isinstance(error, OSError) and error.errno in NO_WRITES:
+            return Problem("read_only", "A disk takes no writes now", retry_after=10)
         return Problem("internal", "The request id finds the reason in the log.")
 
 

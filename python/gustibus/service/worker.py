@@ -8,13 +8,13 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from gustibus.errors import GustibusError
+from gustibus.errors import GustibusError, OverloadedError
 from gustibus.service.work.deletions import delete_user
 from gustibus.service.work.exports import export
 from gustibus.service.work.imports import import_file
@@ -104,11 +104,12 @@ class Worker:
             if not work.done():  # this worker is to end, not the job
                 await _stopped(work)
                 with contextlib.suppress(GustibusError):
-                    await state.threads.write(
-                        lambda conn: release_job(conn, job=job.id, owner=self.owner)
-                    )
+                    await self._release(state, job)
                 raise
             outcome = "cancelled"
+        except OverloadedError:  # a store that cannot be used now fails no job
+            await self._when_possible(state, lambda: self._release(state, job))
+            raise
         except (JobError, GustibusError) as problem:
             outcome, error = "failed", str(problem)
         except Exception as problem:
@@ -122,17 +123,29 @@ class Worker:
     async def _finish(
         self, task: Task, outcome: str, result: dict[str, Any] | None, error: str | None
     ) -> None:
-        """Write down the end; a store that cannot be used now is tried again while the lease holds."""
+        """Write down the end."""
         state, job = task.state, task.job
+
+        async def write() -> None:
+            await state.threads.write(
+                lambda conn: finish_job(
+                    conn, job=job.id, owner=self.owner, state=outcome, result=result,
+                    error=error, done=task.done, total=task.total,
+                )
+            )  # fmt: skip
+
+        await self._when_possible(state, write)
+
+    async def _release(self, state: State, job: JobRow) -> None:
+        """Give a job back, for this worker or another to begin it again."""
+        await state.threads.write(lambda conn: release_job(conn, job=job.id, owner=self.owner))
+
+    async def _when_possible(self, state: State, write: Callable[[], Awaitable[None]]) -> None:
+        """Write; a store that cannot be used now is tried again while the lease holds."""
         until = perf_counter() + state.settings.lease
         while True:
             try:
-                await state.threads.write(
-                    lambda conn: finish_job(
-                        conn, job=job.id, owner=self.owner, state=outcome, result=result,
-                        error=error, done=task.done, total=task.total,
-                    )
-                )  # fmt: skip
+                await write()
             except GustibusError:
                 if perf_counter() > until:
                     raise

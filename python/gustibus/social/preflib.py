@@ -12,6 +12,8 @@ from gustibus.errors import InputError
 from gustibus.social.interning import Coded, Labels
 
 KINDS = (".soc", ".soi", ".toc", ".toi", ".cat")
+_MOST_ALTERNATIVES = 1_000_000
+_MOST_VOTERS = 10**15
 _NAME = re.compile(r"ALTERNATIVE NAME (\d+):\s*(.*)")
 _PLACE = re.compile(r"\s*(?:\{([^{}]*)\}|(\d+))\s*(?:,|$)")
 
@@ -57,19 +59,30 @@ def read_preflib(path: str | Path) -> tuple[Coded, list[float]]:
 
 
 def _metadata(reading: _Reading, text: str) -> None:
-    if found := _NAME.match(text):
-        reading.names[int(found[1])] = found[2].strip()
+    found = _NAME.match(text)
+    if found and (place := _whole(found[1], _MOST_ALTERNATIVES)):
+        reading.names[place] = found[2].strip()
     elif text.startswith("NUMBER ALTERNATIVES:"):
-        number = text.partition(":")[2].strip()
-        if not number.isdecimal() or int(number) < 1:
-            raise reading.fail(f"expected the number of alternatives, got {number!r}")
-        reading.expected = int(number)
+        text = text.partition(":")[2].strip()
+        number = _whole(text, _MOST_ALTERNATIVES)
+        if number is None:
+            most = f"at most {_MOST_ALTERNATIVES}"
+            raise reading.fail(f"expected the number of alternatives, {most}, got {text!r:.60}")
+        reading.expected = number
+
+
+def _whole(text: str, most: int) -> int | None:
+    """A number from 1 to `most` in digits, None for anything else."""
+    if not text.isdecimal() or len(text.lstrip("0")) > len(str(most)):
+        return None
+    number = int(text)
+    return number if 1 <= number <= most else None
 
 
 def _ballot(reading: _Reading, text: str) -> None:
-    count, colon, order = text.partition(":")
-    count = count.strip()
-    if not colon or not count.isdecimal() or int(count) < 1:
+    head, colon, order = text.partition(":")
+    count = _whole(head.strip(), _MOST_VOTERS)
+    if not colon or count is None:
         raise reading.fail(f"expected 'count: order', got {text!r:.60}")
     first, at = len(reading.items), 0
     order = order.strip()
@@ -86,12 +99,15 @@ def _ballot(reading: _Reading, text: str) -> None:
 
 
 def _bucket(reading: _Reading, text: str) -> None:
-    numbers = [part.strip() for part in text.split(",") if part.strip()]
+    parts = [part.strip() for part in text.split(",") if part.strip()]
     most = reading.expected or 0
-    for number in numbers:
-        if not number.isdecimal() or not 1 <= int(number) <= most:
-            raise reading.fail(f"expected alternatives from 1 to {most}, got {number!r}")
-    reading.items += [int(number) - 1 for number in numbers]
+    numbers = []
+    for part in parts:
+        number = _whole(part, most)
+        if number is None:
+            raise reading.fail(f"expected alternatives from 1 to {most}, got {part!r:.60}")
+        numbers.append(number - 1)
+    reading.items += numbers
     reading.ends += [False] * (len(numbers) - 1) + [True] * bool(numbers)
 
 

@@ -65,6 +65,7 @@ class Store:
         self._reading = make_engine(self.url, readers, writes=False)
         # Waiting for the only connection is fair and wakes at once; SQLite's own lock is polled.
         self._writing = make_engine(self.url, 1 if self.dialect == "sqlite" else writers)
+        self._unscrubbed = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -87,13 +88,30 @@ class Store:
             OverloadedError: the database is locked for too long, or cannot be reached.
             ReadOnlyError: it can keep nothing now.
         """
-        with _translated(), self._writing.connect() as conn:
+        with _translated(), self._writing.connect() as conn, self._replaced(conn):
             if self.dialect == "sqlite":  # take the lock now: upgrading a reader could deadlock
                 conn.exec_driver_sql("BEGIN IMMEDIATE")
             yield conn
             conn.commit()
-            if conn.info.pop(SCRUB, False) and self.dialect == "sqlite":
-                _scrub(conn)
+            if self.dialect == "sqlite" and (conn.info.pop(SCRUB, False) or self._unscrubbed):
+                self._unscrubbed = not _scrub(conn)
+
+    @contextmanager
+    def _replaced(self, conn: Connection) -> Iterator[None]:
+        """A connection that may only read is not used again, for it may have been opened so.
+
+        A session of PostgreSQL keeps what its database said when it began, and SQLite opens files
+        for reading where it cannot write to them; both stay so when the fault is long over. What
+        connections to one file of SQLite share is opened by the first of them.
+        """
+        try:
+            yield
+        except DBAPIError as error:
+            if _is_read_only(error):
+                conn.invalidate()
+                if self.dialect == "sqlite":
+                    self.close()
+            raise
 
     def ping(self) -> None:
         """One round trip.
@@ -184,12 +202,21 @@ def make_engine(url: URL, size: int, *, writes: bool = True) -> Engine:
     return engine
 
 
-def _scrub(conn: Connection) -> None:
-    """Empty the write-ahead log; while somebody reads it, a later checkpoint has to do it."""
+def _scrub(conn: Connection) -> bool:
+    """Empty the write-ahead log; while somebody reads it, a later checkpoint has to do it.
+
+    Returns:
+        Whether nothing went wrong. What was to be done is committed, so that it is no error here.
+    """
     connection: Any = conn.connection.driver_connection
     connection.execute("PRAGMA busy_timeout=1000")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
+    return True
 
 
 def _to_wal(connection: sqlite3.Connection) -> None:
@@ -198,8 +225,8 @@ def _to_wal(connection: sqlite3.Connection) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > until:
+        except sqlite3.OperationalError as error:
+            if _code(error) not in _SQLITE_BUSY or time.monotonic() > until:
                 raise
             time.sleep(0.01)
         else:
@@ -227,8 +254,19 @@ def _ours(error: DBAPIError) -> Exception | None:
     return _from_postgres(error)
 
 
+def _is_read_only(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return _code(error.orig) == sqlite3.SQLITE_READONLY
+    return getattr(error.orig, "sqlstate", None) == "25006"
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary code of a result."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
 def _from_sqlite(error: sqlite3.Error) -> Exception | None:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = _code(error)
     if code in _SQLITE_NO_WRITES:
         return _no_writes(str(error))
     if code in _SQLITE_BUSY:
