@@ -10,7 +10,7 @@ import numpy as np
 from gustibus.artifact import Artifact, People
 from gustibus.posterior import GaussianPrior
 from gustibus.scoring import Scorer
-from tests.service.harness import running, save_texts_model
+from tests.service.harness import responses, running, save_texts_model
 
 PROMPT = "Well?"
 SHOWN = ["warm and short", "a formal, long and dry answer", "plain", "rich sharp funny"]
@@ -89,3 +89,36 @@ def test_people_are_fitted_again_from_their_answers_when_the_model_changes(tmp_p
             np.testing.assert_allclose(after, expected(artifact), rtol=1e-4, atol=1e-4)
             assert version["fitted_comparisons"] == len(ANSWERS)
     assert np.abs(expected(first) - expected(second)).max() > 0.1
+
+
+def test_answers_about_items_that_are_not_encoded_yet_count_once_they_are(tmp_path):
+    first = save_texts_model(tmp_path / "first")
+    second = other_model(tmp_path / "second", first)
+    texts = responses(400, seed=3)
+    items = [{"id": f"i-{n:03}", "text": text, "prompt": PROMPT} for n, text in enumerate(texts)]
+    pairs = [(396, 397), (398, 399), (396, 399), (0, 398), (397, 1)]  # the last to be encoded
+    rows = [
+        {"user": "mover", "a": {"id": f"i-{a:03}"}, "b": {"id": f"i-{b:03}"}, "outcome": "a"}
+        for a, b in pairs
+    ]
+    url, folder = f"sqlite:///{tmp_path}/s.db", tmp_path
+    with running(url, folder, gustibus_model=str(tmp_path / "first")) as service:
+        with service.client() as client:
+            assert (
+                client.post("/v1/items:batch?wait=true", json={"items": items}).status_code == 200
+            )
+            reply = client.post("/v1/comparisons?wait=profile", json={"comparisons": rows})
+            assert reply.status_code == 201, reply.text
+        assert service.stop() == 0
+        service.environment["GUSTIBUS_MODEL"] = str(tmp_path / "second")
+        service.start()
+        with service.client() as client:
+            until = time.monotonic() + 60
+            while client.get("/v1/users/mover").json()["fitted_comparisons"] < len(pairs):
+                assert time.monotonic() < until, "answers were left out for good"
+                time.sleep(0.1)
+            found, _ = scores(client)
+    scorer = Scorer(second)
+    person = scorer.place([(PROMPT, texts[a], texts[b], 1.0) for a, b in pairs])
+    wanted = scorer.score(PROMPT, SHOWN, user=person)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)

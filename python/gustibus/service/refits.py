@@ -18,6 +18,7 @@ from gustibus.store import (
     Connection,
     evidence,
     find_vectors,
+    items_with_text,
     put_profile,
     resets_of,
     set_sides,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _BATCH = 64  # people fitted together, written in one transaction
 _TEXTS = 64  # texts encoded at once, so that requests get their turn in between
 _SWEEP = 300.0  # seconds between looks for people whose fit was lost
+_AWAITED = 10.0  # seconds to the next look while answers wait for vectors of their items
 _SWEPT = 1000  # people found by one look
 _BACK_OFF = 1.0  # seconds after the store could not be used
 
@@ -61,6 +63,19 @@ class Made(NamedTuple):
     last: str
     sides: dict[str, tuple[F32, F32]]
     """Vectors that had to be made."""
+    waits: bool
+    """Whether more answers count once their items have vectors."""
+
+
+class Represented(NamedTuple):
+    """Vectors of answers that had none."""
+
+    sides: dict[str, tuple[F32, F32]]
+    """By answer; the others have none now."""
+    whole: bool
+    """Whether these are all that there will ever be."""
+    waits: bool = False
+    """Whether the rest are about items that are still to be encoded."""
 
 
 class Refits:
@@ -196,7 +211,10 @@ class Refits:
             state.spreads.put(user, (version, fit.covariance))
             if version != known[user].version + 1:  # another process wrote in between
                 self.add([user])
-            state.meter.refit_failures += made[user].last != known[user].last
+            if made[user].waits:
+                self._due = min(self._due, perf_counter() + _AWAITED)
+            else:
+                state.meter.refit_failures += made[user].last != known[user].last
         state.meter.refits += len(made)
         state.meter.refit_seconds += perf_counter() - started
         left = {user: one.version for user, one in known.items() if user not in versions}
@@ -204,25 +222,23 @@ class Refits:
 
     def _place(self, serving: Serving, user: str, known: Known) -> Made:
         """One person's fit, in a thread."""
-        sides, whole = self._represent(serving, known.missing)
+        sides, whole, waits = self._represent(serving, known.missing)
         answers = known.answers
         if sides:
             told = [row for row in known.missing if row.id in sides]
             answers = _joined(answers, told, sides)
         fit = fit_person(serving.model, answers, self._state.trained(user))
-        return Made(fit, known.last if whole else "", sides)
+        return Made(fit, known.last if whole else "", sides, waits)
 
-    def _represent(
-        self, serving: Serving, missing: Sequence[ComparisonRow]
-    ) -> tuple[dict[str, tuple[F32, F32]], bool]:
-        """Vectors of answers that have none, and whether all could be made that ever can be."""
+    def _represent(self, serving: Serving, missing: Sequence[ComparisonRow]) -> Represented:
+        """Vectors of answers that have none, as far as they can be made now."""
         if not missing:
-            return {}, True
+            return Represented({}, whole=True)
         try:
-            return _represented(self._state, serving, missing), True
+            return _represented(self._state, serving, missing)
         except Exception as error:
             log.warning("texts of answers could not be encoded: %s", error)
-            return {}, False
+            return Represented({}, whole=False)
 
     def _put_back(self) -> None:
         for user, futures in self._running.items():
@@ -269,13 +285,13 @@ def _write(
     }  # fmt: skip
 
 
-def _represented(
-    state: State, serving: Serving, missing: Sequence[ComparisonRow]
-) -> dict[str, tuple[F32, F32]]:
+def _represented(state: State, serving: Serving, missing: Sequence[ComparisonRow]) -> Represented:
     """Vectors of both sides of answers: of items by name, of texts through the encoder."""
     names = {item for row in missing for item in (row.a_item, row.b_item) if item is not None}
     with state.store.read() as conn:
         vectors = find_vectors(conn, found=sorted(names), model=serving.digest)
+        without = sorted(names - vectors.keys()) if serving.has_encoder else []
+        waits = bool(items_with_text(conn, names=without))
     texts: dict[str, dict[str, F32 | None]] = {}  # by prompt
     if serving.has_encoder:
         for row in missing:
@@ -296,7 +312,7 @@ def _represented(
         b = vectors.get(row.b_item or "", made.get((prompt, row.b_text or "")))
         if a is not None and b is not None:
             sides[row.id] = (a, b)
-    return sides
+    return Represented(sides, whole=not waits, waits=waits)
 
 
 def _joined(

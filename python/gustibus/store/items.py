@@ -125,6 +125,17 @@ def pending_items(conn: Connection, *, model: str, limit: int = 64) -> list[Item
     return [_item(row) for row in conn.execute(query.order_by(items.c.id).limit(limit))]
 
 
+def items_with_text(conn: Connection, *, names: Sequence[str]) -> set[str]:
+    """Which of some items have a text, so that an encoder can give them vectors."""
+    found: set[str] = set()
+    for part in batched(names, _ROWS):
+        query = select(items.c.id).where(
+            items.c.tenant_id == TENANT, items.c.text.is_not(None), items.c.id.in_(part)
+        )
+        found.update(conn.execute(query).scalars())
+    return found
+
+
 def find_vectors(conn: Connection, *, found: Sequence[str], model: str) -> dict[str, F32]:
     """Vectors of items by name, as far as there are any."""
     query = select(vectors.c.item_id, vectors.c.data).where(
