@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
@@ -16,6 +17,7 @@ Amount: TypeAlias = int | float
 Bounded: TypeAlias = tuple[str, list[int], int, int]
 """A group as the core takes it: name, items, fewest and most members."""
 
+_SEVERAL = (set, frozenset, tuple, list)  # names of groups that one item is in together
 _EPS = 1e-9  # a share of 1/3 of 6 seats is 2 seats
 
 
@@ -122,21 +124,23 @@ def resolve(
 
 def members_of(groups: Any, m: int, labels: Labels) -> dict[Hashable, list[int]]:
     """The items of every group, in order of first appearance."""
-    sets: dict[Hashable, list[int]] = {}
+    sets: dict[Hashable, list[int]] = defaultdict(list)
     if groups is None:
-        return sets
+        return {}
     if isinstance(groups, Mapping):
         return {name: item_numbers(items, labels, "groups") for name, items in groups.items()}
     rows = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
     if len(rows) != m:
         message = f"groups: expected one entry for each of {m} items, got {len(rows)}"
         raise InputError(message)
-    for item, row in enumerate(rows):
-        names = row if isinstance(row, set | frozenset | tuple | list) else [row]
-        for name in dict.fromkeys(names):
-            if name is not None:
-                sets.setdefault(name, []).append(item)
-    return sets
+    if not any(issubclass(kind, _SEVERAL) for kind in set(map(type, rows))):
+        for item, name in enumerate(rows):
+            sets[name].append(item)
+    else:
+        for item, row in enumerate(rows):
+            for name in dict.fromkeys(row if isinstance(row, _SEVERAL) else [row]):
+                sets[name].append(item)
+    return {name: items for name, items in sets.items() if name is not None}
 
 
 def item_numbers(items: Iterable[Any], labels: Labels, argument: str) -> list[int]:
