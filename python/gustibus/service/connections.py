@@ -43,7 +43,7 @@ class Patience(NamedTuple):
     """Seconds between two requests."""
 
 
-class Connection(HttpToolsProtocol):
+class ClientConnection(HttpToolsProtocol):
     """uvicorn's connection, which also knows for how long it has waited for its client."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -169,6 +169,8 @@ class Watch:
         seconds = min(now - self._looked[self._turn], _MOST)
         self._looked[self._turn] = now
         part = [
-            one for one in connections if isinstance(one, Connection) and one.part == self._turn
+            one
+            for one in connections
+            if isinstance(one, ClientConnection) and one.part == self._turn
         ]
         return sum(one.look(seconds, self._patience) for one in part)

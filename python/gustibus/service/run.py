@@ -86,7 +86,7 @@ def serve(settings: Settings, *, opened: socket.socket | None = None) -> None:
         _supervise(settings)
         return
     from gustibus.service.app import create_app
-    from gustibus.service.connections import Connection, Patience, Watch
+    from gustibus.service.connections import ClientConnection, Patience, Watch
 
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
@@ -94,7 +94,7 @@ def serve(settings: Settings, *, opened: socket.socket | None = None) -> None:
     gate = create_app(settings)
     patience = Patience(settings.head_timeout, settings.body_timeout, settings.body_rate, _IDLE)
     config = uvicorn.Config(
-        gate, host=settings.host, port=settings.port, loop="uvloop", http=Connection, ws="none",
+        gate, host=settings.host, port=settings.port, loop="uvloop", http=ClientConnection, ws="none",
         lifespan="on", access_log=False, log_config=None, server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=_FINISH, backlog=2048, timeout_keep_alive=_IDLE,
     )  # fmt: skip
