@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import hashlib
 import json
@@ -120,9 +119,12 @@ def test_broken_gzip_is_an_error_wherever_it_breaks(tmp_path, place):
     packed[place % len(packed)] ^= 0xFF
     path = tmp_path / "log.jsonl.gz"
     path.write_bytes(packed)
-    for read in (read_table, lambda path: list(rows_of(path))):
-        with contextlib.suppress(InputError):  # bytes of the head may be anything
-            read(path)
+    for count in (lambda: len(read_table(path).origin.rows), lambda: len(list(rows_of(path)))):
+        try:
+            found = count()
+        except InputError:
+            continue
+        assert found == 40  # some bytes of the head may be anything: then nothing is lost
 
 
 @pytest.mark.parametrize(
