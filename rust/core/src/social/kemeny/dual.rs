@@ -137,6 +137,7 @@ pub(super) fn ascend(
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::local;
+    use super::super::pieces::{Firsts, first_order};
     use super::super::subset::Table;
     use super::*;
     use crate::rng::Stream;
@@ -175,7 +176,11 @@ pub(super) mod tests {
     ) -> (Vec<usize>, Vec<usize>, f64) {
         let costs = margins.iter().map(|x| (-x).max(0.0)).collect();
         let table = Table::<f64>::new(costs, q, Some(1), Stop::never()).expect("not stopped");
-        let (winners, order) = table.order(|a, b| (a - b).abs() <= tolerance(q, kind));
+        let tolerance = tolerance(q, kind);
+        let same = move |a: f64, b: f64| (a - b).abs() <= tolerance;
+        let firsts: Firsts =
+            Box::new(move |left| table.firsts(usize::try_from(left).expect("few items"), &same));
+        let (winners, order) = first_order(q, &firsts);
         let excess = local::excess(margins, q, &order);
         (winners, order, excess)
     }

@@ -6,7 +6,7 @@ use super::super::outcome::{Fact, Outcome};
 use super::super::profile::{Ballots, Profile};
 use super::super::rules::{Rule, Run};
 use super::super::support::Support;
-use super::{CYCLES, local, search, tolerance};
+use super::{CYCLES, least, local, search, tolerance};
 use crate::{Result, Stop, parallel};
 
 /// Ballots that one task looks at.
@@ -105,14 +105,14 @@ fn order_of(profile: &Profile, v: usize, rank: &[usize]) -> Vec<usize> {
 /// Sorts by insertion until nothing improves, reverses, and sorts again, as long as that is better.
 fn chanas(support: &Support, _: &Options, stop: Stop<'_>) -> Result<Outcome> {
     let (m, margins) = (support.items(), support.margins());
-    let least = tolerance(support);
+    let slack = tolerance(support);
     let settled = |mut order: Vec<usize>| -> Result<(f64, Vec<usize>)> {
         let mut cost = local::excess(&margins, m, &order);
         loop {
             stop.check()?;
-            let next = inserted(&margins, m, &order, least);
+            let next = inserted(&margins, m, &order, slack);
             let after = local::excess(&margins, m, &next);
-            if after >= cost - least {
+            if after >= cost - slack {
                 return Ok((cost, order));
             }
             (cost, order) = (after, next);
@@ -122,8 +122,8 @@ fn chanas(support: &Support, _: &Options, stop: Stop<'_>) -> Result<Outcome> {
     loop {
         let mut reversed = order.clone();
         reversed.reverse();
-        let (after, next) = settled(inserted(&margins, m, &reversed, least))?;
-        if after >= cost - least {
+        let (after, next) = settled(inserted(&margins, m, &reversed, slack))?;
+        if after >= cost - slack {
             return Ok(certified(support, &order));
         }
         (cost, order) = (after, next);
@@ -150,8 +150,7 @@ fn inserted(margins: &[f64], m: usize, order: &[usize], tolerance: f64) -> Vec<u
 /// An order with its distance from the ballots and what is known about the least.
 fn certified(support: &Support, order: &[usize]) -> Outcome {
     let (m, margins) = (support.items(), support.margins());
-    let weight: f64 = support.values().iter().sum();
-    let least = (weight - margins.iter().map(|x| x.abs()).sum::<f64>() / 2.0) / 2.0;
+    let least = least(support, &margins);
     let excess = local::excess(&margins, m, order);
     let cycles = if m <= CYCLES { search::cycle_bound(&margins, m) } else { 0.0 };
     let proven = excess <= cycles + tolerance(support);

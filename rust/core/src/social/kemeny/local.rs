@@ -13,10 +13,12 @@ pub(crate) fn excess(margins: &[f64], m: usize, order: &[usize]) -> f64 {
     sum
 }
 
+/// Steps that are looked at together.
+const PART: usize = 8;
+
 /// Moves items to their best places until none gains more than `tolerance`.
 ///
-/// Moving `x` past `y` changes the cost by the margin of `x` over `y` downwards and its opposite
-/// upwards, so the costs of all places of an item are two running sums.
+/// Without tolerance margins are whole numbers, whose sums do not depend on the order.
 pub(crate) fn descend(
     margins: &[f64],
     m: usize,
@@ -37,21 +39,10 @@ pub(crate) fn descend(
         items.copy_from_slice(order);
         for x in &items {
             let (p, row) = (place[*x], &margins[x * m..(x + 1) * m]);
-            let (mut best, mut target) = (-tolerance, p);
-            let mut change = 0.0;
-            for (q, y) in order[..p].iter().enumerate().rev() {
-                change -= row[*y];
-                if change < best {
-                    (best, target) = (change, q);
-                }
-            }
-            change = 0.0;
-            for (q, y) in order.iter().enumerate().skip(p + 1) {
-                change += row[*y];
-                if change < best {
-                    (best, target) = (change, q);
-                }
-            }
+            let target = match tolerance {
+                0.0 => target::<true>(row, order, p, tolerance),
+                _ => target::<false>(row, order, p, tolerance),
+            };
             quiet += 1;
             if target < p {
                 order[target..=p].rotate_right(1);
@@ -68,6 +59,73 @@ pub(crate) fn descend(
         }
     }
     Ok(())
+}
+
+/// The best place of the item at `p`: where it is, the nearest above, then the nearest below win ties.
+///
+/// Moving `x` past `y` changes the cost by the margin of `x` over `y` downwards and its opposite
+/// upwards, so the costs of all places of an item are two running sums.
+fn target<const EXACT: bool>(row: &[f64], order: &[usize], p: usize, tolerance: f64) -> usize {
+    let (above, below) = (&order[..p], &order[p + 1..]);
+    let parts = above.rchunks_exact(PART);
+    let rest = parts.remainder().iter().rev();
+    let parts = parts.map(|part| part.iter().rev());
+    let up = |sum: f64, y: usize| sum - row[y];
+    let (best, higher) = least::<EXACT, _>(parts, rest, up, -tolerance);
+    let parts = below.chunks_exact(PART);
+    let rest = parts.remainder().iter();
+    let parts = parts.map(<[usize]>::iter);
+    let down = |sum: f64, y: usize| sum + row[y];
+    let (_, lower) = least::<EXACT, _>(parts, rest, down, best);
+    if lower > 0 { p + lower } else { p - higher }
+}
+
+/// The least running sum below `best` and the number of steps to it; `best` and 0 where there is none.
+///
+/// Exact sums of parts start at 0, so that the processor makes those of several parts at a time.
+#[inline]
+fn least<'a, const EXACT: bool, I: Iterator<Item = &'a usize> + Clone>(
+    parts: impl Iterator<Item = I>,
+    rest: I,
+    step: impl Fn(f64, usize) -> f64,
+    mut best: f64,
+) -> (f64, usize) {
+    let (mut sum, mut done, mut found) = (0.0, 0, 0);
+    for part in parts {
+        let (mut end, mut low) = (if EXACT { 0.0 } else { sum }, f64::INFINITY);
+        for y in part.clone() {
+            end = step(end, *y);
+            low = if end < low { end } else { low };
+        }
+        if EXACT {
+            (end, low) = (sum + end, sum + low);
+        }
+        if low < best {
+            (best, found) = (low, done + 1 + steps_to(low, part, sum, &step));
+        }
+        (sum, done) = (end, done + PART);
+    }
+    for y in rest {
+        (sum, done) = (step(sum, *y), done + 1);
+        if sum < best {
+            (best, found) = (sum, done);
+        }
+    }
+    (best, found)
+}
+
+/// How many steps come before the one that brings a running sum to `low`.
+fn steps_to<'a>(
+    low: f64,
+    part: impl Iterator<Item = &'a usize>,
+    mut sum: f64,
+    step: impl Fn(f64, usize) -> f64,
+) -> usize {
+    let before = part.take_while(|y| {
+        sum = step(sum, **y);
+        sum > low
+    });
+    before.count()
 }
 
 /// Reverses a random stretch, or puts a twentieth of the items at random places.

@@ -5,6 +5,7 @@ mod dual;
 mod footrule;
 mod heuristics;
 mod local;
+mod pieces;
 mod pruned;
 mod rest;
 mod search;
@@ -19,6 +20,7 @@ use super::rules::{Rule, Run};
 use super::support::Support;
 use crate::{Error, Result, Stop};
 use dual::Aim;
+use pieces::{Part, joined, pieces};
 use pruned::{Beginnings, renamed};
 use rest::Cycles;
 use starts::starts;
@@ -39,6 +41,8 @@ const FIRST_KICKS: usize = 30;
 const MORE_KICKS: usize = 100;
 /// Kicks before a search among more items.
 const LAST_KICKS: usize = 400;
+/// The most items for which the first of all best orders is told, across pieces that ties set free.
+const JOINED: usize = 24;
 /// The most items for which all optimal orders are listed.
 const LISTED: usize = 12;
 
@@ -86,6 +90,7 @@ pub(crate) use heuristics::RULES as HEURISTICS;
 struct Plan {
     method: &'static str,
     list: bool,
+    split: bool,
     kicks: Option<usize>,
     starts: usize,
     nodes: usize,
@@ -99,6 +104,7 @@ impl Plan {
         Ok(Self {
             method: options.choice("method", &["auto", "subsets", "branch", "local"])?,
             list: options.flag("all_optimal", false)?,
+            split: options.flag("split", true)?,
             kicks: Some(kicks).filter(|kicks| *kicks != usize::MAX),
             starts: options.count("starts", 4, 1, 1 << 20)?,
             nodes: options.count("nodes", 2_000_000, 0, 1 << 50)?,
@@ -108,23 +114,11 @@ impl Plan {
     }
 }
 
-/// One solved component.
-struct Part {
-    order: Vec<usize>,
-    winners: Vec<usize>,
-    all: Vec<Vec<usize>>,
-    /// A lower bound on the cost beyond the least that pairs alone allow.
-    bound: f64,
-    excess: f64,
-    proven: bool,
-}
-
 fn kemeny(support: &Support, options: &Options, stop: Stop<'_>) -> Result<Outcome> {
     let m = support.items();
     let plan = Plan::new(options)?;
-    let split = options.flag("split", true)?;
     let margins = support.margins();
-    let layers = if split { smith(&margins, m) } else { vec![0; m] };
+    let layers = if plan.split { smith(&margins, m) } else { vec![0; m] };
     let count = layers.iter().max().map_or(0, |last| last + 1);
     let mut components: Vec<Vec<usize>> = vec![Vec::new(); count];
     layers.iter().enumerate().for_each(|(item, layer)| components[*layer].push(item));
@@ -137,13 +131,14 @@ fn kemeny(support: &Support, options: &Options, stop: Stop<'_>) -> Result<Outcom
     let parts: Vec<Part> = components
         .iter()
         .map(|items| match items.len() {
-            q if q == m => solve(support, &plan, stop),
-            _ => solve(&support.restrict(items), &plan, stop),
+            q if q == m => layer(support, &margins, &plan, stop),
+            _ => {
+                let part = support.restrict(items);
+                layer(&part, &part.margins(), &plan, stop)
+            }
         })
         .collect::<Result<_>>()?;
-    // The lesser side of a pair is half of its weight less half of its margin.
-    let weight: f64 = support.values().iter().sum();
-    let least = (weight - margins.iter().map(|x| x.abs()).sum::<f64>() / 2.0) / 2.0;
+    let least = least(support, &margins);
     let order: Vec<usize> = components
         .iter()
         .zip(&parts)
@@ -167,6 +162,21 @@ fn kemeny(support: &Support, options: &Options, stop: Stop<'_>) -> Result<Outcom
     Ok(outcome)
 }
 
+/// What every order costs at least: the lesser side of each pair, half its weight less half its margin.
+fn least(support: &Support, margins: &[f64]) -> f64 {
+    let sum = |values: &[f64], part: fn(f64) -> f64| -> f64 {
+        if !support.is_exact() {
+            return values.iter().map(|x| part(*x)).sum();
+        }
+        let mut lanes = [0.0; 8]; // exact sums do not depend on the order
+        for chunk in values.chunks(lanes.len()) {
+            lanes.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += part(*x));
+        }
+        lanes.iter().sum()
+    };
+    (sum(support.values(), |x| x) - sum(margins, f64::abs) / 2.0) / 2.0
+}
+
 /// Every way to follow one order of each component by one of the next.
 fn products(components: &[Vec<usize>], parts: &[Part]) -> Result<Vec<Vec<usize>>> {
     let count: f64 = parts.iter().map(|part| part.all.len() as f64).product();
@@ -187,19 +197,29 @@ fn products(components: &[Vec<usize>], parts: &[Part]) -> Result<Vec<Vec<usize>>
     Ok(orders)
 }
 
-fn solve(support: &Support, plan: &Plan, stop: Stop<'_>) -> Result<Part> {
+/// Items that no majority splits into layers, but ties may still set free from each other.
+fn layer(support: &Support, margins: &[f64], plan: &Plan, stop: Stop<'_>) -> Result<Part> {
+    let q = support.items();
+    let pieces = if plan.split && !plan.list { pieces(margins, q) } else { Vec::new() };
+    if pieces.len() < 2 {
+        return solve(support, margins, plan, stop);
+    }
+    let part = |items: &Vec<usize>| {
+        let part = support.restrict(items);
+        let mut part = solve(&part, &part.margins(), plan, stop)?;
+        part.firsts = part.firsts.filter(|_| q <= JOINED);
+        Ok(part)
+    };
+    let parts: Vec<Part> = pieces.iter().map(part).collect::<Result<_>>()?;
+    Ok(joined(margins, q, &pieces, &parts))
+}
+
+fn solve(support: &Support, margins: &[f64], plan: &Plan, stop: Stop<'_>) -> Result<Part> {
     let (q, method) = (support.items(), plan.method);
     if q == 1 {
         let one = vec![0];
-        let all = vec![one.clone()];
-        return Ok(Part {
-            order: one.clone(),
-            winners: one,
-            all,
-            bound: 0.0,
-            excess: 0.0,
-            proven: true,
-        });
+        let (order, winners, all) = (one.clone(), one.clone(), vec![one]);
+        return Ok(Part { order, winners, all, proven: true, ..Part::default() });
     }
     match method {
         "subsets" if q > 24 => {
@@ -210,25 +230,30 @@ fn solve(support: &Support, plan: &Plan, stop: Stop<'_>) -> Result<Part> {
         }
         "auto" | "subsets" if q <= SUBSETS || method == "subsets" || plan.list => {
             if method == "auto" && q > PRUNED && !plan.list {
-                if let Some(part) = beginnings(support, plan, stop)? {
+                if let Some(part) = beginnings(support, margins, plan, stop)? {
                     return Ok(part);
                 }
             }
-            subsets(support, plan.list, plan.threads, stop)
+            subsets(support, margins, plan, stop)
         }
-        "local" => searched(support, plan, false, stop),
-        _ => searched(support, plan, q <= 64, stop),
+        "local" => searched(support, margins, plan, false, stop),
+        _ => searched(support, margins, plan, q <= 64, stop),
     }
 }
 
 /// The answer of [`subsets`] from few sets, where bounds leave few.
-fn beginnings(support: &Support, plan: &Plan, stop: Stop<'_>) -> Result<Option<Part>> {
-    let (q, margins, tolerance) = (support.items(), support.margins(), tolerance(support));
+fn beginnings(
+    support: &Support,
+    margins: &[f64],
+    plan: &Plan,
+    stop: Stop<'_>,
+) -> Result<Option<Part>> {
+    let (q, tolerance) = (support.items(), tolerance(support));
     let effort = local::Effort { kicks: FIRST_KICKS, seed: plan.seed, threads: Some(1), tolerance };
-    let starts = starts(support, &margins, 2, plan.seed);
-    let (mut excess, order) = local::search(&margins, q, &starts, effort, stop)?;
-    let (backwards, names) = renamed(&margins, q, &order);
-    let aim = Aim::new(&margins, support.is_exact(), excess, tolerance);
+    let starts = starts(support, margins, 2, plan.seed);
+    let (mut excess, order) = local::search(margins, q, &starts, effort, stop)?;
+    let (backwards, names) = renamed(margins, q, &order);
+    let aim = Aim::new(margins, support.is_exact(), excess, tolerance);
     let dual = dual::ascend(&backwards, q, aim, FIRST_SWEEPS, stop)?;
     if !aim.reached(dual.bound) {
         // A better order leaves fewer sets, which take more time than kicks.
@@ -242,13 +267,13 @@ fn beginnings(support: &Support, plan: &Plan, stop: Stop<'_>) -> Result<Option<P
     let Some(found) = Beginnings::new(&backwards, q, &cycles, search, stop)? else {
         return Ok(None);
     };
-    let Some((winners, order)) = found.order(&names, tolerance) else { return Ok(None) };
-    let excess = local::excess(&margins, q, &order);
-    Ok(Some(Part { order, winners, all: Vec::new(), bound: excess, excess, proven: true }))
+    let firsts = found.firsts(&names, tolerance);
+    Ok(firsts.map(|firsts| Part::proven(margins, q, firsts, Vec::new())))
 }
 
-fn subsets(support: &Support, list: bool, threads: Option<usize>, stop: Stop<'_>) -> Result<Part> {
-    let (q, margins) = (support.items(), support.margins());
+fn subsets(support: &Support, margins: &[f64], plan: &Plan, stop: Stop<'_>) -> Result<Part> {
+    let Plan { list, threads, .. } = *plan;
+    let q = support.items();
     // Only the cost beyond the lesser side of each pair matters.
     let beyond: Vec<f64> = margins.iter().map(|x| (-x).max(0.0)).collect();
     let most: f64 = beyond.iter().sum();
@@ -260,43 +285,49 @@ fn subsets(support: &Support, list: bool, threads: Option<usize>, stop: Stop<'_>
         )]
         let costs = beyond.iter().map(|x| *x as u32).collect();
         let table = Table::<u32>::new(costs, q, threads, stop)?;
-        return Ok(read(&table, &margins, list, |a, b| a == b));
+        return Ok(read(table, margins, list, |a, b| a == b));
     }
     let table = Table::<f64>::new(beyond, q, threads, stop)?;
     let tolerance = tolerance(support);
-    Ok(read(&table, &margins, list, |a, b| (a - b).abs() <= tolerance))
+    Ok(read(table, margins, list, move |a, b| (a - b).abs() <= tolerance))
 }
 
-fn read<T: Cost>(
-    table: &Table<T>,
+#[allow(clippy::cast_possible_truncation, reason = "sets of at most 24 items")]
+fn read<T: Cost + 'static>(
+    table: Table<T>,
     margins: &[f64],
     list: bool,
-    same: impl Fn(T, T) -> bool,
+    same: impl Fn(T, T) -> bool + 'static,
 ) -> Part {
-    let (winners, order) = table.order(&same);
     let all = if list { table.orders(1_000_000, &same) } else { Vec::new() };
-    let excess = local::excess(margins, order.len(), &order);
-    Part { order, winners, all, bound: excess, excess, proven: true }
+    let q = table.items();
+    Part::proven(margins, q, Box::new(move |left| table.firsts(left as usize, &same)), all)
 }
 
 fn tolerance(support: &Support) -> f64 {
     if support.is_exact() { 0.0 } else { 1e-12 * support.total() * support.items() as f64 }
 }
 
-fn searched(support: &Support, plan: &Plan, exact: bool, stop: Stop<'_>) -> Result<Part> {
-    let (q, margins) = (support.items(), support.margins());
+fn searched(
+    support: &Support,
+    margins: &[f64],
+    plan: &Plan,
+    exact: bool,
+    stop: Stop<'_>,
+) -> Result<Part> {
+    let q = support.items();
     let (tolerance, seed) = (tolerance(support), plan.seed);
     let kicks = plan.kicks.unwrap_or(if q <= 64 { 200 } else { 20 });
-    let starts = starts(support, &margins, plan.starts, seed);
+    let starts = starts(support, margins, plan.starts, seed);
     let effort = local::Effort { kicks, seed, threads: plan.threads, tolerance };
-    let (mut excess, mut order) = local::search(&margins, q, &starts, effort, stop)?;
+    let (mut excess, mut order) = local::search(margins, q, &starts, effort, stop)?;
     let mut bound = 0.0;
     let mut proven = excess <= tolerance;
     if !proven && q <= CYCLES {
-        let mut aim = Aim::new(&margins, support.is_exact(), excess, tolerance);
+        let mut aim = Aim::new(margins, support.is_exact(), excess, tolerance);
         let cubes = q * (q - 1) * (q - 2) / 6;
         let sweeps = (SWEPT / cubes.max(1)).min(SWEEPS);
-        let (backwards, names) = renamed(&margins, q, &order);
+        let (backwards, names) = renamed(margins, q, &order);
         let dual = dual::ascend(&backwards, q, aim, sweeps, stop)?;
         if exact && plan.kicks.is_none() && !aim.reached(dual.bound) {
             // Kicks take less time than the sets that a better order leaves out.
@@ -308,17 +339,17 @@ fn searched(support: &Support, plan: &Plan, exact: bool, stop: Stop<'_>) -> Resu
                 aim.excess = excess;
             }
         }
-        bound = aim.rounded(dual.bound.max(search::cycle_bound(&margins, q)));
+        bound = aim.rounded(dual.bound.max(search::cycle_bound(margins, q)));
         proven = aim.reached(bound);
         if exact && !proven {
             let effort = (plan.nodes, plan.threads);
             let best = search::branch(&backwards, &names, (aim, &dual), effort, stop)?;
             proven = best.proven;
             if let Some(better) = best.better {
-                (excess, order) = (local::excess(&margins, q, &better), better);
+                (excess, order) = (local::excess(margins, q, &better), better);
             }
         }
     }
     let winners = order[..1].to_vec();
-    Ok(Part { order, winners, all: Vec::new(), bound: bound.min(excess), excess, proven })
+    Ok(Part { order, winners, bound: bound.min(excess), excess, proven, ..Part::default() })
 }

@@ -1,6 +1,7 @@
 //! Exact orders by dynamic programming over those sets alone that may begin a good enough order.
 
 use super::super::bits::ones;
+use super::pieces::Firsts;
 use super::rest::{Cycles, Rest};
 use crate::{Result, Stop, parallel};
 
@@ -98,49 +99,34 @@ impl<'a> Beginnings<'a> {
             let room = (self.limit - cost) / rest.step() * 2.0;
             for c in ones(whole & !set) {
                 if (least + 2 * rest.penalty(c)) as f64 <= room {
-                    let cost = cost + self.first_cost(c, whole & !set);
+                    let cost = cost + first_cost(self.margins, self.q, c, whole & !set);
                     next[c].push((set | 1 << c, cost));
                 }
             }
         }
     }
 
-    /// The cost of putting an item before all others of a set.
-    fn first_cost(&self, c: usize, live: u64) -> f64 {
-        let row = &self.margins[c * self.q..(c + 1) * self.q];
-        ones(live).map(|b| (-row[b]).max(0.0)).sum()
-    }
-
-    /// The items that come first in some best order, and the best order that is lexicographically first by
-    /// their names; `None` where none is within the limit.
-    pub(super) fn order(
-        &self,
-        names: &[usize],
-        tolerance: f64,
-    ) -> Option<(Vec<usize>, Vec<usize>)> {
-        let whole = u64::MAX >> (64 - self.q);
+    /// What comes first in best orders, by names; `None` where no order is within the limit.
+    pub(super) fn firsts(&self, names: &[usize], tolerance: f64) -> Option<Firsts> {
         let best = self.best(tolerance * self.q as f64);
         best.last()?.first()?;
-        let firsts = |set: u64| -> Vec<usize> {
-            let (live, next) = (whole & !set, &best[set.count_ones() as usize + 1]);
-            let steps: Vec<(usize, f64)> = ones(live)
-                .filter_map(|c| {
-                    let at = next.binary_search_by_key(&(set | 1 << c), |known| known.0).ok()?;
-                    Some((c, self.first_cost(c, live) + next[at].1))
-                })
-                .collect();
+        let (q, margins, names) = (self.q, self.margins.to_vec(), names.to_vec());
+        let whole = u64::MAX >> (64 - q);
+        Some(Box::new(move |left| {
+            let live = ones(whole).filter(|c| left >> names[*c] & 1 == 1);
+            let live = live.fold(0, |set, c| set | 1 << c);
+            let (set, next) = (whole & !live, &best[q - live.count_ones() as usize + 1..]);
+            let steps = ones(live).filter_map(|c| {
+                let at = next[0].binary_search_by_key(&(set | 1 << c), |known| known.0).ok()?;
+                Some((names[c], first_cost(&margins, q, c, live) + next[0][at].1))
+            });
+            let steps: Vec<(usize, f64)> = steps.collect();
             let least = steps.iter().map(|(_, cost)| *cost).fold(f64::INFINITY, f64::min);
-            steps.iter().filter(|(_, cost)| *cost <= least + tolerance).map(|(c, _)| *c).collect()
-        };
-        let mut winners: Vec<usize> = firsts(0).iter().map(|c| names[*c]).collect();
-        winners.sort_unstable();
-        let (mut set, mut order) = (0, Vec::with_capacity(self.q));
-        while set != whole {
-            let c = firsts(set).into_iter().min_by_key(|c| names[*c])?;
-            order.push(names[c]);
-            set |= 1 << c;
-        }
-        Some((winners, order))
+            let first = steps.iter().filter(|(_, cost)| *cost <= least + tolerance);
+            let mut firsts: Vec<usize> = first.map(|(name, _)| *name).collect();
+            firsts.sort_unstable();
+            firsts
+        }))
     }
 
     /// The sets that orders within a slack of the best begin with, each with the least cost of the rest.
@@ -159,7 +145,7 @@ impl<'a> Beginnings<'a> {
                     let before = set & !(1 << c);
                     from += layer[from..].partition_point(|known| known.0 < before);
                     let Some((known, cost)) = layer.get(from) else { break };
-                    let after = after + self.first_cost(c, whole & !before);
+                    let after = after + first_cost(self.margins, self.q, c, whole & !before);
                     if *known == before && cost + after <= limit {
                         found.push((before, after));
                     }
@@ -171,6 +157,12 @@ impl<'a> Beginnings<'a> {
         }
         out
     }
+}
+
+/// The cost of putting an item before all others of a set.
+fn first_cost(margins: &[f64], q: usize, c: usize, live: u64) -> f64 {
+    let row = &margins[c * q..(c + 1) * q];
+    ones(live).map(|b| (-row[b]).max(0.0)).sum()
 }
 
 /// Margins of the items of an order backwards, and the items.
@@ -185,6 +177,7 @@ mod tests {
     use super::super::dual::tests::{KINDS, best, margins, tolerance};
     use super::super::dual::{Aim, ascend};
     use super::super::local;
+    use super::super::pieces::first_order;
     use super::super::search::branch;
     use super::*;
 
@@ -215,7 +208,7 @@ mod tests {
                     let search = Search { limit, cap: usize::MAX, threads: Some(1) };
                     let found = Beginnings::new(&backwards, q, &cycles, search, Stop::never());
                     let found = found.expect("not stopped").expect("no cap");
-                    let got = found.order(&names, tolerance);
+                    let got = found.firsts(&names, tolerance).map(|firsts| first_order(q, &firsts));
                     assert_eq!(got, Some((winners, order)), "{q} {kind} {seed}");
                 }
             }
@@ -264,7 +257,9 @@ mod tests {
         let run = |threads, cap| {
             let search = Search { limit: excess + 2.0, cap, threads };
             let found = Beginnings::new(&backwards, q, &cycles, search, Stop::never());
-            found.expect("not stopped").map(|found| (found.order(&names, 0.0), found.layers))
+            found.expect("not stopped").map(|found| {
+                (found.firsts(&names, 0.0).map(|firsts| first_order(q, &firsts)), found.layers)
+            })
         };
         let one = run(Some(1), usize::MAX).expect("no cap");
         assert!(one.1.iter().any(|layer| layer.len() > TASK), "sets in one task");

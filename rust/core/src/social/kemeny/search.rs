@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::super::bits::ones;
 use super::dual::{Aim, Dual};
+use super::pieces::first_order;
 use super::pruned::{self, Beginnings};
 use super::rest::{Cycles, Rest};
 use crate::{Result, Stop};
@@ -56,7 +57,7 @@ pub(super) fn branch(
     let (q, cycles) = (dual.q, Cycles::new(dual));
     let search = pruned::Search { limit: aim.better(), cap: (nodes / 2).min(SETS), threads };
     if let Some(found) = Beginnings::new(margins, q, &cycles, search, stop)? {
-        let better = found.order(names, aim.tolerance).map(|(_, order)| order);
+        let better = found.firsts(names, aim.tolerance).map(|firsts| first_order(q, &firsts).1);
         return Ok(Found { better, proven: true });
     }
     let mut search = Search {

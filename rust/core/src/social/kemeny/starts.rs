@@ -17,18 +17,18 @@ pub(super) fn starts(
         order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
         order
     };
-    let wins: Vec<f64> = margins
-        .chunks_exact(q)
-        .map(|row| row.iter().map(|x| if *x == 0.0 { 0.0 } else { x.signum() }).sum())
-        .collect();
-    let mut out = vec![by(&borda(support)), by(&wins)];
+    let mut out = vec![by(&borda(support))];
+    if count > 1 {
+        let sign = |x: &f64| if *x == 0.0 { 0.0 } else { x.signum() };
+        let wins = margins.chunks_exact(q).map(|row| row.iter().map(sign).sum());
+        out.push(by(&wins.collect::<Vec<f64>>()));
+    }
     for i in 2..count {
         let mut stream = Stream::new(seed, (1 << 32) + i as u64);
         let mut order: Vec<usize> = (0..q).collect();
         stream.shuffle(&mut order);
         out.push(kwik_sort(margins, q, order));
     }
-    out.truncate(count);
     out
 }
 

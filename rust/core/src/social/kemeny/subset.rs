@@ -121,27 +121,19 @@ impl<T: Cost> Table<T> {
             .fold(T::default(), |sum, b| sum + self.cost[c * self.q + b])
     }
 
+    /// How many items there are.
+    pub(crate) fn items(&self) -> usize {
+        self.q
+    }
+
     /// The items that may come first in a best order of a set.
-    fn firsts(&self, set: usize, same: &impl Fn(T, T) -> bool) -> Vec<usize> {
+    pub(crate) fn firsts(&self, set: usize, same: &impl Fn(T, T) -> bool) -> Vec<usize> {
         super::super::bits::ones(set as u64)
             .filter(|c| {
                 let rest = set ^ (1 << c);
                 same(self.best(rest) + self.first_cost(*c, rest), self.best(set))
             })
             .collect()
-    }
-
-    /// The items that come first in some best order, and the lexicographically first best order.
-    pub(crate) fn order(&self, same: impl Fn(T, T) -> bool) -> (Vec<usize>, Vec<usize>) {
-        let mut set = (1 << self.q) - 1;
-        let winners = self.firsts(set, &same);
-        let mut order = Vec::with_capacity(self.q);
-        while set != 0 {
-            let Some(c) = self.firsts(set, &same).first().copied() else { break };
-            order.push(c);
-            set ^= 1 << c;
-        }
-        (winners, order)
     }
 
     /// Every best order in lexicographic order, up to `cap` of them and one more.
