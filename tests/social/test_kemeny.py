@@ -142,6 +142,52 @@ def test_bounds_of_long_cycles_stay_below_the_optimum_and_close_to_it():
         assert best - 0.05 * (best - least) <= searched.lower_bound <= best <= searched.value
 
 
+def tied(rng, m, share, sizes=(1, 2, 3)):
+    """Support of which a share of pairs is not tied."""
+    margins = rng.choice(sizes, (m, m)) * rng.choice((-1, 1), (m, m))
+    margins = np.triu(np.where(rng.random((m, m)) < share, margins, 0), 1)
+    margins -= margins.T
+    support = (max(sizes) + 1 + margins) / 2
+    np.fill_diagonal(support, 0)
+    return support
+
+
+@pytest.mark.parametrize("sizes", [(1,), (1, 2, 3), (0.1, 0.2, 0.7)])
+def test_ties_that_set_items_free_change_no_winner_and_no_order(sizes):
+    rng = np.random.default_rng(13)
+    for m in (9, 15, 18):
+        for share in (0.02, 0.08, 0.15, 0.25, 0.5):
+            support = tied(rng, m, share, sizes)
+            expected = g.kemeny(support, method="subsets", split=False)
+            decision = g.kemeny(support)
+            assert decision.winners == expected.winners
+            assert decision.order == expected.order
+            assert np.isclose(decision.value, expected.value, rtol=1e-12)
+            assert decision.optimal
+
+
+@pytest.mark.parametrize("m", [22, 40, 64, 100])
+def test_where_hardly_anything_is_decided_orders_are_proven(m):
+    rng = np.random.default_rng(14)
+    nothing = g.kemeny(tied(rng, m, 0.0))
+    assert nothing.order == nothing.winners == tuple(range(m))
+    order = rng.permutation(m)
+    support = tied(rng, m, 0.0)
+    for first, second in itertools.pairwise(order):
+        support[first, second] += 1
+    chain = g.kemeny(support)
+    assert list(chain.order) == order.tolist()
+    assert chain.winners == (order[0],)
+    # Cycles of three that nothing connects cost one vote each.
+    support = tied(rng, m, 0.0)
+    for a in range(0, m - 2, 3):
+        for first, second in ((a, a + 1), (a + 1, a + 2), (a + 2, a)):
+            support[first, second] += 1
+    cycles = g.kemeny(support)
+    assert cycles.optimal
+    assert cycles.value == np.minimum(support, support.T)[np.triu_indices(m, 1)].sum() + m // 3
+
+
 def test_a_search_is_never_worse_than_its_start():
     rng = np.random.default_rng(3)
     for m in (30, 80):

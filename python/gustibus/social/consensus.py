@@ -25,8 +25,9 @@ def kemeny(
 ) -> Decision:
     """The strict order with the least total Kendall distance from the ballots.
 
-    Items that majorities order one after the other are split off first and the cycles between them
-    are solved one by one. Where an optimum is not proven, `gap` says how far away it can be.
+    Items that majorities order one after the other are split off first, and so are tied ones: the
+    cycles that remain are solved one by one. Where an optimum is not proven, `gap` says how far away
+    it can be.
 
     Args:
         subject: Ballots, or a matrix `(m, m)` of pairwise support.
@@ -43,9 +44,10 @@ def kemeny(
         threads: Number of threads; every core by default.
 
     Returns:
-        `order` is the lexicographically first optimal one of `subsets`. `winners` are all items that
-        come first in some optimal order where the first cycle was solved by `subsets`, and
-        otherwise the first item. `value` is the distance, `lower_bound` and `gap` what is proven.
+        `order` is the lexicographically first optimal one of `subsets`, also across up to 24 items
+        that ties leave free. `winners` are all items that come first in some optimal order of
+        cycles that were solved by `subsets`, and the first item of others. `value` is the distance,
+        `lower_bound` and `gap` what is proven.
 
     Raises:
         InputError: The method does not reach so many items, or an option is out of range.

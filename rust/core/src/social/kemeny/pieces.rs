@@ -219,7 +219,8 @@ mod tests {
 
     #[test]
     fn ties_alone_set_everything_free() {
-        let part = solved(&[0.0; 60 * 60], 60);
+        let nothing = vec![0.0; 60 * 60];
+        let part = solved(&nothing, 60);
         let everything: Vec<usize> = (0..60).collect();
         assert_eq!((part.order, part.winners), (everything.clone(), everything));
         // 7 beats 6, that beats 5 and so on
