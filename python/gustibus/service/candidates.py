@@ -208,7 +208,7 @@ def _sort(
             kinds.texts.append(place)
             kinds.strings.append(text_of(candidate, at))
             continue
-        _one_of(candidate, at)
+        one_of(candidate, at)
         if candidate.id is not None:
             row = rows.get(candidate.id)
             if row is None:
@@ -231,7 +231,12 @@ def _sort(
     return kinds
 
 
-def _one_of(candidate: Candidate, at: str) -> None:
+def one_of(candidate: Candidate, at: str) -> None:
+    """Refuse a candidate that is given in several ways, or in none.
+
+    Raises:
+        Problem: 422.
+    """
     given = (candidate.text, candidate.messages, candidate.id, candidate.embedding)
     if sum(value is not None for value in given) != 1:
         raise invalid(at, "expected exactly one of text, messages, id and embedding")

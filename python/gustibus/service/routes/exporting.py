@@ -14,10 +14,10 @@ from gustibus.service.decoding import refuse_unstorable
 from gustibus.service.fitting import Answers
 from gustibus.service.ids import Id
 from gustibus.service.peoplegroups import foretell
-from gustibus.service.routes.comparisons import Outcome
 from gustibus.service.routes.mapping import served
 from gustibus.service.routing import STORE, Route
 from gustibus.service.serving import Serving
+from gustibus.service.sides import Outcome
 from gustibus.service.tabular import NDJSON, PARQUET, Rows, ndjson, parquet
 from gustibus.service.work.exports import shown
 from gustibus.store import (

@@ -16,15 +16,9 @@ from gustibus.service.candidates import AnyCandidate, Candidate, Prompt, text_of
 from gustibus.service.ids import Id
 from gustibus.service.once import once
 from gustibus.service.problems import Problem, invalid
-from gustibus.service.routes.comparisons import (
-    ComparisonsReply,
-    NewAnswer,
-    count_answers,
-    side_of,
-    sides_of,
-    write_answers,
-)
+from gustibus.service.routes.comparisons import ComparisonsReply, count_answers, write_answers
 from gustibus.service.routing import STORE, Route
+from gustibus.service.sides import NewAnswer, side_of, sides_of
 from gustibus.store import (
     Connection,
     audit,

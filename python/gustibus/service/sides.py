@@ -1,0 +1,154 @@
+"""What was compared: both sides of answers looked up, with the vectors that need no encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from gustibus.service.call import Call
+from gustibus.service.candidates import (
+    AnyCandidate,
+    Candidate,
+    Prompt,
+    no_item,
+    one_of,
+    text_of,
+)
+from gustibus.service.decoding import refuse_unstorable
+from gustibus.service.features import Wanted, embed
+from gustibus.service.ids import Id
+from gustibus.service.problems import Problem, invalid
+from gustibus.service.serving import Serving
+from gustibus.store import Side
+
+Outcome = Literal["a", "b", "tie", "both_bad", "skip"]
+
+
+class NewAnswer(Struct, forbid_unknown_fields=True):
+    """One answer of one person."""
+
+    user: Id
+    a: AnyCandidate
+    b: AnyCandidate
+    outcome: Outcome
+    id: Id | None = None
+    """Chosen by the client; the same id is kept once."""
+    prompt: Prompt | None = None
+    strength: Annotated[float, Meta(gt=0, le=100)] | None = None
+    """How clear the preference was; kept with the answer."""
+    at: Annotated[datetime, Meta(tz=True)] | None = None
+    source: Annotated[str, Meta(max_length=64)] | None = None
+    score_id: Id | None = None
+    """Of the reply that the answer is about."""
+
+
+@dataclass(slots=True)
+class BothSides:
+    """Both sides of an answer while they are looked up."""
+
+    a: Side
+    b: Side
+    prompt: str | None
+
+
+async def sides_of(call: Call, rows: Sequence[NewAnswer]) -> list[BothSides | Problem]:
+    """What was compared, with the vectors that need no encoding, or what is wrong."""
+    found: list[BothSides | Problem] = []
+    wanted: list[tuple[int, str, Wanted]] = []
+    for place, row in enumerate(rows):
+        at = f"/comparisons/{place}"
+        try:
+            found.append(_looked_up(call, row, at, place, wanted))
+        except Problem as problem:
+            found.append(problem)
+    serving = call.state.serving
+    if wanted and serving is None:
+        raise Problem("not_ready", "No model is loaded", retry_after=30)
+    if wanted and serving is not None:
+        made = await embed(call, serving, [one for _, _, one in wanted])
+        for (place, name, _), vector in zip(wanted, made, strict=True):
+            pair = found[place]
+            if isinstance(vector, Problem):
+                found[place] = vector
+            elif isinstance(pair, BothSides):
+                setattr(pair, name, Side(None, None, vector))
+    if serving is not None:
+        await _encode_now(call, serving, found)
+    return found
+
+
+def _looked_up(
+    call: Call, row: NewAnswer, at: str, place: int, wanted: list[tuple[int, str, Wanted]]
+) -> BothSides:
+    prompt = None if row.prompt is None else _storable(row.prompt, f"{at}/prompt")
+    if row.source is not None:
+        refuse_unstorable(row.source, f"{at}/source")
+    if row.at is not None and not 1900 <= row.at.year <= 2200:
+        raise invalid(f"{at}/at", "expected a year from 1900 to 2200")
+    pair = BothSides(_NOTHING, _NOTHING, prompt)
+    for name, candidate in (("a", row.a), ("b", row.b)):
+        if isinstance(candidate, Candidate) and candidate.embedding is not None:
+            one_of(candidate, f"{at}/{name}")
+            one = Wanted(candidate.embedding, prompt or "", f"{at}/{name}/embedding")
+            wanted.append((place, name, one))
+        else:
+            setattr(pair, name, side_of(call, candidate, f"{at}/{name}"))
+    return pair
+
+
+_NOTHING = Side(None, None, None)
+
+
+def side_of(call: Call, candidate: AnyCandidate, at: str) -> Side:
+    """A side that is an item or a text.
+
+    Raises:
+        Problem: there is no such item, or texts cannot be understood here.
+    """
+    state = call.state
+    if isinstance(candidate, Candidate):
+        one_of(candidate, at)
+        if candidate.id is not None:
+            row = state.items.rows.get(candidate.id)
+            if row is not None:
+                return Side(candidate.id, None, state.items.vectors[row].copy())
+            if candidate.id not in state.items.pending:
+                no_item(state, candidate.id, f"{at}/id")
+            return Side(candidate.id, None, None)
+        said = candidate.text if candidate.text is not None else candidate.messages
+        assert said is not None, "one of the four is given"
+        candidate_text: Prompt = said
+    else:
+        candidate_text = candidate
+    if state.serving is not None and not state.serving.has_encoder:
+        raise invalid(at, "the model has no text encoder; send ids or embeddings")
+    return Side(None, _storable(candidate_text, at), None)
+
+
+def _storable(value: Prompt, pointer: str) -> str:
+    text = text_of(value, pointer)
+    refuse_unstorable(text, pointer)
+    return text
+
+
+async def _encode_now(call: Call, serving: Serving, found: list[BothSides | Problem]) -> None:
+    """Encode texts that cannot wait: beside an embedding, or where no texts are kept."""
+    keep = call.state.settings.store_text
+    for place, pair in enumerate(found):
+        if isinstance(pair, Problem):
+            continue
+        raw = any(s.item is None and s.text is None for s in (pair.a, pair.b))
+        if keep and not raw:
+            continue
+        for name in ("a", "b"):
+            side: Side = getattr(pair, name)
+            if side.text is not None:
+                vectors, _, _ = await serving.represent(pair.prompt or "", [side.text])
+                setattr(pair, name, side._replace(vector=vectors[0]))
+            elif side.item is not None and side.vector is None:
+                detail = f"/comparisons/{place}/{name}: the item has no vector yet; try again"
+                found[place] = Problem("item_pending", detail)
