@@ -65,6 +65,21 @@ def test_a_damaged_model_is_refused(tmp_path, vectors_folder, vectors_model):
     assert "altered" in said
 
 
+def test_collections_of_garbage_skip_what_was_imported():
+    """A full one stops everything, for as long as it takes to look at all there is."""
+    program = (
+        "import gc; from gustibus.service import run\n"
+        "run.Server.run = lambda self, sockets: print(gc.get_freeze_count(), len(gc.get_objects()))\n"
+        "run.serve(run.Settings(database='sqlite://', port=0))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], timeout=60, text=True, capture_output=True, check=False
+    )
+    kept, others = map(int, done.stdout.split())
+    assert kept > 50_000, done.stderr
+    assert others < kept / 10
+
+
 def test_sigterm_finishes_what_was_begun_and_exits_with_0(tmp_path, vectors_folder, vectors_model):
     url = f"sqlite:///{tmp_path}/s.db"
     with running(

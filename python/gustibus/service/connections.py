@@ -1,13 +1,14 @@
 """Connections whose client is slow: what they may keep waiting for, and for how long.
 
 uvicorn bounds nothing but the pause between two requests, and a single byte ends that. Here time is
-counted while it is the client that everybody waits for. Each connection is looked at once a second, a tenth of
-them at a time, so that many which are given up at once hold up nobody else.
+counted while it is the client that everybody waits for. Each connection is looked at once a second, a few at
+a time, so that many which are given up at once hold up nobody else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
+from asyncio import get_running_loop
+from collections.abc import Callable, Iterable, MutableMapping
 from itertools import count
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -24,6 +25,9 @@ MAX_HEAD: Final = 64 << 10
 _HEAD = b"content-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
 _NEVER = -1.0
 _PARTS = 10
+_PIECE = 4 << 10  # bytes of a body that are worth waking up those who read it
+_FEW = 8  # connections that are looked at in one turn of the event loop
+_TICK = 0.1  # seconds between calls
 _MOST = 2.0  # seconds counted at one look: a pause of this process is no client's fault
 
 
@@ -51,6 +55,7 @@ class ClientConnection(HttpToolsProtocol):
         self.part = next(_numbers) % _PARTS
         self._waited = _NEVER  # seconds, or not looked at yet
         self._size = 0
+        self._held = bytearray()  # the latest of a body, not passed on yet
         self._heading = False  # within a head
         self._coming = False  # behind a head, before the end of its body
         self._unsent = 0
@@ -69,6 +74,7 @@ class ClientConnection(HttpToolsProtocol):
         """The first byte of a request."""
         super().on_message_begin()
         self._heading, self._waited, self._size = True, _NEVER, 0
+        self._held.clear()
 
     def on_headers_complete(self) -> None:
         """The end of a head."""
@@ -77,13 +83,23 @@ class ClientConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body."""
+        """A piece of a body; small ones are passed on together.
+
+        Each that is passed on takes a turn of the event loop, ten times what it takes to receive it.
+        """
         self._size += len(body)
+        if self._held or len(body) < _PIECE:
+            self._held += body
+            if len(self._held) < _PIECE:
+                return
+            body = self._taken()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The end of a request."""
         self._coming = False
+        if self._held:
+            super().on_body(self._taken())
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -91,6 +107,12 @@ class ClientConnection(HttpToolsProtocol):
         super().on_response_complete()
         if not self._heading and not self._coming:
             self._waited = _NEVER
+
+    def _taken(self) -> bytes:
+        """What was held back."""
+        body = bytes(self._held)
+        self._held.clear()
+        return body
 
     def look(self, seconds: float, patience: Patience) -> bool:
         """Count the time since the last look; true when the client is given up.
@@ -155,15 +177,17 @@ class Watch:
 
     Args:
         patience: what clients get.
+        tell: is told of each client that is given up.
     """
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, tell: Callable[[], None]) -> None:
         self._patience = patience
+        self._tell = tell
         self._looked = [monotonic()] * _PARTS
         self._turn = 0
 
-    def __call__(self, connections: Iterable[Any]) -> int:
-        """Look at a tenth of the connections; how many clients were given up."""
+    def __call__(self, connections: Iterable[Any]) -> None:
+        """Look at a tenth of the connections: some now, the others until it is called again."""
         self._turn = (self._turn + 1) % _PARTS
         now = monotonic()
         seconds = min(now - self._looked[self._turn], _MOST)
@@ -173,4 +197,13 @@ class Watch:
             for one in connections
             if isinstance(one, ClientConnection) and one.part == self._turn
         ]
-        return sum(one.look(seconds, self._patience) for one in part)
+        self._look(part[:_FEW], seconds)
+        for start in range(_FEW, len(part), _FEW):
+            later = _TICK * start / len(part)
+            few = part[start : start + _FEW]
+            get_running_loop().call_later(later, self._look, few, seconds)
+
+    def _look(self, connections: list[ClientConnection], seconds: float) -> None:
+        for one in connections:
+            if one.look(seconds, self._patience):
+                self._tell()
