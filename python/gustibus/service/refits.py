@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _BATCH = 64  # people fitted together, written in one transaction
 _TEXTS = 64  # texts encoded at once, so that requests get their turn in between
 _SWEEP = 300.0  # seconds between looks for people whose fit was lost
-_AWAITED = 10.0  # seconds to the next look while answers wait for vectors of their items
+_AWAITED = 10.0  # seconds to the next look while answers wait for vectors
 _SWEPT = 1000  # people found by one look
 _BACK_OFF = 1.0  # seconds after the store could not be used
 
@@ -64,7 +64,7 @@ class Made(NamedTuple):
     sides: dict[str, tuple[F32, F32]]
     """Vectors that had to be made."""
     waits: bool
-    """Whether more answers count once their items have vectors."""
+    """Whether more answers count once their items and texts have vectors."""
 
 
 class Represented(NamedTuple):
@@ -75,7 +75,39 @@ class Represented(NamedTuple):
     whole: bool
     """Whether these are all that there will ever be."""
     waits: bool = False
-    """Whether the rest are about items that are still to be encoded."""
+    """Whether the rest are about items or texts that are still to be encoded."""
+
+
+class BackOff:
+    """How long to wait for what does not come: twice as long after every look that found nothing new.
+
+    Args:
+        first: seconds after a look that found something.
+        most: seconds at most.
+    """
+
+    def __init__(self, *, first: float, most: float) -> None:
+        self._first = first
+        self._most = most
+        self._seen: object = None
+        self.pause = first
+        self.waits = False
+        """Whether something is missing since the last look."""
+
+    def look(self, signs: object) -> None:
+        """Begin a look.
+
+        Args:
+            signs: equal to those of the look before when nothing can have come.
+        """
+        again = self.waits and signs == self._seen
+        self.pause = min(2 * self.pause, self._most) if again else self._first
+        self._seen = signs
+        self.waits = False
+
+    def worth(self, signs: object) -> bool:
+        """Whether something has come since the last look that may be what is missing."""
+        return self.waits and signs != self._seen
 
 
 class Refits:
@@ -91,6 +123,7 @@ class Refits:
         self._running: dict[str, list[asyncio.Future[int]]] = {}
         self._wake = asyncio.Event()
         self._due = 0.0
+        self._missing = BackOff(first=_AWAITED, most=_SWEEP)
 
     @property
     def waiting(self) -> int:
@@ -145,9 +178,12 @@ class Refits:
                 self._due = perf_counter() + (_BACK_OFF if more else _SWEEP)
             if not self._queue:
                 self._wake.clear()
+                pause = max(self._due - perf_counter(), 0.01)
                 try:
-                    await asyncio.wait_for(self._wake.wait(), max(self._due - perf_counter(), 0.01))
+                    await asyncio.wait_for(self._wake.wait(), min(pause, _AWAITED))
                 except TimeoutError:
+                    if self._missing.worth(self._signs()):
+                        self._due = 0.0
                     continue
             if not self._queue:
                 continue
@@ -164,6 +200,7 @@ class Refits:
     async def _sweep(self) -> bool:
         """Find people whose fit was lost with another process; whether there may be more."""
         state = self._state
+        self._missing.look(self._signs())
         try:
             found = await state.threads.read(
                 lambda conn: stale_users(conn, model=state.digest, limit=_SWEPT)
@@ -173,6 +210,11 @@ class Refits:
             return False
         self.add(found)
         return len(found) == _SWEPT
+
+    def _signs(self) -> tuple[int, int]:
+        """What changes when an encoder has answered, here or in another process."""
+        serving = self._state.serving
+        return self._state.items.arrived, 0 if serving is None else serving.encoded
 
     async def _fit_all(self, users: list[str]) -> None:
         """A batch; when it fails, each of its people alone, so that one stops no other."""
@@ -212,7 +254,8 @@ class Refits:
             if version != known[user].version + 1:  # another process wrote in between
                 self.add([user])
             if made[user].waits:
-                self._due = min(self._due, perf_counter() + _AWAITED)
+                self._missing.waits = True
+                self._due = min(self._due, perf_counter() + self._missing.pause)
             else:
                 state.meter.refit_failures += made[user].last != known[user].last
         state.meter.refits += len(made)
@@ -238,7 +281,7 @@ class Refits:
             return _represented(self._state, serving, missing)
         except Exception as error:
             log.warning("texts of answers could not be encoded: %s", error)
-            return Represented({}, whole=False)
+            return Represented({}, whole=False, waits=True)
 
     def _put_back(self) -> None:
         for user, futures in self._running.items():

@@ -76,6 +76,8 @@ class Serving:
         self.remote = remote
         self.tested = False
         """Whether texts were found to be encoded as when the model was made."""
+        self.encoded = 0
+        """How often the encoder has answered; threads that count at once may miss one, not all."""
         self._scorer = Scorer(artifact, encoder=remote)
         self._valence: Valence | None = None
         self._meter = meter
@@ -171,7 +173,9 @@ class Serving:
         """Representations of texts, in a thread, once the encoder is known to be the right one."""
         if self.remote is not None and not self.tested:
             self._test()
-        return self._scorer.represent(prompt, texts)
+        found = self._scorer.represent(prompt, texts)
+        self.encoded += 1
+        return found
 
     def _typical(self, user: F64) -> F64 | None:
         reference = self.artifact.reference

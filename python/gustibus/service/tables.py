@@ -125,6 +125,8 @@ class ItemTable:
         """`(capacity, r)`."""
         self.pending: set[str] = set()
         """Items whose text is not encoded yet."""
+        self.arrived = 0
+        """How often a vector came for one of these."""
         self._free: list[int] = []
 
     def __len__(self) -> int:
@@ -142,7 +144,9 @@ class ItemTable:
                 self.vectors = _longer(self.vectors, 2 * len(self.vectors))
             self.rows[item] = row
         self.vectors[row] = vector
-        self.pending.discard(item)
+        if item in self.pending:
+            self.pending.discard(item)
+            self.arrived += 1
 
     def wait(self, item: str) -> None:
         """Note that an item exists whose vector is still to come."""

@@ -1,0 +1,85 @@
+"""Fits that wait for an encoder: tried again ever less often, and soon after it has answered."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from gustibus.service.refits import BackOff
+from tests.service.harness import running
+from tests.service.test_remote_encoder import Pooling
+
+
+def pauses(waits: BackOff, signs: list[int]) -> list[float]:
+    """The pause after each of some looks, none of which found everything."""
+    found = []
+    for sign in signs:
+        waits.look(sign)
+        waits.waits = True
+        found.append(waits.pause)
+    return found
+
+
+def test_the_pause_doubles_up_to_a_limit_while_nothing_comes():
+    waits = BackOff(first=10.0, most=300.0)
+    assert pauses(waits, [0] * 8) == [10, 20, 40, 80, 160, 300, 300, 300]
+
+
+def test_the_pause_begins_anew_when_something_has_come():
+    waits = BackOff(first=10.0, most=300.0)
+    assert pauses(waits, [0, 0, 0, 1, 1, 2]) == [10, 20, 40, 10, 20, 10]
+
+
+def test_the_pause_begins_anew_when_nothing_is_missing():
+    waits = BackOff(first=10.0, most=300.0)
+    assert pauses(waits, [0, 0, 0]) == [10, 20, 40]
+    waits.look(0)
+    assert waits.pause == 80
+    waits.look(0)  # the fits of the last look were whole
+    assert waits.pause == 10
+
+
+def test_a_look_is_worth_it_as_soon_as_something_has_come_that_may_be_missing():
+    waits = BackOff(first=10.0, most=300.0)
+    waits.look(0)
+    assert not waits.worth(1)  # nothing is missing
+    waits.waits = True
+    assert not waits.worth(0)
+    assert waits.worth(1)
+
+
+@pytest.fixture(scope="module")
+def pooling():
+    found = Pooling()
+    yield found
+    found.kill()
+
+
+def test_answers_about_items_and_texts_count_soon_after_the_encoder_is_back(
+    tmp_path, texts_folder, texts_model, pooling
+):
+    with running(
+        f"sqlite:///{tmp_path}/own.db", tmp_path, gustibus_model=str(texts_folder),
+        gustibus_encoder_url=pooling.url, gustibus_encoder_pause="0.4",
+    ) as service, service.client() as http:  # fmt: skip
+        pooling.tell(500)
+        items = [{"id": f"i-{n}", "text": f"said {n}"} for n in range(2)]
+        assert http.post("/v1/items:batch", json={"items": items}).json()["pending"] == 2
+        rows = [
+            {"user": "ann", "a": {"id": "i-0"}, "b": {"id": "i-1"}, "outcome": "a"},
+            {"user": "bob", "a": "one thing", "b": "another thing", "outcome": "b"},
+        ]
+        reply = http.post("/v1/comparisons?wait=profile", json={"comparisons": rows})
+        assert reply.status_code == 201, reply.text
+
+        def counted() -> list[int]:
+            known = (http.get(f"/v1/users/{row['user']}").json() for row in rows)
+            return [one["fitted_comparisons"] for one in known]
+
+        assert counted() == [0, 0]
+        pooling.tell("ok")
+        until = time.monotonic() + 40
+        while counted() != [1, 1]:
+            assert time.monotonic() < until, counted()
+            time.sleep(0.2)
