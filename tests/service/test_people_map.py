@@ -15,9 +15,17 @@ import pytest
 
 from gustibus.data.answers import answer_of
 from gustibus.data.streaming import rows_of
-from gustibus.service.peoplemap import align
+from gustibus.service.peoplemap import align, project, turn
+from gustibus.service.peoplemap import turned as turned_plane
 from gustibus.service.smallgroups import SMALL
-from gustibus.store import Store, create_job, get_neighbours, put_neighbours
+from gustibus.store import (
+    Store,
+    create_job,
+    get_neighbours,
+    list_versions,
+    profiles_of,
+    put_neighbours,
+)
 from tests.service.harness import database, new_key
 from tests.service.peopled import Peopled, peopled, save
 
@@ -79,6 +87,37 @@ def test_people_at_one_point_are_aligned_to_it(same):
     found = align(same, np.random.default_rng(0).standard_normal((12, 2)))
     assert np.isfinite(found.points).all()
     assert found.agreement == 0
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_map_is_turned_onto_another_and_keeps_its_size_and_what_its_axes_explain(mirrored):
+    rng = np.random.default_rng(3)
+    plane = project(rng.standard_normal((40, 5)) * [3, 2, 1, 1, 1])
+    by = turn(plane.points, 9 * turned(plane.points, 0.8, mirrored=mirrored) + 4)
+    np.testing.assert_allclose(plane.points @ by, turned(plane.points, 0.8, mirrored=mirrored))
+    found = turned_plane(plane, by)
+    np.testing.assert_allclose(found.axes.T @ found.axes, np.eye(2), atol=1e-12)
+    assert sum(found.explained) == pytest.approx(sum(plane.explained))
+    shares = np.square(found.points).sum(0) / np.square(plane.points).sum() * sum(plane.explained)
+    np.testing.assert_allclose(found.explained, shares)
+
+
+def test_the_map_is_turned_onto_that_of_the_version_before(http, world):
+    here = http.get(MAP).json()
+    store = Store(world.service.url)
+    with store.read() as conn:
+        first, second = list_versions(conn, model="default")[:2]
+        users = here["users"]
+        means = [
+            {row.user: row.mean for row in profiles_of(conn, users=users, model=one.digest)}
+            for one in (first, second)
+        ]
+    store.close()
+    before, now = (np.stack([mean[user] for user in users]) for mean in means)
+    points = np.array([here["x"], here["y"]]).T
+    np.testing.assert_allclose(turn(points, project(before).points), np.eye(2), atol=3e-4)
+    by_itself = turn(project(now).points, project(before).points)
+    assert abs(by_itself - np.eye(2)).max() > 1e-3  # there was something to turn
 
 
 def test_moves_are_those_between_both_maps_of_the_people_who_are_drawn(http):

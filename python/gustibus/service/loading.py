@@ -283,7 +283,8 @@ async def catch_up(state: State) -> None:
 async def _read_again(state: State, users: list[str], items: list[str]) -> None:
     have = {user: found.version for user in users if (found := state.people.find(user))}
     news = await state.threads.read(lambda conn: _news(conn, users, items, have, state.digest))
-    state.forgotten |= news.forgotten
+    if news.forgotten:
+        state.forget(news.forgotten)
     for user in users:
         if ("user", user) in state.touched:
             continue

@@ -49,6 +49,34 @@ def project(means: F64) -> Plane:
     return Plane(centred @ axes, axes, (float(explained[0]), float(explained[1])))
 
 
+def turn(points: F64, onto: F64) -> F64:
+    """The rotation `(2, 2)`, perhaps with a mirror, that brings a map nearest to another.
+
+    Args:
+        points: `(n, 2)`, at least one.
+        onto: `(n, 2)`, the same people.
+    """
+    left, _, right = np.linalg.svd(_centred(points).T @ _centred(onto))
+    return np.asarray(left @ right)
+
+
+def turned(plane: Plane, by: F64) -> Plane:
+    """The same plane with other axes.
+
+    Args:
+        plane: at least one person on it.
+        by: `(2, 2)` rotation.
+    """
+    points = plane.points @ by
+    along, before = (np.square(one).sum(axis=0) for one in (points, plane.points))
+    share = sum(plane.explained) / max(float(before.sum()), 1e-300) * along
+    return Plane(points, plane.axes @ by, (float(share[0]), float(share[1])))
+
+
+def _centred(points: F64) -> F64:
+    return np.asarray(points - points.mean(axis=0))
+
+
 class Aligned(NamedTuple):
     """One map laid over another."""
 
@@ -70,7 +98,7 @@ def align(points: F64, onto: F64) -> Aligned:
         points: `(n, 2)`, at least one.
         onto: `(n, 2)`, the same people.
     """
-    a, b = points - points.mean(axis=0), onto - onto.mean(axis=0)
+    a, b = _centred(points), _centred(onto)
     size_a, size_b = float(np.linalg.norm(a)), float(np.linalg.norm(b))
     left, common, right = np.linalg.svd(a.T @ b)
     scale = size_b / size_a if size_a > 0 else 0.0

@@ -26,6 +26,7 @@ from gustibus.store import Connection, Store, deleted_users, ensure_users, get_p
 if TYPE_CHECKING:
     from gustibus.onboarding import Exposure
     from gustibus.posterior import Posterior
+    from gustibus.service.orienting import Frame
     from gustibus.service.serving import Serving
     from gustibus.service.threads import Threads
     from gustibus.types import F64
@@ -53,7 +54,8 @@ class State:
         encoding: items to encode.
         matchers: running matchings.
         exposure: how often each question was shown, as of a few seconds ago.
-        forgotten: people who were deleted once: nothing that a training says of them is used.
+        forgotten: people of the training who were deleted once: nothing that it says of them is used.
+        frame: where people were on the maps of the versions before, None until somebody asks.
         touched: people and items that this process changed since it last began to look at what
             others wrote.
         sequence: cursor into what was written.
@@ -81,6 +83,7 @@ class State:
         self.matchers = Matchers()
         self.exposure: Exposure | None = None
         self.forgotten: set[str] = set()
+        self.frame: Frame | None = None
         self.touched: set[tuple[str, str]] = set()
         self.sequence = 0
         self.moved = asyncio.Event()
@@ -115,7 +118,7 @@ class State:
         new.spreads = Recent(self.settings.covariances)
         new.refits = Refits(new)
         new.encoding = Encoding(new)
-        new.exposure = None
+        new.exposure = new.frame = None
         new.forgotten, new.touched = set(), set()
         new.problem = ""
         new.open = 0
@@ -141,8 +144,14 @@ class State:
         """Forget somebody at once."""
         self.people.drop(user)
         self.spreads.drop(user)
-        self.forgotten.add(user)
+        self.forget({user})
         self.touched.add(("user", user))
+
+    def forget(self, users: set[str]) -> None:
+        """Use nothing any more that the training says of people; of others it says nothing."""
+        if self.serving is not None:
+            self.forgotten |= users & self.serving.artifact.people.rows.keys()
+        self.frame = None
 
     async def create_person(self, user: str) -> None:
         """Make a person nothing is known of, unless there is one of that name.

@@ -13,6 +13,7 @@ from gustibus.service.crowd import crowd_of
 from gustibus.service.decoding import refuse_unstorable
 from gustibus.service.fitting import Answers
 from gustibus.service.ids import Id
+from gustibus.service.orienting import plane_of
 from gustibus.service.peoplegroups import foretell
 from gustibus.service.routes.mapping import served
 from gustibus.service.routing import STORE, Route
@@ -49,7 +50,7 @@ async def export_map(call: Call) -> Streamed:
     serving = served(state)
     crowd = await crowd_of(state, serving)
     rows = await state.threads.background(crowd.drawn)
-    points = (await state.threads.background(lambda: crowd.plane)).points[rows]
+    points = (await plane_of(state, serving, crowd)).points[rows]
     groups = [str(label) if label else "other" for label in crowd.label[rows].tolist()]
     counts = crowd.counts[rows].tolist()
     await _note(call, "map.export", model=serving.label, rows=len(rows))

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta, Struct
 
-from gustibus.artifact import Artifact, People
+from gustibus.artifact import People
 from gustibus.errors import ArtifactError
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.crowd import Crowd, crowd_of
+from gustibus.service.orienting import people_in, placed, plane_of
 from gustibus.service.peoplegroups import shares
-from gustibus.service.peoplemap import align, project
+from gustibus.service.peoplemap import Plane, align, project
 from gustibus.service.problems import Problem
 from gustibus.service.routing import STORE, Route
 from gustibus.service.serving import Serving
@@ -68,7 +67,7 @@ async def people_map(call: Call) -> Reply:
     state = call.state
     serving = served(state)
     crowd = await crowd_of(state, serving)
-    plane = await state.threads.background(lambda: crowd.plane)
+    plane = await plane_of(state, serving, crowd)
     rows = await state.threads.background(crowd.drawn)
     wanted = [crowd.names[row] for row in rows]
     spread = await state.threads.read(
@@ -186,10 +185,13 @@ async def people_moves(call: Call) -> Reply:
     crowd = await crowd_of(state, serving)
     drawn = await state.threads.background(crowd.drawn)
     wanted = [crowd.names[place] for place in drawn]
-    known = await state.threads.read(lambda conn: _placed(conn, state, row, trained, wanted))
+    known = await state.threads.read(lambda conn: placed(conn, row, trained, wanted))
+    plane = await plane_of(state, serving, crowd)
     label = f"{row.model}@{row.version}"
     return ok(
-        await state.threads.background(lambda: _moves(crowd, drawn, known, serving.label, label))
+        await state.threads.background(
+            lambda: _moves(crowd, plane, drawn, known, serving.label, label)
+        )
     )
 
 
@@ -200,39 +202,15 @@ def _trained(state: State, row: VersionRow) -> People:
         Problem: 409 when its folder cannot be read.
     """
     try:
-        return _people_in(Path(state.settings.models) / row.digest, row.digest)
+        return people_in(Path(state.settings.models) / row.digest, row.digest)
     except (ArtifactError, OSError) as error:
         detail = f"Version {row.version} cannot be read: {error}"
         raise Problem("conflict", detail) from None
 
 
-@lru_cache(maxsize=1)
-def _people_in(folder: Path, digest: str) -> People:
-    """People of a version's training, without their covariances, which are large."""
-    artifact = Artifact.load(folder)
-    if artifact.digest != digest:
-        message = f"{folder}: holds {artifact.digest[:12]}"
-        raise ArtifactError(message, where=str(folder))
-    people = artifact.people
-    return replace(people, covariances=np.zeros((0, *people.covariances.shape[1:]), np.float32))
-
-
-def _placed(
-    conn: Connection, state: State, row: VersionRow, trained: People, names: list[str]
-) -> dict[str, F64]:
-    """User vectors of people under another version, as far as there are any; the store wins."""
-    found: dict[str, F64] = {
-        name: trained.means[trained.rows[name]].astype(np.float64)
-        for name in names if name in trained.rows and name not in state.forgotten
-        and trained.counts[trained.rows[name]] > 0
-    }  # fmt: skip
-    for one in profiles_of(conn, users=names, model=row.digest):
-        if one.count > 0:
-            found[one.user] = one.mean
-    return found
-
-
-def _moves(crowd: Crowd, drawn: I64, known: dict[str, F64], model: str, before: str) -> PeopleMoves:
+def _moves(
+    crowd: Crowd, plane: Plane, drawn: I64, known: dict[str, F64], model: str, before: str
+) -> PeopleMoves:
     """Both maps of those who are on both."""
     rows = np.array([row for row in drawn if crowd.names[row] in known], np.int64)
     without = len(drawn) - len(rows)
@@ -242,7 +220,7 @@ def _moves(crowd: Crowd, drawn: I64, known: dict[str, F64], model: str, before: 
             [], [], [], [], [], [], [],
         )  # fmt: skip
     users = [crowd.names[row] for row in rows]
-    here = crowd.plane.points[rows]  # (n, 2)
+    here = plane.points[rows]  # (n, 2)
     there = align(project(np.stack([known[user] for user in users])).points, here)
     moved = np.linalg.norm(here - there.points, axis=1)  # (n,)
     return PeopleMoves(
