@@ -8,6 +8,7 @@ BIN    := $(VENV)/bin
 ONCE   ?=
 JOBS   ?= 2
 SECONDS ?= 600
+HOURS   ?= 8
 SEED    ?= 0
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -15,7 +16,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-stateful test-slow-clients test-soak test-gpu fuzz fuzz-parsers bench docs pictures format clean
+.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-stateful test-slow-clients test-soak soak test-gpu fuzz fuzz-parsers bench docs pictures format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -91,6 +92,9 @@ test-slow-clients: install ## a thousand clients that send a byte a second, besi
 
 test-soak: install ## mixed requests for GUSTIBUS_SOAK=120 seconds: memory and descriptors stay as they are
 	$(BIN)/pytest -q -s -m slow tests/service/test_overload.py -k memory
+
+soak: install ## mixed reads and writes for HOURS=8: memory, descriptors and p99 stay as they are
+	$(BIN)/python benchmarks/soak.py --hours $(HOURS)
 
 test-gpu: install ## the tests that need a CUDA device
 	$(BIN)/pytest -q -m gpu
