@@ -15,6 +15,7 @@ what is measured.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import pickle
@@ -48,13 +49,18 @@ class Connection:
         self._buffer = b""
         self._need = -1
 
-    def send(self, request: bytes | memoryview) -> None:
-        """Send as much of a request as the socket takes."""
-        try:
-            taken = self.socket.send(request)
-        except BlockingIOError:
-            taken = 0
-        self.rest = memoryview(request)[taken:]
+    def send(self, request: bytes) -> None:
+        """Send as much of a request as the socket takes, behind what is left of the one before.
+
+        A refusal may be there before the request that it refuses has been taken.
+        """
+        self.rest = memoryview(bytes(self.rest) + request if self.rest else request)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send more of what is left."""
+        with contextlib.suppress(BlockingIOError):
+            self.rest = self.rest[self.socket.send(self.rest) :]
 
     def receive(self) -> int | None:
         """The status of a reply; None while it is not whole.
@@ -97,7 +103,7 @@ class Poll:
         for descriptor in self._found:
             self._poll.register(descriptor, select.EPOLLIN)
 
-    def send(self, connection: Connection, request: bytes | memoryview) -> None:
+    def send(self, connection: Connection, request: bytes = b"") -> None:
         """Send a request; what the socket does not take now is sent when it can."""
         begun = len(connection.rest) > 0
         connection.send(request)
@@ -117,7 +123,7 @@ class Poll:
         for descriptor, what in self._poll.poll(0):
             connection = self._found[descriptor]
             if what & select.EPOLLOUT:
-                self.send(connection, connection.rest)
+                self.send(connection)
             if what & ~select.EPOLLOUT:
                 ready.append(connection)
         return ready

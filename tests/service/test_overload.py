@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -20,6 +23,17 @@ LOAD = Path(__file__).parents[2] / "benchmarks" / "load.py"
 
 def load(service: Service, folder: Path, candidates: int, *arguments: object) -> dict:
     """What the load generator saw."""
+    with begun(service, folder, candidates, *arguments) as process:
+        told = process.communicate()[0]
+        assert process.returncode == 0
+    return json.loads(told)
+
+
+@contextlib.contextmanager
+def begun(
+    service: Service, folder: Path, candidates: int, *arguments: object
+) -> Iterator[subprocess.Popen[str]]:
+    """The load generator, at work."""
     ids = [{"id": f"i-{n % 64}"} for n in range(candidates)]
     bodies = [json.dumps({"user": "ann", "candidates": ids})]
     path = folder / "requests.pickle"
@@ -27,8 +41,8 @@ def load(service: Service, folder: Path, candidates: int, *arguments: object) ->
         pickle.dumps(("/v1/score", "application/json", [body.encode() for body in bodies]))
     )
     command = [sys.executable, LOAD, "127.0.0.1", service.port, service.key, path, *arguments]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
+        yield process
 
 
 def fill(service: Service) -> None:
@@ -74,6 +88,35 @@ def test_what_comes_in_at_once_and_would_wait_too_long_is_refused_at_once(
         alone = load(service, tmp_path, 64, "closed", 1, 0.3)
         # A machine that is busy with other things may make one request wait as long.
         assert alone["statuses"]["200"] > 0.8 * alone["requests"]
+
+
+def test_those_who_come_while_others_keep_the_service_busy_are_let_in(
+    tmp_path, vectors_folder, vectors_model
+):
+    """Several in a turn of the event loop, which takes as long as it takes to answer everybody once."""
+    busy, new = 8, 64
+    with running(
+        f"sqlite:///{tmp_path}/s.db", tmp_path, gustibus_model=str(vectors_folder),
+        gustibus_rate="0", gustibus_in_flight="512", gustibus_max_wait="60",
+    ) as service:  # fmt: skip
+        fill(service)
+        with begun(service, tmp_path, 2048, "closed", busy, 8) as process:
+            time.sleep(1)
+            began = time.monotonic()
+            with contextlib.ExitStack() as stack:
+                address = ("127.0.0.1", service.port)
+                made = [
+                    stack.enter_context(socket.create_connection(address, timeout=60))
+                    for _ in range(new)
+                ]
+                for one in made:
+                    one.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                for one in made:
+                    assert one.recv(1 << 12).startswith(b"HTTP/1.1 200")
+                took = time.monotonic() - began
+            told = json.loads(process.communicate()[0])
+        turn = busy * told["seconds"] / told["requests"]
+        assert took < new / 3 * turn
 
 
 @pytest.mark.slow

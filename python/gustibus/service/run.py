@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gustibus.service.connections import Watch
     from gustibus.service.gate import Gate
 
+_ACCEPTED = 16  # connections in one turn of the event loop
 _IDLE = 75  # seconds between two requests on one connection
 _FINISH = 25  # seconds that requests in flight get after the listener is closed
 
@@ -107,7 +108,9 @@ def serve(settings: Settings, *, opened: socket.socket | None = None) -> None:
     # 90 ms in which nobody is answered, against less than one. What is loaded from here on is not kept.
     gc.collect()
     gc.freeze()
-    server.run(sockets=[sock])
+    # The event loop accepts one connection of each listening socket in a turn, and under overload a turn
+    # takes as long as a request may wait: of five hundred new clients half would never be let in.
+    server.run(sockets=[sock, *(sock.dup() for _ in range(_ACCEPTED - 1))])
     if not server.started:
         raise SystemExit(3)
 
