@@ -2,19 +2,22 @@
 
 Usage: python slow_clients.py PORT KEY COUNT PAUSE
 Half of COUNT connections never finish the head of a request, half never its body; each sends a byte
-every PAUSE seconds, and connects again when it is cut off. Prints `ready` once all are connected, and
+every PAUSE seconds, when it does by chance and not because others do, and connects again when it is cut
+off. Prints `ready` once all are connected, and
 at the end of its input how many were cut off, with which status.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import json
 import resource
 import sys
+from random import Random
 from typing import cast
 
-ROUNDS = 50  # in which a PAUSE is split, so that not all send at once
+TICK = 0.001  # seconds
 HEAD = b"POST /v1/comparisons HTTP/1.1\r\nHost: slow\r\nX-Slow: "
 BODY = (
     b"POST /v1/comparisons HTTP/1.1\r\nHost: slow\r\nAuthorization: Bearer %s\r\n"
@@ -62,16 +65,19 @@ async def main(port: int, key: str, count: int, pause: float) -> None:
     clients = [await connect(place) for place in range(count)]
     print("ready", flush=True)
     ended = loop.run_in_executor(None, sys.stdin.read)
-    turn = 0
+    chance, begun = Random(0), loop.time()
+    due = [(begun + pause * chance.random(), place) for place in range(count)]
+    heapq.heapify(due)
     while not ended.done():
-        turn = (turn + 1) % ROUNDS
-        for place in range(turn, count, ROUNDS):
+        while due[0][0] <= loop.time():
+            when, place = due[0]
+            heapq.heapreplace(due, (when + pause, place))
             if clients[place].transport is None:
                 clients[place] = await connect(place)
             transport = clients[place].transport
             if transport is not None:
                 transport.write(b"a")
-        await asyncio.sleep(pause / ROUNDS)
+        await asyncio.sleep(max(due[0][0] - loop.time(), TICK))
     print(json.dumps(told), flush=True)
 
 

@@ -26,7 +26,7 @@ _HEAD = b"content-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
 _NEVER = -1.0
 _PARTS = 10
 _PIECE = 4 << 10  # bytes of a body that are worth waking up those who read it
-_FEW = 8  # connections that are looked at in one turn of the event loop
+_FEW = 4  # connections that are looked at in one turn of the event loop
 _TICK = 0.1  # seconds between calls
 _MOST = 2.0  # seconds counted at one look: a pause of this process is no client's fault
 
