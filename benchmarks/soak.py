@@ -138,7 +138,8 @@ def run(server: Server, key: str, options: argparse.Namespace) -> list[Window]:
             poll.send(connection, request)
             due += chance.expovariate(options.rate)
             now = perf_counter()
-        for connection in poll.wait(min(max(due - now, 0.0), 1.0) if due < end else 1.0):
+        waits = due < end and idle
+        for connection in poll.wait(min(max(due - now, 0.0), 1.0) if waits else 1.0):
             status = connection.receive()
             if status is None:
                 continue
