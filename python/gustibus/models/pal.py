@@ -308,8 +308,9 @@ class Pal(LinearInUser):
         if self.shape.is_linear:
             values = self.utility(prior.particles, both).T  # (2 s, c)
         else:  # row by row: in one product the last bits of a row would depend on the others
-            wide, particles = both.astype(np.float64), prior.particles
-            values = np.empty((len(both), len(particles)))
+            distinct, place = _distinct(both)
+            wide, particles = distinct.astype(np.float64), prior.particles
+            values = np.empty((len(wide), len(particles)))
             if self.shape.variant == "b" or self.shape.form == "norm":
                 for row, one in enumerate(wide):
                     values[row] = self._reward(particles, one)
@@ -317,6 +318,7 @@ class Pal(LinearInUser):
                 points = self._point(particles)
                 for row, one in enumerate(wide):
                     values[row] = self._table(points, one[None])[:, 0]
+            values = values[place]
         return np.ascontiguousarray(values[: len(a)] - values[len(a) :])
 
     def with_prior(self, prior: Prior) -> Pal:
@@ -382,6 +384,14 @@ class Pal(LinearInUser):
             train, valid, options=pal_options(options),
             seed=seed, device=device, progress=progress, checkpoint=checkpoint,
         )  # fmt: skip
+
+
+def _distinct(rows: F32) -> tuple[F32, I64]:
+    """Rows that differ in a byte, each once, and where each row is among them."""
+    packed = np.ascontiguousarray(rows)
+    packed = packed.view(np.dtype((np.void, packed.itemsize * packed.shape[1])))[:, 0]
+    _, first, place = np.unique(packed, return_index=True, return_inverse=True)
+    return rows[first], place
 
 
 def _unit(rows: F64) -> F64:
