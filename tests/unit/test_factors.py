@@ -85,7 +85,7 @@ def test_known_items_are_not_given_coordinates_twice():
     [
         ({"least": 0}, "least: expected a number from 1"),
         ({"ridges": []}, "ridges"),
-        ({"rank": 0}, "rank"),
+        ({"rank": -1}, "rank"),
     ],
 )
 def test_wrong_options_are_named(options, message):

@@ -132,3 +132,17 @@ def test_a_search_makes_a_fit_once_and_again_for_other_data_or_settings():
         assert fits(replace(train, target=1 - train.target))
         assert not fits(train)
     assert fits(train), "outside of a search every fit is made"
+
+
+def test_more_directions_are_taken_while_held_out_people_gain():
+    """Each of 24 directions matters to as many people: 16 are too few, 64 no better than 32."""
+    world = kinds(480, 24, rows=40, dim=24)
+    train, valid = part(world, np.arange(400)), part(world, np.arange(400, 480))
+    quick = {**QUICK, "ridges": [3.0], "settling": 1, "groups": 1, "folds": 1, "basis": "learned"}
+    del quick["rank"]
+    found = HIERARCHICAL.fit(train, valid, seed=0, **quick)
+    few = HIERARCHICAL.fit(train, valid, seed=0, rank=16, **quick)
+    assert few.report["chosen"]["rank"] == 16
+    assert found.report["chosen"]["rank"] == 32
+    assert found.report["held_out_loss"] < few.report["held_out_loss"]
+    assert few.model.user_dim <= 16 < found.model.user_dim <= 24

@@ -30,7 +30,7 @@ from gustibus.models.validation import everybody, foretell, hold_out, losses_of
 
 AUTO = "auto"
 POOLED = "bt"
-FAMILIES = (POOLED, "hierarchical", "lore", "factors", "pal", "pro", "gpm")
+FAMILIES = (POOLED, "hierarchical", "lore", "factors", "mrm", "pal", "pro", "ppd", "gpm")
 """Families that `auto` tries, the quickest first."""
 SIZES: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "pal": ("prototypes", (3, 16)),

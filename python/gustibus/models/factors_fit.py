@@ -27,7 +27,7 @@ class FactorOptions:
     """Options of the fit.
 
     Attributes:
-        rank: factors at most.
+        rank: factors at most; 0 chooses them as `hierarchical` does.
         least: answers about an item for it to be known.
         most: known items at most, those with the most answers.
         ridges: on the factors, in units of comparisons; held-out people choose.
@@ -36,7 +36,7 @@ class FactorOptions:
         folds: times that other people are held out to choose, as of `hierarchical`.
     """
 
-    rank: int = 16
+    rank: int = 0
     least: int = 4
     most: int = 2048
     ridges: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,17 +45,25 @@ class Choice(NamedTuple):
     candidate: Candidate
     residual: float
     ridge_population: float
+    rank: int
     groups: int = 1
     settling: int = SETTLING
     held: float | None = None
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Choice:
+        """From `settings`, and whatever lies beside them."""
+        candidate = Candidate(*(settings[name] for name in Candidate._fields))
+        rest = {name: settings[name] for name in cls._fields if name not in ("candidate", "held")}
+        return cls(candidate, **rest)
+
     @property
     def settings(self) -> dict[str, Any]:
-        """As they are reported, and read by `fit_chosen`."""
+        """As they are reported."""
         return {
             **self.candidate._asdict(), "residual": self.residual,
-            "ridge_population": self.ridge_population, "groups": self.groups,
-            "settling": self.settling,
+            "ridge_population": self.ridge_population, "rank": self.rank,
+            "groups": self.groups, "settling": self.settling,
         }  # fmt: skip
 
 
@@ -76,7 +85,7 @@ class Fitter:
 
     def fit(
         self, basis: str, equalise: float, ridges: tuple[float, ...], pulls: tuple[float, ...],
-        valid: TrainingSet | None = None,
+        *, rank: int, valid: TrainingSet | None = None,
     ) -> Iterator[_Fitted]:  # fmt: skip
         """Models of a path of ridges on V, from weak to strong.
 
@@ -85,6 +94,7 @@ class Fitter:
             equalise: exponent of the coordinates.
             ridges: on V.
             pulls: ridges on theta; of several, the one that serves `valid` best.
+            rank: columns of V at most.
             valid: people who choose.
         """
         o = self.options
@@ -99,18 +109,26 @@ class Fitter:
         theta, pull = population_reward(objective, frame, pulls, valid)
         path = learn(
             objective, self.train, frame, theta,
-            pull=pull, ridges=ridges, rank=o.rank, rounds=o.rounds,
+            pull=pull, ridges=ridges, rank=rank, rounds=o.rounds,
         )  # fmt: skip
         for ridge, wide, learned in path:
             population = finish(frame, wide, learned, self.train)
             yield _Fitted(Candidate(basis, equalise, ridge), population, pull)
+
+    def path(self, choice: Choice) -> Iterator[_Fitted]:
+        """What a choice comes to before people are settled in it, after all that are weaker."""
+        c = choice.candidate
+        weaker = (r for r in sorted(self.options.ridges) if r < c.ridge)
+        return self.fit(
+            c.basis, c.equalise, (*weaker, c.ridge), (choice.ridge_population,), rank=choice.rank
+        )
 
 
 class Chooser:
     """Judges candidates on people who were held out; an interrupted search goes on where it was.
 
     First the basis, under the distribution of people that `finish` gives it; then, in the basis that
-    was chosen, how that distribution is estimated.
+    was chosen, how that distribution is estimated; then whether a basis of more directions is better.
     """
 
     def __init__(
@@ -129,9 +147,13 @@ class Chooser:
         few = train.people + valid.people < _FEW_PEOPLE
         self.folds = options.folds or (_FOLDS if few else 1)
         self.size = sum(len(ridges) for _, _, ridges in self._paths())
+        dim = train.item_features.shape[1]
+        ranks = (options.first_rank, *options.wider(train.people))
+        self.wider = [rank for less, rank in pairwise(ranks) if less < dim]
         self._keeper = Checkpoint(checkpoint, key=key)
         found = self._keeper.load()
         self.done: list[dict[str, Any]] = found[2]["done"] if found else []
+        self._settlings = 0
         self._kept: dict[str, F64] = {n: t.numpy() for n, t in found[1].items()} if found else {}
 
     def choose(self) -> Choice:
@@ -144,7 +166,9 @@ class Chooser:
                 if position <= known:
                     continue
                 pulls = self.options.ridge_population
-                for fitted in fitter.fit(basis, equalise, ridges, pulls, holding):
+                for fitted in fitter.fit(
+                    basis, equalise, ridges, pulls, rank=self.options.first_rank, valid=holding
+                ):
                     losses = np.column_stack([
                         held_out_losses(fitted.population.export(residual), holding, split)
                         for residual in self._residuals(basis)
@@ -152,7 +176,16 @@ class Chooser:
                     self._note(number, fitted, losses)
                 self._save()
         place, choice = self._best()
-        return choice if choice.candidate.basis == "features" else self._settled(place, choice)
+        if choice.candidate.basis == "features":
+            return choice
+        choice = self._settled(choice, self._bases(place))
+        for rank in self.wider:
+            among = [self._settled(*one) for one in self._widened(choice._replace(rank=rank))]
+            best = min(among, key=lambda c: np.inf if c.held is None else c.held)
+            if choice.held is None or best.held is None or best.held >= choice.held:
+                break
+            choice = best
+        return choice
 
     def _pairs(self) -> Iterator[tuple[TrainingSet, TrainingSet]]:
         return folds(self.train, self.valid, self.folds, seed=self.seed)
@@ -185,7 +218,8 @@ class Chooser:
 
     def _tell(self, done: int, loss: float) -> None:
         if self.progress is not None:
-            self.progress("hierarchical", done, self.folds * (self.size + 1), loss)
+            steps = self.size + 1 + 2 * len(self.wider)
+            self.progress("hierarchical", done, self.folds * steps, loss)
 
     def _save(self) -> None:
         tensors = {name: torch.from_numpy(values) for name, values in self._kept.items()}
@@ -210,32 +244,49 @@ class Chooser:
         pulls = [d["ridge_population"] for d in self.done[best::size]]
         return best, Choice(
             names[best], self._residuals(names[best].basis)[int(column)], float(np.median(pulls)),
-            self.options.groups_for(self.train.people)[0],
+            self.options.first_rank, self.options.groups_for(self.train.people)[0],
             held=float(means[best, int(column)]) if len(judged) else None,
         )  # fmt: skip
 
-    def _settled(self, place: int, choice: Choice) -> Choice:
+    def _bases(self, place: int) -> Iterator[tuple[F64, F64]]:
+        """Theta and V of a candidate, fold by fold."""
+        for number in range(self.folds):
+            name = f"{place + number * self.size:05}"
+            if f"{name}.theta" in self._kept:
+                yield self._kept[f"{name}.theta"], self._kept[f"{name}.basis"]
+
+    def _widened(self, choice: Choice) -> list[tuple[Choice, list[tuple[F64, F64]]]]:
+        """Choices of another rank, with theta and V fold by fold.
+
+        More directions may need a stronger ridge to prune them: the next one is tried as well.
+        """
+        ridge = choice.candidate.ridge
+        ridges = [ridge, *(r for r in sorted(self.options.ridges) if r > ridge)][:2]
+        among = [choice._replace(candidate=choice.candidate._replace(ridge=one)) for one in ridges]
+        bases: list[list[tuple[F64, F64]]] = [[] for _ in among]
+        for fitting, _ in self._pairs():
+            path = list(Fitter(fitting, self.options, self.device).path(among[-1]))
+            for found, fitted in zip(bases, path[-len(among) :], strict=True):
+                found.append((fitted.population.theta, fitted.population.basis))
+        return list(zip(among, bases, strict=True))
+
+    def _settled(self, choice: Choice, bases: Iterable[tuple[F64, F64]]) -> Choice:
         """The choice with the distribution of people that foretells held-out ones best."""
         o, found = self.options, list[F64]()
         ways: list[tuple[int, int]] = []
-        for number, (fitting, holding) in enumerate(self._pairs()):
-            name = f"{place + number * self.size:05}"
+        for (fitting, holding), (theta, basis) in zip(self._pairs(), bases, strict=True):
             frame = Frame.of(fitting, choice.candidate.equalise, o.max_features)
             split = hold_out(holding)
             ways, losses = [], []
             for count, rounds, population in settle(
-                frame,
-                self._kept[f"{name}.theta"],
-                self._kept[f"{name}.basis"],
-                fitting,
-                groups=o.groups_for(self.train.people),
-                rounds=o.settling,
-            ):
+                frame, theta, basis, fitting,
+                groups=o.groups_for(self.train.people), rounds=o.settling,
+            ):  # fmt: skip
                 ways.append((count, rounds))
                 losses.append(held_out_losses(population.export(choice.residual), holding, split))
             found.append(np.column_stack(losses))
-            means = _means(found[-1])
-            self._tell(len(self.done) + number + 1, float(means.min()))
+            self._settlings += 1
+            self._tell(len(self.done) + self._settlings, float(_means(found[-1]).min()))
         means = _means(np.concatenate(found))
         if not np.isfinite(means).all():  # nobody could judge
             return choice

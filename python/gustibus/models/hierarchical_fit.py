@@ -68,8 +68,9 @@ def _fit(
         )
         basis = "features" if options.basis == "features" else "learned"
         choice = Choice(
-            Candidate(basis, equalise, ridge), 0.0, pull, options.groups_for(train.people)[0]
-        )
+            Candidate(basis, equalise, ridge), 0.0, pull, options.first_rank,
+            options.groups_for(train.people)[0],
+        )  # fmt: skip
         history: list[dict[str, Any]] = []
         final = train
     else:
@@ -77,12 +78,11 @@ def _fit(
         choice = chooser.choose()
         history = chooser.done
         final = everybody(train, judged)
-    chosen = choice.settings
-    if choice.candidate.basis == "features":
-        chosen["ridge"] = 0.0  # there is no V to shrink
-    model = _with_lapse(fit_chosen(final, chosen, options, where), judged, options)
+    if choice.candidate.basis == "features":  # there is no V to shrink
+        choice = choice._replace(candidate=choice.candidate._replace(ridge=0.0))
+    model = _with_lapse(_made(final, choice, options, where), judged, options)
     report = {
-        "options": asdict(options), "history": history, "chosen": chosen,
+        "options": asdict(options), "history": history, "chosen": choice.settings,
         "held_out_loss": choice.held, "lapse": model.answering.lapse,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip
@@ -97,22 +97,25 @@ def fit_chosen(
 
     Args:
         train: comparisons.
-        chosen: as in the report of a fit: basis, equalise, ridge, residual, ridge_population,
+        chosen: as in the report of a fit: basis, equalise, ridge, residual, ridge_population, rank,
             groups, settling.
         options: of the fit that chose.
         device: where to compute.
     """
-    path = (*(r for r in sorted(options.ridges) if r < chosen["ridge"]), chosen["ridge"])
-    *_, last = Fitter(train, options, device).fit(
-        chosen["basis"], chosen["equalise"], path, (chosen["ridge_population"],)
-    )
+    return _made(train, Choice.of(chosen), options, device)
+
+
+def _made(
+    train: TrainingSet, choice: Choice, options: HierarchicalOptions, device: torch.device
+) -> Hierarchical:
+    *_, last = Fitter(train, options, device).path(choice)
     population = last.population
-    if chosen["basis"] == "learned":
+    if choice.candidate.basis == "learned":
         population = finish(
             population.frame, population.theta, population.basis, train,
-            groups=chosen["groups"], rounds=chosen["settling"],
+            groups=choice.groups, rounds=choice.settling,
         )  # fmt: skip
-    return population.export(chosen["residual"])
+    return population.export(choice.residual)
 
 
 def _with_lapse(

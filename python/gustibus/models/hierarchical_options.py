@@ -12,6 +12,8 @@ from gustibus.errors import ConfigError
 
 _PER_GROUP = 10
 """People a Gaussian of the prior, at least."""
+_RANKS, _PER_DIRECTION = (16, 32, 64), 10
+"""Personal directions that are tried, and people for each of the more than the first, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class HierarchicalOptions:
         basis: `learned`, `features` (full mean and covariance over all of them, for features that are few
             or already good), or `auto`: whichever is better on held-out people, `features` being
             tried up to 64 dimensions.
-        rank: personal directions at most.
+        rank: personal directions at most; 0 begins with 16 and doubles them, up to 64, as long as
+            held-out people gain.
         max_features: principal components kept of the item features.
         equalise: exponents of the variance of a component by which it is divided, 0 (as it is) to 1
             (whitened); each is tried.
@@ -39,7 +42,7 @@ class HierarchicalOptions:
     """
 
     basis: str = "auto"
-    rank: int = 16
+    rank: int = 0
     max_features: int = 384
     equalise: tuple[float, ...] = (0.5, 0.8, 1.0)
     ridges: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -50,6 +53,15 @@ class HierarchicalOptions:
     settling: tuple[int, ...] = (1, 2, 3, 5)
     folds: int = 0
     lapse: float | None = None
+
+    @property
+    def first_rank(self) -> int:
+        """Personal directions to begin with."""
+        return self.rank or _RANKS[0]
+
+    def wider(self, people: int) -> tuple[int, ...]:
+        """The larger numbers of personal directions to try for so many people."""
+        return () if self.rank else tuple(r for r in _RANKS[1:] if r * _PER_DIRECTION <= people)
 
     def groups_for(self, people: int) -> tuple[int, ...]:
         """The numbers of Gaussians for which there are enough people; one is always possible."""
@@ -77,8 +89,8 @@ def hierarchical_options(given: Mapping[str, Any]) -> HierarchicalOptions:
     if options.basis not in ("auto", "learned", "features"):
         message = f"basis: expected auto, learned or features, got {options.basis!r}"
         raise ConfigError(message, where="basis")
-    if min(options.rank, options.max_features, options.rounds) < 1 or options.folds < 0:
-        message = "rank, max_features and rounds must be at least 1"
+    if min(options.max_features, options.rounds) < 1 or min(options.rank, options.folds) < 0:
+        message = "max_features and rounds must be at least 1, rank and folds at least 0"
         raise ConfigError(message, where="rank")
     for name in counts:
         values = getattr(options, name)
