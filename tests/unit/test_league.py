@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from gustibus.bench import METHODS, Entry, LeagueConfig, run_league
 from gustibus.bench.league import _settings
+from gustibus.bench.standings import Standing
 from gustibus.cli.app import app
 from gustibus.data import write_folder
 from gustibus.data.synthetic import linear_mixture_world
@@ -79,6 +80,23 @@ def test_claims_say_what_the_figures_say(folder):
     ]
     assert holds == (min(gaps) >= -0.01)
     assert "`hierarchical` is never behind `bt` beyond its interval" in claims
+    for shots in (5, 10):
+        loss = {n: standing.report.method(n).point("query", shots).log_loss for n in ("auto", "bt")}
+        saved = standing.saving("auto", "bt", "query", shots)
+        assert saved.value == pytest.approx(loss["bt"].value - loss["auto"].value)
+
+
+def test_rivals_are_measured_in_accuracy_and_in_log_loss(folder):
+    found, _ = league(folder, "first", methods=dict(ENTRIES, vpl=ENTRIES["hierarchical"]))
+    claims = {claim: holds for claim, holds, _ in found.claims()}
+    for measure, lead in (("accuracy", Standing.lead), ("log loss", Standing.saving)):
+        claim = (
+            f"`auto` is ahead of `vpl` in {measure} after 5 answers on every data set with personal "
+            "signal"
+        )
+        ahead = lead(found.standings[0], "auto", "vpl", "query", 5)
+        assert claims[claim] == (ahead.value > 0)
+        assert f"{ahead.value:+.3f}" in found.markdown()
 
 
 def test_other_options_train_again(folder):

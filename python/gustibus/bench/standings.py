@@ -73,6 +73,12 @@ class Standing:
         found = self.report.difference(first, second, part=part, shots=where)
         return None if found is None else found.accuracy
 
+    def saving(self, first: str, second: str, part: str, shots: int) -> Estimate | None:
+        """Log loss of one method less than that of another, in nats, paired by person."""
+        where = shots if self._has(part, shots) else ALL
+        found = self.report.difference(second, first, part=part, shots=where)
+        return None if found is None else found.log_loss
+
     def best(self, part: str, shots: int) -> str | None:
         """The project's family that did best, which only hindsight knows."""
         found = {
@@ -124,6 +130,8 @@ class League:
                 parts += [
                     f"### Lead of `{AUTO}` after {shots} answers, new people on known items",
                     self._leads(NEW_CELLS[0], shots),
+                    f"### Log loss that `{AUTO}` saves after {shots} answers, new people on known items",
+                    self._savings(NEW_CELLS[0], shots),
                 ]
         parts += ["### Cost", self._costs(), "### Claims", self._claims()]
         failed = [
@@ -157,15 +165,19 @@ class League:
         if AUTO in self.methods:
             for rival in ("pal-published", "lore", "vpl", "factors"):
                 for shots in self.shots:
-                    leads = [
-                        (s.title, lead) for s in self.standings
-                        if s.is_personal and (lead := s.lead(AUTO, rival, part, shots)) is not None
-                    ]  # fmt: skip
-                    if leads:
-                        found.append(_claim(
-                            f"`{AUTO}` is ahead of `{rival}` after {shots} answers on every data "
-                            "set with personal signal", leads, lambda e: e.value > 0,
-                        ))  # fmt: skip
+                    where = (AUTO, rival, part, shots)
+                    for measure, measured in (("accuracy", Standing.lead),
+                                              ("log loss", Standing.saving)):  # fmt: skip
+                        leads = [
+                            (s.title, lead) for s in self.standings
+                            if s.is_personal and (lead := measured(s, *where)) is not None
+                        ]  # fmt: skip
+                        if leads:
+                            found.append(_claim(
+                                f"`{AUTO}` is ahead of `{rival}` in {measure} after {shots} answers "
+                                "on every data set with personal signal", leads,
+                                lambda e: e.value > 0,
+                            ))  # fmt: skip
             gaps = [
                 (f"{s.title}, {shots} answers", lead)
                 for s in self.standings for shots in self.shots
@@ -220,13 +232,22 @@ class League:
                 rows.append([s.title, f"`{name}`", title, record["why"]])
         return table(["data", "method", "chosen", "why"], rows)
 
+    def _savings(self, part: str, shots: int) -> str:
+        return table(
+            ["over", *(s.title for s in self.standings)],
+            self._against(lambda s, name: s.saving(AUTO, name, part, shots)),
+        )
+
+    def _against(self, found: Callable[[Standing, str], Estimate | None]) -> list[list[str]]:
+        """A row for each other method than the automatic choice."""
+        return [
+            [f"`{name}`", *(_cell(found(s, name), sign=True) for s in self.standings)]
+            for name in self.methods
+            if name != AUTO
+        ]
+
     def _leads(self, part: str, shots: int) -> str:
-        rivals = [n for n in self.methods if n != AUTO]
-        rows = [
-            [f"`{name}`", *(_cell(s.lead(AUTO, name, part, shots), sign=True)
-                            for s in self.standings)]
-            for name in rivals
-        ]  # fmt: skip
+        rows = self._against(lambda s, name: s.lead(AUTO, name, part, shots))
         best = []
         for s in self.standings:
             name = s.best(part, shots)
