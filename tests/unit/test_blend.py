@@ -187,6 +187,25 @@ def test_people_with_one_answer_each_judge_no_blend():
     assert "nobody has answers left" in found["why"]
 
 
+def test_a_blend_is_judged_by_people_who_did_not_find_its_weights():
+    """Weights of candidates that know nothing fit the people who found them, and nobody else."""
+    gains: list[list[float]] = []
+    for seed in range(12):
+        draw = next(draws_of(small_world(seed), seed))
+        split, rng = hold_out(draw.judges), np.random.default_rng(seed)
+        rows = len(split.query)
+        guesses = [candidate("lore", draw, rng.standard_normal(rows)) for _ in range(8)]
+        found = blended(guesses, draw, split, {})
+        if found is not None:
+            flattered = judge_blend(found, 0, draw, split)
+            assert flattered is not None
+            best = min(c.loss for c in guesses)
+            gains.append([best - float(np.nanmean(flattered.losses)), best - found.loss])
+    told, honest = np.mean(gains, axis=0)
+    assert told > 0.02
+    assert honest < told / 2
+
+
 def test_a_blend_waits_for_its_members():
     draw = drawn()
     rng = np.random.default_rng(0)
@@ -244,8 +263,14 @@ def test_a_gain_that_may_be_noise_is_not_worth_a_blend(monkeypatch):
 def test_without_time_to_fit_the_members_again_no_blend_is_taken(monkeypatch):
     from gustibus.models import automatic
 
-    true = automatic.judge_blend
-    monkeypatch.setattr(automatic, "judge_blend", lambda *given: true(*given)._replace(seconds=1e9))
+    true = automatic.blended
+
+    def slow(*given):
+        if (one := true(*given)) is not None:
+            one.draws[0] = one.draws[0]._replace(seconds=1e9)
+        return one
+
+    monkeypatch.setattr(automatic, "blended", slow)
     world = small_world(0, people=60, rows=16)
     found = fit_auto(world, None, seed=0, **FAST).report["auto"]
     assert found["chosen"]["family"] != "blend"

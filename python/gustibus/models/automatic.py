@@ -269,7 +269,6 @@ class _Search:
         if one is None:
             return
         self.candidates.append(one)
-        self._judge_blend(0, one)
         again = len(self.both) / max(_rows(self.draws[0]), 1) * one.seconds
         if time.monotonic() - self.began + again > 60 * self.options.minutes:
             one.fate = f"no time to fit its members again, {again:.0f} s"

@@ -15,7 +15,7 @@ from gustibus.models.blend import BLEND, mean_answering
 from gustibus.models.candidates import Candidate, Judged
 from gustibus.models.judges import Draw
 from gustibus.models.validation import Foretold, HeldOut, losses_of
-from gustibus.types import I64
+from gustibus.types import F64, I64, Bool
 
 MOST = 3
 """Members at most: each costs a fit, and time at serving."""
@@ -53,9 +53,8 @@ def blended(
 ) -> Blended | None:
     """The best blend of candidates that one draw of people has judged; None without a gain.
 
-    Starts from the best candidate alone, and adds an eighth to a weight, takes one away or moves one,
-    whichever is best, as long as that lowers the loss, which is convex in the weights but for the
-    variances.
+    Its losses are those of blends whose weights were found on the other half of the people: on those
+    that they were found on they look better than they are.
 
     Args:
         candidates: that the draw, the first, has judged.
@@ -66,17 +65,45 @@ def blended(
     able = _different([c for c in candidates if np.isfinite(c.loss) and c.draws[0].transitive])
     if not able:
         return None
-    taken, best = _PARTS * np.eye(len(able), dtype=np.int64)[0], _first_loss(able[0])
+    everybody = np.ones(len(able[0].draws[0].losses), np.bool_)
+    members, weights = _weighted(able, _best(able, draw, split, everybody))
+    if len(members) < 2:
+        return None
+    one = Blended(members, weights, settings)
+    whole = _judged(members, weights, draw, split, 0)
+    losses = whole.losses.copy()
+    half = np.arange(len(losses)) % 2 == 0
+    for asked in (half, ~half):
+        taken = _best(able, draw, split, ~asked)
+        losses[asked] = _judged(*_weighted(able, taken), draw, split, 0).losses[asked]
+    one.draws.append(whole._replace(losses=losses))
+    return one
+
+
+def _best(able: list[Candidate], draw: Draw, split: HeldOut, who: Bool) -> I64:
+    """The weights, in parts, of the blend with the least mean loss over some people.
+
+    Starts from the best candidate alone, and adds an eighth to a weight, takes one away or moves one,
+    whichever is best, as long as that lowers the loss, which is convex in the weights but for the
+    variances.
+    """
+    alone = [_mean(c.draws[0].losses[who]) for c in able]
+    start = int(np.argmin(alone))
+    taken, best = _PARTS * np.eye(len(able), dtype=np.int64)[start], alone[start]
     while tried := _moves(taken):
         losses = [
-            float(np.nanmean(_judged(*_weighted(able, counts), draw, split, 0).losses))
-            for counts in tried
+            _mean(_judged(*_weighted(able, counts), draw, split, 0).losses[who]) for counts in tried
         ]
         if min(losses) >= best:
             break
         best, taken = min(losses), tried[int(np.argmin(losses))]
-    members, weights = _weighted(able, taken)
-    return Blended(members, weights, settings) if len(members) > 1 else None
+    return taken
+
+
+def _mean(losses: F64) -> float:
+    """Of those who judged; infinite where nobody did."""
+    judged = losses[np.isfinite(losses)]
+    return float(judged.mean()) if len(judged) else float("inf")
 
 
 def _moves(taken: I64) -> list[I64]:
@@ -137,4 +164,4 @@ def _judged(
 
 
 def _first_loss(one: Candidate) -> float:
-    return float(np.nanmean(one.draws[0].losses))
+    return _mean(one.draws[0].losses)

@@ -388,8 +388,8 @@ class Pal(LinearInUser):
 
 def _distinct(rows: F32) -> tuple[F32, I64]:
     """Rows that differ in a byte, each once, and where each row is among them."""
-    packed = np.ascontiguousarray(rows)
-    packed = packed.view(np.dtype((np.void, packed.itemsize * packed.shape[1])))[:, 0]
+    whole = np.dtype((np.void, rows.itemsize * rows.shape[1]))
+    packed = np.ascontiguousarray(rows).view(whole)[:, 0]
     _, first, place = np.unique(packed, return_index=True, return_inverse=True)
     return rows[first], place
 
