@@ -3,11 +3,13 @@
 import gzip
 import json
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from gustibus.data import read, read_table
+from gustibus.data.streaming import rows_of
 from gustibus.errors import InputError, NotFoundError
 
 ROWS = [
@@ -133,6 +135,27 @@ def test_a_truncated_parquet_file_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match=r"x.parquet: cannot be read as Parquet"):
         read(path)
+
+
+def test_a_parquet_file_with_a_wrong_byte_is_read_or_refused(tmp_path):
+    """Pages may name texts that the file does not have, before or behind those that it has."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "x.parquet"
+    table = pa.table({"s": [f"t{i % 3}" for i in range(40)]})
+    pq.write_table(table, path, compression="none", store_schema=False)
+    whole, said = path.read_bytes(), Counter[str]()
+    for place in range(4, len(whole) - 8):
+        for wrong in (0xFF, 0x04):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ wrong]) + whole[place + 1 :])
+            try:
+                said["read"] += sum(1 for _ in rows_of(path)) > 0
+            except InputError as error:
+                said["refused"] += 1
+                said["indices"] += "indices" in str(error)
+    assert said["read"] > 50, said
+    assert said["indices"] > 3, said
 
 
 def test_a_missing_file_is_not_found(tmp_path):

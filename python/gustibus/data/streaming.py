@@ -107,6 +107,7 @@ def _cells_of(pa: Any, column: Any) -> list[Any]:
     if not pa.types.is_dictionary(column.type):
         listed: list[Any] = column.to_pylist()
         return listed
+    column.validate(full=True)  # a damaged file may name texts that it does not have
     texts = [*column.dictionary.to_pylist(), None]
     return [texts[code] for code in column.indices.fill_null(len(texts) - 1).to_pylist()]
 

@@ -157,11 +157,11 @@ class Matcher:
         Raises:
             InputError: no attempt with this number waits for an outcome.
         """
-        self._core.report(attempt_id, success)
+        self._core.report(_attempt(attempt_id), success)
 
     def draw(self, attempt_id: int) -> bool:
         """Let the simulator's next coin decide an attempt, and record the outcome."""
-        return self._core.draw(attempt_id)
+        return self._core.draw(_attempt(attempt_id))
 
     def arrive_many(
         self, indptr: Any, items: Any, values: Any = None, *, sizes: Any = None, coins: Any = None
@@ -268,6 +268,14 @@ class Matcher:
 
     def __len__(self) -> int:
         return len(self._core)
+
+
+def _attempt(number: int) -> int:
+    """A number that an attempt can have; the core tells whether one has it."""
+    if isinstance(number, int) and not 0 <= number < 2**64:
+        message = f"attempt_id: expected a whole number from 0 to 2^64 - 1, got {number}"
+        raise InputError(message, where="attempt_id")
+    return number
 
 
 def _given(name: str, values: Any) -> Any:
