@@ -59,6 +59,8 @@ pub(super) enum Space {
 
 /// Halvings of a step before giving up.
 const HALVINGS: usize = 50;
+/// The longest step that is tried first where lapses make the likelihood curve the other way.
+const LONGEST: f64 = 64.0;
 
 /// Mean, evidence and factored precision, by the method asked for.
 pub(super) fn fit_by(
@@ -136,6 +138,16 @@ impl Margins<'_> {
         z.iter().zip(labels).map(|(z, (t, w))| w * self.answering.log_likelihood(*z, *t)).sum()
     }
 
+    /// Weighted first derivatives and minus the second, which lapses can make negative.
+    fn derivatives(&self, z: &[f64], score: &mut [f64], bend: &mut [f64]) {
+        let labels = self.person.target.iter().zip(self.person.weight);
+        let out = score.iter_mut().zip(bend);
+        for ((z, (t, w)), (s, b)) in z.iter().zip(labels).zip(out) {
+            let (first, second) = self.answering.derivatives(*z, *t);
+            (*s, *b) = (w * first, w * second);
+        }
+    }
+
     /// Weighted first derivatives and curvatures.
     pub(super) fn slopes(&self, z: &[f64], score: &mut [f64], curvature: &mut [f64]) {
         let labels = self.person.target.iter().zip(self.person.weight);
@@ -168,6 +180,38 @@ pub(super) struct Direction {
     pub(super) square: f64,
 }
 
+/// The metric of the penalty on a point: its own squares, or those through the kernel.
+#[derive(Clone, Copy, PartialEq)]
+enum Metric {
+    Plain,
+    Kernel,
+}
+
+impl Direction {
+    /// The step in the metric of the penalty: times another vector, their inner product.
+    fn pull(&self, metric: Metric) -> &[f64] {
+        match metric {
+            Metric::Plain => &self.step,
+            Metric::Kernel => &self.shift,
+        }
+    }
+
+    /// How fast the objective rises along the step, from a point with this score of its rows.
+    fn rise(&self, metric: Metric, point: &[f64], score: &[f64]) -> f64 {
+        dot(score, &self.shift) - dot(point, self.pull(metric))
+    }
+}
+
+/// A step that was taken where the likelihood curved the other way.
+struct Taken {
+    point: Vec<f64>,
+    score: Vec<f64>,
+    direction: Direction,
+    decrement: f64,
+    /// Steps before it that it is conjugate to.
+    age: usize,
+}
+
 /// Where the climb ended.
 pub(super) struct Climb {
     pub(super) point: Vec<f64>,
@@ -181,16 +225,23 @@ pub(super) struct Climb {
 
 /// Climbs from the point 0, where the penalty is zero, halving every step until the objective rises.
 ///
-/// `direction` gets the point, its margins, and score and curvature of every row.
+/// `direction` gets the point, its margins, and score and curvature of every row. Where lapses make a
+/// row curve the other way its curvature counts as zero, which makes steps too short, the more of the
+/// precision such rows take away, the shorter; there steps are conjugate to those before, as many as there are
+/// such rows, and first tried as long as the true curvature along them says.
+///
+/// Source: Nocedal and Wright 2006, section 5.2, the preconditioned Polak-Ribiere+ iteration.
 fn climb(
     rows: Margins<'_>,
     stop: Stop,
     z0: &[f64],
-    dim: usize,
+    (dim, metric): (usize, Metric),
     mut direction: impl FnMut(&[f64], &[f64], &[f64], &[f64]) -> Direction,
 ) -> Climb {
     let n = z0.len();
-    let (mut score, mut curvature, mut trial) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+    let (mut score, mut bend, mut trial) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+    let mut curvature = vec![0.0; n];
+    let mut last: Option<Taken> = None;
     let mut at = Climb {
         point: vec![0.0; dim],
         z: z0.to_vec(),
@@ -200,10 +251,12 @@ fn climb(
         converged: false,
     };
     loop {
-        rows.slopes(&at.z, &mut score, &mut curvature);
-        let d = direction(&at.point, &at.z, &score, &curvature);
+        rows.derivatives(&at.z, &mut score, &mut bend);
+        curvature.iter_mut().zip(&bend).for_each(|(c, b)| *c = b.max(0.0));
+        let mut d = direction(&at.point, &at.z, &score, &curvature);
+        let decrement = d.decrement;
         at.gradient = d.gradient;
-        if d.decrement <= stop.tolerance * stop.tolerance {
+        if decrement <= stop.tolerance * stop.tolerance {
             at.converged = true;
             return at;
         }
@@ -211,7 +264,18 @@ fn climb(
             return at;
         }
         at.iterations += 1;
+        let bent = bend.iter().filter(|b| **b < 0.0).count();
         let mut size = 1.0;
+        let mut age = 0;
+        if bent > 0 {
+            if let Some(before) = last.take().filter(|before| before.age < bent) {
+                age = before.age + 1;
+                d = conjugate(d, &before, metric, &at.point, &score);
+            }
+            let along: f64 = bend.iter().zip(&d.shift).map(|(b, s)| b * s * s).sum();
+            let along = along + d.square;
+            size = if along > 0.0 { (d.decrement / along).min(LONGEST) } else { 1.0 };
+        }
         let mut next = f64::NEG_INFINITY;
         for _ in 0..HALVINGS {
             trial.copy_from_slice(&at.z);
@@ -224,13 +288,43 @@ fn climb(
             size *= 0.5;
         }
         if !is_better(next, at.objective, size, d.decrement) {
-            at.converged = is_negligible(d.decrement, at.objective);
+            at.converged = is_negligible(decrement, at.objective);
             return at;
         }
+        let point = (bent > 0).then(|| at.point.clone());
         axpy(size, &d.step, &mut at.point);
         std::mem::swap(&mut at.z, &mut trial);
         at.objective = next;
+        last =
+            point.map(|point| Taken { point, score: score.clone(), direction: d, decrement, age });
     }
+}
+
+/// A step with so much of the one before that the gradients of both have nothing in common; alone where
+/// that would not rise. Its `decrement` is how fast the objective rises along it.
+fn conjugate(
+    d: Direction,
+    before: &Taken,
+    metric: Metric,
+    point: &[f64],
+    score: &[f64],
+) -> Direction {
+    let common = d.rise(metric, &before.point, &before.score);
+    let share = (d.decrement - common) / before.decrement;
+    if !(share > 0.0 && share.is_finite()) {
+        return d;
+    }
+    let (mut step, mut shift) = (d.step.clone(), d.shift.clone());
+    axpy(share, &before.direction.step, &mut step);
+    axpy(share, &before.direction.shift, &mut shift);
+    let mut both = Direction { step, shift, ..d };
+    both.decrement = both.rise(metric, point, score);
+    if both.decrement <= 0.0 {
+        return d;
+    }
+    both.cross = dot(point, both.pull(metric));
+    both.square = dot(&both.step, both.pull(metric));
+    both
 }
 
 /// A point on the search line is taken when it gains a share of what the slope promises; the last
@@ -251,7 +345,7 @@ fn fit_dual(rows: Margins<'_>, group: Group<'_>, stop: Stop, xs: Vec<f64>, z0: &
     mat_mul_t(&xs, rows.person.x, &mut kernel, n, k, n, 0.0);
     symmetrise(&mut kernel, n);
     let mut factor = vec![0.0; n * n];
-    let at = climb(rows, stop, z0, n, |alpha, z, score, curvature| {
+    let at = climb(rows, stop, z0, (n, Metric::Kernel), |alpha, z, score, curvature| {
         let slack: Vec<f64> = score.iter().zip(alpha).map(|(s, a)| s - a).collect();
         let lifted = mat_vec(&kernel, &slack);
         // (K^{-1} + C)^{-1} slack = K (slack - R B^{-1} R K slack), B = I + R K R, C = R R
@@ -308,7 +402,7 @@ fn fit_primal(rows: Margins<'_>, group: Group<'_>, stop: Stop, z0: &[f64]) -> Fi
     let whitened = whiten(rows.person.x, group, n);
     let mut scaled = vec![0.0; n * k];
     let mut factor = vec![0.0; k * k];
-    let at = climb(rows, stop, z0, k, |u, _, score, curvature| {
+    let at = climb(rows, stop, z0, (k, Metric::Plain), |u, _, score, curvature| {
         let mut gradient = mat_t_vec(&whitened, score, k);
         axpy(-1.0, u, &mut gradient);
         let root: Vec<f64> = curvature.iter().map(|c| c.sqrt()).collect();
