@@ -211,7 +211,7 @@ def test_outcomes_of_no_attempt_and_outcomes_reported_twice():
         matcher.report(7, success=True)
     with pytest.raises(InputError, match="never made"):
         matcher.draw(7)
-    for number in (-1, 2**64, 10**300):
+    for number in (-1, 2**64, 10**300, np.int64(-1)):
         for ask in (matcher.draw, lambda n: matcher.report(n, success=True)):
             with pytest.raises(InputError, match="attempt_id: expected a whole number from 0 to"):
                 ask(number)

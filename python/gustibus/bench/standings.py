@@ -15,13 +15,15 @@ from gustibus.evaluation.intervals import Estimate
 from gustibus.evaluation.judging import ALL
 from gustibus.evaluation.markdown import PARTS, table, yes
 from gustibus.evaluation.protocol import NEW_CELLS
-from gustibus.evaluation.report import encode
+from gustibus.evaluation.report import Difference, encode
 from gustibus.models.automatic import AUTO
 
 POOLED = "bt"
 """The method without people that personal ones are measured against."""
 _AMONG = ("bt", "hierarchical", "pal", "pro", "gpm", "ppd")
 """Families of this project, the best of which in hindsight is what the choice is held to."""
+_RIVALS = ("pal-published", "lore", "vpl", "factors")
+"""What the choice has to be ahead of."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,12 @@ class Standing:
 
     def lead(self, first: str, second: str, part: str, shots: int) -> Estimate | None:
         """Accuracy of one method minus that of another, paired by person."""
-        where = shots if self._has(part, shots) else ALL
-        found = self.report.difference(first, second, part=part, shots=where)
+        found = self._paired(first, second, part, shots)
         return None if found is None else found.accuracy
 
     def saving(self, first: str, second: str, part: str, shots: int) -> Estimate | None:
         """Log loss of one method less than that of another, in nats, paired by person."""
-        where = shots if self._has(part, shots) else ALL
-        found = self.report.difference(second, first, part=part, shots=where)
+        found = self._paired(second, first, part, shots)
         return None if found is None else found.log_loss
 
     def best(self, part: str, shots: int) -> str | None:
@@ -86,6 +86,10 @@ class Standing:
             if (estimate := self.accuracy(name, part, shots)) is not None
         }  # fmt: skip
         return max(found, key=lambda name: found[name]) if found else None
+
+    def _paired(self, first: str, second: str, part: str, shots: int) -> Difference | None:
+        where = shots if self._has(part, shots) else ALL
+        return self.report.difference(first, second, part=part, shots=where)
 
     def _has(self, part: str, shots: int) -> bool:
         return any(m.point(part, shots) is not None for m in self.report.methods)
@@ -163,21 +167,9 @@ class League:
         found = []
         part = NEW_CELLS[0]
         if AUTO in self.methods:
-            for rival in ("pal-published", "lore", "vpl", "factors"):
+            for rival in _RIVALS:
                 for shots in self.shots:
-                    where = (AUTO, rival, part, shots)
-                    for measure, measured in (("accuracy", Standing.lead),
-                                              ("log loss", Standing.saving)):  # fmt: skip
-                        leads = [
-                            (s.title, lead) for s in self.standings
-                            if s.is_personal and (lead := measured(s, *where)) is not None
-                        ]  # fmt: skip
-                        if leads:
-                            found.append(_claim(
-                                f"`{AUTO}` is ahead of `{rival}` in {measure} after {shots} answers "
-                                "on every data set with personal signal", leads,
-                                lambda e: e.value > 0,
-                            ))  # fmt: skip
+                    found += self._ahead(rival, part, shots)
             gaps = [
                 (f"{s.title}, {shots} answers", lead)
                 for s in self.standings for shots in self.shots
@@ -202,6 +194,21 @@ class League:
                 f"`{name}` is never behind `{POOLED}` beyond its interval",
                 worst, lambda e: e.high >= 0,
             ))  # fmt: skip
+        return found
+
+    def _ahead(self, rival: str, part: str, shots: int) -> list[tuple[str, bool, str]]:
+        """Claims that the automatic choice is ahead of a rival, one for each measure."""
+        found = []
+        for measure, lead in (("accuracy", Standing.lead), ("log loss", Standing.saving)):
+            leads = [
+                (s.title, gap) for s in self.standings
+                if s.is_personal and (gap := lead(s, AUTO, rival, part, shots)) is not None
+            ]  # fmt: skip
+            if leads:
+                found.append(_claim(
+                    f"`{AUTO}` is ahead of `{rival}` in {measure} after {shots} answers on every "
+                    "data set with personal signal", leads, lambda e: e.value > 0,
+                ))  # fmt: skip
         return found
 
     def _data(self) -> str:

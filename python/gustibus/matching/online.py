@@ -160,7 +160,11 @@ class Matcher:
         self._core.report(_attempt(attempt_id), success)
 
     def draw(self, attempt_id: int) -> bool:
-        """Let the simulator's next coin decide an attempt, and record the outcome."""
+        """Let the simulator's next coin decide an attempt, and record the outcome.
+
+        Raises:
+            InputError: no attempt with this number waits for an outcome.
+        """
         return self._core.draw(_attempt(attempt_id))
 
     def arrive_many(
@@ -272,7 +276,7 @@ class Matcher:
 
 def _attempt(number: int) -> int:
     """A number that an attempt can have; the core tells whether one has it."""
-    if isinstance(number, int) and not 0 <= number < 2**64:
+    if isinstance(number, int | np.integer) and not 0 <= number < 2**64:
         message = f"attempt_id: expected a whole number from 0 to 2^64 - 1, got {number}"
         raise InputError(message, where="attempt_id")
     return number

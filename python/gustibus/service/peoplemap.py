@@ -100,12 +100,12 @@ def align(points: F64, onto: F64) -> Aligned:
     """
     a, b = _centred(points), _centred(onto)
     size_a, size_b = float(np.linalg.norm(a)), float(np.linalg.norm(b))
-    left, common, right = np.linalg.svd(a.T @ b)
+    laid = a @ turn(points, onto)
     scale = size_b / size_a if size_a > 0 else 0.0
     both = size_a * size_b
     return Aligned(
-        scale * a @ (left @ right) + onto.mean(axis=0),
-        min(1.0, float(common.sum()) / both) if both > 0 else 0.0,
+        scale * laid + onto.mean(axis=0),
+        min(1.0, float((laid * b).sum()) / both) if both > 0 else 0.0,
         size_b / float(np.sqrt(len(onto))),
     )
 
