@@ -1,17 +1,26 @@
 """Texts a second for each encoder, beside the peer that does the same work; a Markdown table.
 
-python benchmarks/encode.py [--texts 4000]
+python benchmarks/encode.py [--texts 4000] [--made --device cuda]
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
+import torch
 
 from gustibus.encoders import load_encoder
+
+SHAPES = (
+    (6, 384, "float32"), (6, 384, "bfloat16"), (12, 768, "float32"), (12, 768, "bfloat16"),
+    (24, 1024, "bfloat16"),
+)  # fmt: skip
+"""Layers and width of usual backbones: those of MiniLM, of BERT base and of BERT large."""
 
 
 def sample(count: int) -> list[str]:
@@ -25,22 +34,28 @@ def sample(count: int) -> list[str]:
 
 
 def rate(encode, texts: list[str]) -> float:
-    encode(texts[:64])
+    encode(texts)  # shapes that a device has not met yet cost it more than their work
     started = perf_counter()
     encode(texts)
     return len(texts) / (perf_counter() - started)
 
 
+def line(name: str, ours: float, peer: str = "", theirs: float = 0.0) -> None:
+    other = f"{peer} {theirs:,.0f} | {ours / theirs:.2f}" if theirs else "– | –"
+    print(f"| {name} | {ours:,.0f} | {other} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", type=int, default=4000)
-    texts = sample(parser.parse_args().texts)
+    parser.add_argument("--device", default="cpu", help="of the backbones made on the spot")
+    parser.add_argument("--made", action="store_true", help="those alone; no packaged weights")
+    args = parser.parse_args()
+    texts = sample(args.texts)
     print("| encoder | texts a second | peer | ratio |\n| --- | ---: | ---: | ---: |", flush=True)
-
-    def line(name: str, ours: float, peer: str = "", theirs: float = 0.0) -> None:
-        other = f"{peer} {theirs:,.0f} | {ours / theirs:.2f}" if theirs else "– | –"
-        print(f"| {name} | {ours:,.0f} | {other} |", flush=True)
-
+    if args.made:
+        made_backbones(texts, args.device)
+        return
     line("hashing", rate(load_encoder("hashing").encode, texts))
     line(
         "static", rate(load_encoder("static").encode, texts), "wordllama", rate(wordllama(), texts)
@@ -62,6 +77,49 @@ def main() -> None:
             unsorted.encode(given[start : start + 32])
 
     line("the same in batches of 32 as they come", rate(in_order, few))
+
+
+def made_backbones(texts: list[str], device: str) -> None:
+    """Backbones of usual shapes with random weights: as fast as trained ones, and nothing to fetch."""
+    from sentence_transformers import SentenceTransformer
+
+    for layers, width, dtype in SHAPES:
+        with TemporaryDirectory() as folder:
+            make(Path(folder), layers, width)
+            peer = SentenceTransformer(folder, device=device).to(getattr(torch, dtype))
+            ours = load_encoder(
+                "transformers", model=folder, device=device, dtype=dtype, batch_tokens=65_536
+            )
+            best = max(
+                (rate(partial(peer.encode, show_progress_bar=False, batch_size=n), texts), n)
+                for n in (32, 256)
+            )
+            line(
+                f"{layers} layers of {width}, {dtype}, on {device}", rate(ours.encode, texts),
+                f"sentence-transformers in batches of {best[1]}", best[0],
+            )  # fmt: skip
+
+
+def make(folder: Path, layers: int, width: int) -> None:
+    """A BERT of this shape and a tokenizer of the words of `sample`."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    words = {
+        w: i for i, w in enumerate(["[PAD]", "[UNK]", *sorted(set(" ".join(sample(200)).split()))])
+    }
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=512
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    BertModel(
+        BertConfig(
+            hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 64,
+            intermediate_size=4 * width, vocab_size=max(len(words), 30_000),
+        )
+    ).save_pretrained(folder)  # fmt: skip
 
 
 def wordllama():

@@ -120,6 +120,17 @@ def test_support_and_query_of_an_episode_share_no_item_where_that_is_possible():
     assert clean > 140  # of 160; the rest have no answer about other items
 
 
+def test_people_are_drawn_as_numpy_draws_without_replacement(world):
+    episodes = Episodes(world, ppd_options({}), 5, torch.device("cpu"))
+    for count in (1, 10, len(episodes.able)):
+        for seed in range(20):
+            episodes.rng = np.random.default_rng(seed)
+            expected = np.random.default_rng(seed).choice(
+                len(episodes.able), count, replace=False, p=episodes.chance
+            )
+            np.testing.assert_array_equal(episodes._people(count), expected)
+
+
 def test_an_episode_leaves_queries_and_counts_no_row_twice():
     world = small_world(0, people=6, rows=3)
     own = np.arange(18, dtype=np.int32)

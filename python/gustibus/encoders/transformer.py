@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -98,10 +99,14 @@ class TransformersEncoder:
         out = np.zeros((len(rows), self.dim), np.float32)
         batches = list(_batches([len(row) for row in rows], self._budget))
         bar = tqdm(total=len(rows), unit="text", disable=None if progress else True, leave=False)
+        before: list[tuple[list[int], torch.Tensor]] = []
         with bar, torch.inference_mode():
-            for batch in batches:
-                out[batch] = self._pooled([rows[i] for i in batch]).float().cpu().numpy()
-                bar.update(len(batch))
+            for batch in [*batches, None]:
+                started = [] if batch is None else [(batch, self._pooled([rows[i] for i in batch]))]
+                for done, pooled in before:  # fetched while the device works on the next batch
+                    out[done] = pooled.cpu().numpy()
+                    bar.update(len(done))
+                before = started
         return unit_length(out) if self.normalize else out
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
@@ -136,23 +141,24 @@ class TransformersEncoder:
         return 0
 
     def _pooled(self, rows: list[list[int]]) -> torch.Tensor:
-        """`(n, dim)`; padding is on the right and masked, so it changes nothing."""
+        """`(n, dim)` single; padding is on the right and masked, so it changes nothing."""
         import torch
 
-        width = max(map(len, rows))
-        ids = torch.full((len(rows), width), self._pad())
-        mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for place, row in enumerate(rows):
-            ids[place, : len(row)] = torch.tensor(row)
-            mask[place, : len(row)] = 1
-        ids, mask = ids.to(self._device), mask.to(self._device)
+        lengths = np.array([len(row) for row in rows])
+        present = np.arange(lengths.max()) < lengths[:, None]
+        padded = np.full(present.shape, self._pad(), np.int64)
+        padded[present] = np.fromiter(chain.from_iterable(rows), np.int64, lengths.sum())
+        ids, mask, last = (
+            torch.from_numpy(x).to(self._device, non_blocking=True)
+            for x in (padded, present.astype(np.int64), lengths - 1)
+        )
         state = self._model(input_ids=ids, attention_mask=mask).last_hidden_state  # (n, w, dim)
         if self.pooling == "cls":
-            return torch.as_tensor(state[:, 0])
+            return torch.as_tensor(state[:, 0].float())
         if self.pooling == "last":
-            return torch.as_tensor(state[torch.arange(len(rows)), mask.sum(1) - 1])
+            return torch.as_tensor(state[torch.arange(len(rows)), last].float())
         weight = mask[..., None].to(state.dtype)
-        return torch.as_tensor((state * weight).sum(1) / weight.sum(1))
+        return torch.as_tensor(((state * weight).sum(1) / weight.sum(1)).float())
 
 
 def _batches(lengths: list[int], budget: int) -> Iterator[list[int]]:

@@ -75,7 +75,7 @@ class Rows:
     def margins(self, reward: Tensor) -> Tensor:
         """`(n,)` of a against b."""
         flat = reward[:, 0].float()
-        return flat[self.a] - flat[self.b]
+        return flat.index_select(0, self.a) - flat.index_select(0, self.b)
 
     def batch_loss(self, module: Reward, most: int, generator: torch.Generator) -> Tensor:
         """Loss of so many comparisons drawn at random, or of all where there are fewer."""

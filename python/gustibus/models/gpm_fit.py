@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gustibus.errors import InputError
 from gustibus.models.base import Fitted, Progress, TrainingSet
@@ -29,7 +30,8 @@ from gustibus.models.gpm_transitive import (
     with_scales,
 )
 from gustibus.models.gpm_transitive import fit_transitive as fit_transitive_part
-from gustibus.models.torch_network import pick_device
+from gustibus.models.stepping import Stepper, adam, cosine, scale_rates
+from gustibus.models.torch_network import drawn, pick_device
 from gustibus.models.validation import everybody, held_out_losses, hold_out, simplest
 
 
@@ -157,21 +159,18 @@ class _Fitter:
         o, trained = self.options, module.trained()
         if not trained:
             return
-        optimizer = torch.optim.AdamW(trained, lr=o.lr, weight_decay=0.0)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, o.steps)
-        size, order = min(o.batch, len(rows)), torch.zeros(0, dtype=torch.int64)
-        for _ in range(o.steps):
-            if len(order) < size:
-                order = torch.randperm(len(rows), generator=generator)
-            index, order = order[:size].to(self.device), order[size:]
+        optimizer = adam(trained, self.device, lr=o.lr, weight_decay=0.0)
+
+        def loss(index: Tensor) -> Tensor:
             batch = rows.take(index)
             each = losses(module.margin(batch), batch.target, o.loss, o.least)
-            loss = (each * batch.weight).sum() / batch.weight.sum().clamp(min=1e-12)
-            loss = loss + 0.5 * ridge / len(rows) * module.squares()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+            mean = (each * batch.weight).sum() / batch.weight.sum().clamp(min=1e-12)
+            return mean + 0.5 * ridge / len(rows) * module.squares()
+
+        take = Stepper(loss, optimizer)
+        for step, index in enumerate(drawn(len(rows), o.batch, o.steps, generator, self.device)):
+            scale_rates(optimizer, cosine(step, o.steps))
+            take(index)
 
     def _export(
         self, module: Blocks, train: TrainingSet, base: Transitive, statistics: Statistics,

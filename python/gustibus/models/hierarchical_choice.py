@@ -98,7 +98,7 @@ class Fitter:
             valid: people who choose.
         """
         o = self.options
-        frame = Frame.of(self.train, equalise, o.max_features)
+        frame = Frame.of(self.train, equalise, o.max_features, self.device)
         if basis == "features":
             population = exact(
                 self.train, frame, groups=o.groups_for(self.train.people)[0], rounds=o.rounds
@@ -275,7 +275,7 @@ class Chooser:
         o, found = self.options, list[F64]()
         ways: list[tuple[int, int]] = []
         for (fitting, holding), (theta, basis) in zip(self._pairs(), bases, strict=True):
-            frame = Frame.of(fitting, choice.candidate.equalise, o.max_features)
+            frame = Frame.of(fitting, choice.candidate.equalise, o.max_features, self.device)
             split = hold_out(holding)
             ways, losses = [], []
             for count, rounds, population in settle(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import pad, softplus
 
 from gustibus.models.base import TrainingSet
 from gustibus.models.hierarchical import Hierarchical
@@ -24,6 +24,7 @@ from gustibus.types import F64
 
 _BLOCK = 8
 """Rows of one person that are worked on together."""
+_WIDE = 128
 _WARM_ROUNDS = 4
 SETTLING = 2
 """EM rounds over the distribution of z where nobody can choose them."""
@@ -87,19 +88,37 @@ class Objective:
     def _loss(
         self, theta: Tensor, basis: Tensor, posterior: tuple[Tensor, Tensor] | None
     ) -> Tensor:
-        offset = self.items @ theta  # (m,)
-        margin = offset[self.a] - offset[self.b]  # (n,)
         if posterior is None:
+            margin = apart(self.items @ theta, self.a, self.b)  # (n,)
             each = softplus(margin) - self.target * margin
             return (each * self.weight).sum()
         means, roots = posterior  # (blocks, 1, k), (blocks, k, k)
-        phi = self.items @ basis  # (m, k)
-        delta = (phi[self.a] - phi[self.b]).view(len(means), _BLOCK, -1)
-        margin = margin + (delta * means).sum(-1).flatten()
+        rewards = self.items @ torch.cat([basis, theta[:, None]], 1)  # (m, k + 1)
+        told = apart(rewards, self.a, self.b)
+        delta = told[:, :-1].unflatten(0, (len(means), _BLOCK))
+        margin = told[:, -1] + (delta * means).sum(-1).flatten()
         spread = torch.bmm(delta, roots).square().sum(-1).flatten()
         z = margin[:, None] + (spread + 1e-12).sqrt()[:, None] * self.nodes  # (n, nodes)
         each = (softplus(z) - self.target[:, None] * z) @ self.probability
         return (each * self.weight).sum()
+
+
+def apart(table: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Rows a of a table less rows b, `(n,)` or `(n, k)`."""
+    return chosen(table, a) - chosen(table, b)
+
+
+def chosen(table: Tensor, rows: Tensor) -> Tensor:
+    """Some rows of a table, `(n,)` or `(n, k)`.
+
+    Their slopes are added up several times as fast as those of `table[rows]`. On CUDA rows that are
+    short and aligned are taken with an odd column beside them: without it each keeps a block of
+    threads, and all together take ten times as long.
+    """
+    k = table.shape[-1]
+    if table.is_cuda and table.dim() == 2 and k % 4 == 0 and k < _WIDE:
+        return pad(table, (0, 1)).index_select(0, rows)[:, :k]
+    return table.index_select(0, rows)
 
 
 def population_reward(
@@ -148,7 +167,7 @@ def learn(
         The ridge, theta `(q,)` and V `(q, k)` with `z ~ N(0, I)`.
     """
     wide = theta.double().cpu().numpy()
-    basis = spectral_start(train, frame, wide, rank)
+    basis = spectral_start(train, frame, wide, rank, objective.device)
     for number, ridge in enumerate(sorted(ridges)):
         for _ in range(rounds if number == 0 else min(_WARM_ROUNDS, rounds)):
             posterior, root = _standardised(objective, train, frame, wide, basis)

@@ -20,6 +20,7 @@ from gustibus.models.gpm_transitive import refit_transitive
 from gustibus.models.heads import SCORES, effective
 from gustibus.models.hierarchical import Hierarchical
 from gustibus.models.hierarchical_fit import fit_hierarchical
+from gustibus.models.hierarchical_learn import apart
 from gustibus.models.hierarchical_options import hierarchical_options
 from gustibus.models.hierarchical_start import Frame
 from gustibus.models.hyre import Hyre
@@ -176,7 +177,7 @@ def _of(center: Any, population: Any, basis: Any, heads: F64, answering: Answeri
 
 def bootstrapped(train: TrainingSet, options: HyreOptions, seed: int, device: torch.device) -> Hyre:
     """Pooled rewards of people drawn with replacement, all heads fitted at once."""
-    frame = Frame.of(train, 0.0, options.max_features)
+    frame = Frame.of(train, 0.0, options.max_features, device)
     rng = np.random.default_rng(seed)
     p, draws = train.people, max(_FEWEST, round(options.share * train.people))
     drawn = rng.multinomial(draws, np.full(p, 1 / p), options.count)
@@ -191,7 +192,7 @@ def bootstrapped(train: TrainingSet, options: HyreOptions, seed: int, device: to
     def closure() -> Tensor:
         optimizer.zero_grad()
         value = items @ heads  # (m, j)
-        margin = value[a] - value[b]
+        margin = apart(value, a, b)
         loss = ((softplus(margin) - target * margin) * times).sum()
         loss = loss + 0.5 * options.ridge * heads.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it

@@ -19,7 +19,7 @@ from torch.nn.functional import softplus
 
 from gustibus.errors import InputError
 from gustibus.models.base import Fitted, Progress, TrainingSet
-from gustibus.models.hierarchical_learn import Objective, population_reward
+from gustibus.models.hierarchical_learn import Objective, apart, chosen, population_reward
 from gustibus.models.hierarchical_start import Frame, spectral_start
 from gustibus.models.keywords import check_choice, check_range, read_options
 from gustibus.models.lore import Lore, Onboarding
@@ -169,7 +169,7 @@ class _Fitter:
         device: torch.device,
     ) -> None:  # fmt: skip
         self.train, self.options = train, options
-        self.frame = Frame.of(train, max(options.equalise, 0.0), options.max_features)
+        self.frame = Frame.of(train, max(options.equalise, 0.0), options.max_features, device)
         tensor: dict[str, Any] = {"dtype": torch.float32, "device": device}
         self.items = torch.as_tensor(self.frame.items, **tensor)
         self.rows = {
@@ -190,7 +190,9 @@ class _Fitter:
         noise = 0.1 * np.random.default_rng(seed).standard_normal((self.train.people, k))
         few = min(k - 1, self.frame.items.shape[1])
         apart = (
-            spectral_start(self.train, self.frame, theta, few) if few else np.zeros((len(theta), 0))
+            spectral_start(self.train, self.frame, theta, few, self.items.device)
+            if few
+            else np.zeros((len(theta), 0))
         )
         apart = np.pad(apart, ((0, 0), (0, k - 1 - few)))
         if simplex:
@@ -267,7 +269,7 @@ def _evidence(train: TrainingSet, phi: F64) -> Evidence:
 def _margins(items: Tensor, basis: Tensor, w: Tensor, rows: Mapping[str, Tensor]) -> Tensor:
     """`(n,)` margins; the rewards of an item are computed once."""
     phi = items @ basis  # (m, k)
-    return ((phi[rows["a"]] - phi[rows["b"]]) * w[rows["user"]]).sum(-1)
+    return (apart(phi, rows["a"], rows["b"]) * chosen(w, rows["user"])).sum(-1)
 
 
 def _published(train: TrainingSet, o: LoreOptions, seed: int, device: torch.device) -> Lore:

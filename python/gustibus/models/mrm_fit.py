@@ -24,6 +24,7 @@ from gustibus.models.hierarchical_start import Frame, spectral_start
 from gustibus.models.keywords import check_choice, check_range, read_options
 from gustibus.models.mrm import Inner, MetaReward, adapted
 from gustibus.models.pal_start import simplex_corners
+from gustibus.models.stepping import Stepper, adam, scale_rates, warmed
 from gustibus.models.torch_network import pick_device
 from gustibus.models.validation import everybody, held_out_loss, hold_out
 from gustibus.posterior import Answering, Evidence, GaussianPrior
@@ -77,6 +78,8 @@ _PUBLISHED: dict[str, Any] = {
 }  # fmt: skip
 _MARGIN = 0.01
 """Factor of the published margins."""
+_WARM = 0.05
+"""Share of steps in which the learning rate rises."""
 
 
 def mrm_options(given: Mapping[str, Any]) -> MrmOptions:
@@ -166,7 +169,7 @@ class _Learner:
             basis = torch.randn(d, options.rank, generator=generator).double().numpy() / d**0.5
             self.turn = self.turn * _MARGIN
         else:
-            frame = Frame.of(train, max(options.equalise, 0.0), options.max_features)
+            frame = Frame.of(train, max(options.equalise, 0.0), options.max_features, device)
             self.center, self.turn, items = frame.center, frame.turn, frame.items
             basis = self._start(frame, valid)
         self.items = torch.as_tensor(items, dtype=torch.float32, device=device)
@@ -185,7 +188,9 @@ class _Learner:
         if k == 1:
             return np.asarray(theta[:, None])
         few = min(k - 1, len(theta))
-        apart = np.pad(spectral_start(self.train, frame, theta, few), ((0, 0), (0, k - 1 - few)))
+        apart = np.pad(
+            spectral_start(self.train, frame, theta, few, self.device), ((0, 0), (0, k - 1 - few))
+        )
         return np.asarray(theta[:, None] + k * apart @ simplex_corners(k).T)
 
     def run(self, size: float) -> MetaReward:
@@ -194,21 +199,22 @@ class _Learner:
         inner = Inner(o.inner_steps, size, o.inner)
         basis = self.basis.clone().requires_grad_()
         start = torch.zeros(o.rank, device=self.device, requires_grad=True)
-        optimizer = torch.optim.Adam([basis, start], lr=o.lr)
-        rng, total = np.random.default_rng(self.seed), float(self.train.weight.sum())
-        steps = o.steps or math.ceil(200 * max(1, (self.counts > 1).sum()) / o.batch)
-        for step in range(steps):
-            for group in optimizer.param_groups:
-                group["lr"] = o.lr * _schedule(step, steps)
-            losses = self._losses(basis, start, self._draw(rng), inner)  # (b,)
+        optimizer = adam([basis, start], self.device, decoupled=False, lr=o.lr)
+
+        def mean_loss(batch: _Batch) -> Tensor:
+            losses = self._losses(basis, start, batch, inner)  # (b,)
             weight = torch.ones_like(losses)
             if o.robust:
                 weight = torch.sigmoid((losses - losses.median()) / o.robust).detach()
             loss = (weight * losses).sum() / weight.sum()
-            loss = loss + 0.5 * o.ridge / max(total, 1.0) * self._length(basis)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-            optimizer.step()
+            return loss + 0.5 * o.ridge / max(total, 1.0) * self._length(basis)
+
+        take = Stepper(mean_loss, optimizer, record=False)
+        rng, total = np.random.default_rng(self.seed), float(self.train.weight.sum())
+        steps = o.steps or math.ceil(200 * max(1, (self.counts > 1).sum()) / o.batch)
+        for step in range(steps):
+            scale_rates(optimizer, warmed(step, steps, _WARM))
+            take(self._draw(rng))
         return self._export(basis.detach(), start.detach(), inner)
 
     def _length(self, basis: Tensor) -> Tensor:
@@ -282,11 +288,3 @@ class _Learner:
         vectors = (self.turn @ basis.double().cpu().numpy()).astype(np.float32)
         prior = GaussianPrior.single(mean, spread)
         return MetaReward(self.center, vectors, prior, _EXACT, inner)
-
-
-def _schedule(step: int, steps: int) -> float:
-    """Linear warm-up over 5 % of the steps, then half a cosine to 0."""
-    warm = max(1, steps // 20)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))

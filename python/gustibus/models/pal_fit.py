@@ -24,6 +24,7 @@ from gustibus.models.pal_module import TAU_MOST, PalModule, pal_frame
 from gustibus.models.pal_options import PalOptions
 from gustibus.models.pal_population import calibrated, dirichlet_prior, gaussian_population
 from gustibus.models.pal_start import REACH, warm_start
+from gustibus.models.stepping import Stepper, adam
 from gustibus.models.torch_network import (
     Checkpoint,
     batches,
@@ -108,7 +109,10 @@ class _Run:
         self.generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         self.seed = seed
-        self.frame = pal_frame(train, options)
+        principal = None
+        if options.equalise >= 0:
+            principal = PrincipalFrame.of(train, options.equalise, options.max_features, device)
+        self.frame = pal_frame(train, options, principal)
         prompts = train.prompt_features if options.variant == "b" else None
         module = PalModule(
             self.frame.items.shape[1], 0 if prompts is None else prompts.shape[1],
@@ -116,13 +120,19 @@ class _Run:
         )  # fmt: skip
         self.user_prior = options.user_prior
         if options.start == "em":
-            frame = PrincipalFrame.of(train, options.equalise, options.max_features)
-            module.begin(warm_start(train, valid, frame, options, device))
+            assert principal is not None, "such a start is for equalise >= 0"
+            module.begin(warm_start(train, valid, principal, options, device))
             self.user_prior *= REACH**2  # the simplex is that much wider than the population
         self.module = module.to(device)
-        optimizer = torch.optim.Adam if options.coupled else torch.optim.AdamW
-        self.optimizer = optimizer(module.groups())
-        self.items = torch.as_tensor(self.frame.items, dtype=torch.float32, device=device)
+        self.optimizer = adam(module.groups(), device, decoupled=not options.coupled)
+        # objectives of the tables may look at numbers
+        self.step = Stepper(
+            self._loss, self.optimizer, after=self._clamp, record=not options.objective
+        )
+        # what is multiplied in half precision is gathered in it
+        half = options.mixed and device.type == "cuda" and options.form != "norm"
+        kind = torch.bfloat16 if half else torch.float32
+        self.items = torch.as_tensor(self.frame.items, dtype=kind, device=device)
         self.prompts = None if prompts is None else torch.as_tensor(prompts, device=device)
         self.columns = {
             name: torch.as_tensor(getattr(train, name), device=device).long()
@@ -155,14 +165,11 @@ class _Run:
         self.module.train()
         total = torch.zeros((), device=self.device)
         for index in batches(len(self.train), self.batch, self.generator, self.device):
-            loss = self._loss(index)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-            self.optimizer.step()
-            with torch.no_grad():
-                self.module.tau.clamp_(max=TAU_MOST)
-            total += loss.detach() * len(index)
+            total += self.step(index) * len(index)
         return float(total) / len(self.train)  # the only host synchronisation of the epoch
+
+    def _clamp(self) -> None:
+        self.module.tau.clamp_(max=TAU_MOST)
 
     def _loss(self, index: Tensor) -> Tensor:
         user, prompt, a, b = (self.columns[n][index] for n in ("user", "prompt", "a", "b"))
@@ -175,7 +182,6 @@ class _Run:
         first, second = table.chunk(2)
         prompts = None if self.prompts is None else self.prompts[prompt]
         margin, z = self.module.margin(user, first, second, prompts)
-        margin = margin.float()
         target, weight = self.target[index], self.weight[index]
         if self.objective is not None:
             if self.gap is not None:
@@ -202,8 +208,7 @@ class _Run:
     def _project(self, items: Tensor) -> Tensor:
         if self.module.shape.form == "norm":
             return items
-        projected: Tensor = self.module.f(items)
-        return projected
+        return self.module.project(self.module.f, items)
 
     def keep_start(self) -> None:
         """Let the start count as a state that later ones have to beat."""

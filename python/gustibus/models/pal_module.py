@@ -34,15 +34,15 @@ class Frame(NamedTuple):
     items: NDArray[Any]
 
 
-def pal_frame(train: TrainingSet, options: PalOptions) -> Frame:
-    """Centred features, as principal components of about unit variance unless told otherwise."""
-    if options.equalise < 0:
-        used = np.unique(np.concatenate([train.a, train.b]))
-        center = train.item_features[used].mean(0, dtype=np.float64).astype(np.float32)
-        if options.recipe == "published":
-            center = np.zeros_like(center)
-        return Frame(center, None, train.item_features - center)
-    return stretched(PrincipalFrame.of(train, options.equalise, options.max_features))
+def pal_frame(train: TrainingSet, options: PalOptions, principal: PrincipalFrame | None) -> Frame:
+    """Centred features, or their principal components at about unit variance where there are some."""
+    if principal is not None:
+        return stretched(principal)
+    used = np.unique(np.concatenate([train.a, train.b]))
+    center = train.item_features[used].mean(0, dtype=np.float64).astype(np.float32)
+    if options.recipe == "published":
+        center = np.zeros_like(center)
+    return Frame(center, None, train.item_features - center)
 
 
 def stretched(frame: PrincipalFrame) -> Frame:
@@ -123,6 +123,13 @@ class PalModule(nn.Module):
         found = [p for net in (self.f, *self.g) for p in net.parameters() if p.dim() == 2]
         return [*found, self.prototypes] if self.prototypes.numel() else found
 
+    def project(self, net: nn.Module, x: Tensor) -> Tensor:
+        """`(b, in)` -> `(b, d)` in single precision; on CUDA multiplied in half of it."""
+        mixed = self.options.mixed and x.is_cuda
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):
+            out: Tensor = net(x)
+        return out.float()
+
     def weights(self, user: Tensor) -> Tensor:
         """`(b,)` -> `(b, K)` on the simplex."""
         logits = self.logits[user]
@@ -132,8 +139,8 @@ class PalModule(nn.Module):
 
     def point(self, w: Tensor, prompts: Tensor | None) -> Tensor:
         """`(b, K)` weights, `(b, dp)` prompts -> `(b, d)` ideal points."""
-        if self.shape.variant == "b":
-            g = torch.stack([net(prompts) for net in self.g], dim=1)  # (b, K, d)
+        if prompts is not None:
+            g = torch.stack([self.project(net, prompts) for net in self.g], dim=1)  # (b, K, d)
             return torch.einsum("bk,bkd->bd", w, g)
         if self.shape.point == "f(Pw)":
             out: Tensor = self.f(w @ self.prototypes)
@@ -165,9 +172,11 @@ class PalModule(nn.Module):
     def margin(
         self, user: Tensor, a: Tensor, b: Tensor, prompts: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Margins `(b,)` and points `(b, d)` from projected items, both sides in one batch."""
+        """Margins `(b,)` and points `(b, d)` from projected items."""
         z = self.point(self.weights(user), prompts)
-        reward = self.reward(torch.cat([a, b]), torch.cat([z, z]))
+        if self.shape.form != "norm":
+            return self.reward(a, z) - self.reward(b, z), z
+        reward = self.reward(torch.cat([a, b]), torch.cat([z, z]))  # projected in one batch
         first, second = reward.chunk(2)
         return first - second, z
 

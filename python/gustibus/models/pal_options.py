@@ -53,6 +53,8 @@ class PalOptions:
         ridges: of that model's directions, from weak to strong; held-out people choose.
         ridge_population: of its shared direction.
         recipe: `project` or `published`.
+        mixed: on CUDA, items and prompts are projected in bfloat16; margins, losses, and what is
+            trained stay in single precision.
         objective: a row of `PAIRWISE` instead of `loss`; empty for none. Margins of rows that ask
             for some are kept, and one factor makes rewards log-odds at the end.
         objective_options: of that row.
@@ -93,6 +95,7 @@ class PalOptions:
     ridges: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0, 1000.0)
     ridge_population: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)
     recipe: str = "project"
+    mixed: bool = True
     objective: str = ""
     objective_options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from gustibus.models.ppd import Ppd
 from gustibus.models.ppd_episodes import Episodes, everybody_at_once
 from gustibus.models.ppd_module import PpdModule, double
 from gustibus.models.ppd_options import PpdOptions
+from gustibus.models.stepping import Stepper, adam, cosine, scale_rates
 from gustibus.models.torch_network import pick_device
 from gustibus.models.validation import everybody, held_out_losses, hold_out
 from gustibus.posterior import Answering, GaussianPrior, ParticlePrior, Prior
@@ -122,7 +124,7 @@ class _Fitter:
         device: torch.device,
     ) -> None:  # fmt: skip
         self.train, self.options, self.seed, self.device = train, options, seed, device
-        self.frame = Frame.of(train, max(options.equalise, 0.0), options.max_features)
+        self.frame = Frame.of(train, max(options.equalise, 0.0), options.max_features, device)
         plain = self.frame.items.shape[1] - self.frame.own
         self.unit = float(np.sqrt(2 * plain))  # of a coordinate: about a standard deviation
         self.items = self.frame.items * self.unit
@@ -144,17 +146,13 @@ class _Fitter:
         o = self.options
         module = PpdModule(self.items.shape[1], self.theta.cpu(), o, self.seed).to(self.device)
         items = torch.as_tensor(self.items, dtype=torch.float32, device=self.device)
-        optimizer = torch.optim.AdamW(module.parameters(), lr=o.lr, weight_decay=decay)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, o.steps)
+        optimizer = adam(module.parameters(), self.device, lr=o.lr, weight_decay=decay)
+        take = Stepper(partial(module.loss, items), optimizer, record=False)
         losses, means, every = [], [], max(o.steps // 10, 1)
         episodes = Episodes(self.train, o, self.seed, self.device)
         for done, episode in enumerate(episodes.draw(o.steps), 1):
-            loss = module.loss(items, episode)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.detach())
+            scale_rates(optimizer, cosine(done - 1, o.steps))
+            losses.append(take(episode))
             if done % every == 0:
                 means.append(float(torch.stack(losses[-every:]).mean()))
                 if progress is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,8 @@ from gustibus.models.pro import Orchestrator
 from gustibus.models.pro_heads import Heads, column_heads, normalised, rating_heads
 from gustibus.models.pro_module import Adapter, Batch, objective_losses
 from gustibus.models.pro_options import ProOptions
-from gustibus.models.torch_network import pick_device
+from gustibus.models.stepping import Stepper, adam, cosine, scale_rates
+from gustibus.models.torch_network import drawn, pick_device
 from gustibus.models.validation import (
     everybody,
     held_out_losses,
@@ -157,22 +159,16 @@ class _Fitter:
         groups = [{"params": shared, "lr": lr}]
         if adapter.people.numel():
             groups.append({"params": [adapter.people], "lr": _LR_PEOPLE * lr})
-        optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, o.steps)
-        size, order = min(o.batch, len(rows)), torch.zeros(0, dtype=torch.int64)
+        optimizer = adam(groups, self.device, weight_decay=0.0)
+        take = Stepper(partial(self._loss, adapter, rows, ridge), optimizer)
         adapter.train()
-        for _ in range(o.steps):
-            if len(order) < size:
-                order = torch.randperm(len(rows), generator=generator)
-            index, order = order[:size].to(self.device), order[size:]
-            optimizer.zero_grad(set_to_none=True)
-            self._loss(adapter, rows, index, ridge).backward()
-            optimizer.step()
-            schedule.step()
+        for step, index in enumerate(drawn(len(rows), o.batch, o.steps, generator, self.device)):
+            scale_rates(optimizer, cosine(step, o.steps))
+            take(index)
         adapter.eval()
 
     def _loss(
-        self, adapter: Adapter, rows: _Rows, index: torch.Tensor, ridge: float
+        self, adapter: Adapter, rows: _Rows, ridge: float, index: torch.Tensor
     ) -> torch.Tensor:
         o, batch = self.options, rows.take(index)
         log_weights = adapter.log_weights(batch.prompt, len(index))

@@ -114,6 +114,21 @@ def batches(
     yield from order.split(size)
 
 
+def drawn(
+    n: int, size: int, steps: int, generator: torch.Generator, device: torch.device
+) -> Iterator[Tensor]:
+    """`steps` batches of `size` of `0..n-1`, on the device, one random order after the other.
+
+    What is left of an order that is less than a batch is not used; all rows where there are fewer.
+    """
+    size, order = min(size, n), torch.zeros(0, dtype=torch.int64, device=device)
+    for _ in range(steps):
+        if len(order) < size:
+            order = torch.randperm(n, generator=generator).to(device)
+        yield order[:size]
+        order = order[size:]
+
+
 class Checkpoint:
     """State of a torch fit after an epoch, as safetensors and JSON: written whole or not at all."""
 
@@ -170,6 +185,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
             prefix = f"optimizer.{position}."
             state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             for name, value in state.items():
-                place = parameter.device if name != "step" else value.device
+                there = name != "step" or group.get("capturable")
+                place = parameter.device if there else value.device
                 optimizer.state[parameter][name] = value.clone().to(place)
             position += 1

@@ -14,6 +14,9 @@ from gustibus.models.base import BESIDE, PreferenceModel, TrainingSet
 from gustibus.posterior import Answering, Posteriors, predict
 from gustibus.types import F32, F64, I64, Bool
 
+_BLOCK = 1 << 16
+"""Rows that are represented at once where prompts are read: their features are wide."""
+
 
 class HeldOut(NamedTuple):
     """Answers of validation people: the first part places them, the rest judges the placing."""
@@ -79,15 +82,25 @@ def _sides(a: list[int], b: list[int], rng: np.random.Generator) -> list[int]:
 
 
 def representations(model: PreferenceModel, data: TrainingSet, rows: I64) -> tuple[F32, F32]:
-    """Representations of both sides of some rows, `(s, r)` each; distinct items are done once."""
+    """Representations of both sides of some rows, `(s, r)` each.
+
+    Distinct items are done once where no prompt is read, else rows block by block.
+    """
     if model.prompt_dim == 0:
         used, code = np.unique(np.concatenate([data.a[rows], data.b[rows]]), return_inverse=True)
         table = model.represent(data.item_features[used])
         return table[code[: len(rows)]], table[code[len(rows) :]]
     assert data.prompt_features is not None, "a model that reads prompts was fitted on prompts"
-    prompts = data.prompt_features[data.prompt[rows]]
-    a = model.represent(data.item_features[data.a[rows]], prompts)
-    return a, model.represent(data.item_features[data.b[rows]], prompts)
+    found: list[F32] = []
+    for side in (data.a, data.b):
+        blocks = [
+            model.represent(
+                data.item_features[side[block]], data.prompt_features[data.prompt[block]]
+            )
+            for block in np.array_split(rows, max(1, -(-len(rows) // _BLOCK)))
+        ]
+        found.append(np.concatenate(blocks) if len(blocks) > 1 else blocks[0])
+    return found[0], found[1]
 
 
 def moments(

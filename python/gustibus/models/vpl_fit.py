@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from gustibus.errors import InputError
 from gustibus.models.base import Fitted, Progress, TrainingSet
 from gustibus.models.hierarchical_start import Frame
+from gustibus.models.stepping import Stepper, adam, scale_rates, warmed
 from gustibus.models.torch_network import pick_device
 from gustibus.models.validation import held_out_loss, hold_out, representations
 from gustibus.models.vpl import Vpl
@@ -128,7 +130,7 @@ class _Trainer:
     ) -> None:  # fmt: skip
         self.train, self.valid, self.options, self.beta = train, valid, options, beta
         self.device, self.progress = device, progress
-        self.center, self.turn = coordinates(train, options)
+        self.center, self.turn = coordinates(train, options, device)
         items = (train.item_features - self.center) @ self.turn
         self.rows = Rows.of(train, torch.as_tensor(items, device=device))
         self.generator = torch.Generator().manual_seed(seed)
@@ -141,22 +143,16 @@ class _Trainer:
         """The model that serves held-out people best, or the last one, and its loss."""
         o = self.options
         steps = o.steps or math.ceil(8 * len(self.train) / o.batch)
-        optimizer = torch.optim.AdamW(
-            self.machine.parameters(), lr=o.lr, weight_decay=o.weight_decay
+        optimizer = adam(
+            self.machine.parameters(), self.device, lr=o.lr, weight_decay=o.weight_decay
         )
+        take = Stepper(partial(episode_loss, self.machine, self.rows), optimizer, record=False)
         judge = math.ceil(steps / o.judgements) if o.judgements and self.valid is not None else 0
         split = None if self.valid is None else hold_out(self.valid)
         best: tuple[float, Vpl] | None = None
         for step in range(steps):
-            for group in optimizer.param_groups:
-                group["lr"] = o.lr * _schedule(step, steps)
-            loss = episode_loss(
-                self.machine, self.rows, self.drawer.draw(self.device), self._beta(step),
-                self.generator,
-            )  # fmt: skip
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-            optimizer.step()
+            scale_rates(optimizer, warmed(step, steps, _WARM))
+            take(self.drawer.draw(self.device), self._beta(step), self.generator)
             last = step + 1 == steps
             if (judge and (step + 1) % judge == 0) or last:
                 model = self.export()
@@ -202,19 +198,11 @@ class _Trainer:
         return replace(model, scatter=scatter)
 
 
-def coordinates(train: TrainingSet, options: VplOptions) -> tuple[F32, F32]:
+def coordinates(train: TrainingSet, options: VplOptions, device: torch.device) -> tuple[F32, F32]:
     """Centre `(d,)` and turn `(d, r)` to what the networks read, each of about unit variance."""
     d = train.item_features.shape[1]
     if options.equalise < 0:
         return np.zeros(d, np.float32), np.eye(d, dtype=np.float32)
-    frame = Frame.of(train, options.equalise, options.max_features)
+    frame = Frame.of(train, options.equalise, options.max_features, device)
     q = frame.turn.shape[1]
     return frame.center, (frame.turn * np.sqrt(q / 2)).astype(np.float32)
-
-
-def _schedule(step: int, steps: int) -> float:
-    """Linear warm-up, then half a cosine to 0."""
-    warm = max(1, int(_WARM * steps))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
