@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -15,6 +16,7 @@ from gustibus.data import write_folder
 from gustibus.data.synthetic import linear_mixture_world
 from gustibus.errors import ConfigError, UnknownNameError
 from gustibus.evaluation import Report
+from gustibus.evaluation.protocol import NEW_CELLS
 from gustibus.models import MODELS
 
 QUICK = {"ridges": [10.0], "equalise": [0.5], "rounds": 3}
@@ -66,6 +68,19 @@ def test_a_league_is_written_and_goes_on_where_it_was(folder):
     chosen = record[0]["chosen"]["auto"]["chosen"]["title"]
     assert f"| first | `auto` | {chosen} |" in text
     assert found.standings[0].is_personal
+
+
+def test_trials_under_several_seeds_are_also_told_together(folder):
+    found, _ = league(folder, "first", seeds=(0, 1))
+    part, shots = NEW_CELLS[0], found.focus
+    values = [s.accuracy("bt", part, shots).value for s in found.standings]
+    leads = [s.lead("auto", "bt", part, shots).value for s in found.standings]
+    said = found.markdown().split("### Over seeds")[1].splitlines()
+    row = next(line for line in said if line.startswith("| `bt`"))
+    assert f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" in row
+    assert f"{np.mean(leads):+.3f}, in {sum(x > 0 for x in leads)} of 2" in row
+    alone, _ = league(folder, "second")
+    assert "Over seeds" not in alone.markdown()
 
 
 def test_claims_say_what_the_figures_say(folder):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gustibus.bench.picture import draw
+from gustibus.bench.trials import together
 from gustibus.evaluation import Report
 from gustibus.evaluation.findings import show
 from gustibus.evaluation.intervals import Estimate
@@ -127,8 +128,11 @@ class League:
                     s.report.method(s.report.methods[0].name).cell(part) for s in self.standings
                 ):
                     parts += [title, self._accuracy(part, shots)]
-        has_auto = AUTO in self.methods
-        if has_auto:
+        for shots in self.shots:
+            found = together(self.standings, self.methods, NEW_CELLS[0], shots)
+            if found is not None:
+                parts += [f"### Over seeds: {PARTS[NEW_CELLS[0]]}, {shots} answers", found]
+        if AUTO in self.methods:
             parts += ["### What was chosen", self._choices()]
             for shots in self.shots:
                 parts += [
