@@ -51,7 +51,7 @@ LONG = {
         "profile = g.Profile(np.argsort(rng.random((41, 20)), 1))",
         "g.young(profile, cap=10**12)",
     ),
-    "random_profile": ("", "g.random_profile(4, 40_000, 'single_crossing')"),
+    "random_profile": ("", "g.random_profile(4, 20_000, 'single_crossing')"),
     "revseqpav": (
         "profile = g.ApprovalProfile([[0]], labels=range(40_000))",
         "g.committee(profile, 1, rule='revseqpav', groups=['a', 'b'] * 20_000, upper={'a': 1})",

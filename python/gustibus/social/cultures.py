@@ -51,7 +51,8 @@ def random_profile(
         culture: `impartial`, all orders alike; `anonymous`, all multisets of orders alike; `urn`;
             `mallows` and `norm_mallows` around a centre; `plackett_luce` and `thurstone` around
             strengths; `walsh` and `conitzer`, single-peaked on the axis of the items; `euclidean`,
-            by distance in a cube; `single_crossing`.
+            by distance in a cube; `single_crossing`, of at most 20,000 items, for it swaps each two
+            of them once.
         parameter: Of `urn`, its alpha of at least 0, by default from the gamma distribution of shape
             0.8; of `mallows` phi and of `norm_mallows` the normalised phi, in [0, 1], by default
             uniform; of `thurstone` the standard deviation of the noise, 1 by default.

@@ -32,13 +32,32 @@ impl Bits {
         self.data[row * self.words + item / 64] >> (item % 64) & 1 == 1
     }
 
+    #[inline]
     pub(crate) fn row(&self, row: usize) -> &[u64] {
         &self.data[row * self.words..(row + 1) * self.words]
     }
 
+    #[inline]
+    pub(crate) fn row_mut(&mut self, row: usize) -> &mut [u64] {
+        &mut self.data[row * self.words..(row + 1) * self.words]
+    }
+
     /// Adds the items of `with` to a row.
     pub(crate) fn join(&mut self, row: usize, with: &[u64]) {
-        let own = &mut self.data[row * self.words..(row + 1) * self.words];
+        let own = self.row_mut(row);
+        own.iter_mut().zip(with).for_each(|(own, with)| *own |= with);
+    }
+
+    /// Adds the items of another row to a row.
+    #[inline]
+    pub(crate) fn join_own(&mut self, row: usize, with: usize) {
+        let (row, with, words) = (row * self.words, with * self.words, self.words);
+        let (head, tail) = self.data.split_at_mut(row.max(with));
+        let (own, with) = if row < with {
+            (&mut head[row..row + words], &tail[..words])
+        } else {
+            (&mut tail[..words], &head[with..with + words])
+        };
         own.iter_mut().zip(with).for_each(|(own, with)| *own |= with);
     }
 
@@ -47,15 +66,16 @@ impl Bits {
         self.row(a).iter().zip(self.row(b)).all(|(a, b)| a & !b == 0)
     }
 
-    /// Whether a row has no item.
-    pub(crate) fn is_empty(&self, row: usize) -> bool {
-        self.row(row).iter().all(|word| *word == 0)
+    /// Whether a row has each of so many items.
+    pub(crate) fn is_full(&self, row: usize, items: usize) -> bool {
+        let whole = |(i, word): (usize, &u64)| word.count_ones() as usize == 64.min(items - i * 64);
+        self.row(row).iter().enumerate().all(whole)
     }
 
     /// The items of a row, rising.
-    pub(crate) fn items(&self, row: usize) -> Vec<usize> {
+    pub(crate) fn items(&self, row: usize) -> impl Iterator<Item = usize> {
         let words = self.row(row).iter().enumerate();
-        words.flat_map(|(i, word)| ones(*word).map(move |bit| i * 64 + bit)).collect()
+        words.flat_map(|(i, word)| ones(*word).map(move |bit| i * 64 + bit))
     }
 
     /// Makes a relation transitive (Warshall 1962).

@@ -52,7 +52,8 @@ pub enum Culture {
         /// Number of dimensions, at least 1.
         dimensions: usize,
     },
-    /// Uniform over a random chain of orders from rising to falling ids that swaps one pair a step.
+    /// Uniform over a random chain of orders from rising to falling ids that swaps one pair a step; at most
+    /// 20,000 items, since each two of them are swapped once.
     SingleCrossing,
 }
 
@@ -224,6 +225,42 @@ mod tests {
     }
 
     #[test]
+    fn single_crossing_ballots_swap_each_pair_once_and_in_one_chain() {
+        let (ballots, items) = (40, 60);
+        let rows = sample(&Culture::SingleCrossing, ballots, items, 2, None).expect("valid");
+        let swapped = |row: &[u32]| {
+            let mut pairs: Vec<(u32, u32)> = Vec::new();
+            for (i, a) in row.iter().enumerate() {
+                pairs.extend(row[i + 1..].iter().filter(|b| *b < a).map(|b| (*b, *a)));
+            }
+            pairs.sort_unstable();
+            pairs
+        };
+        let mut sets: Vec<_> = rows.chunks(items).map(swapped).collect();
+        sets.sort_by_key(Vec::len);
+        for two in sets.windows(2) {
+            assert!(two[0].iter().all(|pair| two[1].binary_search(pair).is_ok()));
+        }
+        let mean = sets.iter().map(Vec::len).sum::<usize>() as f64 / ballots as f64;
+        assert!((600.0..1170.0).contains(&mean), "around half of 1770: {mean}");
+    }
+
+    #[test]
+    fn single_crossing_takes_each_rising_pair_alike() {
+        // Three items: the first of three swaps is (0, 1) or (1, 2) by a coin, and the rest follows.
+        let mut counts = [0_u32; 6];
+        for seed in 0..6000 {
+            let row = sample(&Culture::SingleCrossing, 1, 3, seed, Some(1)).expect("valid");
+            let place = |item| row.iter().position(|i| *i == item).expect("there");
+            counts[place(0) * 2 + usize::from(place(1) < place(2))] += 1;
+        }
+        let (rising, reversed) = (counts[1], counts[4]);
+        assert!((1350..1650).contains(&reversed) && (1350..1650).contains(&rising), "{counts:?}");
+        let between = [counts[0], counts[2], counts[3], counts[5]];
+        assert!(between.iter().all(|c| (640..860).contains(c)), "{counts:?}");
+    }
+
+    #[test]
     fn parameters_out_of_range_are_named() {
         let message = |c: Culture| sample(&c, 2, 3, 0, None).expect_err("bad").to_string();
         let centre = Some(vec![0, 0, 1]);
@@ -234,5 +271,8 @@ mod tests {
         assert!(message(Culture::Euclidean { dimensions: 0 }).starts_with("dimensions"));
         assert!(sample(&Culture::Walsh, 0, 3, 0, None).is_err());
         assert!(sample(&Culture::SingleCrossing, 5, 1, 0, None).is_ok());
+        let vast =
+            sample(&Culture::SingleCrossing, 1, 1 << 16, 0, None).expect_err("too many pairs");
+        assert!(vast.to_string().starts_with("n_items: expected at most 20000"), "{vast}");
     }
 }

@@ -1,15 +1,15 @@
 //! Drawing ballots: one stream each.
 
 use crate::rng::Stream;
-use crate::{Error, Result, Stop, parallel};
+use crate::{Error, Result, Stop, parallel, size};
 
 /// Ballots per unit of work.
 const BLOCK: usize = 256;
 /// The stream of what all ballots of an election share.
 const SHARED: u64 = u64::MAX;
 
-/// Exchanges of neighbours between two looks at whether to stop; each moves a list of the items.
-const GLANCE: usize = 256;
+/// Exchanges of neighbours between two looks at whether to stop: about a millisecond.
+const GLANCE: usize = 1 << 16;
 
 /// A profile to draw.
 pub(crate) struct Draw<'a> {
@@ -153,16 +153,16 @@ impl Draw<'_> {
         })
     }
 
+    /// Takes `O(items^2)` exchanges of neighbours, each in constant time.
     pub(crate) fn single_crossing(&self) -> Result<Vec<u32>> {
-        let steps = self.items * (self.items - 1) / 2;
+        let steps = size::square("n_items", self.items)? * (self.items - 1) / 2;
         let mut wanted: Vec<(usize, usize)> = (0..self.ballots)
             .map(|v| (Stream::new(self.seed, v as u64).below(steps + 1), v))
             .collect();
         wanted.sort_unstable();
         let mut stream = Stream::new(self.seed, SHARED);
         let mut order: Vec<u32> = (0..self.labels).collect();
-        // Places whose item still has a smaller id than the next one; position of each in the list.
-        let mut rising: Vec<usize> = (0..self.items - 1).collect();
+        let mut rising = Rising::all(self.items - 1);
         let mut out = vec![0; self.ballots * self.items];
         let mut done = 0;
         for (step, v) in wanted {
@@ -170,16 +170,48 @@ impl Draw<'_> {
                 if done % GLANCE == 0 {
                     self.stop.check()?;
                 }
-                let place = rising[stream.below(rising.len())];
+                let place = rising.places[stream.below(rising.places.len())];
                 order.swap(place, place + 1);
-                let near = place.saturating_sub(1)..(place + 2).min(self.items - 1);
-                rising.retain(|p| !near.contains(p));
-                rising.extend(near.filter(|p| order[*p] < order[p + 1]));
+                rising.remove(place);
+                // The neighbours of a falling pair can only have begun to rise.
+                for near in [place.wrapping_sub(1), place + 1] {
+                    if near < self.items - 1 && order[near] < order[near + 1] {
+                        rising.insert(near);
+                    }
+                }
                 done += 1;
             }
             out[v * self.items..(v + 1) * self.items].copy_from_slice(&order);
         }
         Ok(out)
+    }
+}
+
+/// Places whose item still has a smaller id than the next one, in no order.
+struct Rising {
+    places: Vec<usize>,
+    /// Where each place is listed.
+    listed: Vec<Option<usize>>,
+}
+
+impl Rising {
+    fn all(count: usize) -> Self {
+        Self { places: (0..count).collect(), listed: (0..count).map(Some).collect() }
+    }
+
+    fn insert(&mut self, place: usize) {
+        if self.listed[place].is_none() {
+            self.listed[place] = Some(self.places.len());
+            self.places.push(place);
+        }
+    }
+
+    fn remove(&mut self, place: usize) {
+        let Some(at) = self.listed[place].take() else { return };
+        self.places.swap_remove(at);
+        if let Some(moved) = self.places.get(at) {
+            self.listed[*moved] = Some(at);
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use super::bits::Bits;
 use super::options::Options;
 use super::outcome::Outcome;
+use super::reach::Reach;
 use super::rules::{Rule, Run};
 use super::support::Support;
 use crate::{Error, Result, Stop};
@@ -52,48 +52,24 @@ trait Locked: Clone + Eq + Hash {
     fn is_source(&self, item: usize) -> bool;
 }
 
-/// The transitive closure of locked edges.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Closure {
-    above: Bits,
-    below: Bits,
-}
-
-impl Locked for Closure {
+impl Locked for Reach {
     fn none(items: usize) -> Self {
-        Self { above: Bits::new(items, items), below: Bits::new(items, items) }
+        Self::new(items)
     }
 
     fn lock(&mut self, a: usize, b: usize) -> Locking {
-        if self.below.has(a, b) {
+        if self.has(a, b) {
             return Locking::Implied;
         }
-        if self.above.has(a, b) {
+        if self.has(b, a) {
             return Locking::Blocked;
         }
-        let mut down = Bits::new(1, self.items());
-        down.join(0, self.below.row(b));
-        down.set(0, b);
-        let mut up = Bits::new(1, self.items());
-        up.join(0, self.above.row(a));
-        up.set(0, a);
-        for x in up.items(0) {
-            self.below.join(x, down.row(0));
-        }
-        for y in down.items(0) {
-            self.above.join(y, up.row(0));
-        }
+        self.add(a, b, |_| ());
         Locking::Locked
     }
 
     fn is_source(&self, item: usize) -> bool {
-        self.above.is_empty(item)
-    }
-}
-
-impl Closure {
-    fn items(&self) -> usize {
-        self.above.row(0).len() * 64 // whole words do
+        count(self.above().row(item)) == 1
     }
 }
 
@@ -147,21 +123,22 @@ fn sorted(margins: &[f64], m: usize, order: &[usize]) -> Vec<(usize, usize)> {
 fn ranked_pairs(support: &Support, options: &Options, stop: Stop<'_>) -> Result<Outcome> {
     let (m, margins) = (support.items(), support.margins());
     if options.choice("tie", &["order", "all"])? == "all" {
-        return all::<Closure>(&margins, m, options, stop);
+        return all::<Reach>(&margins, m, options, stop);
     }
-    let mut locked = Closure::none(m);
+    let mut locked = Reach::new(m);
     let order = options.order(m)?;
     for (i, (a, b)) in sorted(&margins, m, &order).into_iter().enumerate() {
         if i % 4096 == 0 {
             stop.check()?;
-            let decided: usize = (0..m).map(|x| count(locked.below.row(x))).sum();
-            if decided == m * (m - 1) / 2 {
+            let decided: usize = (0..m).map(|x| count(locked.below().row(x))).sum();
+            if decided == m * (m + 1) / 2 {
                 break;
             }
         }
         locked.lock(a, b);
     }
-    let mut places: Vec<(usize, usize)> = (0..m).map(|x| (count(locked.above.row(x)), x)).collect();
+    let mut places: Vec<(usize, usize)> =
+        (0..m).map(|x| (count(locked.above().row(x)), x)).collect();
     places.sort_unstable();
     Ok(Outcome::ordered(&places.into_iter().map(|(_, x)| x).collect::<Vec<_>>()))
 }
