@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, exists, select, update
 
 from gustibus.store.answers import users_with_news
 from gustibus.store.erasure import buried, bury, hashing_key
-from gustibus.store.lookup import absent
+from gustibus.store.lookup import absent, one_of
 from gustibus.store.tables import TENANT, profiles, tombstones, vectors
 from gustibus.store.tables import items as _items
 from gustibus.store.tables import users as _users
@@ -80,7 +80,7 @@ def versions_of(conn: Connection, *, users: Sequence[str]) -> dict[str, int]:
     for start in range(0, len(users), _ROWS):
         part = users[start : start + _ROWS]
         query = select(_users.c.id, _users.c.profile_version).where(
-            _users.c.tenant_id == TENANT, _users.c.id.in_(part)
+            _users.c.tenant_id == TENANT, one_of(_users.c.id, part)
         )
         found |= {user: int(version) for user, version in conn.execute(query)}
     return found
