@@ -217,7 +217,7 @@ def _scrub(conn: Connection, *, patience: float) -> bool:
     connection: Any = conn.connection.driver_connection
     connection.execute(f"PRAGMA busy_timeout={patience * 1000:.0f}")
     try:
-        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.OperationalError:
         return False
     finally:
