@@ -44,8 +44,10 @@ def one_of(column: ColumnElement[Any], names: Sequence[Any]) -> ColumnElement[bo
     The last is told again until there are a power of two of them. Otherwise every length would be a
     statement of its own: each connection keeps a hundred or so prepared, and all of these take memory.
     """
-    lacking = (1 << (len(names) - 1).bit_length()) - len(names) if len(names) <= _NAMES else 0
-    return column.in_([*names, *names[-1:] * lacking])
+    told = list(names)
+    if len(told) <= _NAMES:
+        told += told[-1:] * ((1 << (len(told) - 1).bit_length()) - len(told))
+    return column.in_(told)
 
 
 def among(conn: Connection, column: Column[Any], names: Sequence[str]) -> ColumnElement[bool]:
