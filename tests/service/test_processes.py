@@ -122,9 +122,7 @@ def test_threads_share_two_heaps_unless_the_environment_says_otherwise(tmp_path,
 
 def test_sigterm_finishes_what_was_begun_and_exits_with_0(tmp_path, vectors_folder, vectors_model):
     url = f"sqlite:///{tmp_path}/s.db"
-    with running(
-        url, tmp_path, gustibus_model=str(vectors_folder), gustibus_drain="3"
-    ) as service:
+    with running(url, tmp_path, gustibus_model=str(vectors_folder), gustibus_drain="3") as service:
         with service.client() as http:
             http.put("/v1/items/x", json={"embedding": [1.0] * DIM})
             http.put("/v1/items/y", json={"embedding": [0.5] * DIM})

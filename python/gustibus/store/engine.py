@@ -28,6 +28,9 @@ SCRUB = "scrub"
 BUSY_SECONDS = 10.0
 """How long a transaction waits for a connection, or for SQLite's lock."""
 
+READER_PAGES = 512
+"""KiB that a reading connection to SQLite keeps: every write makes them worthless, and there are several."""
+
 # A statement that runs for half a minute, a transaction whose process does nothing for a minute and
 # a machine that has gone would hold locks, and hold back what `since` may report.
 _OPTIONS = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000"
@@ -199,6 +202,7 @@ def make_engine(url: URL, size: int, *, writes: bool = True) -> Engine:
         _to_wal(connection)
         if not writes:
             connection.execute("PRAGMA query_only=ON")
+            connection.execute(f"PRAGMA cache_size=-{READER_PAGES}")
 
     event.listen(engine, "connect", prepare)
     return engine
