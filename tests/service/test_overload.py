@@ -142,7 +142,7 @@ def test_goodput_at_five_times_the_capacity(tmp_path, vectors_folder, vectors_mo
         share = answered / (processor(service) - middle)
         share /= alone["statuses"]["200"] / (middle - began)
         told = {"capacity": capacity, "offered": offered, "goodput": answered / many["seconds"]}
-        print(json.dumps({**told, "share": share, **many}))
+        print(json.dumps({**many, "generator": many["share"], **told, "share": share}))
         if offered < 4 * capacity:
             pytest.skip(f"{offered:.0f} requests a second could be sent, capacity {capacity:.0f}")
         assert share >= 0.8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -80,11 +81,48 @@ def test_collections_of_garbage_skip_what_was_imported():
     assert others < kept / 10
 
 
+HEAPS = """
+import ctypes, sys, threading
+from gustibus.service import run
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+
+def told(self, sockets):
+    together = threading.Barrier(8)
+    def take():
+        together.wait()
+        libc.malloc(5000)
+        together.wait()
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
+    libc.malloc_info(0, file)
+    libc.fclose(file)
+
+run.Server.run = told
+run.serve(run.Settings(database="sqlite://", port=0))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+@pytest.mark.parametrize(("told", "most"), [(None, 2), ("5", 5)])
+def test_threads_share_two_heaps_unless_the_environment_says_otherwise(tmp_path, told, most):
+    """With one each, what the store's connections give back in one is of no use to the others."""
+    environment = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"}
+    subprocess.run(
+        [sys.executable, "-c", HEAPS, str(tmp_path / "heaps")], timeout=60, check=False,
+        env=environment if told is None else {**environment, "MALLOC_ARENA_MAX": told},
+    )  # fmt: skip
+    assert (tmp_path / "heaps").read_text().count("<heap nr=") == most
+
+
 def test_sigterm_finishes_what_was_begun_and_exits_with_0(tmp_path, vectors_folder, vectors_model):
     url = f"sqlite:///{tmp_path}/s.db"
-    with running(
-        url, tmp_path, gustibus_model=str(vectors_folder), gustibus_drain="0.5"
-    ) as service:
+    with running(url, tmp_path, gustibus_model=str(vectors_folder), gustibus_drain="3") as service:
         with service.client() as http:
             http.put("/v1/items/x", json={"embedding": [1.0] * DIM})
             http.put("/v1/items/y", json={"embedding": [0.5] * DIM})

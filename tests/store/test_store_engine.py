@@ -124,6 +124,15 @@ def test_sqlite_is_set_up_for_durability(tmp_path):
     assert pragma["foreign_keys"] == 1
 
 
+def test_readers_of_sqlite_keep_few_pages(tmp_path):
+    """Each has its own, and none of them is worth anything when somebody has written."""
+    store = Store(f"sqlite:///{tmp_path}/x.db")
+    with store.read() as reader, store.write() as writer:
+        kept = [conn.exec_driver_sql("PRAGMA cache_size").scalar() for conn in (reader, writer)]
+    store.close()
+    assert kept == [-512, -2000], "KiB"
+
+
 def test_writers_of_one_file_wait_for_each_other(store):
     def work(number: int) -> None:
         for step in range(5):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -157,6 +159,26 @@ def test_after_deletion_nothing_holds_the_name_or_the_texts(store):
     if store.dialect == "sqlite":
         assert CANARY.encode() not in files(store)
         assert b"bob-mark" in files(store)
+
+
+def test_what_somebody_read_while_it_was_removed_goes_with_the_next_write(migrated_file, tmp_path):
+    shutil.copy(migrated_file, tmp_path / "test.db")
+    store = Store(f"sqlite:///{tmp_path}/test.db")
+    live(store, CANARY, f"{CANARY}-mark")
+    with store.read() as reader:
+        assert reader.execute(select(metadata.tables["users"].c.id)).all()
+        with store.write() as conn:
+            delete_user(conn, user=CANARY)
+            purge_changes(conn, age=timedelta(seconds=-1))
+        assert CANARY.encode() in files(store), "the reader sees it"
+        began = time.monotonic()
+        with store.write() as conn:
+            put_user(conn, user="bob")
+        assert time.monotonic() - began < 0.9, "who removes nothing does not wait"
+    with store.write() as conn:
+        put_user(conn, user="eve")
+    assert CANARY.encode() not in files(store)
+    store.close()
 
 
 def test_deletion_leaves_the_others_and_the_items(store):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
-from datetime import timedelta
+import tracemalloc
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -24,11 +26,13 @@ from gustibus.store import (
     reset_at,
     resets_of,
     stale_users,
+    training_forgotten,
     unready_items,
     versions_of,
 )
 from gustibus.store.locks import lock_session
 from gustibus.store.people import reset_profile
+from gustibus.store.tables import TENANT, tombstones
 
 VECTOR = np.zeros(2, np.float32)
 
@@ -79,6 +83,27 @@ def test_items_without_a_vector_and_versions_and_graves_are_found_in_bulk(store)
     assert len(versions) == 1499
     assert versions["u7"] == 1
     assert versions["u8"] == 0
+
+
+def test_whether_a_few_people_were_deleted_takes_no_more_memory_when_very_many_were(store):
+    """Every process asks this every second."""
+    now = datetime.now(UTC)
+    with store.write() as conn:
+        delete_user(conn, user="ann")
+        graves = [
+            {"tenant_id": TENANT, "digest": secrets.token_bytes(32), "at": now}
+            for _ in range(20_000)
+        ]
+        conn.execute(tombstones.insert(), graves)
+    with store.read() as conn:
+        deleted_among(conn, users=["ann"])  # what is made once is there now
+        tracemalloc.start()
+        try:
+            assert deleted_among(conn, users=["ann", "bob"]) == {"ann"}
+            assert training_forgotten(conn, users=["ann", "bob"]) == set()
+            assert tracemalloc.get_traced_memory()[1] < 200_000
+        finally:
+            tracemalloc.stop()
 
 
 def test_one_transaction_at_a_time_works_on_a_session(store):

@@ -18,7 +18,7 @@ from gustibus.rewards.implicit import ORIGIN, WEIGHT
 from gustibus.store.erasure import hold_users
 from gustibus.store.ids import ulid
 from gustibus.store.items import pack, unpack
-from gustibus.store.lookup import among, beside, held
+from gustibus.store.lookup import among, beside, held, one_of
 from gustibus.store.tables import TENANT, comparisons, consents, profiles, sides
 from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F32, F64
@@ -246,7 +246,7 @@ def _by_client_id(conn: Connection, wanted: Sequence[str]) -> dict[str, tuple[st
             rows = conn.execute(query, {"names": json.dumps(part)})
         else:
             mine = comparisons.c.tenant_id == TENANT
-            query = select(*columns).where(mine, comparisons.c.client_id.in_(part))
+            query = select(*columns).where(mine, one_of(comparisons.c.client_id, part))
             rows = conn.execute(query)
         found |= {client: (name, content) for client, name, content in rows.all()}
     return found
@@ -317,7 +317,7 @@ def delete_answers(conn: Connection, *, user: str, client_ids: Sequence[str]) ->
     """Remove those of a person's comparisons that have these client ids; returns how many."""
     whose = (comparisons.c.tenant_id == TENANT) & (comparisons.c.user_id == user)
     return sum(
-        _delete(conn, whose & comparisons.c.client_id.in_(part))
+        _delete(conn, whose & one_of(comparisons.c.client_id, part))
         for part in batched(client_ids, _ROWS)
     )
 
@@ -333,7 +333,7 @@ def _delete(conn: Connection, mine: ColumnElement[bool]) -> int:
     gone = list(conn.execute(delete(comparisons).where(mine).returning(comparisons.c.id)).scalars())
     for part in batched(gone, _ROWS):
         conn.execute(
-            delete(sides).where(sides.c.tenant_id == TENANT, sides.c.comparison_id.in_(part))
+            delete(sides).where(sides.c.tenant_id == TENANT, one_of(sides.c.comparison_id, part))
         )
     return len(gone)
 

@@ -28,6 +28,9 @@ SCRUB = "scrub"
 BUSY_SECONDS = 10.0
 """How long a transaction waits for a connection, or for SQLite's lock."""
 
+READER_PAGES = 512
+"""KiB that a reading connection to SQLite keeps: every write makes them worthless, and there are several."""
+
 # A statement that runs for half a minute, a transaction whose process does nothing for a minute and
 # a machine that has gone would hold locks, and hold back what `since` may report.
 _OPTIONS = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000"
@@ -93,8 +96,10 @@ class Store:
                 conn.exec_driver_sql("BEGIN IMMEDIATE")
             yield conn
             conn.commit()
-            if self.dialect == "sqlite" and (conn.info.pop(SCRUB, False) or self._unscrubbed):
-                self._unscrubbed = not _scrub(conn)
+            removed = conn.info.pop(SCRUB, False)
+            if self.dialect == "sqlite" and (removed or self._unscrubbed):
+                # Those who only find what was left over are not made to wait for it.
+                self._unscrubbed = not _scrub(conn, patience=1.0 if removed else 0.0)
 
     @contextmanager
     def _replaced(self, conn: Connection) -> Iterator[None]:
@@ -197,26 +202,31 @@ def make_engine(url: URL, size: int, *, writes: bool = True) -> Engine:
         _to_wal(connection)
         if not writes:
             connection.execute("PRAGMA query_only=ON")
+            connection.execute(f"PRAGMA cache_size=-{READER_PAGES}")
 
     event.listen(engine, "connect", prepare)
     return engine
 
 
-def _scrub(conn: Connection) -> bool:
+def _scrub(conn: Connection, *, patience: float) -> bool:
     """Empty the write-ahead log; while somebody reads it, a later checkpoint has to do it.
 
+    Args:
+        conn: with nothing to commit.
+        patience: seconds to wait for readers.
+
     Returns:
-        Whether nothing went wrong. What was to be done is committed, so that it is no error here.
+        Whether it is empty. What was to be done is committed, so that it is no error here.
     """
     connection: Any = conn.connection.driver_connection
-    connection.execute("PRAGMA busy_timeout=1000")
+    connection.execute(f"PRAGMA busy_timeout={patience * 1000:.0f}")
     try:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.OperationalError:
         return False
     finally:
         connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
-    return True
+    return not busy
 
 
 def _to_wal(connection: sqlite3.Connection) -> None:

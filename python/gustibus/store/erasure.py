@@ -18,7 +18,7 @@ from gustibus.store.changes import note
 from gustibus.store.engine import SCRUB
 from gustibus.store.jobs import withdraw_results
 from gustibus.store.keys import setting
-from gustibus.store.lookup import absent, among
+from gustibus.store.lookup import absent, among, one_of
 from gustibus.store.tables import (
     TENANT,
     changes,
@@ -75,7 +75,7 @@ def delete_user(conn: Connection, *, user: str) -> Removed:
     asked = list(
         conn.execute(select(sessions.c.id).where(_of(sessions, user)).with_for_update()).scalars()
     )
-    about = (questions.c.tenant_id == TENANT) & questions.c.session_id.in_(asked)
+    about = (questions.c.tenant_id == TENANT) & one_of(questions.c.session_id, asked)
     n_questions = conn.execute(delete(questions).where(about)).rowcount
     replies = _replies(conn, user)
     for caller, key in replies:
@@ -245,7 +245,7 @@ def buried(conn: Connection, *, users: Sequence[str]) -> set[str]:
     digests = {hmac.digest(salt.encode(), user.encode(), hashlib.sha256): user for user in users}
     found: set[str] = set()
     for part in batched(list(digests), _ROWS):
-        mine = (tombstones.c.tenant_id == TENANT) & tombstones.c.digest.in_(part)
+        mine = (tombstones.c.tenant_id == TENANT) & one_of(tombstones.c.digest, part)
         found |= {
             digests[digest]
             for digest in conn.execute(select(tombstones.c.digest).where(mine)).scalars()

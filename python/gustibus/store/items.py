@@ -11,6 +11,7 @@ import numpy as np
 from sqlalchemy import Connection, Row, and_, delete, select
 
 from gustibus.store.changes import note
+from gustibus.store.lookup import one_of
 from gustibus.store.tables import TENANT, items, vectors
 from gustibus.store.upsert import batched, insert_or_update
 from gustibus.types import F32
@@ -55,7 +56,7 @@ def put_items(conn: Connection, *, rows: Sequence[NewItem], model: str) -> None:
              "tags": list(r.tags), "created_at": now} for r in part
         ]  # fmt: skip
         insert_or_update(conn, items, values, keep=("created_at",))
-        stale = (vectors.c.tenant_id == TENANT) & vectors.c.item_id.in_([r.id for r in part])
+        stale = (vectors.c.tenant_id == TENANT) & one_of(vectors.c.item_id, [r.id for r in part])
         conn.execute(delete(vectors).where(stale))
     found = {row.id: row.vector for row in kept if row.vector is not None}
     _put_vectors(conn, found, model)
@@ -76,7 +77,7 @@ def set_vectors(
     before = {row.id: (row.text, row.prompt) for row in seen}
     kept: dict[str, F32] = {}
     for part in batched(sorted(found), _ROWS):
-        mine = (items.c.tenant_id == TENANT) & items.c.id.in_(part)
+        mine = (items.c.tenant_id == TENANT) & one_of(items.c.id, part)
         query = select(items.c.id, items.c.text, items.c.prompt).where(mine).order_by(items.c.id)
         for row in conn.execute(query.with_for_update(read=True)):
             if before.get(row.id, (row.text, row.prompt)) == (row.text, row.prompt):
@@ -130,7 +131,7 @@ def items_with_text(conn: Connection, *, names: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for part in batched(names, _ROWS):
         query = select(items.c.id).where(
-            items.c.tenant_id == TENANT, items.c.text.is_not(None), items.c.id.in_(part)
+            items.c.tenant_id == TENANT, items.c.text.is_not(None), one_of(items.c.id, part)
         )
         found.update(conn.execute(query).scalars())
     return found
@@ -139,7 +140,7 @@ def items_with_text(conn: Connection, *, names: Sequence[str]) -> set[str]:
 def find_vectors(conn: Connection, *, found: Sequence[str], model: str) -> dict[str, F32]:
     """Vectors of items by name, as far as there are any."""
     query = select(vectors.c.item_id, vectors.c.data).where(
-        vectors.c.tenant_id == TENANT, vectors.c.model == model, vectors.c.item_id.in_(found)
+        vectors.c.tenant_id == TENANT, vectors.c.model == model, one_of(vectors.c.item_id, found)
     )
     return {item: unpack(data) for item, data in conn.execute(query)}
 

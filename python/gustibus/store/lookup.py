@@ -38,6 +38,18 @@ from gustibus.store.upsert import batched
 _NAMES = 1000  # that a statement asks about; engines bound the parameters of one
 
 
+def one_of(column: ColumnElement[Any], names: Sequence[Any]) -> ColumnElement[bool]:
+    """Whether a column holds one of some names.
+
+    The last is told again until there are a power of two of them. Otherwise every length would be a
+    statement of its own: each connection keeps a hundred or so prepared, and all of these take memory.
+    """
+    told = list(names)
+    if len(told) <= _NAMES:
+        told += told[-1:] * ((1 << (len(told) - 1).bit_length()) - len(told))
+    return column.in_(told)
+
+
 def among(conn: Connection, column: Column[Any], names: Sequence[str]) -> ColumnElement[bool]:
     """Whether a column holds one of many names.
 
@@ -46,7 +58,7 @@ def among(conn: Connection, column: Column[Any], names: Sequence[str]) -> Column
     """
     if conn.dialect.name == "postgresql":
         return column == any_(literal(list(names), ARRAY(Text)))
-    return column.in_(names)
+    return one_of(column, names)
 
 
 def absent(conn: Connection, key: Column[Any], names: Sequence[str]) -> list[str]:
@@ -60,7 +72,7 @@ def absent(conn: Connection, key: Column[Any], names: Sequence[str]) -> list[str
             asked = {"names": json.dumps(part)}
             lacking = set(conn.execute(_absent(key), asked).scalars().all())
         else:
-            known = select(key).where(key.table.c.tenant_id == TENANT, key.in_(part))
+            known = select(key).where(key.table.c.tenant_id == TENANT, one_of(key, part))
             lacking = set(part).difference(conn.execute(known).scalars().all())
         found += [name for name in part if name in lacking]
     return found

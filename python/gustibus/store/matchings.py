@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from gustibus.store.lookup import one_of
 from gustibus.store.tables import TENANT, matching_events, matchings
 from gustibus.store.upsert import batched, insert_or_ignore
 
@@ -112,7 +113,7 @@ def decided_arrivals(
             select(matching_events).where(
                 matching_events.c.tenant_id == TENANT,
                 matching_events.c.matching_id == matching,
-                matching_events.c.arrival_id.in_(some),
+                one_of(matching_events.c.arrival_id, some),
             )
         )
         found |= {

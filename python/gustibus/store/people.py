@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from gustibus.store.changes import note
 from gustibus.store.erasure import buried, bury, hold_many, hold_users, refuse_buried
-from gustibus.store.lookup import absent
+from gustibus.store.lookup import absent, one_of
 from gustibus.store.tables import TENANT, comparisons, neighbours, profiles, users
 from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F64
@@ -185,7 +185,7 @@ def resets_of(
         hold: whether nobody else resets them until the transaction ends.
     """
     if hold and conn.dialect.name == "postgresql":  # SQLite has one writer
-        mine = (_users.c.tenant_id == TENANT) & _users.c.id.in_(sorted(users))
+        mine = (_users.c.tenant_id == TENANT) & one_of(_users.c.id, sorted(users))
         conn.execute(select(_users.c.id).where(mine).order_by(_users.c.id).with_for_update())
     found = profiles_of(conn, users=users, model=model)
     through = {row.user: row.fitted_through for row in found}
@@ -211,7 +211,7 @@ def profiles_of(conn: Connection, *, users: Sequence[str], model: str) -> Iterat
     for part in batched(users, _PAGE):
         mine = (profiles.c.tenant_id == TENANT) & (profiles.c.model == model)
         yield from map(
-            _profile, conn.execute(select(profiles).where(mine, profiles.c.user_id.in_(part)))
+            _profile, conn.execute(select(profiles).where(mine, one_of(profiles.c.user_id, part)))
         )
 
 
