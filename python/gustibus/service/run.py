@@ -83,8 +83,10 @@ def share_heaps() -> None:
     that each heap grew, for hours, to the most that anything ever took in it. `MALLOC_ARENA_MAX`, where
     it is set, decides instead; other C libraries have no such heaps.
     """
+    if not sys.platform.startswith("linux") or "MALLOC_ARENA_MAX" in os.environ:
+        return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
+    if mallopt is not None:
         mallopt(_M_ARENA_MAX, _HEAPS)
 
 
