@@ -343,3 +343,21 @@ def test_decisions_break_ties_by_the_order_of_labels():
     assert decision.ranking == (("c", "b", "a"),)
     assert decision.order == ("c", "b", "a")
     assert decision.order_ids.tolist() == [0, 1, 2]
+
+
+def test_instant_runoff_counts_many_ballots_in_parts():
+    rng = np.random.default_rng(0)
+    rows = np.argsort(rng.random((150_000, 7)) + 0.05 * np.arange(7), axis=1)
+    live, rounds = np.ones(7, bool), []
+    while True:
+        first = rows[np.arange(len(rows)), live[rows].argmax(1)]
+        votes = np.bincount(first, minlength=7)
+        if votes.max() * 2 > votes.sum():
+            break
+        gone = min(np.flatnonzero(live), key=lambda item: votes[item])
+        live[gone] = False
+        rounds.append([int(gone)])
+    for threads in (None, 1, 3):
+        found = g.instant_runoff(g.Profile(rows), threads=threads)
+        assert list(found.winners) == [int(votes.argmax())]
+        assert [list(each) for each in found.rounds] == rounds

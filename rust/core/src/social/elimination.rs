@@ -138,7 +138,7 @@ fn instant_runoff(
     let mut rank = vec![0; m];
     order.iter().enumerate().for_each(|(place, item)| rank[*item] = place);
     let outside: Vec<usize> = (0..m).filter(|item| !live[*item]).collect();
-    let mut tally = Tally::new(profile, live);
+    let mut tally = Tally::new(profile, live, options.threads);
     let mut rounds: Vec<Vec<usize>> = if outside.is_empty() { Vec::new() } else { vec![outside] };
     loop {
         stop.check()?;
@@ -214,7 +214,7 @@ fn parallel_universes(
 fn benham(profile: &Profile, options: &Options, stop: Stop<'_>) -> Result<Outcome> {
     let m = profile.items();
     let margins = profile.support(options.threads, stop)?.margins();
-    let mut tally = Tally::new(profile, vec![true; m]);
+    let mut tally = Tally::new(profile, vec![true; m], options.threads);
     let mut rounds = Vec::new();
     loop {
         stop.check()?;
@@ -236,7 +236,7 @@ fn bottom_two(profile: &Profile, options: &Options, stop: Stop<'_>) -> Result<Ou
     let m = profile.items();
     let margins = profile.support(options.threads, stop)?.margins();
     let order = options.order(m)?;
-    let mut tally = Tally::new(profile, vec![true; m]);
+    let mut tally = Tally::new(profile, vec![true; m], options.threads);
     let mut rounds = Vec::new();
     loop {
         stop.check()?;

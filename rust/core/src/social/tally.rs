@@ -3,7 +3,10 @@
 use super::cells::{Cell, Cells};
 use super::lists::Lists;
 use super::profile::{Ballots, Profile};
-use crate::{Result, Stop};
+use crate::{Result, Stop, parallel};
+
+/// Ballots of a part: parts are worked on side by side, and do not depend on how many are.
+const PART: usize = 1 << 16;
 
 /// First places among live items, kept up to date as items leave.
 ///
@@ -12,45 +15,107 @@ use crate::{Result, Stop};
 /// ballot's weight is shared equally by the live items of its best live bucket, and counted anew.
 pub(crate) struct Tally<'a> {
     profile: &'a Profile,
+    threads: Option<usize>,
     live: Vec<bool>,
     votes: Vec<f64>,
+    parts: Vec<Part<'a>>,
+}
+
+/// Some strict ballots that stand together.
+struct Part<'a> {
+    orders: Orders<'a>,
+    weights: Option<&'a [f64]>,
+    votes: Vec<f64>,
     cursors: Vec<u16>,
+    /// Ballots of this part by their best live item.
     piles: Vec<Vec<u32>>,
 }
 
-impl<'a> Tally<'a> {
-    pub(crate) fn new(profile: &'a Profile, live: Vec<bool>) -> Self {
-        let m = profile.items();
-        let piles = vec![Vec::new(); m];
-        let mut tally = Self { profile, live, votes: vec![0.0; m], cursors: Vec::new(), piles };
-        if let Some(rows) = profile.rows() {
-            tally.cursors = vec![0; profile.len()];
-            let everyone: Vec<u32> =
-                (0..u32::try_from(profile.len()).unwrap_or(u32::MAX)).collect();
-            match &rows.order {
-                Cells::U8(order) => tally.deal(order, &everyone),
-                Cells::U16(order) => tally.deal(order, &everyone),
-            }
-        } else {
-            tally.votes = first_places(profile, &tally.live);
+/// Items of ballots from the best to the worst, one ballot after the other.
+enum Orders<'a> {
+    U8(&'a [u8]),
+    U16(&'a [u16]),
+}
+
+impl Part<'_> {
+    /// Hands the ballots of items that left to the best live ones.
+    fn hand_on(&mut self, gone: &[usize], live: &[bool]) {
+        for item in gone {
+            self.votes[*item] = 0.0;
+            let pile = std::mem::take(&mut self.piles[*item]);
+            self.deal(&pile, live);
         }
-        tally
+    }
+
+    fn deal(&mut self, ballots: &[u32], live: &[bool]) {
+        match self.orders {
+            Orders::U8(order) => self.deal_of(order, ballots, live),
+            Orders::U16(order) => self.deal_of(order, ballots, live),
+        }
     }
 
     /// Moves ballots on to their best live item.
-    fn deal<C: Cell>(&mut self, order: &[C], ballots: &[u32]) {
-        let Self { profile, live, votes, cursors, piles } = self;
-        let (m, weights) = (profile.items(), profile.weights().values());
+    fn deal_of<C: Cell>(&mut self, order: &[C], ballots: &[u32], live: &[bool]) {
+        let m = live.len();
         for &ballot in ballots {
             let v = ballot as usize;
-            let (row, first) = (&order[v * m..(v + 1) * m], usize::from(cursors[v]));
+            let (row, first) = (&order[v * m..(v + 1) * m], usize::from(self.cursors[v]));
             let further = row[first..].iter().position(|item| live[(*item).into()]);
-            cursors[v] = u16::of(further.map_or(m, |further| first + further));
+            self.cursors[v] = u16::of(further.map_or(m, |further| first + further));
             if let Some(further) = further {
                 let item: usize = row[first + further].into();
-                votes[item] += weights.map_or(1.0, |weights| weights[v]);
-                piles[item].push(ballot);
+                self.votes[item] += self.weights.map_or(1.0, |weights| weights[v]);
+                self.piles[item].push(ballot);
             }
+        }
+    }
+}
+
+impl<'a> Tally<'a> {
+    pub(crate) fn new(profile: &'a Profile, live: Vec<bool>, threads: Option<usize>) -> Self {
+        let m = profile.items();
+        let parts = profile.rows().map_or_else(Vec::new, |rows| {
+            let stretch = |start: usize| start..(start + PART).min(profile.len());
+            (0..profile.len())
+                .step_by(PART)
+                .map(stretch)
+                .map(|ballots| {
+                    let cells = ballots.start * m..ballots.end * m;
+                    Part {
+                        orders: match &rows.order {
+                            Cells::U8(order) => Orders::U8(&order[cells]),
+                            Cells::U16(order) => Orders::U16(&order[cells]),
+                        },
+                        weights: profile
+                            .weights()
+                            .values()
+                            .map(|weights| &weights[ballots.clone()]),
+                        votes: vec![0.0; m],
+                        cursors: vec![0; ballots.len()],
+                        piles: vec![Vec::new(); m],
+                    }
+                })
+                .collect()
+        });
+        let mut tally = Self { profile, threads, live, votes: vec![0.0; m], parts };
+        tally.each(|part, live| {
+            let everyone: Vec<u32> = (0_u32..).take(part.cursors.len()).collect();
+            part.deal(&everyone, live);
+        });
+        tally
+    }
+
+    /// Does something to every part, and counts anew.
+    fn each(&mut self, work: impl Fn(&mut Part<'a>, &[bool]) + Sync + Send) {
+        if self.profile.rows().is_none() {
+            self.votes = first_places(self.profile, &self.live);
+            return;
+        }
+        let Self { threads, live, parts, .. } = self;
+        parallel::each(parts.iter_mut().collect(), *threads, |part| work(part, live));
+        self.votes.fill(0.0);
+        for part in &self.parts {
+            self.votes.iter_mut().zip(&part.votes).for_each(|(all, some)| *all += some);
         }
     }
 
@@ -72,19 +137,8 @@ impl<'a> Tally<'a> {
     pub(crate) fn drop(&mut self, gone: &[usize]) {
         for item in gone {
             self.live[*item] = false;
-            self.votes[*item] = 0.0;
         }
-        let Some(rows) = self.profile.rows() else {
-            self.votes = first_places(self.profile, &self.live);
-            return;
-        };
-        for item in gone {
-            let pile = std::mem::take(&mut self.piles[*item]);
-            match &rows.order {
-                Cells::U8(order) => self.deal(order, &pile),
-                Cells::U16(order) => self.deal(order, &pile),
-            }
-        }
+        self.each(|part, live| part.hand_on(gone, live));
     }
 }
 
