@@ -80,6 +80,31 @@ def test_a_personal_family_that_cannot_be_told_from_the_pooled_one_is_taken(
         assert "can learn" in found["why"]
 
 
+@pytest.mark.parametrize(("ahead", "taken"), [(0.001, {}), (0.3, {"prototypes": 16})])
+def test_another_size_is_taken_where_it_is_clearly_ahead(ahead, taken, monkeypatch):
+    """Losses that are made to measure: everybody's by about 0.01 apart, beside the gap."""
+    judged: list[int] = []
+    true_foretell, true_losses = automatic.foretell, automatic.losses_of
+
+    def noted(model, judges, split):
+        judged.append(model.user_dim)
+        return true_foretell(model, judges, split)
+
+    def made(told, judges, split):
+        found = true_losses(told, judges, split)
+        apart = np.where(np.arange(len(found)) % 2, 0.01, -0.01)
+        return np.full_like(found, 0.6) - (ahead + apart) * (judged[-1] == 16)
+
+    monkeypatch.setattr(automatic, "foretell", noted)
+    monkeypatch.setattr(automatic, "losses_of", made)
+    options = {**FAST, "families": ("pal",), "settings": {"pal": {"epochs": 1}}}
+    found = fit_auto(small_world(0, people=24), None, seed=0, **options).report["auto"]
+    assert found["chosen"]["options"] == taken
+    if not taken:
+        assert "pal (prototypes 16) has the least loss" in found["why"]
+        assert "is the family as it comes" in found["why"]
+
+
 def test_the_choice_is_the_same_for_the_same_seed():
     first, second = (
         fit_auto(small_world(0), small_world(1, people=12), seed=3, **FAST) for _ in range(2)

@@ -221,7 +221,7 @@ class _Search:
         if not np.isfinite(least.loss):
             able = [c for c in first if c.draws]
             return self._unjudged(able, "nobody has answers left to be judged by once placed")
-        chosen = self._personal(self._single(least))
+        chosen = self._personal(self._plain(self._single(least)))
         return chosen, self._why(chosen, least)
 
     def _unjudged(self, able: list[Candidate], why: str) -> tuple[Candidate, str]:
@@ -310,6 +310,19 @@ class _Search:
         rival = min(others, key=lambda c: c.loss, default=least)
         return rival if rival.against(least).is_noise else least
 
+    def _plain(self, best: Candidate) -> Candidate:
+        """The best candidate; a family at another size only where it is clearly ahead.
+
+        Several sizes are tried, and the luckiest of them is within two errors of what it comes from.
+        """
+        if not best.options or isinstance(best, Blended):
+            return best
+        others = [c for c in self._as_judged_as(best) if not c.options]
+        rival = min(others, key=lambda c: c.loss, default=best)
+        gap = rival.against(best)
+        alike = gap.behind is not None and gap.behind <= 2 * (gap.error or 0.0)
+        return rival if alike else best
+
     def _personal(self, best: Candidate) -> Candidate:
         """The best candidate, or what cannot be told from it and learns from people's answers."""
         if best.family != POOLED:
@@ -317,7 +330,8 @@ class _Search:
         alike = [
             c for c in self._as_judged_as(best) if c.family != POOLED and c.against(best).is_noise
         ]
-        return min(alike, key=lambda c: c.loss, default=best)
+        plain = [c for c in alike if not c.options]
+        return min(plain or alike, key=lambda c: c.loss, default=best)
 
     def _as_judged_as(self, best: Candidate) -> list[Candidate]:
         """Candidates of as many draws as the best."""
@@ -327,7 +341,11 @@ class _Search:
         judged = len(best.losses)
         said = f"least loss, {best.loss:.4f}, over {judged} people it was not fitted on"
         if best is not least:
-            gain = "can learn from others" if least.family == POOLED else "needs one fit alone"
+            gain = (
+                "can learn from others" if least.family == POOLED
+                else "needs one fit alone" if isinstance(least, Blended)
+                else "is the family as it comes"
+            )  # fmt: skip
             said = (
                 f"{least.title} has the least loss, {least.loss:.4f}, over {judged} people it was "
                 f"not fitted on, but {best.title}, {best.against(least)} behind, {gain}"
