@@ -126,6 +126,15 @@ def rows_of_table(small):
     label = f"{big:.0e}".replace("e+0", "e")
     yield (f"Profile from int64, {label} x 50", 120, timed(lambda: g.Profile(rows), repeats=4),
            "numpy argsort", timed(lambda: np.argsort(rows, 1), repeats=1))  # fmt: skip
+    peer, seconds = "-", None
+    if (make := peer_profile()) is not None:  # counts its pairs as it is made
+        few = rows[: big // 100]
+        peer, seconds = (
+            f"pref_voting, {len(few)} ballots x 100",
+            100 * timed(lambda: make(few), repeats=2),
+        )
+    yield (f"Profile and pairwise matrix, {label} x 50", None,
+           timed(lambda: g.Profile(rows).support(), repeats=4), peer, seconds)  # fmt: skip
     profile = g.Profile(rows)
     yield (f"Borda, {label} x 50, built", 30, timed(lambda: g.borda(profile)),
            "numpy bincount", timed(lambda: numpy_borda(rows), repeats=2))  # fmt: skip
