@@ -128,7 +128,7 @@ def rows_of_table(small):
            "numpy argsort", timed(lambda: np.argsort(rows, 1), repeats=1))  # fmt: skip
     peer, seconds = "-", None
     if (make := peer_profile()) is not None:  # counts its pairs as it is made
-        few = rows[: big // 100]
+        few = rows[: big // 100].tolist()
         peer, seconds = (
             f"pref_voting, {len(few)} ballots x 100",
             100 * timed(lambda: make(few), repeats=2),
