@@ -119,7 +119,7 @@ def world(size: Size, device: torch.device) -> TrainingSet:
 
 @dataclass
 class Tally:
-    """Steps of one kind, timed from the fifth on."""
+    """Steps of one kind, timed from the sixth on."""
 
     calls: int = 0
     mark: Any = None

@@ -75,9 +75,10 @@ def test_a_fit_on_cuda_is_repeatable():
     "family", ["gpm", "gpm without people", "pal", "pal with prompts", "ppd", "pro"]
 )
 def test_steps_never_wait_for_the_host(family, monkeypatch):
-    step = Stepper._step
+    step, taken = Stepper._step, []
 
     def strict(self, *batch):
+        taken.append(len(taken))
         torch.cuda.set_sync_debug_mode("error")
         try:
             return step(self, *batch)
@@ -86,6 +87,7 @@ def test_steps_never_wait_for_the_host(family, monkeypatch):
 
     monkeypatch.setattr(Stepper, "_step", strict)
     MODELS[family.split()[0]].run.fit(small_world(0), None, seed=0, device="cuda", **FAST[family])
+    assert taken, "whatever waits is an error, in every step that is not replayed"
 
 
 def test_replayed_steps_are_those_that_were_recorded():

@@ -55,25 +55,35 @@ def test_people_who_agree_lose_nothing_by_it():
     assert chosen["loss"] <= least["loss"] + max(least["error"], chosen["error"])
 
 
+@pytest.fixture
+def measured(monkeypatch):
+    """Losses that are made to measure: everybody's by about 0.01 apart, beside a gap by model."""
+
+    def arrange(gap_of):
+        judged = []
+        true_foretell, true_losses = automatic.foretell, automatic.losses_of
+
+        def noted(model, judges, split):
+            judged.append(model)
+            return true_foretell(model, judges, split)
+
+        def made(told, judges, split):
+            found = true_losses(told, judges, split)
+            gap = gap_of(judged[-1])
+            apart = np.where(np.arange(len(found)) % 2, 0.01, -0.01) if gap else 0.0
+            return np.full_like(found, 0.6) + gap + apart
+
+        monkeypatch.setattr(automatic, "foretell", noted)
+        monkeypatch.setattr(automatic, "losses_of", made)
+
+    return arrange
+
+
 @pytest.mark.parametrize(("behind", "taken"), [(0.001, "hierarchical"), (0.3, "bt")])
 def test_a_personal_family_that_cannot_be_told_from_the_pooled_one_is_taken(
-    behind, taken, monkeypatch
+    behind, taken, measured
 ):
-    """Losses that are made to measure: everybody's by about 0.01 apart, beside the gap."""
-    judged: list[str] = []
-    true_foretell, true_losses = automatic.foretell, automatic.losses_of
-
-    def noted(model, judges, split):
-        judged.append(model.family)
-        return true_foretell(model, judges, split)
-
-    def made(told, judges, split):
-        found = true_losses(told, judges, split)
-        apart = np.where(np.arange(len(found)) % 2, 0.01, -0.01)
-        return np.full_like(found, 0.6) + (behind + apart) * (judged[-1] != "bt")
-
-    monkeypatch.setattr(automatic, "foretell", noted)
-    monkeypatch.setattr(automatic, "losses_of", made)
+    measured(lambda model: behind if model.family != "bt" else 0.0)
     found = fit_auto(small_world(0), None, seed=0, **FAST).report["auto"]
     assert found["chosen"]["family"] == taken
     if taken == "hierarchical":
@@ -81,22 +91,8 @@ def test_a_personal_family_that_cannot_be_told_from_the_pooled_one_is_taken(
 
 
 @pytest.mark.parametrize(("ahead", "taken"), [(0.001, {}), (0.3, {"prototypes": 16})])
-def test_another_size_is_taken_where_it_is_clearly_ahead(ahead, taken, monkeypatch):
-    """Losses that are made to measure: everybody's by about 0.01 apart, beside the gap."""
-    judged: list[int] = []
-    true_foretell, true_losses = automatic.foretell, automatic.losses_of
-
-    def noted(model, judges, split):
-        judged.append(model.user_dim)
-        return true_foretell(model, judges, split)
-
-    def made(told, judges, split):
-        found = true_losses(told, judges, split)
-        apart = np.where(np.arange(len(found)) % 2, 0.01, -0.01)
-        return np.full_like(found, 0.6) - (ahead + apart) * (judged[-1] == 16)
-
-    monkeypatch.setattr(automatic, "foretell", noted)
-    monkeypatch.setattr(automatic, "losses_of", made)
+def test_another_size_is_taken_where_it_is_clearly_ahead(ahead, taken, measured):
+    measured(lambda model: -ahead if model.user_dim == 16 else 0.0)
     options = {**FAST, "families": ("pal",), "settings": {"pal": {"epochs": 1}}}
     found = fit_auto(small_world(0, people=24), None, seed=0, **options).report["auto"]
     assert found["chosen"]["options"] == taken
