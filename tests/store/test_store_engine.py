@@ -166,11 +166,14 @@ def test_two_processes_that_read_before_they_write_do_not_stop_each_other(url):
 
 
 def test_connections_that_open_a_new_file_at_once_wait_for_each_other(tmp_path):
+    reached: list[str] = []
+
     def work(url: str, gate: threading.Barrier) -> None:
         mine = Store(url)
         gate.wait()
         mine.ping()
         mine.close()
+        reached.append(url)
 
     for number in range(60):
         gate = threading.Barrier(4)
@@ -180,6 +183,7 @@ def test_connections_that_open_a_new_file_at_once_wait_for_each_other(tmp_path):
             thread.start()
         for thread in threads:
             thread.join()
+    assert len(reached) == 4 * 60
 
 
 def test_a_locked_database_is_one_clear_error(tmp_path, migrated_file, monkeypatch):
