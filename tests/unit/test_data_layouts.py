@@ -1,12 +1,13 @@
 """Logs in other people's columns."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
-from gustibus.data import LAYOUTS, Table, parse_columns, read, to_comparisons
-from gustibus.data.layouts import detect
+from gustibus.data import LAYOUTS, Table, parse_columns, read, read_table, to_comparisons
+from gustibus.data.layouts import detect, renamed
 from gustibus.data.origin import Origin
 from gustibus.errors import InputError, UnknownNameError
 
@@ -212,6 +213,42 @@ def test_columns_that_fit_no_layout_list_the_layouts():
         "chosen_rejected needs chosen",
     ):
         assert part in str(caught.value)
+
+
+def test_the_nearest_layout_and_what_it_lacks_come_first():
+    with pytest.raises(InputError) as caught:
+        detect(table([{"user": "u", "prompt": "p", "chosen": "x", "worse": "y"}]))
+    text = str(caught.value)
+    assert "nearest is chosen_rejected, which lacks 'rejected'; found columns" in text
+    assert "--map user=their_name" in text
+
+
+def test_columns_are_found_as_a_spreadsheet_writes_them():
+    rows = [
+        {"Annotator ID": "u", " Question": "p", "Response-A": "x", "response_b": "y", "LABEL": 1}
+    ]
+    read = to_comparisons(table(rows))
+    assert (read.user_ids, read.prompts, read.target.tolist()) == (("u",), ("p",), [1.0])
+
+
+def test_an_exact_column_name_is_taken_before_one_that_is_written_otherwise():
+    row = {"Chosen": "z", "chosen": "x", "rejected": "y", "user": "u", "prompt": "p"}
+    assert set(to_comparisons(table([row])).item_texts) == {"x", "y"}
+
+
+def test_complaints_name_the_columns_as_the_file_does():
+    with pytest.raises(InputError, match=r"logs.jsonl:1: column 'Label': expected 1 where a"):
+        to_comparisons(table([{"user": "u", "prompt": "p", "a": "x", "b": "y", "Label": 2}]))
+    with pytest.raises(InputError, match=r"found columns \['Better', 'Question', 'user'\]"):
+        detect(renamed(table([{"user": "u", "Question": "p", "Better": "x"}]), {}))
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_another_separator_is_named(tmp_path, mark):
+    path = tmp_path / "logs.csv"
+    path.write_text(mark.join(["user", "prompt", "chosen", "rejected"]) + "\n" + mark.join("upxy"))
+    with pytest.raises(InputError, match=re.escape(f"looks as if {mark!r} separated them")):
+        to_comparisons(read_table(path))
 
 
 def test_columns_that_fit_two_layouts_ask_for_a_name():

@@ -166,8 +166,12 @@ def test_shares_must_lie_between_zero_and_one(share):
 def test_too_few_people_or_prompts_are_refused():
     with pytest.raises(InputError, match="expected more than 1 people to hold some out, got 1"):
         split_by_person(log(people=1), 0.2, seed=0)
-    with pytest.raises(InputError, match="expected more than 2 people, of whom"):
+    with pytest.raises(
+        InputError, match=r"expected more than 2 people to hold 2 out .*got 2 people"
+    ):
         four_cells(log(people=2), seed=0)
+    with pytest.raises(InputError, match=r"got 1 person, 1 of whom have; to train .*--split all"):
+        four_cells(log(people=1), seed=0)
     with pytest.raises(InputError, match=r"new_users \+ valid_people < 1"):
         four_cells(log(), new_users=0.6, valid_people=0.5, seed=0)
 

@@ -15,7 +15,7 @@ from gustibus.data.comparisons import Comparisons, Identical
 from gustibus.data.dataset import JOINT_SEPARATOR
 from gustibus.data.files import Column, Table
 from gustibus.data.messages import Messages, as_messages, as_transcript, common_prefix, render
-from gustibus.data.origin import quoted
+from gustibus.data.origin import MAPPING, quoted
 from gustibus.errors import InputError
 from gustibus.registry import Registry
 from gustibus.types import F64, I64, Bool
@@ -136,18 +136,43 @@ def detect(table: Table) -> str:
     fits = [name for name, entry in LAYOUTS.items() if not _lacks(table, entry.run)]
     if len(fits) == 1:
         return fits[0]
+    _check_separator(table)
     described = "; ".join(
         f"{name} needs " + " and ".join(" or ".join(_accepted(g)) for g in entry.run.needs)
         for name, entry in LAYOUTS.items()
     )
-    found = sorted(table.columns)
-    problem = f"fits the layouts {fits}, name one" if fits else "fits no layout"
-    message = f"{table.origin.name}: {problem}; found columns {found}; {described}"
+    found = sorted(table.origin.columns.get(name, name) for name in table.columns)
+    problem = f"fits the layouts {fits}, name one" if fits else f"fits no layout{_nearly(table)}"
+    message = f"{table.origin.name}: {problem}; found columns {found}; {described}; {MAPPING}"
     raise InputError(message, where=table.origin.name)
 
 
 def _lacks(table: Table, layout: Layout) -> list[tuple[str, ...]]:
     return [group for group in layout.needs if not any(name in table.columns for name in group)]
+
+
+def _check_separator(table: Table) -> None:
+    """Refuse a table that is one column because something else separates its fields."""
+    (header,) = table.columns if len(table.columns) == 1 else ("",)
+    other = next((mark for mark in ";\t|" if mark in header), None)
+    if other is not None:
+        name = table.origin.name
+        message = (
+            f"{name}: expected fields separated by ',' (.csv) or '\\t' (.tsv), got one column "
+            f"{quoted(header)}, which looks as if {other!r} separated them"
+        )
+        raise InputError(message, where=name)
+
+
+def _nearly(table: Table) -> str:
+    """The layout that lacks least, and what it lacks; nothing where none has a column."""
+    lacks = {name: _lacks(table, entry.run) for name, entry in LAYOUTS.items()}
+    fitting = {n: len(LAYOUTS[n].run.needs) - len(lacks[n]) for n in LAYOUTS}
+    nearest = max(LAYOUTS, key=lambda name: (fitting[name] > 0, -len(lacks[name])))
+    if not fitting[nearest]:
+        return ""
+    absent = " and ".join(repr(group[0]) for group in lacks[nearest])
+    return f"; nearest is {nearest}, which lacks {absent}"
 
 
 def _accepted(group: Sequence[str]) -> tuple[str, ...]:
@@ -170,14 +195,21 @@ def renamed(table: Table, columns: ColumnMap) -> Table:
     if absent:
         raise table.origin.missing(absent, table.columns)
     found = dict(columns)
+    plain = {_plain(theirs): theirs for theirs in reversed(list(table.columns))}
+    plain |= {theirs: theirs for theirs in table.columns}
     for name, alternatives in NAMES.items():
-        for theirs in alternatives:
-            if theirs in table.columns and theirs not in columns.values():
+        for theirs in (plain[a] for a in alternatives if a in plain):
+            if theirs not in columns.values():
                 found.setdefault(name, theirs)
     taken = set(found.values())
     rest = {n: c for n, c in table.columns.items() if n not in taken and n not in found}
     own = {name: table.columns[theirs] for name, theirs in found.items()}
     return Table(rest | own, replace(table.origin, columns=found))
+
+
+def _plain(column: str) -> str:
+    """How a spreadsheet's `Annotator ID` is written in `NAMES`."""
+    return "_".join(column.replace("-", " ").split()).lower()
 
 
 def require(table: Table, names: Iterable[str]) -> None:

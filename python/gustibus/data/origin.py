@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _SHOWN = 60
 """Longest value that is quoted whole in a message."""
 
+MAPPING = (
+    "other names can be mapped: --map user=their_name, in Python columns={'user': 'their_name'}"
+)
+"""What to do about columns that are called otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -56,8 +61,7 @@ class Origin:
             hint = f" (did you mean {sorted(close)}?)" if close else ""
             lines.append(f"{names[0]!r}, expected under one of the names {list(names)}{hint}")
         message = (
-            f"{self.name}: missing column {' and column '.join(lines)}; found {found}; "
-            "other names can be mapped, as in columns={'user': 'their_name'}"
+            f"{self.name}: missing column {' and column '.join(lines)}; found {found}; {MAPPING}"
         )
         return InputError(message, where=self.name)
 

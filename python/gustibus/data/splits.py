@@ -40,6 +40,8 @@ __all__ = [
 FEW_PROMPTS = 20
 """With fewer prompts than this, items are held out instead of prompts."""
 
+_HOLD_NONE = "to train with nothing held out: --split all, in a run file split = 'all'"
+
 
 def split_by_person(comparisons: Comparisons, share: float, *, seed: int) -> Split:
     """Hold out people: `query` has the rows of a `share` of the people, `train` the others.
@@ -137,8 +139,9 @@ def four_cells(
     n_new, n_valid = (max(1, round(s * total)) if s else 0 for s in (new_users, valid_people))
     if n_new + n_valid > len(able) or n_new + n_valid >= total:
         message = (
-            f"comparisons: expected more than {n_new + n_valid} people, of whom as many with two "
-            f"different pairs, got {total} and {len(able)}"
+            f"comparisons: expected more than {n_new + n_valid} people to hold {n_new + n_valid} "
+            f"out who have judged two different pairs, got {_people(total)}, {len(able)} of whom "
+            f"have; {_HOLD_NONE}"
         )
         raise InputError(message, where="comparisons")
     kind = np.zeros(len(c.user_ids), dtype=np.int64)  # 0 seen, 1 valid, 2 new
@@ -161,6 +164,10 @@ def four_cells(
     parts = {name: np.flatnonzero(mask) for name, mask in masks.items()}
     dropped = {"mixed": int(mixed.sum()), "valid_held_out": int(((who == 1) & held).sum())}
     return _checked(Split(parts, unit, dropped), c)
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"
 
 
 def given_split(
@@ -295,7 +302,8 @@ def _drawn(among: I64, share: float, rng: np.random.Generator, kind: str, *, lea
     """A random `share` of the codes, at least `least` and not all."""
     if len(among) <= least:
         message = (
-            f"comparisons: expected more than {least} {kind} to hold some out, got {len(among)}"
+            f"comparisons: expected more than {least} {kind} to hold some out, got {len(among)}; "
+            f"{_HOLD_NONE}"
         )
         raise InputError(message, where="comparisons")
     count = min(max(least, round(share * len(among))), len(among) - 1)
