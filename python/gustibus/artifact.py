@@ -315,10 +315,21 @@ def _card_text(card: Mapping[str, Any]) -> str:
         "Scores are log-odds: a difference of 1 between two responses means odds of 2.7 to 1.", "",
         "## Data", "", "| | |", "| --- | --- |",
         *[f"| {key} | {value} |" for key, value in data.items()], "",
-        "## Figures", "", "| | |", "| --- | --- |",
-        *[f"| {k} | {v:.4g} |" for k, v in card.get("metrics", {}).items()], "",
+        *_figures(card.get("metrics", {})),
         "## Limits", "",
         "A reward is evidence about one person's taste under the data above, not about truth or "
         "safety. People unlike those in the data are placed by the population prior first.", "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _figures(metrics: Mapping[str, float]) -> list[str]:
+    """The section of figures; none where nobody was held out."""
+    if not metrics:
+        return []
+    return [
+        "## Figures", "", "| | |", "| --- | --- |",
+        *[f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in metrics.items()], "",
+        "Settings were chosen by these figures, which flatters them; `gustibus eval` judges the model "
+        "on people who had no part in it.", "",
+    ]  # fmt: skip

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,13 @@ def test_loading_gives_back_what_was_saved(folder):
     card = (folder / "README.md").read_text()
     assert "Intended use" in card
     assert "Limits" in card
+    assert f"{artifact.card['metrics']['log_loss_of_validation_people']:.4g}" in card
+
+
+def test_a_card_without_figures_has_no_empty_table(folder, tmp_path):
+    artifact = Artifact.load(folder)
+    replace(artifact, card={**artifact.card, "metrics": {}}).save(tmp_path / "bare")
+    assert "Figures" not in (tmp_path / "bare" / "README.md").read_text()
 
 
 def test_the_same_model_has_the_same_digest_wherever_it_lies(folder, tmp_path):

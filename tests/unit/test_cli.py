@@ -51,6 +51,22 @@ def test_train_says_what_it_made(trained, capsys):
     card = json.loads(capsys.readouterr().out)
     assert card["family"] == "bt"
     assert len(card["digest"]) == 64
+    data, output = str(trained / "data"), str(trained / "all of them")
+    assert run(["train", data, "-o", output, "--model", "bt", "--encoder", "hashing"]) == 0
+    told = capsys.readouterr().out
+    held = f"{card['data']['comparisons']} of {card['data']['comparisons_given']} comparisons"
+    assert f"bt: learned from {held}" in told
+    assert "the rest is held out" in told
+    assert f"next: gustibus eval {data} --model '{output}'" in told
+
+
+def test_a_model_that_saw_everybody_is_not_sent_to_be_judged(trained, capsys):
+    data, output = str(trained / "data"), str(trained / "all")
+    assert run(["train", data, "-o", output, "--model", "bt", "--encoder", "hashing",
+                "--split", "all"]) == 0  # fmt: skip
+    told = capsys.readouterr().out
+    assert f"next: gustibus serve --upgrade --model {output}\n" in told
+    assert "held out" not in told
 
 
 def test_score_ranks_lines(trained, capsys, monkeypatch):

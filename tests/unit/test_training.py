@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -166,3 +167,41 @@ def test_unknown_model_options_and_broken_data_are_named(sample, tmp_path):
     with pytest.raises(InputError, match=r"broken\.parquet"):
         train(run(broken, tmp_path / "b"))
     assert not (tmp_path / "b").exists()
+
+
+def uneven_log(path, *, people=12, same=0):
+    """Half of the people take what is short, and every pair is of a short and a long text."""
+    rows = [
+        {"user": f"u{person}", "prompt": f"How do I {task}?",
+         "chosen": f"{task} later." if person % 2 else f"Begin to {task} with care. " * 3,
+         "rejected": f"Begin to {task} with care. " * 3 if person % 2 else f"{task} later."}
+        for person in range(people) for task in ("paint", "sell", "mend", "clean", "lend", "fold")
+    ]  # fmt: skip
+    rows += [{**rows[0], "chosen": "Both.", "rejected": "Both."}] * same
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def test_a_log_of_uneven_pairs_alone_still_has_questions(tmp_path):
+    options = {"equalise": [0.5], "ridges": [10.0], "rank": 2, "folds": 1, "rounds": 2}
+    artifact = train(
+        RunConfig(
+            data=str(uneven_log(tmp_path / "log.jsonl")), output=str(tmp_path / "model"),
+            encoder="hashing", model_options=options,
+        )
+    )  # fmt: skip
+    assert artifact.pool is not None
+    words = {len(text.split()) for text in (*artifact.pool.texts_a, *artifact.pool.texts_b)}
+    assert words == {2, 15}
+
+
+def test_rows_with_the_same_response_twice_are_refused_or_dropped_and_counted(tmp_path):
+    log, output = str(uneven_log(tmp_path / "log.jsonl", same=3)), str(tmp_path / "model")
+    with pytest.raises(InputError, match=r"log.jsonl:73: column 'rejected': .* got 'Both.'"):
+        train(RunConfig(data=log, output=output, model="bt", encoder="hashing"))
+    kept = train(RunConfig(data=log, output=output, model="bt", encoder="hashing",
+                           identical="drop"))  # fmt: skip
+    assert kept.card["data"]["identical_dropped"] == 3
+    assert kept.card["data"]["comparisons_given"] == 72
+    with pytest.raises(ConfigError, match="identical: expected refuse or drop, got 'keep'"):
+        RunConfig(data=log, output=output, identical="keep")

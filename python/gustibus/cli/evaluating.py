@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from gustibus.training import RunConfig
 
 Option = typer.Option
-_SPLITTING = ("split", "valid_people", "new_users", "new_prompts", "seed", "layout", "columns")
+_SPLITTING = (
+    "split", "valid_people", "new_users", "new_prompts", "seed", "layout", "columns", "identical",
+)  # fmt: skip
 """Settings of a run that decide its split."""
 
 
@@ -74,6 +76,9 @@ def eval_command(
     columns: Annotated[
         str, Option("--map", help="Without --model: column names, such as chosen=good.")
     ] = "",
+    identical: Annotated[
+        str, Option(help="Without --model: refuse or drop rows with the same response twice.")
+    ] = "",
     shuffled: Annotated[
         bool, Option("--shuffled", help="Fit --train families again on shuffled people.")
     ] = False,
@@ -103,8 +108,9 @@ def eval_command(
         )
     sizes, options = _sizes(shots), _options(family or [], option or [])
     config, folders = _config(
-        source, model or [], family or [], encoder=encoder, layout=layout, columns=columns
-    )
+        source, model or [], family or [],
+        encoder=encoder, layout=layout, columns=columns, identical=identical,
+    )  # fmt: skip
     bench = _prepare(config, folders, force=force)
     with Bars() as bars:
         report = evaluate(
@@ -192,12 +198,13 @@ def _config(
     encoder: str,
     layout: str,
     columns: str,
+    identical: str = "",
 ) -> tuple[RunConfig, list[str]]:
     """The run that says where the data is, and the folders of the models."""
     from gustibus.data import parse_columns
     from gustibus.training import RunConfig
 
-    given: dict[str, Any] = {"encoder": encoder, "layout": layout}
+    given: dict[str, Any] = {"encoder": encoder, "layout": layout, "identical": identical}
     given = {name: value for name, value in given.items() if value}
     if columns:
         given["columns"] = parse_columns(columns)

@@ -1,15 +1,19 @@
-"""`gustibus train`, `gustibus encode`."""
+"""`gustibus train`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gustibus.cli.common import parse_options
 from gustibus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gustibus.training import RunConfig
 
 Option = typer.Option
 
@@ -52,6 +56,9 @@ def train_command(
     columns: Annotated[
         str, Option("--map", help="Column names, such as chosen=good,user=annotator.")
     ] = "",
+    identical: Annotated[
+        str, Option(help="refuse or drop rows whose two responses are the same (default refuse).")
+    ] = "",
     split: Annotated[str, Option(help="auto, given, four_cells or all.")] = "",
     groups: Annotated[
         str, Option(help="Column that names each row's data set (--set reducer=more).")
@@ -77,6 +84,7 @@ def train_command(
 
     given: dict[str, Any] = {
         "output": output, "model": model, "encoder": encoder, "layout": layout, "split": split,
+        "identical": identical,
         "groups": groups, "margins": margins, "objective": objective, "device": device,
         "questions": questions, "seed": seed,
     }  # fmt: skip
@@ -113,15 +121,30 @@ def train_command(
     if isinstance(fit.get("objective"), dict):
         sys.stdout.write(f"objective: {_objective(fit['objective'])}\n")
     sys.stdout.write(
-        f"{artifact.model.family}: {data['comparisons']} comparisons of {data['people']} people, "
-        f"{data['items']} items, {fit['seconds']:.1f} s\n"
+        f"{artifact.model.family}: learned from {data['comparisons']} of "
+        f"{data['comparisons_given']} comparisons, {data['people']} of {data['people_given']} "
+        f"people, {data['items']} items, in {fit['seconds']:.1f} s{_held_out(config, data)}\n"
         f"personal directions: {artifact.model.user_dim}; questions for onboarding: "
         f"{0 if artifact.pool is None else len(artifact.pool)}\n"
         f"saved {Path(config.output)} (digest {artifact.digest[:12]})\n"
-        f"next: gustibus eval {config.data if not source.endswith('.toml') else source} "
-        f"--model {config.output}\n"
+        f"next: {_next(config, source)}\n"
     )
     return 0
+
+
+def _held_out(config: RunConfig, data: dict[str, Any]) -> str:
+    """What became of the rest."""
+    rest = "" if config.split == "all" else "; the rest is held out"
+    dropped = data["identical_dropped"]
+    return f"{rest}; {dropped} with the same response twice left out" if dropped else rest
+
+
+def _next(config: RunConfig, source: str) -> str:
+    """The command that a model of this run is for: one that saw everybody cannot be judged here."""
+    if config.split == "all":
+        return f"gustibus serve --upgrade --model {quote(config.output)}"
+    data = source if source.endswith(".toml") else config.data
+    return f"gustibus eval {quote(data)} --model {quote(config.output)}"
 
 
 def _objective(found: dict[str, Any]) -> str:

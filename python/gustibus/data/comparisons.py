@@ -145,8 +145,9 @@ class Comparisons:
         count, keep = len(self), np.ones(len(self), dtype=bool)
         same = np.flatnonzero(self.a == self.b)
         if len(same) and identical == "refuse":
-            item = self.item_ids[self.a[same[0]]]
-            raise origin.problem(int(same[0]), "b", "another item than on side a", item)
+            expected = "another item than on side a (--identical drop leaves such rows out)"
+            item = self.item_texts[self.a[same[0]]]
+            raise origin.problem(int(same[0]), "b", expected, item)
         keep[same] = False
         repeated = _repeated_events(self, origin)
         keep[repeated] = False

@@ -1,6 +1,6 @@
 """Placing a new person from 2 to 20 comparisons: the pool, the next question, when to stop."""
 
-from gustibus.onboarding.building import Pairs, build_pool, random_pairs
+from gustibus.onboarding.building import Pairs, build_pool, limits_for, random_pairs
 from gustibus.onboarding.confidence import Stopping, confidence
 from gustibus.onboarding.doubt import carelessness, consistency, doubted
 from gustibus.onboarding.explain import Explanation, deciding_pair, explain, explain_session
@@ -39,6 +39,7 @@ __all__ = [
     "evidence",
     "explain",
     "explain_session",
+    "limits_for",
     "next_question",
     "place_person",
     "random_pairs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,19 @@ from gustibus.onboarding.information import answer_information, margin_variance
 from gustibus.onboarding.pool import Linear, QuestionPool
 from gustibus.posterior import Answering, Posterior
 from gustibus.types import F32, I64, Bool
+
+
+class Limits(NamedTuple):
+    """What can be read and weighed side by side."""
+
+    max_words: float = 150.0
+    """Longest text of a side, in words."""
+    max_ratio: float = 2.0
+    """Longer text of a pair over the shorter one, in words, at or above 1."""
+
+
+LIMITS = (Limits(), Limits(max_ratio=math.inf), Limits(math.inf, math.inf))
+"""Limits on the texts of questions, the strictest first."""
 
 
 class Pairs(NamedTuple):
@@ -61,6 +75,18 @@ def random_pairs(item_prompt: ArrayLike, *, count: int, seed: int) -> Pairs:
     return Pairs(prompt[keep], a[keep], b[keep])
 
 
+def limits_for(pairs: Pairs, texts: Sequence[str], *, enough: int) -> Limits:
+    """The strictest of `LIMITS` within which `enough` different pairs are, else the widest.
+
+    People differ most in how long they like an answer to be, and such a log has few pairs of one
+    length: uneven questions are better than none.
+    """
+    kept = _first_of_each(np.stack([np.minimum(pairs.a, pairs.b), np.maximum(pairs.a, pairs.b)]))
+    words = np.array([len(text.split()) for text in texts], np.int64)
+    a, b = words[pairs.a[kept]], words[pairs.b[kept]]
+    return next((one for one in LIMITS if _readable(a, b, *one).sum() >= enough), LIMITS[-1])
+
+
 def build_pool(
     model: PreferenceModel,
     items: F32,
@@ -72,8 +98,8 @@ def build_pool(
     size: int = 2000,
     held_out: int = 256,
     seed: int = 0,
-    max_words: int = 150,
-    max_ratio: float = 2.0,
+    max_words: float = LIMITS[0].max_words,
+    max_ratio: float = LIMITS[0].max_ratio,
 ) -> QuestionPool:
     """Questions for a model out of many candidate pairs.
 
@@ -119,8 +145,8 @@ def build_pool(
         keep = keep[_readable(words[pairs.a[keep]], words[pairs.b[keep]], max_words, max_ratio)]
     if len(keep) == 0:
         message = (
-            f"pairs: no pair of different texts is left within {max_words} words a side and "
-            f"a ratio of {max_ratio}"
+            f"pairs: no pair of different texts is left within {max_words:g} words a side and "
+            f"a ratio of {max_ratio:g}"
         )
         raise InputError(message, where="pairs")
     aside = np.zeros(len(keep), np.bool_)
@@ -200,7 +226,7 @@ def _first_of_each(columns: I64) -> I64:
     return np.sort(np.unique(columns, axis=1, return_index=True)[1])
 
 
-def _readable(a: I64, b: I64, max_words: int, max_ratio: float) -> Bool:
+def _readable(a: I64, b: I64, max_words: float, max_ratio: float) -> Bool:
     longer, shorter = np.maximum(a, b), np.minimum(a, b)
     return np.asarray((longer <= max_words) & (longer <= max_ratio * np.maximum(shorter, 1)))
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from gustibus.data.comparisons import Identical
 from gustibus.errors import ConfigError
 from gustibus.models import MODELS
 from gustibus.models.automatic import AUTO
@@ -21,6 +22,7 @@ _TABLES: dict[str, tuple[str, ...]] = {
         "path",
         "layout",
         "columns",
+        "identical",
         "split",
         "valid_people",
         "new_users",
@@ -45,6 +47,7 @@ class RunConfig:
         output: folder of the artifact.
         layout: of a file; `auto` looks at its columns.
         columns: the file's names for the columns, such as `{"chosen": "good"}`.
+        identical: `refuse` or `drop` comparisons of a response with itself.
         split: `given` uses the folder's own parts, `four_cells` holds people and prompts (or items)
             out, `all` fits on every row but those of the validation people; `auto` is `given` where
             the data has parts, else `four_cells`.
@@ -75,6 +78,7 @@ class RunConfig:
     output: str
     layout: str = "auto"
     columns: Mapping[str, str] = field(default_factory=dict)
+    identical: Identical = "refuse"
     split: str = "auto"
     valid_people: float = 0.1
     new_users: float = 0.2
@@ -104,6 +108,9 @@ class RunConfig:
         if self.split not in ("auto", "given", "four_cells", "all"):
             message = f"split: expected auto, given, four_cells or all, got {self.split!r}"
             raise ConfigError(message, where="data.split")
+        if self.identical not in ("refuse", "drop"):
+            message = f"identical: expected refuse or drop, got {self.identical!r}"
+            raise ConfigError(message, where="data.identical")
         for name in ("valid_people", "new_users", "new_prompts"):
             value = getattr(self, name)
             if not 0 <= value < 1:

@@ -15,18 +15,18 @@ import numpy as np
 from gustibus.artifact import Artifact, People
 from gustibus.data import Dataset, Split, four_cells, given_split, read
 from gustibus.encoders import Encoder, load_encoder
-from gustibus.errors import InputError
 from gustibus.models.automatic import fit_any
 from gustibus.models.base import PreferenceModel, Progress
 from gustibus.models.fingerprint import fingerprint
 from gustibus.models.validation import representations
-from gustibus.onboarding import Pairs, QuestionPool, build_pool
+from gustibus.onboarding import Pairs, QuestionPool, build_pool, limits_for
 from gustibus.rewards import Transform
 from gustibus.training.config import RunConfig
 from gustibus.training.sets import people_rows, training_set, valid_set
 from gustibus.types import F32, I64
 
 _REFERENCE = 512
+_ENOUGH = 40  # questions that a pool should have, three times what a session asks
 
 
 def train(config: RunConfig, *, progress: Progress | None = None, resume: bool = True) -> Artifact:
@@ -80,7 +80,10 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
 
 def load_data(config: RunConfig) -> tuple[Dataset, Encoder | None]:
     """The data with features, and the encoder that made them (None for ready-made embeddings)."""
-    dataset = read(config.data, layout=config.layout, columns=config.columns or None)
+    dataset = read(
+        config.data, layout=config.layout, columns=config.columns or None,
+        identical=config.identical,
+    )  # fmt: skip
     if config.encoder == "auto" and dataset.item_features is not None:
         return dataset, None
     name = "static" if config.encoder == "auto" else config.encoder
@@ -149,14 +152,13 @@ def _pool(
     assert dataset.item_features is not None, "training data has features"
     shown = np.random.default_rng(config.seed).permutation(rows)[: 10 * config.questions]
     pairs = Pairs(c.prompt[shown], c.a[shown], c.b[shown])
-    try:
-        return build_pool(
-            model, dataset.item_features, pairs, texts=c.item_texts, prompts=c.prompts,
-            prompt_features=dataset.prompt_features if model.prompt_dim else None,
-            size=config.questions, seed=config.seed,
-        )  # fmt: skip
-    except InputError:  # every pair is too long or too unequal to be asked of a person
-        return None
+    limits = limits_for(pairs, c.item_texts, enough=min(_ENOUGH, config.questions))
+    return build_pool(
+        model, dataset.item_features, pairs, texts=c.item_texts, prompts=c.prompts,
+        prompt_features=dataset.prompt_features if model.prompt_dim else None,
+        size=config.questions, seed=config.seed,
+        max_words=limits.max_words, max_ratio=limits.max_ratio,
+    )  # fmt: skip
 
 
 def card(
@@ -172,6 +174,7 @@ def card(
 
     c = dataset.comparisons
     used = split["train"]
+    loss = report.get("held_out_loss")
     spec = None
     if encoder is not None:
         spec = {"name": encoder.name, "options": dict(encoder.options),
@@ -190,11 +193,14 @@ def card(
             "items": len(np.unique(np.concatenate([c.a[used], c.b[used]]))),
             "prompts": len(np.unique(c.prompt[used])),
             "ties": int((c.target[used] == 0.5).sum()),
+            "people_given": len(c.user_ids),
+            "comparisons_given": len(c),
+            "identical_dropped": c.tally.get("identical", 0),
         },
         "split": {name: len(rows) for name, rows in split.items()},
         "run": config.as_json(),
         "fit": dict(report),
-        "metrics": {},
+        "metrics": {} if loss is None else {"log_loss_of_validation_people": float(loss)},
     }
 
 
