@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from gustibus.store import upgrade
 from tests.service.browser import Watch, axe, chromium
-from tests.service.harness import new_key
+from tests.service.harness import Service, new_key
 from tests.service.test_admin import PEOPLE, full  # noqa: F401 - a fixture
 
 HEADINGS = (
@@ -145,6 +146,23 @@ def test_comparisons_are_filtered_and_paged(visit):
     page.get_by_label("Outcome").select_option("both_bad")
     page.get_by_role("button", name="Show").click()
     page.get_by_text("Nothing here yet").wait_for()
+
+
+def test_the_page_of_models_says_what_to_do_where_none_is_served(browser, tmp_path):
+    url = f"sqlite:///{tmp_path}/none.db"
+    upgrade(url)
+    service = Service(url, tmp_path, {}).start()
+    try:
+        key = new_key(url, "admin")
+        service.settle(key)
+        page = browser.new_page(base_url=service.base)
+        page.goto("/admin")
+        page.get_by_label("Key").fill(key)
+        page.keyboard.press("Enter")
+        open_tab(page, "Models")
+        page.get_by_text("No model is served: people and answers are kept").wait_for()
+    finally:
+        service.kill()
 
 
 def test_nothing_is_wider_than_a_phone(visit):

@@ -377,6 +377,46 @@ def test_nothing_is_cut_off_at_any_size(http, visit, size):
     ready(page, 1)
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_lines_of_a_question_begin_below_each_other_on_the_side_of_its_script(http, visit, width):
+    page = visit(begin(http, f"page-18-{width}"), viewport={"width": width, "height": 800})
+    show = """async text => {
+        const { show } = await import('/onboard/markdown.js');
+        const shown = document.getElementById('prompt-text');
+        show(shown, text);
+        return [...shown.children].map(child => {
+            const range = document.createRange();
+            range.selectNodeContents(child);
+            const box = range.getBoundingClientRect();
+            return [box.left, box.right];
+        });
+    }"""
+    code, after = page.evaluate(show, "One line that is longer than the other:\n\nshort")
+    assert code[0] == pytest.approx(after[0], abs=1)
+    first, second = page.evaluate(show, "كيف أنام بشكل أفضل كل ليلة؟\n\nشكرا")
+    assert first[1] == pytest.approx(second[1], abs=1)
+    (alone,) = page.evaluate(show, "Why?")
+    middle = width / 2 if width > 720 else None
+    assert middle is None or sum(alone) / 2 == pytest.approx(middle, abs=1)
+
+
+def test_a_choice_that_was_tapped_does_not_look_chosen_under_the_next_pair(http, visit):
+    session = begin(http, "page-19", max_questions=4, min_questions=4)
+    page = visit(session, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    page.get_by_role("radio", name="First is better").tap()
+    ready(page, 1)
+    looks = [
+        choice.evaluate("c => getComputedStyle(c).backgroundColor")
+        for choice in page.get_by_role("radio").all()
+    ]
+    assert len(set(looks)) == 1
+
+
+def test_the_intro_says_how_many_pairs_there_are_once(http, visit):
+    page = visit(begin(http, "page-20", max_questions=4, min_questions=4), start=False)
+    page.get_by_text("4 pairs, about a minute. You can stop after two.").wait_for()
+
+
 def test_the_page_is_light(service):
     import httpx
 

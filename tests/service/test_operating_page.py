@@ -203,6 +203,7 @@ def test_groups_have_a_row_and_a_curve(visit):
     label = page.locator("#curves svg").first.get_attribute("aria-label")
     assert "% sure" in label
     assert "% right" in label
+    assert page.locator("#curves circle > title").first.text_content() in label
 
 
 def test_the_map_is_coloured_by_group_or_by_how_well_people_are_known(visit):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -215,6 +217,20 @@ def test_explanation_names_the_direction_that_the_answers_point_to():
     assert 0 < told.effective_answers <= 8
     assert told.information > 0.5
     assert "direction 2" in told.words
+
+
+def test_examples_of_a_direction_are_of_different_prompts_where_others_tell_as_much():
+    delta = POOL.delta(MODEL, np.zeros(3))
+    rows = np.argsort(-np.abs(delta[:200, 1]))[:8]
+    turns = [turn(i, int(r), "left" if delta[r, 1] > 0 else "right") for i, r in enumerate(rows)]
+    who = place_person(MODEL, POOL, turns)
+    best, second = (e.row for e in explain(MODEL, who, POOL, turns=turns).directions[0].examples)
+    names = ["this"] * len(POOL)
+    names[best] = names[second] = "that"
+    told = explain(MODEL, who, replace(POOL, prompts=tuple(names)), turns=turns)
+    one, two = told.directions[0].examples
+    assert (one.row, one.prompt, two.prompt) == (best, "that", "this")
+    assert two.row != second
 
 
 def test_without_answers_there_is_nothing_to_explain():

@@ -214,7 +214,7 @@ def _direction(
     moved = line.delta * shift  # (m, u) what each coordinate adds to each margin
     own = np.abs(moved[:, index])
     share = own / np.maximum(np.abs(moved).sum(axis=1), 1e-12)
-    rows = np.argsort(-own * share, kind="stable")[:examples]
+    rows = _telling(own * share, pool.prompts, examples)
     p = side_probability(Linear(line.delta[rows], line.offset[rows]), posterior, model.answering)
     crowd = pool.line(model, prior.mean)
     q = side_probability(Linear(crowd.delta[rows], crowd.offset[rows]), prior, model.answering)
@@ -230,6 +230,22 @@ def _direction(
         beyond=_normal(away / spread),
         examples=_examples(pool, rows, moved[rows, index], p, q),
     )
+
+
+def _telling(worth: F64, prompts: Sequence[str], most: int) -> I64:
+    """Rows of the most telling pairs; no prompt again while another has one half as telling.
+
+    Responses to one prompt are often variations of each other, and two examples of them say no more
+    than one.
+    """
+    order = np.argsort(-worth, kind="stable")
+    fresh: dict[str, int] = {}
+    for row in order[worth[order] >= 0.5 * worth[order[:1]]]:
+        if len(fresh) == most:
+            break
+        fresh.setdefault(prompts[row], int(row))
+    chosen = np.array(list(fresh.values()), np.int64)
+    return np.concatenate([chosen, order[~np.isin(order, chosen)]])[:most]
 
 
 def _examples(pool: QuestionPool, rows: I64, moved: F64, p: F64, q: F64) -> tuple[Example, ...]:

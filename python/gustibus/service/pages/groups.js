@@ -55,13 +55,17 @@ function curve(row) {
     draw("path", { d: `M${left} ${PAD}V${low}H${PAD + SIDE}`, class: "axis" }),
     draw("path", { d: `M${left} ${low}L${PAD + SIDE} ${PAD}`, class: "ideal" }),
   );
-  // What is below one half is drawn on the edge; its number is in the label.
+  // What is below one half is drawn on the edge; its number is in the label, and under the pointer.
   const points = row.calibration.map((bin) => [at(bin.confidence), SIDE + 2 * PAD - at(Math.max(bin.accuracy, 0.5))]);
   picture.append(draw("polyline", { points: points.join(" "), class: "line-of" }));
   const most = Math.max(...row.calibration.map((bin) => bin.answers));
   for (const [place, [x, y]] of points.entries()) {
     const radius = 2.5 + 4 * Math.sqrt(row.calibration[place].answers / most);
-    picture.append(draw("circle", { cx: x, cy: y, r: radius, class: "point-of" }));
+    const point = draw("circle", { cx: x, cy: y, r: radius, class: "point-of" });
+    const title = draw("title", {});
+    title.textContent = told[place];
+    point.append(title);
+    picture.append(point);
   }
   for (const [x, y, text, anchor] of [
     [left, low + 17, "50 % sure", "start"], [PAD + SIDE, low + 17, "100 %", "end"],

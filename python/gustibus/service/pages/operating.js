@@ -12,7 +12,9 @@ export async function models(failed) {
     ask("models"), ask("models/default"), ask("models/default/versions", { limit: 1000 }),
   ]);
   $("cards").replaceChildren(...served.data.map(card));
-  $("model-problem").textContent = model.problem ?? "";
+  const none = "No model is served: people and answers are kept, and nothing is scored. Start the service with --model FOLDER, "
+    + "or with GUSTIBUS_MODELS and promote a version.";
+  $("model-problem").textContent = model.problem ?? (served.data.length === 0 ? none : "");
   const champion = model.aliases.find((one) => one.alias === "champion") ?? null;
   $("versions").hidden = versions.data.length === 0;
   const named = (version) => model.aliases.filter((one) => one.version === version).map((one) => one.alias);

@@ -273,9 +273,9 @@ async function begin() {
   }
   const { expected_remaining: left, max } = reply.progress;
   const minutes = Math.max(1, Math.round((left * SECONDS) / 60));
-  $("duration").textContent =
-    `About ${left} pairs and ${minutes === 1 ? "a minute" : `${minutes} minutes`}, never more than ` +
-    `${max} pairs. You can stop after two.`;
+  const time = minutes === 1 ? "a minute" : `${minutes} minutes`;
+  const pairs = left < max ? `About ${left} pairs and ${time}, never more than ${max} pairs.` : `${max} pairs, about ${time}.`;
+  $("duration").textContent = `${pairs} You can stop after two.`;
   view("intro");
   $("start").addEventListener("click", () => {
     progress(reply);
