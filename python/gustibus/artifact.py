@@ -22,7 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from gustibus.errors import ArtifactError, GustibusError, InputError, MissingExtraError
+from gustibus.errors import (
+    ArtifactError,
+    GustibusError,
+    InputError,
+    MissingExtraError,
+    NoArtifactError,
+)
 from gustibus.models.base import PreferenceModel
 from gustibus.models.fingerprint import fingerprint
 from gustibus.models.hybrid import load_model
@@ -132,9 +138,7 @@ class Artifact:
             InputError: `folder` exists and holds something else.
         """
         target = Path(folder)
-        if target.exists() and any(target.iterdir()) and not (target / "MANIFEST.json").exists():
-            message = f"folder: {target} exists and is not an artifact; refusing to replace it"
-            raise InputError(message, where="folder")
+        check_target(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
@@ -209,6 +213,18 @@ class Artifact:
         return cls(model, card, placed, reference, pool, transform, digest)
 
 
+def check_target(folder: Path) -> None:
+    """Refuse a place that an artifact would not replace.
+
+    Raises:
+        InputError: there is a file, or a folder that holds something else.
+    """
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not empty and not (folder / "MANIFEST.json").exists():
+        message = f"folder: {folder} exists and is not an artifact; refusing to replace it"
+        raise InputError(message, where="folder")
+
+
 def verify(folder: Path) -> str:
     """Check every file of an artifact against its manifest and return the digest.
 
@@ -216,6 +232,9 @@ def verify(folder: Path) -> str:
         ArtifactError: names the file and what is wrong with it.
     """
     manifest_path = folder / "MANIFEST.json"
+    if not folder.exists():
+        message = f"{folder}: no such folder"
+        raise NoArtifactError(message, where=str(folder))
     if not manifest_path.is_file():
         message = (
             f"{folder}: no MANIFEST.json: not an artifact, or one that was not written to the end"

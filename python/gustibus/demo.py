@@ -23,7 +23,7 @@ import numpy as np
 
 from gustibus.data import write_folder
 from gustibus.data.synthetic import DemoWorld, demo_world
-from gustibus.errors import GustibusError
+from gustibus.errors import ConfigError, GustibusError
 from gustibus.models.base import Progress
 from gustibus.training import RunConfig, train
 
@@ -73,9 +73,11 @@ def run_demo(
         progress: called while training.
 
     Raises:
+        ConfigError: somebody else listens on the port.
         GustibusError: the service does not start, or refuses a request.
     """
     root = Path(folder)
+    _check_port(port)
     world = demo_world(seed=seed)
     model = _trained(world, root, seed, progress)
     with _served(root, model, port) as client:
@@ -171,6 +173,21 @@ def _wait(client: _Client, process: subprocess.Popen[bytes], log: Path) -> None:
     tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
     message = f"the service did not start; {log} ends with: {' / '.join(tail) or 'nothing'}"
     raise GustibusError(message)
+
+
+def _check_port(port: int) -> None:
+    """Refuse a port that somebody has before anything is trained."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            message = (
+                f"--port: cannot listen on {port}: {error.strerror}; --port 0 takes a free one"
+            )
+            raise ConfigError(message, where="--port") from None
 
 
 def _free_port() -> int:

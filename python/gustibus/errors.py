@@ -81,6 +81,10 @@ class ArtifactError(GustibusError):
     code = "bad_artifact"
 
 
+class NoArtifactError(ArtifactError, NotFoundError):
+    """There is no such model folder."""
+
+
 class OverloadedError(GustibusError):
     """There is more work than capacity; retry later."""
 

@@ -293,14 +293,14 @@ def test_answers_written_to_the_database_reach_a_running_service(
         (["import", "log.jsonl", "--database", "{db}", "--url", "http://x"], 2, "got both"),
         (["import", "log.jsonl", "--rejects", "log.jsonl", "--database", "{db}"], 2, "--rejects"),
         (["import", "log.jsonl", "--map", "good", "--database", "{db}"], 1, "name=column"),
-        (["import", "log.jsonl", "--database", "sqlite:///{tmp}/none.db"], 2, "db upgrade"),
+        (["import", "log.jsonl", "--database", "sqlite:///{tmp}/none.db"], 3, "db upgrade"),
         (["import", "log.jsonl", "--url", "http://127.0.0.1:9"], 1, "no connection"),
         (["export", "-o", "x.csv", "--database", "{db}"], 2, "--output"),
         (["export", "--json", "--database", "{db}"], 2, "--output"),
         (["users", "show", "nobody", "--database", "{db}"], 3, "nobody"),
         (["users", "delete", "nobody", "--yes", "--database", "{db}"], 3, "nobody"),
         (["onboard"], 2, "Missing option"),
-        (["onboard", "--user", "me", "--model", "none"], 1, "none"),
+        (["onboard", "--user", "me", "--model", "none"], 3, "none"),
     ],
 )
 def test_errors_are_one_line_and_an_exit_code(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -161,6 +163,36 @@ def test_score_by_stated_weights(trained, capsys, monkeypatch):
         (["train", "x.parquet", "-o", "y", "--model", "palm"], 1, "pal"),
         (["train", "x.parquet", "-o", "y", "--set", "rank"], 2, "expected NAME=VALUE"),
         (["score", "nowhere"], 1, "candidates"),
+        (["onboard", "--user", "x", "--model", "{tmp}/nowhere"], 3, "nowhere: no such folder"),
+        (["train", "x.csv", "-o", "y", "--encoder", "transformers"], 3, "x.csv"),
+        (
+            ["train", "{tmp}/log.csv", "-o", "y", "--encoder", "transformers"],
+            2,
+            "needs the option 'model': --encoder-set model=VALUE",
+        ),
+        (["train", "{tmp}/log.csv", "-o", "{tmp}/log.csv"], 1, "is not an artifact"),
+        (
+            ["rank", "match", "simulate", "triangular", "--runs", "1", "--plot", "no/where.png"],
+            1,
+            "no/where.png: No such file or directory",
+        ),
+        (
+            ["keys", "create", "x", "--scope", "admn", "--database", "sqlite:///{tmp}/k.db"],
+            1,
+            "no scope 'admn'; did you mean ['admin'",
+        ),
+        (
+            ["keys", "list", "--database", "sqlite:///{tmp}/none.db"],
+            3,
+            "none.db: no such file; make it with: gustibus db upgrade --database sqlite:///",
+        ),
+        (
+            ["users", "show", "x", "--database", "sqlite:///{tmp}/none.db"],
+            3,
+            "none.db: no such file",
+        ),
+        (["serve", "--database", "sqlite:///{tmp}/none.db"], 3, "none.db: no such file"),
+        (["demo", "--port", "{taken}"], 2, "--port 0 takes a free one"),
         (["train"], 2, "Missing argument"),
         (["nonsense"], 2, "No such command"),
         (["db", "current", "--database", "mysql://x"], 2, "sqlite:// or postgresql://"),
@@ -173,12 +205,68 @@ def test_errors_are_one_line_and_an_exit_code(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    if arguments[0] == "keys":
+    (tmp_path / "log.csv").write_text("user,prompt,chosen,rejected\nu,p,x,y\n")
+    if any("k.db" in argument for argument in arguments):
         assert run(["db", "upgrade", "--database", f"sqlite:///{tmp_path}/k.db"]) == 0
-    assert run([a.replace("{tmp}", str(tmp_path)) for a in arguments]) == code
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        told = {"{tmp}": str(tmp_path), "{taken}": str(other.getsockname()[1])}
+        for name, value in told.items():
+            arguments = [argument.replace(name, value) for argument in arguments]
+            reason = reason.replace(name, value)
+        assert run(arguments) == code
     error = capsys.readouterr().err
     assert reason in error
     assert "Traceback" not in error
+    assert not (tmp_path / "none.db").exists()
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_port_that_is_taken_is_told_in_one_line(tmp_path):
+    database = f"sqlite:///{tmp_path}/k.db"
+    assert run(["db", "upgrade", "--database", database]) == 0
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "gustibus", "serve", "--database", database, "--port", port],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 2
+    told = f"cannot listen on 127.0.0.1:{port}: Address already in use; --port or GUSTIBUS_PORT"
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_schema_that_is_not_there_is_one_line_of_the_service(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.db").touch()
+    database = ["--database", f"sqlite:///{tmp_path}/empty.db"]
+    assert run(["db", "current", *database]) == 0
+    assert capsys.readouterr().out == "schema none\n"
+    assert run(["serve", *database]) == 2
+    error = capsys.readouterr().err
+    assert error.count("gustibus db upgrade") == 1
+    assert "listening" not in error
+
+
+def test_a_warning_is_a_line_without_source(tmp_path, capsys):
+    log = tmp_path / "games.csv"
+    log.write_text("winner,loser\na,b\nb,c\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert run(["rank", "strengths", str(log)]) == 0
+    error = capsys.readouterr().err
+    assert error.startswith("gustibus: the comparisons fall into 3 components")
+    assert error.count("\n") == 1
+
+
+def test_scores_for_somebody_unknown_are_said_to_be_the_populations(trained, capsys, monkeypatch):
+    def said(*flags):
+        monkeypatch.setattr("sys.stdin", io.StringIO("Done.\n"))
+        assert run(["score", str(trained / "model"), *flags]) == 0
+        return capsys.readouterr().err
+
+    assert "'person-1' is not among the people of this model" in said("--user", "person-1")
+    assert said("--user", "person-001") == said() == ""
 
 
 def test_keys_are_made_listed_and_revoked(tmp_path, capsys):

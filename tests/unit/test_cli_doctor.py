@@ -88,6 +88,7 @@ def test_secrets_are_not_shown(monkeypatch, capsys):
     assert code == 1  # nobody answers there
     assert "hidden-word" not in said.out + said.err
     assert secret not in said.out + said.err
+    assert json.loads(said.out)["settings"]["GUSTIBUS_ENCODER_KEY"]["value"] == ""
     assert "ann:***@127.0.0.1" in said.out
 
 

@@ -125,7 +125,7 @@ def test_models_of_different_splits_are_not_mixed(place, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--model", "nowhere"], 1, "MANIFEST"),
+        (["--model", "nowhere"], 3, "no such folder"),
         (["--shots", "a,b"], 2, "--shots"),
         (["--train", "palm"], 1, "did you mean"),
         (["--baseline", "shrink"], 1, "shrunk"),

@@ -137,7 +137,7 @@ def test_unknown_names_and_options_are_answered_with_known_ones(tmp_path):
         load_encoder("hashing", dimm=3)
     with pytest.raises(ConfigError, match="8 to 65536"):
         load_encoder("hashing", dim=3)
-    with pytest.raises(ConfigError, match="needs more options"):
+    with pytest.raises(ConfigError, match="needs the option 'model'"):
         load_encoder("transformers")
     with pytest.raises(ConfigError, match="cannot be loaded"):
         load_encoder("transformers", model="nobody/has-this-model")

@@ -1,6 +1,7 @@
 """`evaluate`, its report and its verdict, on worlds whose truth is known."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -73,6 +74,9 @@ def test_answers_at_random_do_not_tell_methods_apart():
     dataset = replace(dataset, comparisons=replace(dataset.comparisons, target=coin))
     found = evaluate(dataset, sizes=(0, 20), draws=2)
     assert found.verdict.separates is False
+    (reason,) = (one for one in found.verdict.reasons if "beyond chance" in one and "no two" in one)
+    assert "; the largest is `" in reason
+    assert re.search(r", over \d+ people\)$", reason)
     assert found.verdict.personal_signal is False
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 partial, 130 interrupted.
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -76,19 +77,29 @@ def _root(
 def run(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code; our own errors are one line each."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def warn(message: Warning | str, *_: Any, **__: Any) -> None:
+        errors.print(f"[yellow]gustibus:[/yellow] {_plain(str(message))}")
+
     try:
-        result: Any = app(arguments, standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = warn  # the line of our source that warns helps nobody here
+            result: Any = app(arguments, standalone_mode=False)
     except NotFoundError as error:
-        errors.print(f"[red]gustibus:[/red] {_plain(error)}", markup=True)
+        errors.print(f"[red]gustibus:[/red] {_plain(error.message)}", markup=True)
         return 3
     except GustibusError as error:
-        errors.print(f"[red]gustibus:[/red] {_plain(error)}", markup=True)
+        errors.print(f"[red]gustibus:[/red] {_plain(error.message)}", markup=True)
         return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         errors.print("interrupted")
         return 130
     except BrokenPipeError:
         return 0
+    except OSError as error:  # a file or a place in the network that cannot be used
+        place = "" if error.filename is None else f"{error.filename}: "
+        errors.print(f"[red]gustibus:[/red] {_plain(f'{place}{error.strerror or error}')}")
+        return 1
     except Exception as error:
         shown = getattr(error, "show", None)  # click's own errors know how to print themselves
         if shown is None:
@@ -98,5 +109,5 @@ def run(arguments: list[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _plain(error: GustibusError) -> str:
-    return error.message.replace("[", r"\[")
+def _plain(message: str) -> str:
+    return message.replace("[", r"\[")

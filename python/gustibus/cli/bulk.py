@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gustibus.cli.common import AddressOption, EngineOption, JsonOption
+from gustibus.cli.common import AddressOption, EngineOption, JsonOption, existing
 from gustibus.errors import InputError
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _people(artifact: Artifact, database: str) -> tuple[list[str], F32 | F64]:
     from gustibus.store import Store, deleted_among, iter_profiles, training_forgotten
 
     found: dict[str, Any] = dict(zip(artifact.people.ids, artifact.people.means, strict=True))
-    store = Store(database)
+    store = Store(existing(database))
     try:
         store.check_schema()
         with store.read() as conn:

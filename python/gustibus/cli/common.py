@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from typer import Option
 
-from gustibus.errors import ConfigError
+from gustibus.errors import ConfigError, NotFoundError
 
 JsonOption = Annotated[bool, Option("--json", help="One JSON document.")]
 EngineOption = Annotated[
@@ -42,6 +43,25 @@ def confirmed(question: str) -> bool:
         message = "--yes: nobody answers on standard input; give --yes to go on without asking"
         raise ConfigError(message, where="--yes")
     return line.strip().lower() in {"y", "yes"}
+
+
+def existing(url: str) -> str:
+    """The URL of a database, of SQLite only where its file is: looking would make it.
+
+    Raises:
+        NotFoundError: there is no such file.
+        ConfigError: no URL of an engine that the store knows.
+    """
+    from gustibus.store.engine import parse_url
+
+    found = parse_url(url)
+    if found.get_backend_name() == "sqlite" and not Path(found.database or "").is_file():
+        message = (
+            f"database: {found.database}: no such file; make it with: "
+            f"gustibus db upgrade --database {url}"
+        )
+        raise NotFoundError(message, where="--database")
+    return url
 
 
 def parse_options(pairs: list[str]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def masked(settings: Settings, environment: Mapping[str, str]) -> dict[str, Any]
     for field in fields(settings):
         name, value = PREFIX + field.name.upper(), getattr(settings, field.name)
         if field.name in {"secret", "encoder_key"}:
-            value = "***" if value else "(kept in the store)"
+            value = "***" if value else "(kept in the store)" if field.name == "secret" else ""
         elif field.name == "database":
             value = _without_password(value)
         source = "default" if field.name not in in_file else str(file)

@@ -94,6 +94,7 @@ def eval_command(
     apart says so.
 
     Example: gustibus eval logs.parquet --model runs/first --train bt -o results
+
     Example: gustibus eval logs.parquet --model runs/first --probe pair_ece
     """
     from gustibus.cli.probing import run_probes

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gustibus.cli.common import JsonOption, emit
+from gustibus.cli.common import JsonOption, emit, existing
 
 Option = typer.Option
 _DATABASE = "sqlite:///gustibus.db"
@@ -61,6 +61,7 @@ def serve_command(
     """Serve a model over HTTP."""
     from gustibus.service.run import serve
     from gustibus.service.settings import Settings
+    from gustibus.store import check_revision
     from gustibus.store import upgrade as upgrade_schema
 
     given = {
@@ -71,6 +72,8 @@ def serve_command(
     settings = Settings.from_env(environment)
     if upgrade:
         upgrade_schema(settings.database)
+    settings.check()
+    check_revision(existing(settings.database))  # here it is one line, from the server a log
     serve(settings)
     return 0
 
@@ -129,7 +132,7 @@ def current_command(*, database: DatabaseOption = "", as_json: JsonOption = Fals
     if as_json:
         emit({"schema": found or None, "newest": head()})
     else:
-        sys.stdout.write(f"schema {found}\n")
+        sys.stdout.write(f"schema {found or 'none'}\n")
     return 0
 
 
@@ -137,7 +140,7 @@ def check_command(*, database: DatabaseOption = "", as_json: JsonOption = False)
     """Fail where the database differs from what this version expects."""
     from gustibus.store import check
 
-    check(_database(database))
+    check(existing(_database(database)))
     if as_json:
         emit({"drift": False})
     else:
@@ -149,17 +152,22 @@ def create_key_command(
     *,
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     scope: Annotated[
-        list[str] | None, Option(help="A scope, repeatable; default: all that applications need.")
+        list[str] | None,
+        Option(help="A scope such as admin, repeatable; default: all that applications need."),
     ] = None,
     database: DatabaseOption = "",
     as_json: JsonOption = False,
 ) -> int:
     """Create a key and print its secret, once."""
+    from gustibus.errors import UnknownNameError
     from gustibus.service.routing import OPERATING, SCOPES
     from gustibus.store import Store, audit, create_key
 
     scopes = scope or sorted(SCOPES.keys() - OPERATING)
-    store = Store(_database(database))
+    for one in scopes:
+        if one not in SCOPES:
+            raise UnknownNameError.of("scope", one, SCOPES)
+    store = Store(existing(_database(database)))
     try:
         with store.write() as conn:
             key = create_key(conn, name=name, scopes=scopes)
@@ -179,7 +187,7 @@ def list_keys_command(*, database: DatabaseOption = "", as_json: JsonOption = Fa
     """List keys, never their secrets."""
     from gustibus.store import Store, list_keys
 
-    store = Store(_database(database))
+    store = Store(existing(_database(database)))
     try:
         with store.read() as conn:
             rows = [
@@ -206,7 +214,7 @@ def revoke_key_command(
     """Revoke a key; every process refuses it within 5 seconds."""
     from gustibus.store import Store, audit, revoke_key
 
-    store = Store(_database(database))
+    store = Store(existing(_database(database)))
     try:
         with store.write() as conn:
             revoke_key(conn, key_id=key_id)
@@ -227,7 +235,7 @@ def list_audit_command(
     """List who did what, the newest first; people appear under a hash."""
     from gustibus.store import Store, list_audit
 
-    store = Store(_database(database))
+    store = Store(existing(_database(database)))
     try:
         with store.read() as conn:
             rows = list_audit(conn, limit=limit)
@@ -249,7 +257,7 @@ def verify_audit_command(*, database: DatabaseOption = "", as_json: JsonOption =
     """Check the chain of the audit log; exit code 1 where an entry was altered or taken out."""
     from gustibus.store import Store, verify_audit
 
-    store = Store(_database(database))
+    store = Store(existing(_database(database)))
     try:
         with store.read() as conn:
             wrong = verify_audit(conn)

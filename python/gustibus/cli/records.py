@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from typer import Option
 
+from gustibus.cli.common import existing
 from gustibus.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def opened(url: str, database: str) -> Iterator[Records]:
     from gustibus.store import Store
 
     told = from_file(settings_file(os.environ)).get("database", DATABASE)
-    store = Store(database or os.environ.get("GUSTIBUS_DATABASE", str(told)))
+    store = Store(existing(database or os.environ.get("GUSTIBUS_DATABASE", str(told))))
     try:
         store.check_schema()
         yield Stored(store)

@@ -31,7 +31,9 @@ def score_command(
     user: Annotated[
         str, Option(help="A person of the model; nobody scores for the population.")
     ] = "",
-    on_unknown_user: Annotated[str, Option(help="population or error.")] = "population",
+    on_unknown_user: Annotated[
+        Literal["population", "error"], Option(help="What to do about somebody else.")
+    ] = "population",
     weights: Annotated[
         str, Option(help="Weights of the model's objectives instead of a person: NAME=NUMBER,...")
     ] = "",
@@ -76,6 +78,8 @@ def score_command(
         raise InputError(message, where="weights")
     shape = _transform(transform, options or [])
     _check_method(method, alpha, k)
+    if sys.stdin.isatty():
+        sys.stderr.write("Candidates, one a line; Ctrl-D ends them:\n")
     read = (_sample(n, line, choosing=bool(method)) for n, line in enumerate(sys.stdin, 1))
     samples = [one for one in read if one.text]
     candidates = [one.text for one in samples]
@@ -94,6 +98,11 @@ def score_command(
         errors = 0.0 * value  # nothing about stated weights is estimated
     else:
         person = scorer.posterior(user or None, on_unknown_user=on_unknown_user)
+        if user and scorer.artifact.people.find(user) is None:
+            sys.stderr.write(
+                f"gustibus: {user!r} is not among the people of this model; these are the "
+                "population's scores\n"
+            )
 
         def reward(vectors: F32) -> F64:
             return scorer.model.utility(person.mean, vectors)

@@ -33,7 +33,8 @@ def train_command(
     ],
     output: Annotated[str, Option("--output", "-o", help="Folder of the trained model.")] = "",
     model: Annotated[
-        str, Option(help="A family, such as hierarchical, or auto to choose one.")
+        str,
+        Option(help="A family, such as bt or pal, or auto to choose one (default hierarchical)."),
     ] = "",
     option: Annotated[
         list[str] | None, Option("--set", help="An option of the model, NAME=VALUE; repeatable.")
@@ -48,27 +49,39 @@ def train_command(
         list[str] | None,
         Option(help="A term beside the objective, NAME=WEIGHT or NAME.OPTION=VALUE; repeatable."),
     ] = None,
-    encoder: Annotated[str, Option(help="auto, static, hashing, transformers.")] = "",
+    encoder: Annotated[
+        str,
+        Option(
+            help="static, hashing or transformers (default auto: vectors that come with the data, "
+            "else static)."
+        ),
+    ] = "",
     encoder_option: Annotated[
         list[str] | None, Option("--encoder-set", help="An option of the encoder, NAME=VALUE.")
     ] = None,
-    layout: Annotated[str, Option(help="Layout of the file; auto looks at the columns.")] = "",
+    layout: Annotated[str, Option(help="Layout of the file (default auto: by its columns).")] = "",
     columns: Annotated[
         str, Option("--map", help="Column names, such as chosen=good,user=annotator.")
     ] = "",
     identical: Annotated[
         str, Option(help="refuse or drop rows whose two responses are the same (default refuse).")
     ] = "",
-    split: Annotated[str, Option(help="auto, given, four_cells or all.")] = "",
+    split: Annotated[
+        str, Option(help="given, four_cells or all (default auto: given where the data has parts).")
+    ] = "",
     groups: Annotated[
         str, Option(help="Column that names each row's data set (--set reducer=more).")
     ] = "",
     margins: Annotated[
         str, Option(help="Column of margins that the objective is to keep (--objective).")
     ] = "",
-    questions: Annotated[int | None, Option(help="Size of the onboarding pool.")] = None,
-    seed: Annotated[int | None, Option(help="Seed of splits, starts and orders.")] = None,
-    device: Annotated[str, Option(help="auto, cpu or cuda.")] = "",
+    questions: Annotated[
+        int | None, Option(help="Size of the onboarding pool (default 500).")
+    ] = None,
+    seed: Annotated[
+        int | None, Option(help="Seed of splits, starts and orders (default 0).")
+    ] = None,
+    device: Annotated[str, Option(help="cpu or cuda (default auto).")] = "",
     fresh: Annotated[bool, Option("--fresh", help="Start over instead of resuming.")] = False,
     as_json: Annotated[bool, Option("--json", help="Print the card as JSON.")] = False,
 ) -> int:

@@ -36,13 +36,15 @@ def load_encoder(name: str, *, cache: str | Path | None = None, **options: Any) 
             hint = f"did you mean {close[0]!r}?" if close else f"known: {known}"
             message = f"encoder {name!r} has no option {option!r}; {hint}"
             raise ConfigError(message, where=option)
-    try:
-        encoder: Encoder = make(**options)
-    except TypeError as error:
-        if "required" not in str(error):
-            raise
-        message = f"encoder {name!r} needs more options: {error}"
-        raise ConfigError(message, where=name) from None
+    wanted = [p.name for p in inspect.signature(make).parameters.values() if p.default is p.empty]
+    absent = [option for option in wanted if option not in options]
+    if absent:
+        message = (
+            f"encoder {name!r} needs the option {' and '.join(map(repr, absent))}: "
+            f"--encoder-set {absent[0]}=VALUE, in Python load_encoder({name!r}, {absent[0]}=...)"
+        )
+        raise ConfigError(message, where=name)
+    encoder: Encoder = make(**options)
     if cache is None:
         return encoder
     return CachedEncoder(encoder, cache)

@@ -108,20 +108,34 @@ def _separates(
         reasons.append(
             f"saturated: `{name}`, which knows no people, is right on {best:.3f} of `{headline}`"
         )
+    largest = _largest(clear or compared)
     if not clear:
         reasons.append(
             f"no two learned methods differ on `{headline}` beyond chance "
-            f"({len(compared)} paired differences)"
+            f"({len(compared)} paired differences{largest})"
         )
+        if any(d.accuracy.low > 0 or d.accuracy.high < 0 for d in compared):
+            reasons.append(
+                "an interval without 0 allows for one comparison, the verdict for all of them: more "
+                "held-out people would tell"
+            )
     else:
-        most = max(clear, key=lambda d: abs(d.accuracy.value))
-        where = "all support" if most.shots == ALL else f"{most.shots} shots"
         reasons.append(
             f"{len(clear)} of {len(compared)} paired differences on `{headline}` are beyond "
-            f"chance; the largest is `{most.first}` minus `{most.second}` at {where}: "
-            f"{show(most.accuracy, sign=True)}"
+            f"chance{largest}"
         )
     return bool(clear) and best < SATURATED
+
+
+def _largest(differences: Sequence[Difference]) -> str:
+    if not differences:
+        return ""
+    most = max(differences, key=lambda d: abs(d.accuracy.value))
+    where = "all support" if most.shots == ALL else f"{most.shots} shots"
+    return (
+        f"; the largest is `{most.first}` minus `{most.second}` at {where}: "
+        f"{show(most.accuracy, sign=True)}, over {most.accuracy.people} people"
+    )
 
 
 def _rules(

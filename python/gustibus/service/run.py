@@ -13,13 +13,14 @@ import socket
 import sys
 import threading
 from dataclasses import replace
+from errno import EADDRINUSE
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
 
-from gustibus.errors import GustibusError
+from gustibus.errors import ConfigError, GustibusError
 from gustibus.service.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def serve(settings: Settings, *, opened: socket.socket | None = None) -> None:
         opened: a listening socket; default one of the settings' address.
 
     Raises:
-        ConfigError: a setting is wrong.
+        ConfigError: a setting is wrong, or the address is taken.
     """
     settings.check()
     if settings.workers > 1 and opened is None:
@@ -166,7 +167,16 @@ def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     sock = socket.socket(family)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((settings.host, settings.port))
+    try:
+        sock.bind((settings.host, settings.port))
+    except OSError as error:
+        sock.close()
+        taken = "; --port or GUSTIBUS_PORT takes another" if error.errno == EADDRINUSE else ""
+        message = (
+            f"GUSTIBUS_HOST, GUSTIBUS_PORT: cannot listen on {settings.host}:{settings.port}: "
+            f"{error.strerror}{taken}"
+        )
+        raise ConfigError(message, where="GUSTIBUS_PORT") from None
     sock.set_inheritable(True)
     return sock
 

@@ -112,7 +112,7 @@ from gustibus.store.people import (
     user_versions,
 )
 from gustibus.store.replies import Stored, find_reply, keep_reply, purge_replies
-from gustibus.store.schema import check, current, downgrade, head, upgrade
+from gustibus.store.schema import check, check_revision, current, downgrade, head, upgrade
 from gustibus.store.sessions import (
     QuestionRow,
     SessionRow,
@@ -193,6 +193,7 @@ __all__ = [
     "cancel_job",
     "champion",
     "check",
+    "check_revision",
     "close_session",
     "consents_of",
     "create_import",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gustibus.artifact import Artifact, People
+from gustibus.artifact import Artifact, People, check_target
 from gustibus.data import Dataset, Split, four_cells, given_split, read
 from gustibus.encoders import Encoder, load_encoder
 from gustibus.models.automatic import fit_any
@@ -41,9 +41,11 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
         The saved artifact, its digest set.
 
     Raises:
-        InputError: the data is wrong; the message names file, row and column.
+        InputError: the data is wrong; the message names file, row and column. Or `config.output` is
+            there and holds something else.
         ConfigError: the run is wrong.
     """
+    check_target(Path(config.output))  # now, not when hours of fitting are to be saved
     dataset, encoder = load_data(config)
     split = make_split(dataset, config)
     degrees = "degree" if "degree_ce" in config.auxiliary else ""
