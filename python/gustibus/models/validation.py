@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gustibus.models.base import BESIDE, PreferenceModel, TrainingSet
 from gustibus.posterior import Answering, Posteriors, predict
@@ -25,25 +26,54 @@ class HeldOut(NamedTuple):
     support_starts: I64
     query: I64
     query_person: I64
+    share: F64
+    """`(s,)` what each query row counts beside the others of its person."""
 
 
 def hold_out(data: TrainingSet, *, most: int = 20) -> HeldOut:
-    """At most `most` support rows a person: those marked, else half of what `apart` leaves."""
-    support, query = apart(data) if data.is_support is None else (data.is_support, ~data.is_support)
+    """At most `most` support rows a person: those marked, else half of what `apart` leaves.
+
+    Where none are marked, rows across the halves are query rows as well: they ask whether what a
+    person likes stays liked beside something else. They count as often as a person will meet an item
+    again by chance: half of the time among a dozen items, hardly ever among thousands.
+    """
+    side = apart(data) if data.is_support is None else np.where(data.is_support, 1, 2)
     order = np.argsort(data.user, kind="stable")
-    rows = order[support[order]]
+    rows = order[side[order] == 1]
     counts = np.bincount(data.user[rows], minlength=data.people)
     position = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     starts = np.concatenate([[0], np.cumsum(np.minimum(counts, most))]).astype(np.int64)
-    judged = order[query[order]]
-    return HeldOut(rows[position < most], starts, judged, data.user[judged].astype(np.int64))
+    support, query = rows[position < most], order[side[order] != 1]
+    person = data.user[query].astype(np.int64)
+    share = _shares(data, support, person, side[query] == 0)
+    return HeldOut(support, starts, query, person, share)
 
 
-def apart(data: TrainingSet) -> tuple[Bool, Bool]:
-    """Each person's rows in two parts that share no item, `(n,)` each; rows across are in neither.
+def _shares(data: TrainingSet, support: I64, person: I64, across: Bool) -> F64:
+    """`(s,)` what query rows count: those across, together, by the chance of meeting an item again.
+
+    Of two different items, with a share f of all among a person's support, one is among them with
+    chance 2 f (1 - f) and none with chance (1 - f)^2.
+    """
+    share = np.ones(len(person))
+    if across.any():
+        items, count = len(data.item_features), data.people
+        who = np.tile(data.user[support].astype(np.int64), 2)
+        met = np.unique(who * items + np.concatenate([data.a[support], data.b[support]]))
+        f = np.bincount(met // items, minlength=count) / items
+        new, again = (np.bincount(person[of], minlength=count) for of in (~across, across))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = np.where(new > 0, 2 * f / (1 - f) * new / again, 1.0)
+        share[across] = each[person[across]]
+    return share
+
+
+def apart(data: TrainingSet) -> NDArray[np.int8]:
+    """Each person's rows in two parts, 1 and 2, that share no item; rows across are 0, `(n,)`.
 
     Rows that share items give each other's answers away by transitivity, so that a half of the rows
-    at random would favour whatever memorises.
+    at random would favour whatever memorises. A row across gives nothing away: one of its items is
+    in no row of the first part.
     """
     side = np.zeros(len(data), np.int8)
     order = np.argsort(data.user, kind="stable")
@@ -52,7 +82,7 @@ def apart(data: TrainingSet) -> tuple[Bool, Bool]:
     for start, stop in pairwise(edges):
         rows = order[start:stop]
         side[rows] = _sides(data.a[rows].tolist(), data.b[rows].tolist(), rng)
-    return side == 1, side == 2
+    return side
 
 
 def _sides(a: list[int], b: list[int], rng: np.random.Generator) -> list[int]:
@@ -180,7 +210,7 @@ def losses_of(
 ) -> F64:
     """`held_out_losses` of a model that has foretold the query answers."""
     target = valid.target[split.query].astype(np.float64)
-    weight = valid.weight[split.query].astype(np.float64)
+    weight = valid.weight[split.query] * split.share
     total = np.zeros(len(target))
     for margin, variance in zip(told.margin, told.variance, strict=True):
         p = np.clip(predict(margin, variance, answering=told.answering), 1e-9, 1 - 1e-9)
