@@ -55,6 +55,17 @@ class TestRowsAcross:
         assert (share[~across] == 1).all()
         assert share[across].sum() / share.sum() == pytest.approx(2 * f / (1 + f))
 
+    def test_items_beyond_the_support_that_is_kept_are_new(self):
+        data = answers(WEB, items=6)
+        split = hold_out(data, most=1)
+        seen, again = met(data, split, 0)
+        assert len(seen) == 2
+        f = 2 / 6
+        share, old = split.share, np.array(again) == 1
+        assert old.sum() == 6
+        assert (share[~old] == 1).all()
+        assert share[old].sum() / share.sum() == pytest.approx(2 * f / (1 + f))
+
     def test_losses_are_weighed_by_it(self):
         data = answers(WEB, items=11)
         split = hold_out(data)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gustibus.models.base import BESIDE, PreferenceModel, TrainingSet
 from gustibus.posterior import Answering, Posteriors, predict
-from gustibus.types import F32, F64, I64, Bool
+from gustibus.types import F32, F64, I32, I64
 
 _BLOCK = 1 << 16
 """Rows that are represented at once where prompts are read: their features are wide."""
@@ -45,26 +45,29 @@ def hold_out(data: TrainingSet, *, most: int = 20) -> HeldOut:
     starts = np.concatenate([[0], np.cumsum(np.minimum(counts, most))]).astype(np.int64)
     support, query = rows[position < most], order[side[order] != 1]
     person = data.user[query].astype(np.int64)
-    share = _shares(data, support, person, side[query] == 0)
-    return HeldOut(support, starts, query, person, share)
+    return HeldOut(support, starts, query, person, _shares(data, support, query))
 
 
-def _shares(data: TrainingSet, support: I64, person: I64, across: Bool) -> F64:
-    """`(s,)` what query rows count: those across, together, by the chance of meeting an item again.
+def _shares(data: TrainingSet, support: I64, query: I64) -> F64:
+    """`(s,)` what query rows count: those that meet a support item again, together, by its chance.
 
     Of two different items, with a share f of all among a person's support, one is among them with
     chance 2 f (1 - f) and none with chance (1 - f)^2.
     """
-    share = np.ones(len(person))
-    if across.any():
-        items, count = len(data.item_features), data.people
-        who = np.tile(data.user[support].astype(np.int64), 2)
-        met = np.unique(who * items + np.concatenate([data.a[support], data.b[support]]))
+    items, count = len(data.item_features), data.people
+
+    def of_person(rows: I64, side: I32) -> I64:
+        return data.user[rows].astype(np.int64) * items + side[rows]
+
+    met = np.unique(np.concatenate([of_person(support, side) for side in (data.a, data.b)]))
+    again = np.isin(of_person(query, data.a), met) | np.isin(of_person(query, data.b), met)
+    share, person = np.ones(len(query)), data.user[query]
+    if data.is_support is None and again.any():
         f = np.bincount(met // items, minlength=count) / items
-        new, again = (np.bincount(person[of], minlength=count) for of in (~across, across))
+        new, old = (np.bincount(person[rows], minlength=count) for rows in (~again, again))
         with np.errstate(divide="ignore", invalid="ignore"):
-            each = np.where(new > 0, 2 * f / (1 - f) * new / again, 1.0)
-        share[across] = each[person[across]]
+            each = np.where(new > 0, 2 * f / (1 - f) * new / old, 1.0)
+        share[again] = each[person[again]]
     return share
 
 

@@ -102,14 +102,15 @@ def monitor(model: Vpl, people: TrainingSet) -> Watch:
     told = np.flatnonzero(np.diff(split.support_starts) > 0)
     active = float((placed[told].var(0) > _ACTIVE).mean()) if len(told) else 0.0
     rows = np.isin(split.query_person, told) & (people.target[split.query] != 0.5)
-    query, who = split.query[rows], split.query_person[rows]
+    query, who, share = split.query[rows], split.query_person[rows], split.share[rows]
     if len(query) == 0 or len(told) < 2:
         return Watch(active, float("nan"), 0.0, active == 0.0)
     first, second = representations(model, people, query)
     right = people.target[query] > 0.5
 
     def accuracy(vectors: F64) -> float:
-        return float(((model.margin(vectors[who], first, second) > 0) == right).mean())
+        found = (model.margin(vectors[who], first, second) > 0) == right
+        return float(np.average(found, weights=share))
 
     own, others = accuracy(placed), list[float]()
     order = np.random.default_rng(0).permutation(told)
