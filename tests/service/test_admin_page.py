@@ -160,7 +160,9 @@ def test_the_page_of_models_says_what_to_do_where_none_is_served(browser, tmp_pa
         page.get_by_label("Key").fill(key)
         page.keyboard.press("Enter")
         open_tab(page, "Models")
-        page.get_by_text("No model is served: people and answers are kept").wait_for()
+        told = page.get_by_text("No model is served: people and answers are kept")
+        told.wait_for()
+        assert "--model FOLDER" in told.inner_text()
     finally:
         service.kill()
 

@@ -229,7 +229,7 @@ def test_a_leak_is_refused_with_its_number_and_an_example(parts, unit, message):
 
 def test_another_persons_answer_on_the_pair_is_no_leak():
     parts = {"train": np.array([0, 1, 3]), "query": np.array([4])}
-    check_leaks(Split(parts, "item"), example())
+    assert check_leaks(Split(parts, "item"), example()) is None
 
 
 def test_a_part_of_unknown_name_is_refused():
