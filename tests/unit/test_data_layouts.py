@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gustibus.data import LAYOUTS, Table, parse_columns, read, read_table, to_comparisons
-from gustibus.data.layouts import detect, renamed
+from gustibus.data.columns import renamed
+from gustibus.data.layouts import detect
 from gustibus.data.origin import Origin
 from gustibus.errors import InputError, UnknownNameError
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from gustibus.data import Comparisons, Table, read_table, to_comparisons
 from gustibus.data.arrays import finite
-from gustibus.data.layouts import NAMES, renamed
+from gustibus.data.columns import NAMES, renamed
 from gustibus.errors import ConflictError, InputError
 
 if TYPE_CHECKING:

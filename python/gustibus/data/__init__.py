@@ -1,11 +1,12 @@
 """Comparisons in and out of files, splits that do not leak, and worlds with known truth."""
 
 from gustibus.data import lists  # fills rows of LAYOUTS
+from gustibus.data.columns import parse_columns
 from gustibus.data.comparisons import SPLITS, Comparisons
 from gustibus.data.dataset import Dataset, TextEncoder, read
 from gustibus.data.files import Table, read_table
 from gustibus.data.folder import read_folder, write_folder
-from gustibus.data.layouts import LAYOUTS, parse_columns, to_comparisons
+from gustibus.data.layouts import LAYOUTS, to_comparisons
 from gustibus.data.shots import Shots, nested_shots
 from gustibus.data.splits import (
     Split,

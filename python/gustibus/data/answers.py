@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from gustibus.data.columns import ColumnMap, renamed
 from gustibus.data.files import Table
-from gustibus.data.layouts import OUTCOMES, ColumnMap, draws_lesser, pairs, renamed
+from gustibus.data.layouts import OUTCOMES, draws_lesser, pairs
 from gustibus.data.origin import Origin, quoted
 from gustibus.errors import InputError
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from gustibus.data.columns import NAMES, renamed, require
 from gustibus.data.comparisons import Comparisons, Identical
 from gustibus.data.dataset import Dataset
 from gustibus.data.files import SUFFIXES, Column, Table, read_table
-from gustibus.data.layouts import NAMES, read_items, renamed, require, take_column
+from gustibus.data.layouts import read_items, take_column
 from gustibus.data.writing import write_table, write_whole
 from gustibus.errors import DimensionError, InputError, NotFoundError
 

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gustibus.data.coding import numbers
+from gustibus.data.columns import require
 from gustibus.data.files import Column, Table
-from gustibus.data.layouts import LAYOUTS, Layout, draws_lesser, read_items, require
+from gustibus.data.layouts import LAYOUTS, Layout, draws_lesser, read_items
 from gustibus.types import F64
 
 
