@@ -28,6 +28,14 @@ from gustibus.store.changes import Change, position, purge_changes, since
 from gustibus.store.consents import ConsentRow, consents_of, get_consent, set_consent
 from gustibus.store.engine import Store
 from gustibus.store.erasure import Removed, delete_user, export_user
+from gustibus.store.exposure import (
+    FOLD_FROM,
+    Shown,
+    exposure,
+    exposure_is_off,
+    fold_exposure,
+    settle_exposure,
+)
 from gustibus.store.freshness import (
     deleted_among,
     existing_items,
@@ -122,7 +130,6 @@ from gustibus.store.sessions import (
     delete_session,
     drop_unanswered,
     empty_session,
-    exposure,
     get_questions,
     get_session,
     set_answer,
@@ -147,6 +154,7 @@ from gustibus.store.versions import (
 
 __all__ = [
     "CHAMPION",
+    "FOLD_FROM",
     "OPTED_OUT",
     "TARGET",
     "Added",
@@ -175,6 +183,7 @@ __all__ = [
     "Removed",
     "RowError",
     "SessionRow",
+    "Shown",
     "Side",
     "Step",
     "Store",
@@ -221,10 +230,12 @@ __all__ = [
     "existing_items",
     "export_user",
     "exposure",
+    "exposure_is_off",
     "filled_columns",
     "find_reply",
     "find_vectors",
     "finish_job",
+    "fold_exposure",
     "forget_training",
     "get_alias",
     "get_consent",
@@ -287,6 +298,7 @@ __all__ = [
     "set_vectors",
     "set_version_state",
     "setting",
+    "settle_exposure",
     "since",
     "stale_users",
     "take_answers",

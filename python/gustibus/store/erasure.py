@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Table, Text, cast, delete, func, select
 from gustibus.errors import ConflictError
 from gustibus.store.changes import note
 from gustibus.store.engine import SCRUB
+from gustibus.store.exposure import uncount_person
 from gustibus.store.jobs import withdraw_results
 from gustibus.store.keys import setting
 from gustibus.store.lookup import absent, among, one_of
@@ -75,6 +76,7 @@ def delete_user(conn: Connection, *, user: str) -> Removed:
     asked = list(
         conn.execute(select(sessions.c.id).where(_of(sessions, user)).with_for_update()).scalars()
     )
+    uncount_person(conn, user=user)
     about = (questions.c.tenant_id == TENANT) & one_of(questions.c.session_id, asked)
     n_questions = conn.execute(delete(questions).where(about)).rowcount
     replies = _replies(conn, user)

@@ -64,6 +64,7 @@ def _name(length: int) -> Any:
 
 _ID = _name(160)
 _ULID = _name(40)
+_SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _tenant() -> Column[Any]:
@@ -133,6 +134,12 @@ questions = Table(
     _filled("reason", String(16)), Column("answer", String(16)), Column("ms", Integer),
     _filled("asked_at", Moment), Column("answered_at", Moment),
 )  # fmt: skip
+exposures = Table(
+    "exposures", metadata, _filled("tenant_id", String(64), default=TENANT),
+    Column("seq", _SERIAL, primary_key=True, autoincrement=True), _filled("model", _ID),
+    _filled("row", Integer), _filled("people", BigInteger),
+    Index(None, "tenant_id", "model", "row"),
+)  # fmt: skip
 idempotency = Table(
     "idempotency", metadata, _tenant(), _key("caller"), _key("key", String(255)),
     _filled("route", Text), _filled("body_sha256", LargeBinary(32)), _filled("status", Integer),
@@ -153,7 +160,6 @@ matching_events = Table(
     _filled("decision", JSON), _filled("at", Moment),
     UniqueConstraint("tenant_id", "matching_id", "arrival_id"),
 )  # fmt: skip
-_SERIAL = BigInteger().with_variant(Integer, "sqlite")
 changes = Table(
     "changes", metadata, _filled("tenant_id", String(64), default=TENANT),
     Column("seq", _SERIAL, primary_key=True, autoincrement=True),
