@@ -20,7 +20,6 @@ from gustibus.store.answers import (
     filled_columns,
     list_comparisons,
     set_sides,
-    users_with_news,
     weight_of,
 )
 from gustibus.store.auditing import AuditRow, audit, hashed_user, list_audit, verify_audit
@@ -41,12 +40,14 @@ from gustibus.store.freshness import (
     existing_items,
     forget_training,
     mark_stale,
-    stale_users,
+    marked_users,
+    news_since,
     training_forgotten,
     unready_items,
+    users_with_news,
     versions_of,
 )
-from gustibus.store.ids import ulid
+from gustibus.store.ids import from_moment, ulid
 from gustibus.store.imports import (
     ImportRow,
     RowError,
@@ -237,6 +238,7 @@ __all__ = [
     "finish_job",
     "fold_exposure",
     "forget_training",
+    "from_moment",
     "get_alias",
     "get_consent",
     "get_import",
@@ -273,7 +275,9 @@ __all__ = [
     "list_versions",
     "lock_session",
     "mark_stale",
+    "marked_users",
     "move_alias",
+    "news_since",
     "pending_items",
     "position",
     "profiles_of",
@@ -300,7 +304,6 @@ __all__ = [
     "setting",
     "settle_exposure",
     "since",
-    "stale_users",
     "take_answers",
     "take_back",
     "take_job",
