@@ -176,8 +176,10 @@ def _put(state: State, row: ProfileRow) -> None:
 def _load_items(state: State, conn: Connection) -> None:
     for item, vector in iter_vectors(conn, model=state.digest):
         state.items.put(item, vector)
-    for item in unready_items(conn, model=state.digest):
+    unready = unready_items(conn, model=state.digest)
+    for item in unready:
         state.items.wait(item)
+    state.encoding.add(unready)
 
 
 def shown(state: State, conn: Connection) -> tuple[Exposure | None, int]:
@@ -327,7 +329,7 @@ async def _read_again(state: State, users: list[str], items: list[str]) -> None:
             state.items.put(item, news.vectors[item])
         elif item in news.items:
             state.items.wait(item)
-            state.encoding.wake()
+            state.encoding.add([item])
         else:
             state.items.drop(item)
 

@@ -83,6 +83,10 @@ class PeopleTable:
         for user, mean, count, version in zip(users, means, counts, versions, strict=True):
             self.put(user, mean, count=int(count), version=int(version))
 
+    def count_answered(self) -> int:
+        """How many people have answered."""
+        return int(np.count_nonzero(self._counts))  # rows of those who were dropped hold 0
+
     def answered(self) -> tuple[list[str], F64, I64]:
         """Everybody who has answered: names, user vectors `(n, u)` and comparisons `(n,)`."""
         rows = np.fromiter(self._rows.values(), np.int64, len(self._rows))
