@@ -35,7 +35,7 @@ from gustibus.store import (
     exposure_is_off,
     find_vectors,
     fold_exposure,
-    iter_profiles,
+    iter_placed,
     iter_vectors,
     list_keys,
     position,
@@ -162,10 +162,10 @@ def _load_people(state: State, conn: Connection) -> None:
         means = trained.means[kept].astype(np.float64)
         known = [versions.pop(user, 0) for user in names]
         state.people.load(names, means, trained.counts[kept].tolist(), known)
-    for user, version in versions.items():
-        state.people.put(user, None, count=0, version=version)
-    for row in iter_profiles(conn, model=state.digest):
-        _put(state, row)
+    nowhere = state.people.population.mean
+    state.people.load(list(versions), nowhere, [0] * len(versions), list(versions.values()))
+    for page in iter_placed(conn, model=state.digest):
+        state.people.load(*page)
 
 
 def _put(state: State, row: ProfileRow) -> None:

@@ -104,12 +104,14 @@ from gustibus.store.matchings import (
 )
 from gustibus.store.neighbours import Neighbours, get_neighbours, put_neighbours
 from gustibus.store.people import (
+    Placed,
     ProfileRow,
     UserRow,
     deleted_users,
     ensure_users,
     get_profile,
     get_user,
+    iter_placed,
     iter_profiles,
     list_users,
     profiles_of,
@@ -178,6 +180,7 @@ __all__ = [
     "Neighbours",
     "NewComparison",
     "NewItem",
+    "Placed",
     "ProfileRow",
     "QuestionRow",
     "Refused",
@@ -255,6 +258,7 @@ __all__ = [
     "head",
     "import_problems",
     "items_with_text",
+    "iter_placed",
     "iter_profiles",
     "iter_vectors",
     "job_counts",
