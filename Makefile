@@ -110,7 +110,9 @@ bench: install ## short versions of the benchmarks
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/onboarding.py
 	$(BIN)/python benchmarks/store.py
+	$(BIN)/python benchmarks/growth.py --questions 10000 100000
 	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/bodies.py
 	$(BIN)/python benchmarks/social_rules.py
 	$(BIN)/python benchmarks/strength.py
 	$(BIN)/python benchmarks/committees.py

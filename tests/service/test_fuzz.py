@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -18,6 +19,7 @@ with warnings.catch_warnings():
 from gustibus.service.app import TABLE
 from gustibus.service.gate import MAX_DEADLINE_MS
 from gustibus.service.openapi import document
+from gustibus.service.routing import OPEN
 
 load_all_checks()
 EXAMPLES = 12
@@ -50,25 +52,61 @@ def server(tmp_path_factory, texts_folder, texts_model):
         yield found
 
 
-@pytest.mark.filterwarnings("ignore:Skipped test cases with unsupported payload media types")
-@SCHEMA.parametrize()
-@settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None,
-    phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+def fuzzed(examples: int):
+    """A test over every operation with so many made-up requests each."""
+    skipped = "ignore:Skipped test cases with unsupported payload media types"
+    chosen = settings(
+        max_examples=examples, deadline=None, derandomize=True, database=None,
+        phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    return lambda test: pytest.mark.filterwarnings(skipped)(SCHEMA.parametrize()(chosen(test)))
+
+
+@fuzzed(EXAMPLES)
 def test_no_request_finds_an_error_that_is_not_documented(case, server):
+    judge(case, server)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@fuzzed(500)
+def test_no_request_of_many_finds_an_error_that_is_not_documented(case, server):
+    judge(case, server)
+
+
+def judge(case, server) -> None:
+    """Send a request with a key, and compare its reply with the document."""
     headers = {"Authorization": f"Bearer {server.key}"}
     if case.meta.generation.mode.is_positive:
         for name, given in (case.path_parameters or {}).items():
             if name in NAMES and len(given) % 2:
                 case.path_parameters[name] = NAMES[name]
-    deadline = (case.headers or {}).get("X-Deadline-Ms", "")
-    if deadline.isdigit() and 0 < int(deadline) < MAX_DEADLINE_MS:
-        case.headers["X-Deadline-Ms"] = str(MAX_DEADLINE_MS)  # a millisecond is honestly not enough
+    allow_time(case)
     reply = case.call(base_url=server.base, headers=headers, timeout=20)
     passed_over = any(UNKNOWN in name.lower() for name in case.headers or {})
     checks = [c for c in CHECKS if not passed_over or c.__name__ != "negative_data_rejection"]
     case.validate_response(reply, checks=checks)
+    assert reply.elapsed < 5
+
+
+def allow_time(case) -> None:
+    """Wait as long as possible: a millisecond is honestly not enough."""
+    deadline = (case.headers or {}).get("X-Deadline-Ms", "")
+    if deadline.isdigit() and 0 < int(deadline) < MAX_DEADLINE_MS:
+        case.headers["X-Deadline-Ms"] = str(MAX_DEADLINE_MS)
+
+
+@fuzzed(4)
+def test_no_request_without_a_key_gets_past_the_door(case, server):
+    for name in [name for name in case.headers or {} if name.lower() == "authorization"]:
+        del case.headers[name]
+    allow_time(case)
+    reply = case.call(base_url=server.base, timeout=20)
+    checks = [c for c in CHECKS if c.__name__ != "negative_data_rejection"]
+    case.validate_response(reply, checks=checks)
+    route, _ = TABLE.find(case.method, urlsplit(case.formatted_path).path) or (None, None)
+    if route is None or route.scope != OPEN:
+        assert reply.status_code in {400, 401, 404, 405}, reply.status_code
     assert reply.elapsed < 5
 
 

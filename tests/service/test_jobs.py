@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from gustibus.service.work.imports import File
-from gustibus.store import Store, create_job, take_job
+from gustibus.store import Store, create_job, finish_job, take_job, upgrade
+from gustibus.store.tables import jobs
 from tests.service.harness import Service, database, running
 from tests.service.test_imports import records
 
@@ -238,3 +240,28 @@ def test_jobs_are_cancelled(http, served):
     listed = http.get("/v1/jobs", params={"state": "cancelled", "limit": 1}).json()
     assert listed["has_more"]
     assert listed["data"][0]["id"] == after["id"]
+
+
+def test_jobs_that_ended_long_ago_are_forgotten_also_where_none_has_a_file(
+    tmp_path, vectors_folder, vectors_model
+):
+    url = f"sqlite:///{tmp_path}/old.db"
+    upgrade(url)
+    store = Store(url)
+    with store.write() as conn:
+        old, new = (create_job(conn, kind="refit_profiles", params={}, by="k").id for _ in range(2))
+        for job, days in ((old, 31), (new, 29)):
+            take_job(conn, owner="w", kinds=["refit_profiles"])
+            finish_job(conn, job=job, owner="w", state="succeeded", done=1)
+            ended = datetime.now(UTC) - timedelta(days=days)
+            conn.execute(update(jobs).where(jobs.c.id == job).values(finished_at=ended))
+    with (
+        running(url, tmp_path, gustibus_model=str(vectors_folder)) as service,
+        service.client() as http,
+    ):
+        until = time.monotonic() + 20
+        while http.get(f"/v1/jobs/{old}").status_code != 404:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert http.get(f"/v1/jobs/{new}").json()["state"] == "succeeded"
+    store.close()

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
+import numpy as np
 import pytest
+from sqlalchemy import update
 
+from gustibus.service import refits
+from gustibus.service.loading import load
 from gustibus.service.refits import BackOff
-from tests.service.harness import running
+from gustibus.service.settings import Settings
+from gustibus.service.state import State
+from gustibus.store import (
+    NewComparison,
+    Side,
+    add_comparisons,
+    ensure_users,
+    from_moment,
+    upgrade,
+)
+from gustibus.store.tables import comparisons
+from tests.service.harness import DIM, running
 from tests.service.test_remote_encoder import Pooling
 
 
@@ -83,3 +99,45 @@ def test_answers_about_items_and_texts_count_soon_after_the_encoder_is_back(
         while counted() != [1, 1]:
             assert time.monotonic() < until, counted()
             time.sleep(0.2)
+
+
+def test_everybody_is_looked_at_once_and_then_who_has_answered_lately(
+    tmp_path, vectors_folder, vectors_model, monkeypatch
+):
+    monkeypatch.setattr(refits, "_PEOPLE", 2)
+    monkeypatch.setattr(refits, "_ANSWERS", 3)
+    url = f"sqlite:///{tmp_path}/looks.db"
+    upgrade(url)
+    state = State(Settings(database=url, model=str(vectors_folder), log=False))
+    load(state)
+
+    def answer(*users, ago=0.0):
+        side = Side(None, "said", np.zeros(DIM, np.float32))
+        with state.store.write() as conn:
+            ensure_users(conn, users=users)
+            rows = [NewComparison(user, side, side, "a") for user in users]
+            for one in add_comparisons(conn, rows=rows, model=state.digest):
+                name = f"cmp_{from_moment(time.time() - ago)}{one.id[14:]}"
+                conn.execute(update(comparisons).where(comparisons.c.id == one.id).values(id=name))
+
+    async def look():
+        more = await state.refits._sweep()
+        found, _ = sorted(state.refits._queue), state.refits._queue.clear()
+        return found, more
+
+    async def looks():
+        answer("a", "b", "c", "d", "e", ago=3600)
+        assert await look() == (["a", "b"], True)
+        assert await look() == (["c", "d"], True)
+        assert await look() == (["e"], False)
+        assert await look() == ([], False)  # they wait to be fitted by whoever found them
+        answer("d", "a", "f", "g")
+        assert await look() == (["a", "d", "f"], True)
+        assert await look() == (["g"], False)
+        assert await look() == (["a", "d", "f"], True)  # nobody has fitted them yet
+        monkeypatch.setattr(state.refits, "_again", 0.0)  # a day later
+        assert (await look())[0] == ["a", "b", "g"]
+
+    asyncio.run(looks())
+    state.threads.close()
+    state.store.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from gustibus.service.connections import Connections
 from tests.service.harness import Service, new_key, running
 from tests.service.test_overload import fill, load, processor, usage
 
@@ -131,6 +132,21 @@ def test_two_hundred_slow_clients_are_cut_off_and_give_back_what_they_had(impati
         metrics = http.get("/metrics").text
     cut = next(line for line in metrics.splitlines() if 'reason="slow"' in line)
     assert float(cut.split()[-1]) >= told["408"]
+
+
+def test_parts_of_the_connections_hold_those_that_are_open_and_no_others():
+    class One:
+        def __init__(self, part):
+            self.part = part
+
+    known, ones = Connections(), [One(number % 10) for number in range(25)]
+    for one in ones:
+        known.add(one)
+    assert set().union(*known.parts) == known == set(ones)
+    assert [len(part) for part in known.parts] == [3] * 5 + [2] * 5
+    for one in [*ones[5:], ones[5]]:  # uvicorn may tell twice
+        known.discard(one)
+    assert set().union(*known.parts) == known == set(ones[:5])
 
 
 def test_a_head_that_is_never_finished_gets_408(impatient):

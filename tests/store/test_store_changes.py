@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from sqlalchemy import select, update
 
 from gustibus.store import Change, Store, position, purge_changes, put_user, since
 from gustibus.store.changes import note
+from gustibus.store.tables import changes
 from tests.store.follow import follow
 
 
@@ -136,3 +138,14 @@ def test_old_changes_are_forgotten(store):
     assert told == set()
     write(store, "c")
     assert follow(store, cursor)[1] == [Change("user", "c")]
+
+
+def test_more_changes_are_forgotten_than_are_looked_at_together(store):
+    names = [f"n{number}" for number in range(2500)]
+    write(store, *names)
+    with store.write() as conn:
+        old = datetime.now(UTC) - timedelta(days=2)
+        conn.execute(update(changes).where(changes.c.name != "n2400").values(at=old))
+        assert purge_changes(conn) == 2499
+        assert [row.name for row in conn.execute(select(changes.c.name))] == ["n2400"]
+        assert purge_changes(conn) == 0

@@ -251,9 +251,10 @@ def test_people_with_answers_since_their_profile_are_found(store):
         fit(conn, "new", added[1].id)
         fit(conn, "never", added[3].id, model="m2")
     with store.read() as conn:
-        assert sorted(users_with_news(conn, model=M)) == ["never", "old"]
-        assert sorted(users_with_news(conn, model="m3")) == ["never", "new", "old"]
-        assert len(users_with_news(conn, model="m3", limit=2)) == 2
+        assert users_with_news(conn, model=M) == (["never", "old"], "")
+        assert users_with_news(conn, model="m3") == (["never", "new", "old"], "")
+        assert users_with_news(conn, model=M, limit=2) == (["never"], "new")
+        assert users_with_news(conn, model=M, after="new", limit=2) == (["old"], "")
 
 
 def test_somebody_who_was_deleted_gets_no_comparisons(store):

@@ -22,10 +22,10 @@ from gustibus.store import (
     export_user,
     get_consent,
     list_comparisons,
+    marked_users,
     put_profile,
     put_user,
     set_consent,
-    stale_users,
     take_answers,
 )
 
@@ -75,13 +75,13 @@ def test_an_opt_out_takes_back_what_was_read_off_turns_and_nothing_else(store):
             fitted_through=last,
         )  # fmt: skip
     with store.read() as conn:
-        assert "ann" not in stale_users(conn, model="m")
+        assert "ann" not in marked_users(conn, model="m")
     _, removed = say(store, "ann", follow_ups=False)
     assert removed == 1
     assert sources(store, "ann") == ["survey", None]
     assert sources(store, "bob") == [ORIGIN]  # nobody else's
     with store.read() as conn:
-        assert "ann" in stale_users(conn, model="m")
+        assert "ann" in marked_users(conn, model="m")
         assert conn.execute(text("SELECT count(*) FROM sides")).scalar() == 3
 
 

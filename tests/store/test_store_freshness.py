@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 
@@ -19,15 +20,18 @@ from gustibus.store import (
     deleted_among,
     ensure_users,
     evidence,
+    from_moment,
     mark_stale,
+    marked_users,
+    news_since,
     put_items,
     put_profile,
     put_user,
     reset_at,
     resets_of,
-    stale_users,
     training_forgotten,
     unready_items,
+    users_with_news,
     versions_of,
 )
 from gustibus.store.locks import lock_session
@@ -51,6 +55,13 @@ def answer(conn, user):
     add_comparisons(conn, rows=[NewComparison(user, side, side, "a")], model="m")
 
 
+def stale(conn):
+    """Who is found by looks at everybody and at marks."""
+    found, more = users_with_news(conn, model="m")
+    assert not more
+    return sorted({*found, *marked_users(conn, model="m")})
+
+
 def test_profiles_that_are_behind_or_rest_on_what_is_gone_are_found(store):
     with store.write() as conn:
         for user in ("fresh", "behind", "never", "marked"):
@@ -60,12 +71,46 @@ def test_profiles_that_are_behind_or_rest_on_what_is_gone_are_found(store):
         answer(conn, "behind")
         mark_stale(conn, user="marked")
     with store.read() as conn:
-        assert sorted(stale_users(conn, model="m")) == ["behind", "marked", "never"]
-        assert len(stale_users(conn, model="m", limit=2)) == 2
+        assert stale(conn) == ["behind", "marked", "never"]
     with store.write() as conn:
         for user in ("behind", "marked", "never"):
             fit(conn, user)
-        assert stale_users(conn, model="m") == []
+        assert stale(conn) == []
+
+
+def test_who_has_answered_lately_is_found_without_a_look_at_the_others(store):
+    with store.write() as conn:
+        for user in ("old", "fresh"):
+            answer(conn, user)
+        fit(conn, "fresh")
+    time.sleep(0.002)
+    moment = f"cmp_{from_moment(time.time())}"
+    with store.write() as conn:
+        for user in ("fresh", "new", "new", "fit"):
+            answer(conn, user)
+        fit(conn, "fit")
+        assert news_since(conn, model="m", after=moment) == (["fresh", "new"], "")
+        first, on = news_since(conn, model="m", after=moment, limit=2)
+        assert first == ["fresh", "new"]
+        assert news_since(conn, model="m", after=on) == (["new"], "")
+        for user in ("fresh", "new"):
+            fit(conn, user)
+        assert news_since(conn, model="m", after=moment) == ([], "")
+        assert news_since(conn, model="m", after="") == (["old"], "")
+
+
+def test_a_profile_that_rests_on_no_answer_is_marked_while_there_are_some(store):
+    """Its answers wait for vectors; somebody without any waits for nothing."""
+    with store.write() as conn:
+        answer(conn, "waits")
+        put_user(conn, user="quiet")
+        for user in ("waits", "quiet"):
+            put_profile(
+                conn, user=user, model="m", mean=np.zeros(2), covariance=np.eye(2), count=0,
+                fitted_through="",
+            )  # fmt: skip
+        assert marked_users(conn, model="m") == ["waits"]
+        assert marked_users(conn, model="m2") == []
 
 
 def test_items_without_a_vector_and_versions_and_graves_are_found_in_bulk(store):
@@ -134,7 +179,7 @@ def test_a_profile_that_was_reset_is_not_stale_until_the_next_answer(store):
     def seen():
         with store.read() as conn:
             resets = resets_of(conn, users=["ann", "bob", "eve"], model="m")
-            return set(resets), stale_users(conn, model="m")
+            return set(resets), stale(conn)
 
     with store.write() as conn:
         answer(conn, "ann")

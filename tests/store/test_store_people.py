@@ -14,6 +14,7 @@ from gustibus.store import (
     ensure_users,
     get_profile,
     get_user,
+    iter_placed,
     iter_profiles,
     list_users,
     position,
@@ -160,6 +161,25 @@ def test_all_profiles_of_a_model_are_read_in_pages(store, monkeypatch):
     assert [row.user for row in rows] == sorted(NAMES)
     want = np.random.default_rng(NAMES.index("Zoe")).standard_normal(4).astype(np.float32)
     assert np.array_equal(next(row for row in rows if row.user == "Zoe").mean, want)
+
+
+def test_all_places_under_a_model_are_read_in_pages_without_what_is_uncertain(store, monkeypatch):
+    monkeypatch.setattr("gustibus.store.people._PLACES", 3)
+    with store.write() as conn:
+        ensure_users(conn, users=NAMES)
+        for seed, name in enumerate(NAMES):
+            put(conn, name, seed=seed)
+        put(conn, "ann", "other")
+    with store.read() as conn:
+        pages = list(iter_placed(conn, model="m1"))
+        rows = list(iter_profiles(conn, model="m1"))
+        assert list(iter_placed(conn, model="nothing")) == []
+    assert all(len(page.users) <= 3 for page in pages)
+    assert [user for page in pages for user in page.users] == [row.user for row in rows]
+    assert [n for page in pages for n in page.counts] == [row.count for row in rows]
+    assert [n for page in pages for n in page.versions] == [row.version for row in rows]
+    means = np.concatenate([page.means for page in pages])
+    assert np.array_equal(means, [row.mean for row in rows])
 
 
 def test_changes_of_people_are_told(store):

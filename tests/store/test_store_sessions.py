@@ -14,7 +14,6 @@ from gustibus.store import (
     create_session,
     delete_user,
     drop_unanswered,
-    exposure,
     get_questions,
     get_session,
     put_user,
@@ -102,18 +101,6 @@ def test_dropping_what_is_unanswered_leaves_a_place_to_ask_again(store):
     with store.read() as conn:
         rows = [question.row for question in get_questions(conn, session=session)]
     assert rows == [0, 8, 2, 9]
-
-
-def test_exposure_counts_people_and_leaves_out_first_questions_and_other_models(store):
-    one, two, again = begin(store).id, begin(store, "bob").id, begin(store, "ann").id
-    other = begin(store, "cy", model="m2").id
-    for session, rows in ((one, [7, 1, 2]), (two, [7, 1]), (again, [7, 1]), (other, [7, 1])):
-        for seq, row in enumerate(rows):
-            ask(store, session, seq, row)
-    with store.read() as conn:
-        assert exposure(conn, model="m") == ({1: 2, 2: 1}, 2)
-        assert exposure(conn, model="m2") == ({1: 1}, 1)
-        assert exposure(conn, model="m3") == ({}, 0)
 
 
 def test_somebody_who_was_deleted_gets_no_session(store):

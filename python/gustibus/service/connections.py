@@ -1,14 +1,14 @@
 """Connections whose client is slow: what they may keep waiting for, and for how long.
 
 uvicorn bounds nothing but the pause between two requests, and a single byte ends that. Here time is
-counted while it is the client that everybody waits for. Each connection is looked at once a second, a few at
-a time, so that many which are given up at once hold up nobody else.
+counted while it is the client that everybody waits for. Each connection is looked at once a second, some at a
+time, so that a thousand of them hold up nobody else, and neither do many that are given up at once.
 """
 
 from __future__ import annotations
 
 from asyncio import get_running_loop
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, MutableMapping
 from itertools import count
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -26,10 +26,10 @@ _HEAD = b"content-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
 _NEVER = -1.0
 _PARTS = 10
 _PIECE = 4 << 10  # bytes of a body that are worth waking up those who read it
-_FEW = 4  # connections that are looked at in one turn of the event loop
+_SOME = 16  # connections that are looked at in one turn of the event loop
+_FEW = 4  # that are given up in one, which takes longer
 _TICK = 0.1  # seconds between calls
 _MOST = 2.0  # seconds counted at one look: a pause of this process is no client's fault
-
 
 _numbers = count()
 
@@ -172,6 +172,24 @@ class ClientConnection(HttpToolsProtocol):
         self.transport.close()
 
 
+class Connections(set[Any]):
+    """uvicorn's set of connections, which also has a tenth of them at hand for each look."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[set[ClientConnection]] = [set() for _ in range(_PARTS)]
+
+    def add(self, one: Any) -> None:
+        """One that was opened."""
+        super().add(one)
+        self.parts[one.part].add(one)
+
+    def discard(self, one: Any) -> None:
+        """One that was closed."""
+        super().discard(one)
+        self.parts[one.part].discard(one)
+
+
 class Watch:
     """Looks at every connection once a second when it is called ten times a second.
 
@@ -181,29 +199,32 @@ class Watch:
     """
 
     def __init__(self, patience: Patience, tell: Callable[[], None]) -> None:
+        self.connections = Connections()
         self._patience = patience
         self._tell = tell
         self._looked = [monotonic()] * _PARTS
         self._turn = 0
 
-    def __call__(self, connections: Iterable[Any]) -> None:
+    def __call__(self) -> None:
         """Look at a tenth of the connections: some now, the others until it is called again."""
         self._turn = (self._turn + 1) % _PARTS
         now = monotonic()
         seconds = min(now - self._looked[self._turn], _MOST)
         self._looked[self._turn] = now
-        part = [
-            one
-            for one in connections
-            if isinstance(one, ClientConnection) and one.part == self._turn
-        ]
-        self._look(part[:_FEW], seconds)
-        for start in range(_FEW, len(part), _FEW):
+        part = list(self.connections.parts[self._turn])
+        self._look(part[:_SOME], seconds)
+        for start in range(_SOME, len(part), _SOME):
             later = _TICK * start / len(part)
-            few = part[start : start + _FEW]
-            get_running_loop().call_later(later, self._look, few, seconds)
+            some = part[start : start + _SOME]
+            get_running_loop().call_later(later, self._look, some, seconds)
 
     def _look(self, connections: list[ClientConnection], seconds: float) -> None:
-        for one in connections:
+        given_up = 0
+        for place, one in enumerate(connections):
+            if given_up == _FEW:
+                pause = _TICK * _FEW / _SOME
+                get_running_loop().call_later(pause, self._look, connections[place:], seconds)
+                return
             if one.look(seconds, self._patience):
+                given_up += 1
                 self._tell()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gustibus.store import Connection, ItemRow, get_item, pending_items, set_vectors
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
     from gustibus.service.state import State
     from gustibus.types import F32
 
-_BATCH = 64
+_NAMES = 512  # items that are looked up together
+_BATCH = 64  # texts that are encoded together
 _BACK_OFF = 5.0  # seconds after texts could not be encoded
-_LOOK = 60.0  # seconds between looks for items that another process left behind
 
 log = logging.getLogger("gustibus.service")
 
@@ -30,11 +31,15 @@ class Encoding:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._queue: deque[str] = deque()
         self._wake = asyncio.Event()
 
-    def wake(self) -> None:
-        """Say that there is something to encode."""
-        self._wake.set()
+    def add(self, items: Iterable[str]) -> None:
+        """Encode items, soon; names may come twice, and without a text nothing happens."""
+        serving = self._state.serving
+        if serving is not None and serving.has_encoder:
+            self._queue.extend(items)
+            self._wake.set()
 
     async def run(self) -> None:
         """Work until cancelled; without an encoder there is nothing to do."""
@@ -42,31 +47,26 @@ class Encoding:
         if serving is None or not serving.has_encoder:
             return
         while True:
-            try:
-                done = await self._encode_some(serving)
-            except Exception as error:
-                log.warning("items could not be encoded: %s", error)
-                await asyncio.sleep(_BACK_OFF)
-                continue
-            if not done:
-                self._wake.clear()
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                names = [self._queue.popleft() for _ in range(min(_NAMES, len(self._queue)))]
                 try:
-                    await asyncio.wait_for(self._wake.wait(), _LOOK)
-                except TimeoutError:
-                    continue
+                    await self._encode_some(serving, names)
+                except Exception as error:
+                    log.warning("items could not be encoded: %s", error)
+                    self._queue.extend(names)
+                    await asyncio.sleep(_BACK_OFF)
 
-    async def _encode_some(self, serving: Serving) -> bool:
-        state = self._state
-        rows = await state.threads.read(
-            lambda conn: pending_items(conn, model=serving.digest, limit=_BATCH)
+    async def _encode_some(self, serving: Serving, names: list[str]) -> None:
+        rows = await self._state.threads.read(
+            lambda conn: pending_items(conn, names=names, model=serving.digest)
         )
-        if not rows:
-            return False
-        await self.encode(serving, rows)
-        return True
+        for start in range(0, len(rows), _BATCH):
+            await self.encode(serving, rows[start : start + _BATCH])
 
     async def encode(self, serving: Serving, rows: Sequence[ItemRow]) -> None:
-        """Give items their vectors; one that has changed meanwhile is left for the next look.
+        """Give items their vectors; one that has changed meanwhile comes again.
 
         Raises:
             Problem: the model has no encoder, or it cannot work now.

@@ -21,6 +21,7 @@ from gustibus.service.serving import Serving
 from gustibus.service.settings import Settings, new_secret
 from gustibus.service.threads import Threads
 from gustibus.store import (
+    FOLD_FROM,
     Connection,
     KeyRow,
     ProfileRow,
@@ -31,8 +32,10 @@ from gustibus.store import (
     deleted_among,
     existing_items,
     exposure,
+    exposure_is_off,
     find_vectors,
-    iter_profiles,
+    fold_exposure,
+    iter_placed,
     iter_vectors,
     list_keys,
     position,
@@ -40,6 +43,7 @@ from gustibus.store import (
     purge_changes,
     purge_replies,
     setting,
+    settle_exposure,
     since,
     training_forgotten,
     unready_items,
@@ -57,6 +61,7 @@ _TICK = 0.05  # seconds between looks at how late the event loop is
 _LOOKS = 10  # that must agree
 _USAGE = 10.0  # seconds of usage that a crash may lose
 _PURGE = 3600.0  # seconds between removals of what nobody needs any more
+_SETTLE = 86400.0  # seconds between looks whether counts of shown questions are right
 
 log = logging.getLogger("gustibus.service")
 
@@ -142,7 +147,7 @@ def fill(state: State) -> None:
         state.keys.load(list_keys(conn))
         _load_people(state, conn)
         _load_items(state, conn)
-        state.exposure = shown(state, conn)
+        state.exposure, _ = shown(state, conn)
 
 
 def _load_people(state: State, conn: Connection) -> None:
@@ -157,10 +162,10 @@ def _load_people(state: State, conn: Connection) -> None:
         means = trained.means[kept].astype(np.float64)
         known = [versions.pop(user, 0) for user in names]
         state.people.load(names, means, trained.counts[kept].tolist(), known)
-    for user, version in versions.items():
-        state.people.put(user, None, count=0, version=version)
-    for row in iter_profiles(conn, model=state.digest):
-        _put(state, row)
+    nowhere = state.people.population.mean
+    state.people.load(list(versions), nowhere, [0] * len(versions), list(versions.values()))
+    for page in iter_placed(conn, model=state.digest):
+        state.people.load(*page)
 
 
 def _put(state: State, row: ProfileRow) -> None:
@@ -171,21 +176,36 @@ def _put(state: State, row: ProfileRow) -> None:
 def _load_items(state: State, conn: Connection) -> None:
     for item, vector in iter_vectors(conn, model=state.digest):
         state.items.put(item, vector)
-    for item in unready_items(conn, model=state.digest):
+    unready = unready_items(conn, model=state.digest)
+    for item in unready:
         state.items.wait(item)
+    state.encoding.add(unready)
 
 
-def shown(state: State, conn: Connection) -> Exposure | None:
-    """How often each question of the model's pool was shown."""
+def shown(state: State, conn: Connection) -> tuple[Exposure | None, int]:
+    """How often each question of the model's pool was shown, and how many changes make that up."""
     serving = state.serving
     if serving is None or serving.artifact.pool is None:
-        return None
+        return None, 0
     counts = np.zeros(len(serving.artifact.pool), np.int64)
-    found, people = exposure(conn, model=serving.digest)
-    for row, count in found.items():
+    found = exposure(conn, model=serving.digest)
+    for row, count in found.counts.items():
         if row < len(counts):
-            counts[row] = count
-    return Exposure(counts, people)
+            counts[row] = max(count, 0)  # too low until it is settled
+    return Exposure(counts, max(found.people, 0)), found.changes
+
+
+async def count_shown(state: State) -> None:
+    """Look how often each question was shown; where that takes many changes, they are added up."""
+    state.exposure, changes = await state.threads.read(lambda conn: shown(state, conn))
+    if changes >= FOLD_FROM:
+        await state.threads.write(lambda conn: fold_exposure(conn, model=state.digest))
+
+
+async def _settle(state: State) -> None:
+    """Correct how often questions were shown; as a rule nothing is off, and nothing is written."""
+    if await state.threads.read(exposure_is_off):
+        await state.threads.write(settle_exposure)
 
 
 async def watch_lag(state: State) -> None:
@@ -205,20 +225,24 @@ async def watch_lag(state: State) -> None:
 async def follow(state: State) -> None:
     """Read again what other processes write, and clear up, until cancelled."""
     loop = asyncio.get_running_loop()
-    counted, written, purged = loop.time(), loop.time(), loop.time() - _PURGE
+    counted, written = loop.time(), loop.time()
+    purged, settled = loop.time() - _PURGE, loop.time() - _SETTLE
     while True:
         await asyncio.sleep(state.settings.refresh)
         try:
             await catch_up(state)
             if loop.time() > counted + _EXPOSURE:
                 counted = loop.time()
-                state.exposure = await state.threads.read(lambda conn: shown(state, conn))
+                await count_shown(state)
             if loop.time() > written + _USAGE:
                 written = loop.time()
                 await write_usage(state)
             if loop.time() > purged + _PURGE:
                 purged = loop.time()
                 await state.threads.write(_purge)
+            if loop.time() > settled + _SETTLE:
+                settled = loop.time()
+                await _settle(state)
         except GustibusError as error:
             log.warning("what others wrote could not be read: %s", error)
         except Exception as error:  # the task must not end while the process serves
@@ -305,7 +329,7 @@ async def _read_again(state: State, users: list[str], items: list[str]) -> None:
             state.items.put(item, news.vectors[item])
         elif item in news.items:
             state.items.wait(item)
-            state.encoding.wake()
+            state.encoding.add([item])
         else:
             state.items.drop(item)
 

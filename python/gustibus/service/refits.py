@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from time import perf_counter
+from time import perf_counter, time
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,11 +18,14 @@ from gustibus.store import (
     Connection,
     evidence,
     find_vectors,
+    from_moment,
     items_with_text,
+    marked_users,
+    news_since,
     put_profile,
     resets_of,
     set_sides,
-    stale_users,
+    users_with_news,
     versions_of,
     weight_of,
 )
@@ -36,7 +39,9 @@ _BATCH = 64  # people fitted together, written in one transaction
 _TEXTS = 64  # texts encoded at once, so that requests get their turn in between
 _SWEEP = 300.0  # seconds between looks for people whose fit was lost
 _AWAITED = 10.0  # seconds to the next look while answers wait for vectors
-_SWEPT = 1000  # people found by one look
+_PEOPLE, _ANSWERS = 10_000, 20_000  # that are looked at together
+_LATE = 600.0  # seconds by which an answer may be seen later than its id tells
+_EVERYBODY = 86_400.0  # seconds between looks at everybody; in between, at who has answered lately
 _BACK_OFF = 1.0  # seconds after the store could not be used
 
 log = logging.getLogger("gustibus.service")
@@ -124,6 +129,9 @@ class Refits:
         self._wake = asyncio.Event()
         self._due = 0.0
         self._missing = BackOff(first=_AWAITED, most=_SWEEP)
+        self._since = _comparison_from(time() - _LATE)
+        self._name: str | None = ""  # where the look at everybody has come to; None when it is over
+        self._again = perf_counter() + _EVERYBODY
 
     @property
     def waiting(self) -> int:
@@ -199,17 +207,30 @@ class Refits:
 
     async def _sweep(self) -> bool:
         """Find people whose fit was lost with another process; whether there may be more."""
-        state = self._state
         self._missing.look(self._signs())
+        if perf_counter() >= self._again:
+            self._name, self._again = "", perf_counter() + _EVERYBODY
+        began = time()
         try:
-            found = await state.threads.read(
-                lambda conn: stale_users(conn, model=state.digest, limit=_SWEPT)
-            )
+            found, name, last = await self._state.threads.read(self._lost)
         except GustibusError as error:
             log.warning("the look for people to fit failed: %s", error)
             return False
+        self._name = name or None
+        self._since = last or _comparison_from(began - _LATE)
         self.add(found)
-        return len(found) == _SWEPT
+        return bool(name or last)
+
+    def _lost(self, conn: Connection) -> tuple[list[str], str, str]:
+        """Some people to fit, and where the looks at everybody and at late answers go on; empty at an end."""
+        model = self._state.digest
+        found: list[str] = []
+        name = ""
+        if self._name is not None:
+            found, name = users_with_news(conn, model=model, after=self._name, limit=_PEOPLE)
+        late, last = news_since(conn, model=model, after=self._since, limit=_ANSWERS)
+        marked = marked_users(conn, model=model, limit=_PEOPLE)
+        return [*found, *late, *marked], name, last
 
     def _signs(self) -> tuple[int, int]:
         """What changes when an encoder has answered, here or in another process."""
@@ -294,6 +315,11 @@ class Refits:
             for future in self._running.pop(user, []):
                 if not future.done():
                     future.set_result(versions.get(user, 0))
+
+
+def _comparison_from(seconds: float) -> str:
+    """Before the id of every comparison from a time on."""
+    return f"cmp_{from_moment(seconds)}"
 
 
 def _read(conn: Connection, users: list[str], model: str) -> dict[str, Known]:

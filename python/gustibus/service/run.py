@@ -42,6 +42,7 @@ class Server(uvicorn.Server):
         self._gate = gate
         self._drain = drain
         self._watch = watch
+        self.server_state.connections = watch.connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Load and listen; the journal says `ready` when a signal can no longer stop the start."""
@@ -54,7 +55,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: slow clients are given up."""
-        self._watch(self.server_state.connections)
+        self._watch()
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -7,7 +7,7 @@ because growing makes new ones.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -65,23 +65,40 @@ class PeopleTable:
 
     def put(self, user: str, mean: F64 | None, *, count: int, version: int) -> None:
         """Add or replace one person; without a mean they stand where the population does."""
-        row = self._rows.get(user)
-        if row is None:
-            row = self._free.pop() if self._free else len(self._rows)
-            if row >= len(self._counts):
-                self._grow(row + 1)
-            self._rows[user] = row
+        row = self._row(user)
+        self._grow(row + 1)
         self._means[row] = self.population.mean if mean is None else mean
         self._counts[row] = 0 if mean is None else count
         self._versions[row] = version
 
     def load(
-        self, users: Sequence[str], means: F64, counts: Iterable[int], versions: Iterable[int]
+        self, users: Sequence[str], means: F64, counts: Sequence[int], versions: Sequence[int]
     ) -> None:
-        """Add many people at once."""
+        """Add or replace many people at once, who stand where the population does without answers.
+
+        Args:
+            users: names, all different.
+            means: `(n, u)`, or `(u,)` for all.
+            counts: of their comparisons.
+            versions: of their profiles.
+        """
         self._grow(len(self._rows) + len(users))
-        for user, mean, count, version in zip(users, means, counts, versions, strict=True):
-            self.put(user, mean, count=int(count), version=int(version))
+        rows = np.fromiter((self._row(user) for user in users), np.int64, len(users))
+        self._means[rows] = means
+        self._counts[rows] = counts
+        self._versions[rows] = versions
+
+    def _row(self, user: str) -> int:
+        """The row of somebody; a new one for whom there is none."""
+        row = self._rows.get(user)
+        if row is None:
+            row = self._free.pop() if self._free else len(self._rows)
+            self._rows[user] = row
+        return row
+
+    def count_answered(self) -> int:
+        """How many people have answered."""
+        return int(np.count_nonzero(self._counts))  # rows of those who were dropped hold 0
 
     def answered(self) -> tuple[list[str], F64, I64]:
         """Everybody who has answered: names, user vectors `(n, u)` and comparisons `(n,)`."""

@@ -181,10 +181,10 @@ async def _stopped(work: asyncio.Task[dict[str, Any]]) -> None:
 
 
 async def tidy(state: State) -> None:
-    """Remove results that are too old, that are of no job, or that hold somebody who was deleted."""
+    """Forget old jobs, and remove results that are too old, of no job, or of somebody who was deleted."""
+    await state.threads.write(purge_jobs)
     if not state.settings.files:
         return
-    await state.threads.write(purge_jobs)
     since = datetime.now(UTC) - timedelta(seconds=state.settings.keep_files)
     kept = await state.threads.read(lambda conn: jobs_with_files(conn, after=since))
     await state.threads.background(lambda: _unlink_others(Path(state.settings.files), kept))

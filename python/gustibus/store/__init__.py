@@ -20,7 +20,6 @@ from gustibus.store.answers import (
     filled_columns,
     list_comparisons,
     set_sides,
-    users_with_news,
     weight_of,
 )
 from gustibus.store.auditing import AuditRow, audit, hashed_user, list_audit, verify_audit
@@ -28,17 +27,27 @@ from gustibus.store.changes import Change, position, purge_changes, since
 from gustibus.store.consents import ConsentRow, consents_of, get_consent, set_consent
 from gustibus.store.engine import Store
 from gustibus.store.erasure import Removed, delete_user, export_user
+from gustibus.store.exposure import (
+    FOLD_FROM,
+    Shown,
+    exposure,
+    exposure_is_off,
+    fold_exposure,
+    settle_exposure,
+)
 from gustibus.store.freshness import (
     deleted_among,
     existing_items,
     forget_training,
     mark_stale,
-    stale_users,
+    marked_users,
+    news_since,
     training_forgotten,
     unready_items,
+    users_with_news,
     versions_of,
 )
-from gustibus.store.ids import ulid
+from gustibus.store.ids import from_moment, ulid
 from gustibus.store.imports import (
     ImportRow,
     RowError,
@@ -95,12 +104,14 @@ from gustibus.store.matchings import (
 )
 from gustibus.store.neighbours import Neighbours, get_neighbours, put_neighbours
 from gustibus.store.people import (
+    Placed,
     ProfileRow,
     UserRow,
     deleted_users,
     ensure_users,
     get_profile,
     get_user,
+    iter_placed,
     iter_profiles,
     list_users,
     profiles_of,
@@ -122,7 +133,6 @@ from gustibus.store.sessions import (
     delete_session,
     drop_unanswered,
     empty_session,
-    exposure,
     get_questions,
     get_session,
     set_answer,
@@ -147,6 +157,7 @@ from gustibus.store.versions import (
 
 __all__ = [
     "CHAMPION",
+    "FOLD_FROM",
     "OPTED_OUT",
     "TARGET",
     "Added",
@@ -169,12 +180,14 @@ __all__ = [
     "Neighbours",
     "NewComparison",
     "NewItem",
+    "Placed",
     "ProfileRow",
     "QuestionRow",
     "Refused",
     "Removed",
     "RowError",
     "SessionRow",
+    "Shown",
     "Side",
     "Step",
     "Store",
@@ -222,11 +235,14 @@ __all__ = [
     "existing_items",
     "export_user",
     "exposure",
+    "exposure_is_off",
     "filled_columns",
     "find_reply",
     "find_vectors",
     "finish_job",
+    "fold_exposure",
     "forget_training",
+    "from_moment",
     "get_alias",
     "get_consent",
     "get_import",
@@ -243,6 +259,7 @@ __all__ = [
     "head",
     "import_problems",
     "items_with_text",
+    "iter_placed",
     "iter_profiles",
     "iter_vectors",
     "job_counts",
@@ -263,7 +280,9 @@ __all__ = [
     "list_versions",
     "lock_session",
     "mark_stale",
+    "marked_users",
     "move_alias",
+    "news_since",
     "pending_items",
     "position",
     "profiles_of",
@@ -288,8 +307,8 @@ __all__ = [
     "set_vectors",
     "set_version_state",
     "setting",
+    "settle_exposure",
     "since",
-    "stale_users",
     "take_answers",
     "take_back",
     "take_job",

@@ -19,7 +19,7 @@ from gustibus.store.erasure import hold_users
 from gustibus.store.ids import ulid
 from gustibus.store.items import pack, unpack
 from gustibus.store.lookup import among, beside, held, one_of
-from gustibus.store.tables import TENANT, comparisons, consents, profiles, sides
+from gustibus.store.tables import TENANT, comparisons, consents, sides
 from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F32, F64
 
@@ -360,31 +360,6 @@ def evidence(conn: Connection, *, user: str, model: str, limit: int = 10_000) ->
         last=rows[-1].id if rows else "",
         missing=tuple(_row(row) for row in told if row.a is None),
     )
-
-
-def users_with_news(
-    conn: Connection, *, model: str, after: str = "", limit: int = 1000
-) -> list[str]:
-    """People whose last comparison is later than what their profile under a model was fitted to.
-
-    In the order of their names, from the one behind `after` on.
-    """
-    last = (
-        select(comparisons.c.user_id, func.max(comparisons.c.id).label("last"))
-        .where(comparisons.c.tenant_id == TENANT, comparisons.c.user_id > after)
-        .group_by(comparisons.c.user_id)
-        .subquery()
-    )
-    both = beside(conn, last, profiles, profiles.c.user_id == last.c.user_id, model)
-    through = both.found.c.fitted_through
-    query = (
-        select(last.c.user_id)
-        .select_from(both.joined)
-        .where(through.is_(None) | (through < last.c.last))
-        .order_by(last.c.user_id)
-        .limit(limit)
-    )
-    return list(conn.execute(query).scalars())
 
 
 def _row(row: Row[Any]) -> ComparisonRow:

@@ -19,11 +19,12 @@ from sqlalchemy import (
     text,
 )
 
-from gustibus.store.lookup import listed
+from gustibus.store.lookup import listed, one_of
 from gustibus.store.tables import TENANT, changes
 
 Kind = Literal["user", "item", "key", "model"]
 
+_OLDEST = 1000  # changes that are looked at together
 _TRANSACTION: ColumnElement[int] = literal_column("pg_current_xact_id()::text::bigint")
 
 
@@ -83,6 +84,16 @@ def since(conn: Connection, cursor: int) -> tuple[int, list[Change]]:
 
 
 def purge_changes(conn: Connection, *, age: timedelta = timedelta(days=1)) -> int:
-    """Forget changes that every process has read long ago; returns how many."""
-    old = changes.c.at < datetime.now(UTC) - age
-    return int(conn.execute(delete(changes).where(old)).rowcount)
+    """Forget changes that every process has read long ago; returns how many.
+
+    From the oldest on, and no further than to the first that is younger.
+    """
+    gone, before = 0, datetime.now(UTC) - age
+    oldest = select(changes.c.seq, changes.c.at).order_by(changes.c.seq).limit(_OLDEST)
+    while True:
+        rows = conn.execute(oldest).all()
+        old = [row.seq for row in rows if row.at < before]
+        if old:
+            gone += conn.execute(delete(changes).where(one_of(changes.c.seq, old))).rowcount
+        if len(old) < _OLDEST:
+            return gone

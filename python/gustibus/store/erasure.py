@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Table, Text, cast, delete, func, select
+from sqlalchemy import Connection, Table, delete, func, select
 
 from gustibus.errors import ConflictError
 from gustibus.store.changes import note
 from gustibus.store.engine import SCRUB
+from gustibus.store.exposure import uncount_person
 from gustibus.store.jobs import withdraw_results
 from gustibus.store.keys import setting
 from gustibus.store.lookup import absent, among, one_of
+from gustibus.store.replies import delete_replies, replies_about
 from gustibus.store.tables import (
     TENANT,
     changes,
@@ -75,17 +76,10 @@ def delete_user(conn: Connection, *, user: str) -> Removed:
     asked = list(
         conn.execute(select(sessions.c.id).where(_of(sessions, user)).with_for_update()).scalars()
     )
+    uncount_person(conn, user=user)
     about = (questions.c.tenant_id == TENANT) & one_of(questions.c.session_id, asked)
     n_questions = conn.execute(delete(questions).where(about)).rowcount
-    replies = _replies(conn, user)
-    for caller, key in replies:
-        conn.execute(
-            delete(idempotency).where(
-                idempotency.c.tenant_id == TENANT,
-                idempotency.c.caller == caller,
-                idempotency.c.key == key,
-            )
-        )
+    replies = delete_replies(conn, user=user)
     removed = Removed(
         users=conn.execute(
             delete(users).where(users.c.tenant_id == TENANT, users.c.id == user)
@@ -95,7 +89,7 @@ def delete_user(conn: Connection, *, user: str) -> Removed:
         comparisons=conn.execute(delete(comparisons).where(_of(comparisons, user))).rowcount,
         sessions=conn.execute(delete(sessions).where(_of(sessions, user))).rowcount,
         questions=n_questions,
-        replies=len(replies),
+        replies=replies,
         import_errors=conn.execute(delete(import_errors).where(_of(import_errors, user))).rowcount,
         consents=conn.execute(delete(consents).where(_of(consents, user))).rowcount,
         neighbours=conn.execute(delete(neighbours).where(_of(neighbours, user))).rowcount,
@@ -123,14 +117,6 @@ def _stand_in(conn: Connection, user: str) -> int:
     mine = (users.c.tenant_id == TENANT) & (users.c.id == user)
     conn.execute(select(users.c.id).where(mine).with_for_update())
     return len(made)
-
-
-def _replies(conn: Connection, user: str) -> list[tuple[str, str]]:
-    """Replies that name a person; the engine picks a few, the list decides."""
-    named = cast(idempotency.c.users, Text).contains(json.dumps(user), autoescape=True)
-    query = select(idempotency.c.caller, idempotency.c.key, idempotency.c.users)
-    rows = conn.execute(query.where(idempotency.c.tenant_id == TENANT, named))
-    return [(row.caller, row.key) for row in rows if user in row.users]
 
 
 def hold_users(conn: Connection, *, users: Iterable[str]) -> None:
@@ -213,7 +199,7 @@ def export_user(conn: Connection, *, user: str) -> Iterator[dict[str, Any]]:
         yield {"kind": "import_error", **row}
     for row in _rows(conn, jobs, _of(jobs, user)):
         yield {"kind": "job", **row}
-    for caller, key in _replies(conn, user):
+    for caller, key, _ in replies_about(conn, user=user):
         where = (idempotency.c.caller == caller) & (idempotency.c.key == key)
         for row in _rows(conn, idempotency, (idempotency.c.tenant_id == TENANT) & where):
             alone, body = row.pop("users") == [user], row.pop("reply")
@@ -267,7 +253,9 @@ def _of(table: Table, user: str) -> Any:
 
 
 def _rows(conn: Connection, table: Table, where: Any) -> Iterator[dict[str, Any]]:
-    key = [column for column in table.primary_key.columns if column.name != "tenant_id"]
-    for row in conn.execute(select(table).where(where).order_by(*key)):
-        found = {k: v for k, v in row._mapping.items() if k not in _SECRET_COLUMNS}
+    """Rows by their key; sorted here, or SQLite would read all of the table in that order."""
+    key = [column.name for column in table.primary_key.columns]
+    rows = [row._mapping for row in conn.execute(select(table).where(where))]
+    for row in sorted(rows, key=lambda row: [row[name] for name in key]):
+        found = {k: v for k, v in row.items() if k not in _SECRET_COLUMNS}
         yield {k: v.isoformat() if isinstance(v, datetime) else v for k, v in found.items()}

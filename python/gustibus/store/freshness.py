@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 
-from sqlalchemy import Connection, and_, exists, select, update
+from sqlalchemy import Connection, and_, exists, func, select, update
 
-from gustibus.store.answers import users_with_news
 from gustibus.store.erasure import buried, bury, hashing_key
-from gustibus.store.lookup import absent, one_of
-from gustibus.store.tables import TENANT, profiles, tombstones, vectors
+from gustibus.store.lookup import absent, among, one_of
+from gustibus.store.tables import TENANT, comparisons, profiles, tombstones, vectors
 from gustibus.store.tables import items as _items
 from gustibus.store.tables import users as _users
+from gustibus.store.upsert import batched
 
 _ROWS = 500
 _FEW = 1000  # people whose tombstones are looked up one by one
@@ -31,16 +31,73 @@ def mark_stale(conn: Connection, *, user: str) -> None:
     conn.execute(update(profiles).where(mine).values(fitted_through=_STALE))
 
 
-def stale_users(conn: Connection, *, model: str, limit: int = 1000) -> list[str]:
-    """People whose profile under a model does not rest on exactly the answers that are kept."""
-    marked = select(profiles.c.user_id).where(
-        profiles.c.tenant_id == TENANT,
-        profiles.c.model == model,
-        profiles.c.fitted_through == _STALE,
+def users_with_news(
+    conn: Connection, *, model: str, after: str = "", limit: int = 1000
+) -> tuple[list[str], str]:
+    """People whose last comparison is later than what their profile under a model was fitted to.
+
+    Args:
+        conn: a transaction.
+        model: digest.
+        after: name behind which the look begins.
+        limit: most people who are looked at, with news or without.
+
+    Returns:
+        Those with news by name, and the name to go on behind; empty when everybody was looked at.
+    """
+    newest = func.max(comparisons.c.id).label("newest")
+    answered = (
+        select(comparisons.c.user_id, newest)
+        .where(comparisons.c.tenant_id == TENANT, comparisons.c.user_id > after)
+        .group_by(comparisons.c.user_id)
+        .order_by(comparisons.c.user_id)
+        .limit(limit)
     )
-    behind = users_with_news(conn, model=model, limit=limit)
-    found = [*behind, *conn.execute(marked.limit(limit)).scalars()]
-    return list(dict.fromkeys(found))[:limit]
+    last = {str(user): str(name) for user, name in conn.execute(answered)}
+    return _behind(conn, last, model), max(last) if len(last) == limit else ""
+
+
+def news_since(
+    conn: Connection, *, model: str, after: str, limit: int = 1000
+) -> tuple[list[str], str]:
+    """The same of those who have answered lately, without a look at everybody.
+
+    Args:
+        conn: a transaction.
+        model: digest.
+        after: comparisons with later ids are looked at.
+        limit: of so many.
+
+    Returns:
+        People with news by name, and the id to go on behind; empty when all were looked at.
+    """
+    newer = (comparisons.c.tenant_id == TENANT) & (comparisons.c.id > after)
+    query = select(comparisons.c.id, comparisons.c.user_id).where(newer)
+    rows = conn.execute(query.order_by(comparisons.c.id).limit(limit)).all()
+    last = {row.user_id: row.id for row in rows}
+    return _behind(conn, last, model), rows[-1].id if len(rows) == limit else ""
+
+
+def _behind(conn: Connection, last: Mapping[str, str], model: str) -> list[str]:
+    """Those of some people whose profile was fitted to less than their last comparison."""
+    fitted: dict[str, str] = {}
+    for part in batched(sorted(last), _ROWS):
+        mine = (profiles.c.tenant_id == TENANT) & among(conn, profiles.c.user_id, part)
+        query = select(profiles.c.user_id, profiles.c.fitted_through)
+        rows = conn.execute(query.where(mine, profiles.c.model == model))
+        fitted |= {str(user): str(through) for user, through in rows}
+    return sorted(user for user, name in last.items() if fitted.get(user, "") < name)
+
+
+def marked_users(conn: Connection, *, model: str, limit: int = 1000) -> list[str]:
+    """People whose profile rests on an answer that is gone, or not on answers that wait for vectors."""
+    marked = profiles.c.fitted_through == _STALE
+    some = (comparisons.c.tenant_id == TENANT) & (comparisons.c.user_id == profiles.c.user_id)
+    waiting = (profiles.c.fitted_through == "") & select(comparisons.c.id).where(some).exists()
+    either = profiles.c.fitted_through.in_(["", _STALE])  # an index finds these
+    mine = (profiles.c.tenant_id == TENANT) & (profiles.c.model == model) & either
+    query = select(profiles.c.user_id).where(mine, marked | waiting).limit(limit)
+    return list(conn.execute(query).scalars())
 
 
 def unready_items(conn: Connection, *, model: str) -> list[str]:

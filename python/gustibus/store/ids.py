@@ -59,5 +59,10 @@ def _digits(value: int, pairs: int) -> str:
     return "".join(out)
 
 
+def from_moment(seconds: float) -> str:
+    """What is before every ULID that is made from a time on, in seconds of Unix."""
+    return _digits(int(seconds * 1000), 5)
+
+
 ulid = Ulids()
 """The generator of this process."""

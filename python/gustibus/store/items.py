@@ -120,10 +120,13 @@ def delete_item(conn: Connection, *, item: str) -> bool:
     return bool(gone.rowcount)
 
 
-def pending_items(conn: Connection, *, model: str, limit: int = 64) -> list[ItemRow]:
-    """Items with a text and without a vector under the model."""
-    query = _joined(model).where(vectors.c.model.is_(None), items.c.text.is_not(None))
-    return [_item(row) for row in conn.execute(query.order_by(items.c.id).limit(limit))]
+def pending_items(conn: Connection, *, names: Sequence[str], model: str) -> list[ItemRow]:
+    """Those of some items that have a text, and no vector under the model."""
+    found: list[ItemRow] = []
+    for part in batched(names, _ROWS):
+        mine = one_of(items.c.id, part) & vectors.c.model.is_(None) & items.c.text.is_not(None)
+        found += [_item(row) for row in conn.execute(_joined(model).where(mine))]
+    return found
 
 
 def items_with_text(conn: Connection, *, names: Sequence[str]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
@@ -17,7 +17,7 @@ from gustibus.store.tables import TENANT, comparisons, neighbours, profiles, use
 from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F64
 
-_PAGE = 1000
+_PAGE, _PLACES = 1000, 10_000
 _RESET = " "  # behind the id of an answer: sorts between it and the next one
 
 
@@ -52,6 +52,16 @@ class ProfileRow:
     fitted_through: str
     """Id of the last comparison that was used; empty without any."""
     updated_at: datetime
+
+
+class Placed(NamedTuple):
+    """Where many people are under one model, without their uncertainty."""
+
+    users: list[str]
+    means: F64
+    """`(n, u)`."""
+    counts: list[int]
+    versions: list[int]
 
 
 def put_user(
@@ -204,6 +214,27 @@ def iter_profiles(conn: Connection, *, model: str) -> Iterator[ProfileRow]:
         if len(rows) < _PAGE:
             return
         after = rows[-1].user_id
+
+
+def iter_placed(conn: Connection, *, model: str) -> Iterator[Placed]:
+    """Everybody's place under a model, by name, in pages.
+
+    A start reads them all; what they are uncertain about is most of a profile, and is not wanted there.
+    """
+    after = ""
+    columns = (profiles.c.user_id, profiles.c.mean, profiles.c.count, profiles.c.version)
+    mine = (profiles.c.tenant_id == TENANT) & (profiles.c.model == model)
+    while True:
+        query = select(*columns).where(mine, profiles.c.user_id > after)
+        rows = conn.execute(query.order_by(profiles.c.user_id).limit(_PLACES)).all()
+        if rows:
+            users, means, counts, versions = map(list, zip(*rows, strict=True))
+            shape = (len(users), len(means[0]) // 4)
+            found = np.frombuffer(b"".join(means), "<f4").astype(np.float64).reshape(shape)
+            yield Placed(users, found, counts, versions)
+            after = users[-1]
+        if len(rows) < _PLACES:
+            return
 
 
 def profiles_of(conn: Connection, *, users: Sequence[str], model: str) -> Iterator[ProfileRow]:

@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, select, true, update
 
 from gustibus.store.engine import SCRUB
 from gustibus.store.erasure import hold_users
+from gustibus.store.exposure import (
+    count_question,
+    count_session,
+    uncount_questions,
+    uncount_session,
+)
 from gustibus.store.ids import ulid
+from gustibus.store.locks import lock_sessions_of
 from gustibus.store.tables import TENANT, questions, sessions
 from gustibus.store.upsert import insert_or_ignore
 
@@ -62,7 +69,9 @@ def create_session(
         "state": "open", "settings": dict(settings), "created_at": now,
         "expires_at": now + lifetime,
     }  # fmt: skip
+    lock_sessions_of(conn, user=user)
     conn.execute(sessions.insert().values(**row))
+    count_session(conn, session=str(row["id"]))
     found = get_session(conn, session=str(row["id"]))
     assert found is not None, "it was just written"
     return found
@@ -89,7 +98,8 @@ def add_question(
         "tenant_id": TENANT, "session_id": session, "seq": seq, "row": row, "swapped": swapped,
         "reason": reason, "asked_at": datetime.now(UTC),
     }  # fmt: skip
-    insert_or_ignore(conn, questions, [value], returning=questions.c.seq)
+    if insert_or_ignore(conn, questions, [value], returning=questions.c.seq):
+        count_question(conn, session=session, seq=seq, row=row)
     mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == session)
     found = conn.execute(select(questions).where(mine, questions.c.seq == seq)).one()
     return _question(found)
@@ -108,14 +118,13 @@ def set_answer(conn: Connection, *, session: str, seq: int, answer: str, ms: int
 
 def drop_unanswered(conn: Connection, *, session: str) -> None:
     """Forget a question that was asked and not answered, as when an earlier answer changes."""
-    mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == session)
-    conn.execute(questions.delete().where(mine & questions.c.answer.is_(None)))
+    _drop_questions(conn, session, questions.c.answer.is_(None))
 
 
 def take_back(conn: Connection, *, session: str, seq: int) -> None:
     """Forget an answer: its question waits again, and what was asked after it is forgotten."""
+    _drop_questions(conn, session, questions.c.seq > seq)
     mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == session)
-    conn.execute(questions.delete().where(mine & (questions.c.seq > seq)))
     nothing = {"answer": None, "ms": None, "answered_at": None}
     conn.execute(update(questions).where(mine & (questions.c.seq == seq)).values(**nothing))
 
@@ -129,20 +138,26 @@ def empty_session(
         "expires_at": datetime.now(UTC) + lifetime,
     }  # fmt: skip
     conn.execute(update(sessions).where(_is(session)).values(**values))
-    return _drop_questions(conn, session)
+    return _drop_questions(conn, session, true())
 
 
 def delete_session(conn: Connection, *, session: str) -> int:
     """Remove a session, and return how many questions it had."""
-    removed = _drop_questions(conn, session)
-    conn.execute(sessions.delete().where(_is(session)))
+    removed = _drop_questions(conn, session, true())
+    gone = sessions.delete().where(_is(session)).returning(sessions.c.user_id, sessions.c.model)
+    for user, model in conn.execute(gone).all():
+        uncount_session(conn, user=user, model=model)
     conn.info[SCRUB] = True
     return removed
 
 
-def _drop_questions(conn: Connection, session: str) -> int:
+def _drop_questions(conn: Connection, session: str, which: ColumnElement[bool]) -> int:
+    """Remove some questions of a session; returns how many."""
     mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == session)
-    return conn.execute(questions.delete().where(mine)).rowcount
+    dropped = questions.delete().where(mine, which).returning(questions.c.seq, questions.c.row)
+    gone = conn.execute(dropped).all()
+    uncount_questions(conn, session=session, rows=[row for seq, row in gone if seq > 0])
+    return len(gone)
 
 
 def close_session(conn: Connection, *, session: str, stop: str) -> bool:
@@ -150,27 +165,6 @@ def close_session(conn: Connection, *, session: str, stop: str) -> bool:
     values = {"state": "finished", "stop": stop, "closed_at": datetime.now(UTC)}
     mine = _is(session) & (sessions.c.state == "open")
     return bool(conn.execute(update(sessions).where(mine).values(**values)).rowcount)
-
-
-def exposure(conn: Connection, *, model: str) -> tuple[dict[int, int], int]:
-    """How many people saw each row of a model's pool, and how many people there were.
-
-    First questions are left out: they are the same for everybody.
-    """
-    joined = questions.join(
-        sessions,
-        (sessions.c.tenant_id == questions.c.tenant_id) & (sessions.c.id == questions.c.session_id),
-    )
-    mine = (sessions.c.tenant_id == TENANT) & (sessions.c.model == model)
-    people = func.count(sessions.c.user_id.distinct())
-    rows = conn.execute(
-        select(questions.c.row, people)
-        .select_from(joined)
-        .where(mine, questions.c.seq > 0)
-        .group_by(questions.c.row)
-    )
-    total = conn.execute(select(people).where(mine)).scalar_one()
-    return {int(row): int(count) for row, count in rows}, int(total)
 
 
 def _question(row: Row[Any]) -> QuestionRow:

@@ -64,6 +64,7 @@ def _name(length: int) -> Any:
 
 _ID = _name(160)
 _ULID = _name(40)
+_SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _tenant() -> Column[Any]:
@@ -97,6 +98,7 @@ profiles = Table(
     "profiles", metadata, _tenant(), _key("user_id"), _key("model"), _filled("version", BigInteger),
     _filled("mean", LargeBinary), _filled("covariance", LargeBinary), _filled("count", Integer),
     _filled("fitted_through", _ULID), _filled("updated_at", Moment),
+    Index(None, "tenant_id", "model", "fitted_through"),
 )  # fmt: skip
 neighbours = Table(
     "neighbours", metadata, _tenant(), _key("model"), _key("user_id"), _filled("x", Float),
@@ -133,10 +135,21 @@ questions = Table(
     _filled("reason", String(16)), Column("answer", String(16)), Column("ms", Integer),
     _filled("asked_at", Moment), Column("answered_at", Moment),
 )  # fmt: skip
+exposures = Table(
+    "exposures", metadata, _filled("tenant_id", String(64), default=TENANT),
+    Column("seq", _SERIAL, primary_key=True, autoincrement=True), _filled("model", _ID),
+    _filled("row", Integer), _filled("people", BigInteger),
+    Index(None, "tenant_id", "model", "row"),
+)  # fmt: skip
 idempotency = Table(
     "idempotency", metadata, _tenant(), _key("caller"), _key("key", String(255)),
     _filled("route", Text), _filled("body_sha256", LargeBinary(32)), _filled("status", Integer),
     _filled("reply", LargeBinary), _filled("users", JSON), _filled("expires_at", Moment),
+    Index(None, "tenant_id", "expires_at"),
+)  # fmt: skip
+reply_users = Table(
+    "reply_users", metadata, _tenant(), _key("user_id"), _key("caller"), _key("key", String(255)),
+    _filled("expires_at", Moment), Index(None, "tenant_id", "expires_at"),
 )  # fmt: skip
 tombstones = Table(
     "tombstones", metadata, _tenant(), _key("digest", LargeBinary(32)), _filled("at", Moment)
@@ -153,12 +166,11 @@ matching_events = Table(
     _filled("decision", JSON), _filled("at", Moment),
     UniqueConstraint("tenant_id", "matching_id", "arrival_id"),
 )  # fmt: skip
-_SERIAL = BigInteger().with_variant(Integer, "sqlite")
 changes = Table(
     "changes", metadata, _filled("tenant_id", String(64), default=TENANT),
     Column("seq", _SERIAL, primary_key=True, autoincrement=True),
     _filled("transaction_id", BigInteger, index=True), _filled("kind", String(16)),
-    _filled("name", _ID), _filled("at", Moment), sqlite_autoincrement=True,
+    _filled("name", _ID, index=True), _filled("at", Moment), sqlite_autoincrement=True,
 )  # fmt: skip
 imports = Table(
     "imports", metadata, _tenant(), _key("id", _ULID), _filled("caller", _ID),
@@ -180,7 +192,8 @@ jobs = Table(
     Column("owner", String(64)), Column("lease_until", Moment), _filled("cancel", Boolean),
     Column("result", JSON), Column("error", Text), _filled("created_by", _ID),
     _filled("created_at", Moment), Column("started_at", Moment), Column("finished_at", Moment),
-    Index(None, "tenant_id", "state", "id"),
+    Index(None, "tenant_id", "state", "id"), Index(None, "tenant_id", "kind", "state"),
+    Index(None, "tenant_id", "user_id"),
 )  # fmt: skip
 model_versions = Table(
     "model_versions", metadata, _tenant(), _key("model"), _key("version", Integer),
@@ -196,8 +209,10 @@ audit = Table(
     _filled("actor", _ID), _filled("action", String(64)), _filled("object", _ID),
     _filled("detail", JSON), _filled("request_id", String(64)),
     _filled("before", LargeBinary(32)), _filled("hash", LargeBinary(32)),
+    Index(None, "tenant_id", "object", "seq"),
 )  # fmt: skip
 usage_daily = Table(
     "usage_daily", metadata, _tenant(), _key("key_id"), _key("day", String(10)),
     _filled("units", BigInteger), _filled("requests", BigInteger),
+    Index(None, "tenant_id", "day", "key_id"),
 )  # fmt: skip

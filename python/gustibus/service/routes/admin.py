@@ -76,12 +76,11 @@ async def overview(call: Call) -> Reply:
     for (_, now), count in counted.items():
         jobs[now] = jobs.get(now, 0) + count
     traffic = state.meter.traffic()
-    _, _, told = state.people.answered()
     return ok(Overview(
         object="overview", version=__version__,
         model=None if state.serving is None else state.serving.label,
         uptime_seconds=monotonic() - state.meter.started, workers=state.settings.workers,
-        people=len(state.people), people_answered=len(told), items=kept.items,
+        people=len(state.people), people_answered=state.people.count_answered(), items=kept.items,
         comparisons=kept.comparisons, sessions=kept.sessions,
         requests=sum(row.requests for row in traffic), refused=sum(row.refused for row in traffic),
         failed=sum(row.failed for row in traffic), in_flight=state.meter.in_flight,

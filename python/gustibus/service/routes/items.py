@@ -208,8 +208,7 @@ def _remember(state: State, rows: Sequence[NewItem]) -> None:
         else:
             state.items.put(row.id, row.vector)
         state.touched.add(("item", row.id))
-    if any(row.vector is None for row in rows):
-        state.encoding.wake()
+    state.encoding.add(row.id for row in rows if row.vector is None)
 
 
 def _show(row: ItemRow) -> Item:

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 from gustibus.service.work.task import JobError, Task
-from gustibus.store import stale_users, users_with_news
+from gustibus.store import marked_users, users_with_news
 
-_PAGE = 256  # people that are fitted before the next are looked for
+_PAGE = 256  # people that are looked at, and fitted, before the next are
 _PATIENCE = 600.0  # seconds for a page; texts may have to be encoded
 
 
@@ -23,14 +23,13 @@ async def refit_profiles(task: Task) -> dict[str, Any]:
         state = task.state
         if state.digest != model:  # everybody is to be fitted under the new one
             model, after = state.digest, ""
-        found = await state.threads.read(
+        found, after = await state.threads.read(
             partial(users_with_news, model=model, after=after, limit=_PAGE)
         )
-        if not found:
-            break
         await _fit(task, found)
-        after = found[-1]
-    await _fit(task, await state.threads.read(lambda conn: stale_users(conn, model=model)))
+        if not after:
+            break
+    await _fit(task, await state.threads.read(lambda conn: marked_users(conn, model=model)))
     return {"people": task.done, "model": model}
 
 
