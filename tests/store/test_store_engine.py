@@ -186,6 +186,19 @@ def test_connections_that_open_a_new_file_at_once_wait_for_each_other(tmp_path):
     assert len(reached) == 4 * 60
 
 
+@pytest.mark.parametrize("block", ["read", "write"])
+def test_a_connection_that_was_out_while_all_were_closed_is_closed_after_it(migrated_file, block):
+    store = Store(f"sqlite:///{migrated_file}")
+    with getattr(store, block)() as conn:
+        raw = conn.connection.driver_connection
+        store.close()
+        assert raw.execute("SELECT 1").fetchone() == (1,)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        raw.execute("SELECT 1")
+    store.ping()
+    store.close()
+
+
 def test_a_locked_database_is_one_clear_error(tmp_path, migrated_file, monkeypatch):
     monkeypatch.setattr("gustibus.store.engine.BUSY_SECONDS", 0.2)
     path = tmp_path / "locked.db"

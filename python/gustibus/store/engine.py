@@ -77,7 +77,7 @@ class Store:
         Raises:
             OverloadedError: the database cannot be used now.
         """
-        with _translated(), self._reading.connect() as conn:
+        with _translated(), _connected(self._reading) as conn:
             if self.dialect == "sqlite":
                 conn.exec_driver_sql("BEGIN")
             yield conn
@@ -91,7 +91,7 @@ class Store:
             OverloadedError: the database is locked for too long, or cannot be reached.
             ReadOnlyError: it can keep nothing now.
         """
-        with _translated(), self._writing.connect() as conn, self._replaced(conn):
+        with _translated(), _connected(self._writing) as conn, self._replaced(conn):
             if self.dialect == "sqlite":  # take the lock now: upgrading a reader could deadlock
                 conn.exec_driver_sql("BEGIN IMMEDIATE")
             yield conn
@@ -241,6 +241,21 @@ def _to_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+@contextmanager
+def _connected(engine: Engine) -> Iterator[Connection]:
+    """A connection; where all were closed meanwhile this one is, too.
+
+    It would go back to a pool that nobody uses any more, and stay open until that is garbage.
+    """
+    pool = engine.pool
+    with engine.connect() as conn:
+        try:
+            yield conn
+        finally:
+            if engine.pool is not pool:
+                conn.invalidate()
 
 
 @contextmanager
