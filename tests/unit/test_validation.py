@@ -55,6 +55,13 @@ class TestRowsAcross:
         assert (share[~across] == 1).all()
         assert share[across].sum() / share.sum() == pytest.approx(2 * f / (1 + f))
 
+    @pytest.mark.timeout(30)
+    def test_one_person_with_very_many_answers_takes_no_longer_than_many_people(self):
+        count = 20_000
+        data = answers([(2 * i, 2 * i + 1) for i in range(count)], items=2 * count)
+        split = hold_out(data, most=count)
+        assert len(split.support) == len(split.query) == count // 2
+
     def test_items_beyond_the_support_that_is_kept_are_new(self):
         data = answers(WEB, items=6)
         split = hold_out(data, most=1)

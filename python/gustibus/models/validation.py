@@ -101,9 +101,12 @@ def _sides(a: list[int], b: list[int], rng: np.random.Generator) -> list[int]:
     for x, y in zip(a, b, strict=True):
         root[find(x)] = find(y)
     rows = Counter(find(x) for x in a)
+    members: dict[int, list[int]] = {group: [] for group in rows}
+    for item in root:
+        members[find(item)].append(item)
     weight, where = [0, 0], dict[int, int]()
     for group, size in rows.most_common():
-        items = [item for item in root if find(item) == group]
+        items = members[group]
         if 2 * size > len(a) and len(items) > 3:  # one web of rows: cut it
             half = rng.permutation(len(items)) < len(items) // 2
             where |= {item: int(first) for item, first in zip(items, half, strict=True)}

@@ -139,6 +139,7 @@ class _Trainer:
             torch.manual_seed(seed)
             self.machine = Machine(items.shape[1], options).to(device)
         self.drawer = Drawer(train, options, seed)
+        self.placing = hold_out(train, most=options.context)
 
     def run(self, history: list[dict[str, float]]) -> tuple[Vpl, float]:
         """The model that serves held-out people best, or the last one, and its loss."""
@@ -183,7 +184,7 @@ class _Trainer:
             self.center, self.turn, encoder, decoder, o.rescale, np.eye(o.latent),
             Answering(lapse=0.0),
         )  # fmt: skip
-        split = hold_out(self.train, most=o.context)
+        split = self.placing
         a, b = representations(model, self.train, split.support)
         placed = model.place(
             a, b, self.train.target[split.support].astype(np.float64),
