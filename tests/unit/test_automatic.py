@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -99,6 +100,64 @@ def test_another_size_is_taken_where_it_is_clearly_ahead(ahead, taken, measured)
     if not taken:
         assert "pal (prototypes 16) has the least loss" in found["why"]
         assert "is the family as it comes" in found["why"]
+
+
+class TestFewPeopleWhoCannotTell:
+    """Families within an error of each other; losses of people scatter by 0.01 or by a tenth."""
+
+    OPTIONS: ClassVar = {**FAST, "families": ("bt", "hierarchical", "lore"), "blends": True}
+
+    def arrange(self, monkeypatch, scatter, behind=0.0):
+        judged = []
+        true_foretell, true_losses = automatic.foretell, automatic.losses_of
+
+        def noted(model, judges, split):
+            judged.append(model)
+            return true_foretell(model, judges, split)
+
+        def made(told, judges, split):
+            found = true_losses(told, judges, split)
+            family = judged[-1].family
+            gap = {"bt": 0.5, "hierarchical": 0.0, "lore": behind}[family]
+            each = np.where(np.arange(len(found)) % 2, scatter, -scatter)
+            return np.full_like(found, 0.6) + gap + (each if family == "lore" else 0.0)
+
+        monkeypatch.setattr(automatic, "foretell", noted)
+        monkeypatch.setattr(automatic, "losses_of", made)
+        monkeypatch.setattr(automatic, "blended", lambda *_: None)
+
+    def fitted(self):
+        return fit_auto(small_world(0, people=24), None, seed=0, **self.OPTIONS)
+
+    def test_are_served_equal_parts_of_both(self, monkeypatch):
+        self.arrange(monkeypatch, 0.1)
+        fitted = self.fitted()
+        found = fitted.report["auto"]
+        assert fitted.model.family == "blend"
+        assert {m["family"] for m in found["chosen"]["options"]["members"]} == {
+            "hierarchical",
+            "lore",
+        }
+        assert found["chosen"]["options"]["weights"] == [0.5, 0.5]
+        assert "cannot tell" in found["why"]
+        assert "lore" in found["why"]
+
+    @pytest.mark.parametrize(("scatter", "behind"), [(0.001, 0.0), (0.1, 0.3)])
+    def test_but_one_where_they_can(self, monkeypatch, scatter, behind):
+        self.arrange(monkeypatch, scatter, behind)
+        assert self.fitted().model.family in {"hierarchical", "lore"}
+
+    def test_and_one_where_no_blend_is_wanted(self, monkeypatch):
+        self.arrange(monkeypatch, 0.1)
+        monkeypatch.setitem(self.OPTIONS, "blends", False)
+        assert self.fitted().model.family in {"hierarchical", "lore"}
+
+    def test_and_one_where_there_is_no_time_for_the_fits(self, monkeypatch):
+        self.arrange(monkeypatch, 0.1)
+        monkeypatch.setattr(automatic._Search, "_no_time", lambda *_: "no time")
+        found = self.fitted()
+        assert found.model.family in {"hierarchical", "lore"}
+        assert all(c["family"] != "blend" for c in found.report["auto"]["candidates"])
 
 
 def test_the_choice_is_the_same_for_the_same_seed():

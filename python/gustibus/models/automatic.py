@@ -5,7 +5,10 @@ flattered. Families are therefore compared on other people: some are held out, e
 fitted on the rest, and the one of least loss is fitted again on everybody. Where the pooled reward
 has the least loss by no more than its error, a personal family is taken all the same: it is as good
 for these people, and it can learn from those who come. Where a blend of families has the least
-loss by no more than its error, the best single one is taken: it needs one fit, and one to serve.
+loss by no more than its error, the best single one is taken: it needs one fit, and one to serve. But
+where so few people judge that a family could be far behind another and nobody would see it, those
+that they cannot tell apart are blended in equal parts: log loss is convex, so that the blend is no
+worse than they are on average, and which of them is best need not be guessed.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from gustibus.errors import ConfigError, GustibusError, InputError
+from gustibus.models import choosing
 from gustibus.models.base import MODELS, Fitted, Progress, TrainingSet
 from gustibus.models.blend_choice import Blended, blended, judge_blend
 from gustibus.models.candidates import Candidate, Judged, Keeper
@@ -221,7 +225,10 @@ class _Search:
         if not np.isfinite(least.loss):
             able = [c for c in first if c.draws]
             return self._unjudged(able, "nobody has answers left to be judged by once placed")
-        chosen = self._personal(self._plain(self._single(least)))
+        chosen = choosing.preferred(least, self.candidates, POOLED)
+        together = self._together(chosen)
+        if together is not None:
+            return together, self._why_together(together, chosen)
         return chosen, self._why(chosen, least)
 
     def _unjudged(self, able: list[Candidate], why: str) -> tuple[Candidate, str]:
@@ -264,15 +271,40 @@ class _Search:
 
     def _blend(self) -> None:
         """The best blend, where there is time to fit its members once more, as a candidate."""
-        settings = {c.family: self.options.of(c.family) for c in self.candidates}
-        one = blended(self.candidates, self.draws[0], self.splits[0], settings)
+        one = blended(self.candidates, self.draws[0], self.splits[0], self._settings())
         if one is None:
             return
         self.candidates.append(one)
-        again = len(self.both) / max(_rows(self.draws[0]), 1) * one.seconds
-        if time.monotonic() - self.began + again > 60 * self.options.minutes:
-            one.fate = f"no time to fit its members again, {again:.0f} s"
+        if late := self._no_time(one):
+            one.fate = late
             one.draws.clear()
+
+    def _settings(self) -> dict[str, dict[str, Any]]:
+        """Options of each family that all its fits have."""
+        return {c.family: self.options.of(c.family) for c in self.candidates}
+
+    def _no_time(self, one: Blended) -> str:
+        """Why a blend cannot be fitted any more; empty where its members can be fitted once more."""
+        again = len(self.both) / max(_rows(self.draws[0]), 1) * one.seconds / len(one.draws)
+        if time.monotonic() - self.began + again > 60 * self.options.minutes:
+            return f"no time to fit its members again, {again:.0f} s"
+        return ""
+
+    def _together(self, best: Candidate) -> Blended | None:
+        """What few people cannot tell from the best family, in equal parts with it; None mostly."""
+        if not self.options.blends:
+            return None
+        others = choosing.untold(best, self.candidates, POOLED)
+        if not others:
+            return None
+        members = [best, *others]
+        one = Blended(members, [1 / len(members)] * len(members), self._settings())
+        for number in range(len(best.draws)):
+            self._judge_blend(number, one)
+        if self._no_time(one):
+            return None
+        self.candidates.append(one)
+        return one
 
     def _among(self, done: int) -> list[Candidate]:
         """Those that another draw of people could still bring to the front, the best first.
@@ -302,40 +334,14 @@ class _Search:
             raise InputError(message, where="train")
         return min((c for c in self.candidates if len(c.draws) == most), key=lambda c: c.loss)
 
-    def _single(self, least: Candidate) -> Candidate:
-        """The best candidate; no blend whose gain over the best of the others may be noise."""
-        if not isinstance(least, Blended):
-            return least
-        others = [c for c in self._as_judged_as(least) if not isinstance(c, Blended)]
-        rival = min(others, key=lambda c: c.loss, default=least)
-        return rival if rival.against(least).is_noise else least
-
-    def _plain(self, best: Candidate) -> Candidate:
-        """The best candidate; a family at another size only where it is clearly ahead.
-
-        Several sizes are tried, and the luckiest of them is within two errors of what it comes from.
-        """
-        if not best.options or isinstance(best, Blended):
-            return best
-        others = [c for c in self._as_judged_as(best) if not c.options]
-        rival = min(others, key=lambda c: c.loss, default=best)
-        gap = rival.against(best)
-        alike = gap.behind is not None and gap.behind <= 2 * (gap.error or 0.0)
-        return rival if alike else best
-
-    def _personal(self, best: Candidate) -> Candidate:
-        """The best candidate, or what cannot be told from it and learns from people's answers."""
-        if best.family != POOLED:
-            return best
-        alike = [
-            c for c in self._as_judged_as(best) if c.family != POOLED and c.against(best).is_noise
-        ]
-        plain = [c for c in alike if not c.options]
-        return min(plain or alike, key=lambda c: c.loss, default=best)
-
-    def _as_judged_as(self, best: Candidate) -> list[Candidate]:
-        """Candidates of as many draws as the best."""
-        return [c for c in self.candidates if len(c.draws) == len(best.draws)]
+    def _why_together(self, one: Blended, best: Candidate) -> str:
+        others = [m for m in one.members if m is not best]
+        gaps = ", ".join(f"{m.title} ({m.against(best)} behind)" for m in others)
+        return (
+            f"{len(best.losses)} people that they were not fitted on cannot tell {best.title}, loss "
+            f"{best.loss:.4f}, from {gaps}: equal parts of them are no worse than they are on average"
+            + self._late()
+        )
 
     def _why(self, best: Candidate, least: Candidate) -> str:
         judged = len(best.losses)
@@ -356,8 +362,11 @@ class _Search:
             gap = second.against(best)
             if gap.behind is not None:
                 said += f"; {second.title} is {gap} behind"
+        return said + self._late()
+
+    def _late(self) -> str:
         late = [c.title for c in self.candidates if c.fate != "judged"]
-        return said + (f"; not judged to the end: {', '.join(late)}" if late else "")
+        return f"; not judged to the end: {', '.join(late)}" if late else ""
 
     def _judge(self, number: int, candidates: list[Candidate]) -> bool:
         """Fit candidates on the people of a draw and let the others judge; whether all were.

@@ -62,7 +62,7 @@ def blended(
         split: of the judging people's answers.
         settings: options of a family that all its fits have.
     """
-    able = _different([c for c in candidates if np.isfinite(c.loss) and c.draws[0].transitive])
+    able = different([c for c in candidates if np.isfinite(c.loss) and c.draws[0].transitive])
     if not able:
         return None
     everybody = np.ones(len(able[0].draws[0].losses), np.bool_)
@@ -119,15 +119,20 @@ def _moves(taken: I64) -> list[I64]:
     ]  # fmt: skip
 
 
-def _different(candidates: Sequence[Candidate]) -> list[Candidate]:
+def different(candidates: Sequence[Candidate], beside: Sequence[Candidate] = ()) -> list[Candidate]:
     """From the best on, without those that foretell the same as a better one.
 
     Such as a `gpm` that left its blocks out, which is the `hierarchical` that it started from.
+
+    Args:
+        candidates: that the first draw has judged.
+        beside: what else they have to differ from.
     """
     kept: list[Candidate] = []
     for one in sorted(candidates, key=_first_loss):
         margin = one.draws[0].told.margin
-        if all(np.abs(margin - other.draws[0].told.margin).max() > _SAME for other in kept):
+        others = [*beside, *kept]
+        if all(np.abs(margin - other.draws[0].told.margin).max() > _SAME for other in others):
             kept.append(one)
     return kept
 
