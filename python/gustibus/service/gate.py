@@ -21,6 +21,7 @@ from gustibus.service.bodies import (
     Receive,
     Send,
     Stream,
+    drop_pieces,
     heard,
     linger,
     read_rest,
@@ -405,7 +406,11 @@ async def _send(
     """The reply, whole or piece by piece."""
     if isinstance(reply, Streamed):
         await send({"type": "http.response.start", "status": reply.status, "headers": head})
-        await send_pieces(reply, receive, send)
+        if method == "HEAD":
+            await drop_pieces(reply)
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await send_pieces(reply, receive, send)
         return
     head.append((b"content-length", b"%d" % len(reply.body)))
     await send({"type": "http.response.start", "status": reply.status, "headers": head})

@@ -34,7 +34,8 @@ _INTRO = """Personalised reward models over HTTP.
 
 Every error is `application/problem+json` (RFC 9457) with a stable `code`. Unknown fields of
 requests are refused; unknown fields of replies must be ignored. Scores are log-odds; probabilities
-are named as such. Send ids, then binary, then base64; arrays of numbers are for debugging."""
+are named as such. Send ids, then binary, then base64; arrays of numbers are for debugging.
+Where there is GET there is HEAD: the same reply without its body."""
 
 
 def document() -> dict[str, Any]:
