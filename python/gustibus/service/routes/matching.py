@@ -158,7 +158,7 @@ class Event(Struct):
 class Page(Struct, forbid_unknown_fields=True):
     """Where to go on, and how much."""
 
-    after: Annotated[int, Meta(ge=0)] = 0
+    after: Annotated[int, Meta(ge=0, le=(1 << 53) - 1)] = 0
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
