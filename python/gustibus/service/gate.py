@@ -334,9 +334,13 @@ def _revision(headers: Headers) -> int:
     Raises:
         Problem: 428 without one, 400 for anything that is not a revision.
     """
-    if headers.get(b"if-none-match", b"").strip() == b"*":
+    absent, given = headers.get(b"if-none-match"), headers.get(b"if-match")
+    if absent is not None:
+        if absent.strip() != b"*":
+            raise Problem(
+                "bad_header", "If-None-Match: expected *, for something that is not there"
+            )
         return 0
-    given = headers.get(b"if-match")
     if given is None:
         detail = "If-Match: send the ETag of what is to change, or If-None-Match: * for a new one"
         raise Problem("etag_required", detail)

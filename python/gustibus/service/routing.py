@@ -120,9 +120,9 @@ class Route:
     @property
     def codes(self) -> frozenset[str]:
         """Every problem that this route can answer."""
-        codes = {"bad_header", "internal", *self.problems}
+        codes = {"bad_header", "internal", "deadline_exceeded", *self.problems}
         if self.scope != OPEN:
-            codes |= {"unauthenticated", "forbidden", "not_ready", "deadline_exceeded"}
+            codes |= {"unauthenticated", "forbidden", "not_ready"}
         if self.body == "scoring":
             codes |= {"rate_limited", "tenant_concurrency", "queue_full"}
         if self.conditional:
