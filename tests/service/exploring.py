@@ -56,6 +56,8 @@ RULES = (
     r": belongs to a method; send one too$",
     r": expected with the method '\w+', and with no other$",
     r"/turns/\d+/response: expected a text or an item, got an embedding$",
+    r"delta: expected a number with late outcomes that overbook, and None otherwise",
+    r"/groups: bounds need the groups that they are about$",
     r"/candidates: candidates go with users, not with ",
     r"/answers: needed where a candidate is not a text",
     r"capacity: expected for this rule, and not its counterpart",
@@ -78,7 +80,7 @@ RULES = (
     r"/pairs: pairs are places of candidates, and there are none",
     # What the model in service can do, and rows of tables with their options.
     r"a model of family '\w+' has ",
-    r"no [\w ]+ '.*'; (known|did you mean)",
+    r"no [\w ]+ ['\"].*['\"]; (known|did you mean)",
     r"/version: there is no version \d+ of '.*'$",
     r"file: there is no file '.*' in the folder that may be imported$",
     r"Content-Type: the import is of ",
