@@ -9,7 +9,7 @@ import json
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -28,6 +28,7 @@ with warnings.catch_warnings():
 
 from gustibus.service.app import TABLE
 from gustibus.service.gate import MAX_DEADLINE_MS
+from gustibus.service.links import SOURCES
 from gustibus.service.openapi import document
 
 load_all_checks()
@@ -143,7 +144,7 @@ def explore(
         examples: random cases, and random sequences, of each operation.
         seed: of what is random.
     """
-    told = Told()
+    told, names = Told(), dict(KNOWN)
     config = _config(base, key, phases, examples, seed)
     schema = schemathesis.openapi.from_dict(document(), config=config)
 
@@ -154,9 +155,11 @@ def explore(
         told.requests += 1
         told.slowest = max(told.slowest, response.elapsed)
         told.statuses.setdefault(case.operation.label, Counter())[response.status_code] += 1
+        if response.status_code in {200, 201, 202}:
+            names.update(told_by(case, response))
 
     def before_call(context: Any, case: Any, kwargs: Any) -> None:
-        spare(case, key)
+        spare(case, key, names)
 
     schema.hook(filter_failure)
     schema.hook(after_call)
@@ -217,10 +220,31 @@ def known_checks() -> set[str]:
     return set(CHECKS.get_all_names())
 
 
-def spare(case: Any, key: str) -> None:
+def told_by(case: Any, response: Any) -> dict[str, str]:
+    """The names that a reply tells, as the links of the document say where they are."""
+    found = {}
+    for name, place in SOURCES.get(case.operation.definition.raw["operationId"], {}).items():
+        if place.startswith("$response.body#/"):
+            value = response.json()
+            for step in place.removeprefix("$response.body#/").split("/"):
+                value = _below(value, step)
+            if value is not None:
+                found[name] = str(value)
+    return found
+
+
+def _below(value: Any, step: str) -> Any:
+    """What a JSON value holds under a step of a pointer, None where it holds nothing there."""
+    if isinstance(value, list):
+        return value[int(step)] if len(value) > int(step) else None
+    return value.get(step) if isinstance(value, dict) else None
+
+
+def spare(case: Any, key: str, live: Mapping[str, str]) -> None:
     """Leave the run what it needs: its own key, time for replies, and requests that get somewhere.
 
-    Every other request that a rule which no schema holds would stop at once is led past it.
+    Every other request that a rule which no schema holds would stop at once is led past it, and random ones
+    ask for what is there.
     """
     headers, names, query = case.headers or {}, case.path_parameters or {}, case.query or {}
     deadline = str(headers.get("X-Deadline-Ms", ""))
@@ -237,7 +261,7 @@ def spare(case: Any, key: str) -> None:
         query.clear()  # belongs to the binary form
     query.pop("after", None)
     if made.phase.name is TestPhase.FUZZING:
-        names.update((name, known) for name, known in KNOWN.items() if name in names)
+        names.update((name, known) for name, known in live.items() if name in names)
 
 
 def counts(failure: Any, case: Any, response: Any) -> bool:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import httpx
 import pytest
@@ -23,6 +24,7 @@ from gustibus.service.problems import CODES
 from gustibus.service.routing import OPEN
 from tests.service.exploring import CHECKED, LEFT_OUT, Told, explore, known_checks
 from tests.service.harness import running
+from tests.service.test_versions import ready
 
 EXAMPLES = int(os.environ.get("GUSTIBUS_EXAMPLES", "500"))
 REFUSED = {400, 401, 404, 405}
@@ -34,11 +36,14 @@ def server(tmp_path_factory, texts_folder, texts_model):
     folder = tmp_path_factory.mktemp("fuzz")
     for name in ("files", "logs"):
         (folder / name).mkdir()
+    shutil.copytree(texts_folder, folder / "models" / texts_model.digest)
     with running(
-        f"sqlite:///{folder}/s.db", folder, gustibus_model=str(texts_folder), gustibus_rate="0",
-        gustibus_files=str(folder / "files"), gustibus_import_folder=str(folder / "logs"),
+        f"sqlite:///{folder}/s.db", folder, gustibus_models=str(folder / "models"),
+        gustibus_rate="0", gustibus_refresh="0.05", gustibus_files=str(folder / "files"),
+        gustibus_import_folder=str(folder / "logs"),
     ) as found:  # fmt: skip
         with found.client() as client:
+            ready(client, [texts_model])
             for name in ("item-1", "resp-19", "resp-20", "resp-21"):  # of the examples
                 client.put(f"/v1/items/{name}?wait=true", json={"text": f"plain {name}"})
         yield found
