@@ -10,13 +10,14 @@ JOBS   ?= 2
 SECONDS ?= 600
 HOURS   ?= 8
 SEED    ?= 0
+EXAMPLES ?= 500
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-stateful test-slow-clients test-soak soak test-gpu fuzz fuzz-parsers bench docs pictures format clean
+.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-stateful test-openapi test-slow-clients test-soak soak test-gpu fuzz fuzz-parsers bench docs pictures format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -86,6 +87,9 @@ test-kills: install ## 250 kills of the service on each engine, 50 of PostgreSQL
 
 test-stateful: install ## 20 runs of 2,000 random steps on each engine, compared with a plain reference
 	$(BIN)/pytest -q -s -m slow tests/service/test_stateful.py
+
+test-openapi: install ## every phase and check of schemathesis, EXAMPLES=500 random requests an operation
+	GUSTIBUS_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -q -s -m slow tests/service/test_fuzz.py
 
 test-slow-clients: install ## a thousand clients that send a byte a second, beside others that are timed
 	$(BIN)/pytest -q -s -m slow tests/service/test_slow_clients.py

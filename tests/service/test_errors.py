@@ -230,6 +230,30 @@ def test_a_field_that_is_wrong(http, body, pointer):
     check(http.post("/v1/score", json=body), 422, "invalid_field", pointer)
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "pointer", "detail"),
+    [
+        ("/v1/score", {**ONE, "normalize": "all"}, "/normalize",
+         "expected one of ['none', 'population', 'user'], got 'all'"),
+        ("/v1/score", {**ONE, "normalize": 3}, "/normalize",
+         "expected one of ['none', 'population', 'user'], got `int`"),
+        ("/v1/score", {**ONE, "return": ["stderr", "mean"]}, "/return/1",
+         "expected one of ['basis', 'stderr'], got 'mean'"),
+        ("/v1/jobs", {"kind": "tidy"}, "/kind",
+         "expected one of ['delete_user', 'export', 'import', 'map_neighbours', 'refit_profiles'], "
+         "got 'tidy'"),
+        ("/v1/comparisons?wait=soon", None, "query:wait",
+         "expected one of ['profile'], got 'soon'"),
+    ],
+)  # fmt: skip
+def test_a_value_that_is_not_among_the_choices(http, path, body, pointer, detail):
+    body = {"comparisons": []} if body is None else body
+    reply = http.post(path, json=body, headers={"Idempotency-Key": "choices"})
+    told = check(reply, 422, "invalid_field", pointer)
+    assert told["errors"] == [{"pointer": pointer, "detail": detail}]
+    assert told["detail"] == f"{pointer}: {detail}"
+
+
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/xml", "application/x-ndjson"])
 def test_another_content_type(http, kind):
     headers = {} if kind is None else {"Content-Type": kind}
@@ -271,6 +295,50 @@ def test_no_such_path_and_no_such_method(http):
     reply = http.get("/v1/score")
     check(reply, 405, "method_not_allowed")
     assert reply.headers["allow"] == "POST"
+    reply = http.post("/v1/version")
+    check(reply, 405, "method_not_allowed")
+    assert reply.headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/livez", "/onboard", "/v1/version", "/v1/users", "/v1/items/item-1", "/openapi.json"],
+)
+def test_head_is_get_without_the_body(http, path):
+    got, head = http.get(path), http.head(path)
+    assert (got.status_code, head.status_code) == (200, 200)
+    assert head.content == b""
+    assert head.headers["content-length"] == str(len(got.content))
+    own = {"server-timing", "x-request-id", "date"}
+    assert set(head.headers.items()) ^ set(got.headers.items()) <= {
+        (name, reply.headers[name]) for reply in (got, head) for name in own
+    }
+    assert http.head("/v1/items/no-such").status_code == 404
+    assert http.head("/v1/score").status_code == 405
+
+
+def test_head_of_a_reply_in_pieces_ends_at_once(http):
+    """The connection is used again, so that a body would be taken for the next reply."""
+    path = "/v1/admin/comparisons.ndjson"
+    got, head = http.get(path), http.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert http.get("/livez").json() == {"status": "ok"}
+
+
+def test_head_needs_a_key_where_get_does(service):
+    assert httpx.head(f"{service.base}/v1/users").status_code == 401
+    assert httpx.head(f"{service.base}/livez").status_code == 200
+
+
+def test_the_root_says_what_answers_and_where_to_go(http, service):
+    told = httpx.get(service.base).json()
+    assert set(told) == {"name", "api", "links"}, "nothing about the build or the model"
+    assert told["name"] == "gustibus"
+    for name, path in told["links"].items():
+        assert path.startswith("/"), name
+        assert http.get(path).status_code == 200, name
+    assert http.get("/").json() == {**told, "version": http.get("/v1/version").json()["version"]}
 
 
 def test_a_parameter_that_is_not_known(http):

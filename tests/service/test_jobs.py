@@ -106,9 +106,9 @@ def test_a_file_of_the_operators_folder_is_imported_and_no_other(http, served):
     found = ended(http, job["id"])
     assert found["state"] == "succeeded", found
     assert (found["result"]["accepted"], found["result"]["rejected"]) == (1500, 0)
-    for name in ("../jobs.db", "/etc/hostname", "none.jsonl"):
+    for name in ("../jobs.db", "/etc/hostname", "none.jsonl", "x" * 512, ".", "log.jsonl/x"):
         reply = http.post("/v1/jobs", json={"kind": "import", "file": name},
-                          headers={"Idempotency-Key": name})  # fmt: skip
+                          headers={"Idempotency-Key": name[:99]})  # fmt: skip
         assert reply.status_code == 422, reply.text
 
 

@@ -90,6 +90,19 @@ def test_values_come_from_a_model(texts_http, texts_model):
     np.testing.assert_allclose(event["body"]["values"], 1 / (1 + np.exp(-reward)), rtol=1e-5)
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_a_place_in_the_log_may_be_as_large_as_a_number_is(engine, tmp_path):
+    with (
+        database(engine, tmp_path) as url,
+        running(url, tmp_path) as service,
+        service.client() as http,
+    ):
+        http.put("/v1/rank/matchings/m", json={"rule": "balance", "capacity": [1]})
+        path = "/v1/rank/matchings/m/events"
+        assert http.get(path, params={"after": (1 << 53) - 1}).json()["data"] == []
+        assert http.get(path, params={"after": 1 << 64}).json()["code"] == "invalid_field"
+
+
 def test_a_matching_is_made_once_and_removed(texts_http):
     path = make(texts_http, "kept")
     assert texts_http.put(path, json=RULE).status_code == 200
@@ -150,6 +163,13 @@ def test_positions_are_those_of_the_library(texts_http):
         "p": p, "values": values, "method": "cascade_greedy", "payments": False}).json()  # fmt: skip
     assert free["value"] == pytest.approx(place_creatives("cascade_greedy", p, values).value)
     assert free["payment"] is None
+    many = texts_http.post("/v1/rank/positions", json={"p": p, "values": values, "most": 1 << 70})
+    assert many.json() == found
+    unknown = texts_http.post("/v1/rank/positions", json={"p": p, "values": values, "method": "x"})
+    assert unknown.json()["errors"][0] == {
+        "pointer": "/method",
+        "detail": "expected one of ['mnl', 'cascade'] where prices are asked for, got 'x'",
+    }
     wrong = texts_http.post("/v1/rank/positions", json={"p": p, "values": [1.0]})
     assert wrong.status_code == 422
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gustibus.service.app import TABLE
+from gustibus.service.links import SOURCES
 from gustibus.service.openapi import document, text
 from gustibus.service.problems import CODES
 from gustibus.service.routes.pages import FILES
@@ -17,7 +18,8 @@ COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
 def test_every_route_has_a_scope_and_only_health_and_the_files_of_pages_are_open():
-    assert {route.path for route in TABLE if route.scope == OPEN} == {"/livez", "/readyz", *FILES}
+    health = {"/", "/livez", "/readyz"}
+    assert {route.path for route in TABLE if route.scope == OPEN} == health | {*FILES}
     for route in TABLE:
         assert route.scope in {*SCOPES, OPEN, ANY}, route.path
 
@@ -90,6 +92,26 @@ def test_the_document_names_every_status_and_every_scope():
         if route.request is not None and not route.optional:
             body = operation["requestBody"]["content"]["application/json"]
             assert body["example"], route.path
+
+
+def test_every_operation_may_miss_its_deadline():
+    for route in TABLE:
+        assert {400, 500, 504} <= set(route.statuses), route.path
+
+
+def test_links_of_the_document_lead_to_operations_with_every_name_that_they_need():
+    operations = {route.operation: route for route in TABLE}
+    assert set(SOURCES) <= set(operations)
+    linked = set()
+    for path in document()["paths"].values():
+        for operation in path.values():
+            for reply in operation["responses"].values():
+                for link in reply.get("links", {}).values():
+                    linked.add(link["operationId"])
+                    target = operations[link["operationId"]]
+                    assert set(link["parameters"]) == set(target.parameters)
+    named = {route.operation for route in TABLE if route.parameters}
+    assert named - linked == {"get_alias", "put_alias"}, "nothing lists the names of aliases alone"
 
 
 def test_examples_of_the_document_are_requests_that_decode():

@@ -108,6 +108,8 @@ def test_versions_are_registered_promoted_and_rolled_back(served, models):
         assert (stale.status_code, stale.json()["code"]) == (412, "etag_mismatch")
         bare = http.post("/v1/models/default:rollback")
         assert (bare.status_code, bare.json()["code"]) == (428, "etag_required")
+        other = http.post("/v1/models/default:rollback", headers={"If-None-Match": etag})
+        assert (other.status_code, other.json()["code"]) == (400, "bad_header")
         held = http.delete("/v1/models/default/versions/1")
         assert (held.status_code, held.json()["code"]) == (409, "conflict")
         assert http.delete("/v1/models/default/versions/2").status_code == 200

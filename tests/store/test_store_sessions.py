@@ -5,10 +5,15 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from gustibus.errors import ConflictError
 from gustibus.store import (
+    NewComparison,
+    Side,
+    Store,
+    add_comparisons,
     add_question,
     close_session,
     create_session,
@@ -16,6 +21,8 @@ from gustibus.store import (
     drop_unanswered,
     get_questions,
     get_session,
+    list_comparisons,
+    lock_session,
     put_user,
     set_answer,
 )
@@ -109,3 +116,72 @@ def test_somebody_who_was_deleted_gets_no_session(store):
         delete_user(conn, user="ann")
     with pytest.raises(ConflictError, match="ann"), store.write() as conn:
         create_session(conn, user="ann", model="m", settings={}, lifetime=HOUR)
+
+
+def close(conn, session, user="ann"):
+    """As the service does it: hold the session, close it, keep its answers."""
+    if not lock_session(conn, session=session):
+        return False
+    assert close_session(conn, session=session, stop="person")
+    side = Side(None, "x", np.ones(2, np.float32))
+    row = NewComparison(user, side, side, "a", client_id=f"{session}:0")
+    add_comparisons(conn, rows=[row], model="m")
+    return True
+
+
+def forget(store, user="ann"):
+    with store.write() as conn:
+        delete_user(conn, user=user)
+
+
+def left_of(store, session, user="ann"):
+    with store.read() as conn:
+        return get_session(conn, session=session), list_comparisons(conn, user=user)
+
+
+def test_a_removal_waits_for_a_session_that_is_being_closed(migrated_database):
+    """The order in which both would wait for each other if the session were held before its person."""
+    store = Store(migrated_database)
+    session = begin(store).id
+    removing = threading.Thread(target=forget, args=(store,))
+    with store.write() as conn:
+        assert lock_session(conn, session=session)
+        removing.start()
+        removing.join(0.3)
+        assert removing.is_alive()
+        assert close(conn, session)
+    removing.join(10)
+    assert not removing.is_alive()
+    assert left_of(store, session) == (None, [])
+    store.close()
+
+
+def test_a_session_is_closed_while_its_person_is_removed(store):
+    """Whichever is first, both end well, and nothing is left of the person."""
+    faults: list[Exception] = []
+    for turn in range(25):
+        session = begin(store).id
+        gate = threading.Barrier(2)
+
+        def finish(session: str = session, gate: threading.Barrier = gate) -> None:
+            gate.wait()
+            try:
+                with store.write() as conn:
+                    close(conn, session)
+            except Exception as error:
+                faults.append(error)
+
+        def remove(gate: threading.Barrier = gate) -> None:
+            gate.wait()
+            try:
+                forget(store)
+            except Exception as error:
+                faults.append(error)
+
+        threads = [threading.Thread(target=work) for work in (finish, remove)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not faults, (turn, faults)
+        assert left_of(store, session) == (None, [])

@@ -189,7 +189,7 @@ def _most(most: int | None, p: F64) -> int:
     if most < 0:
         message = f"most: expected a whole number at or above 0, got {most}"
         raise InputError(message, where="most")
-    return most
+    return min(most, p.shape[1])
 
 
 def _law(law: Law) -> tuple[str, list[float], list[float]]:

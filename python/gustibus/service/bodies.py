@@ -137,18 +137,22 @@ async def read_rest(first: bytes, limit: int, receive: Receive) -> bytes:
 async def send_pieces(reply: Streamed, receive: Receive, send: Send) -> None:
     """Send a reply as it is made; what it holds is closed, also when the client leaves."""
     left = asyncio.create_task(_until_gone(receive))
-    pieces = reply.pieces
     try:
-        async for piece in pieces:
+        async for piece in reply.pieces:
             if left.done():
                 break
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     finally:
         left.cancel()
-        close = getattr(pieces, "aclose", None)
-        if close is not None:
-            await close()
+        await drop_pieces(reply)
+
+
+async def drop_pieces(reply: Streamed) -> None:
+    """Let go of what a reply holds, without what is left of it."""
+    close = getattr(reply.pieces, "aclose", None)
+    if close is not None:
+        await close()
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from gustibus.service.choices import with_choices
 from gustibus.service.problems import Problem, invalid
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ def read_json(body: bytes, kind: type[T], *, strict: bool = True) -> T:
     try:
         value: T = _decoder(kind).decode(body)  # type: ignore[arg-type]  # types are hashable
     except msgspec.ValidationError as error:
-        raise _validation(error) from None
+        raise _validation(error, kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem("malformed_json", f"The body is not valid JSON: {error}") from None
     if strict:
@@ -53,16 +54,17 @@ def read_json(body: bytes, kind: type[T], *, strict: bool = True) -> T:
     return value
 
 
-def _validation(error: msgspec.ValidationError) -> Problem:
-    pointer, detail = _where(str(error))
+def _validation(error: msgspec.ValidationError, kind: Any) -> Problem:
+    pointer, detail = _where(str(error), kind)
     return invalid(pointer, detail)
 
 
-def _where(message: str) -> tuple[str, str]:
+def _where(message: str, kind: Any) -> tuple[str, str]:
     """Pointer and text of a message; the pointer to a field that is not known ends in its name."""
     found = _PATH.search(message)
-    pointer = "" if found is None else pointer_of(found[1])
-    detail = _PATH.sub("", message)
+    path = "$" if found is None else found[1]
+    pointer = pointer_of(path)
+    detail = with_choices(_PATH.sub("", message), path, kind)
     unknown = _UNKNOWN.search(detail)
     return (pointer if unknown is None else f"{pointer}/{unknown[1]}"), detail
 
@@ -109,7 +111,7 @@ def read_query(text: bytes, kind: type[Query]) -> Query:
     try:
         found = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        pointer, detail = _where(str(error))
+        pointer, detail = _where(str(error), kind)
         raise invalid(f"query:{pointer.strip('/')}", detail) from None
     for field in msgspec.structs.fields(kind):
         if (

@@ -21,6 +21,7 @@ from gustibus.service.bodies import (
     Receive,
     Send,
     Stream,
+    drop_pieces,
     heard,
     linger,
     read_rest,
@@ -333,9 +334,13 @@ def _revision(headers: Headers) -> int:
     Raises:
         Problem: 428 without one, 400 for anything that is not a revision.
     """
-    if headers.get(b"if-none-match", b"").strip() == b"*":
+    absent, given = headers.get(b"if-none-match"), headers.get(b"if-match")
+    if absent is not None:
+        if absent.strip() != b"*":
+            raise Problem(
+                "bad_header", "If-None-Match: expected *, for something that is not there"
+            )
         return 0
-    given = headers.get(b"if-match")
     if given is None:
         detail = "If-Match: send the ETag of what is to change, or If-None-Match: * for a new one"
         raise Problem("etag_required", detail)
@@ -405,7 +410,11 @@ async def _send(
     """The reply, whole or piece by piece."""
     if isinstance(reply, Streamed):
         await send({"type": "http.response.start", "status": reply.status, "headers": head})
-        await send_pieces(reply, receive, send)
+        if method == "HEAD":
+            await drop_pieces(reply)
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await send_pieces(reply, receive, send)
         return
     head.append((b"content-length", b"%d" % len(reply.body)))
     await send({"type": "http.response.start", "status": reply.status, "headers": head})

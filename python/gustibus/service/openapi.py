@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gustibus.service.ids import PATTERN
+from gustibus.service.links import links_of
 from gustibus.service.problems import CODES, MEDIA_TYPE, ProblemBody
 from gustibus.service.routing import ANY, OPEN, SCOPES, Route, Table
 
@@ -34,7 +35,8 @@ _INTRO = """Personalised reward models over HTTP.
 
 Every error is `application/problem+json` (RFC 9457) with a stable `code`. Unknown fields of
 requests are refused; unknown fields of replies must be ignored. Scores are log-odds; probabilities
-are named as such. Send ids, then binary, then base64; arrays of numbers are for debugging."""
+are named as such. Send ids, then binary, then base64; arrays of numbers are for debugging.
+Where there is GET there is HEAD: the same reply without its body."""
 
 
 def document() -> dict[str, Any]:
@@ -44,7 +46,7 @@ def document() -> dict[str, Any]:
     schemas = _Schemas(TABLE)
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for route in TABLE:
-        paths[route.path][route.method.lower()] = _operation(route, schemas)
+        paths[route.path][route.method.lower()] = _operation(route, schemas, links_of(route, TABLE))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -98,14 +100,28 @@ _DEADLINE = {
 _CONDITIONS = [
     {
         "name": "If-Match", "in": "header", "required": False,
-        "description": "The `ETag` of what is to change.", "schema": {"type": "string"},
+        "description": "The `ETag` of what is to change.",
+        "schema": {"type": "string", "pattern": '^"[1-9][0-9]{0,8}"$'},
     },
     {
         "name": "If-None-Match", "in": "header", "required": False,
         "description": "`*` for something that must not be there yet.",
-        "schema": {"type": "string"},
+        "schema": {"const": "*"},
     },
 ]  # fmt: skip
+EVENTS = "text/event-stream"
+_EVENT = {
+    "type": "object", "required": ["event", "data"],
+    "properties": {
+        "event": {"const": "job"},
+        "data": {
+            "type": "string", "contentMediaType": "application/json",
+            "contentSchema": {"$ref": _REF.format(name="Job")},
+        },
+    },
+}  # fmt: skip
+"""Each event of a job, as tools read the schema of a stream before OpenAPI 3.2."""
+_NUMBER = "^[0-9]{1,5}$"
 _RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
 _REQUEST_ID_HEADER = {"description": "Finds the log line.", "schema": {"type": "string"}}
 
@@ -128,7 +144,7 @@ class _Schemas:
         return next(schema for known, schema in self._of if known is kind)
 
 
-def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
+def _operation(route: Route, schemas: _Schemas, links: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.operation,
         "summary": route.summary,
@@ -138,7 +154,7 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
             {"$ref": "#/components/parameters/RequestId"},
             {"$ref": "#/components/parameters/Deadline"},
         ],
-        "responses": _responses(route, schemas),
+        "responses": _responses(route, schemas, links),
         "security": _security(route),
     }
     if route.scope not in {OPEN, ANY}:
@@ -179,7 +195,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [
         {
             "name": name, "in": "path", "required": True,
-            "schema": {"type": "string", "pattern": PATTERN},
+            "schema": {"type": "string", "pattern": _NUMBER if name == "question" else PATTERN},
         }
         for name in route.parameters
     ]  # fmt: skip
@@ -205,15 +221,18 @@ def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
     return rest
 
 
-def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
+def _responses(route: Route, schemas: _Schemas, links: dict[str, Any]) -> dict[str, Any]:
     shared = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
     responses: dict[str, Any] = {}
     for status in (route.status, *route.also):
         reply: dict[str, Any] = {"description": "Done.", "headers": dict(shared)}
         if isinstance(route.response, str):
-            reply["content"] = {route.response: {"schema": {"type": "string"}}}
+            shape = _EVENT if route.response == EVENTS else {"type": "string"}
+            reply["content"] = {route.response: {"schema": shape}}
         elif route.response is not None:
             reply["content"] = {"application/json": {"schema": schemas.of(route.response)}}
+        if links:
+            reply["links"] = links
         responses[str(status)] = reply
     codes: dict[int, list[str]] = defaultdict(list)
     for code in sorted(route.codes):

@@ -120,9 +120,9 @@ class Route:
     @property
     def codes(self) -> frozenset[str]:
         """Every problem that this route can answer."""
-        codes = {"bad_header", "internal", *self.problems}
+        codes = {"bad_header", "internal", "deadline_exceeded", *self.problems}
         if self.scope != OPEN:
-            codes |= {"unauthenticated", "forbidden", "not_ready", "deadline_exceeded"}
+            codes |= {"unauthenticated", "forbidden", "not_ready"}
         if self.body == "scoring":
             codes |= {"rate_limited", "tenant_concurrency", "queue_full"}
         if self.conditional:
@@ -167,7 +167,12 @@ class Table:
         return iter(self.routes)
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """The route of a request with its path parameters, None when there is none."""
+        """The route of a request with its path parameters, None when there is none.
+
+        HEAD is GET without the body (RFC 9110, section 9.3.2).
+        """
+        if method == "HEAD":
+            method = "GET"
         route = self.fixed.get((method, path))
         if route is not None:
             return route, {}
@@ -180,8 +185,9 @@ class Table:
 
     def methods(self, path: str) -> list[str]:
         """Methods that a path has."""
-        fixed = {method for method, known in self.fixed if known == path}
-        return sorted(fixed | {m for m, p, _ in self._templates if p.fullmatch(path)})
+        found = {method for method, known in self.fixed if known == path}
+        found |= {m for m, p, _ in self._templates if p.fullmatch(path)}
+        return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
 
 def _pattern(path: str) -> re.Pattern[str]:

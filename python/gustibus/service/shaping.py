@@ -55,7 +55,7 @@ Combine = Annotated[
     str,
     Meta(
         max_length=64,
-        examples=["and_combine"],
+        extra_json_schema={"enum": sorted(COMBINE)},
         description=(
             "Combine the model's objectives, those that `weights` names or all, into one number "
             "instead of taking the person's reward. Each is compared with a high quantile of the "

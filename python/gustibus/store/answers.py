@@ -18,6 +18,7 @@ from gustibus.rewards.implicit import ORIGIN, WEIGHT
 from gustibus.store.erasure import hold_users
 from gustibus.store.ids import ulid
 from gustibus.store.items import pack, unpack
+from gustibus.store.locks import lock_person
 from gustibus.store.lookup import among, beside, held, one_of
 from gustibus.store.tables import TENANT, comparisons, consents, sides
 from gustibus.store.upsert import batched, insert_or_ignore
@@ -310,6 +311,9 @@ def delete_comparison(conn: Connection, *, comparison: str) -> str | None:
     """Remove a comparison; returns whose it was, None when there was none."""
     mine = (comparisons.c.tenant_id == TENANT) & (comparisons.c.id == comparison)
     user = conn.execute(select(comparisons.c.user_id).where(mine)).scalar()
+    if user is None:
+        return None
+    lock_person(conn, user=user)
     return user if _delete(conn, mine) else None
 
 

@@ -13,12 +13,14 @@ from gustibus.service.problems import Problem, invalid
 from gustibus.service.routing import SCOPES, STORE, Route
 from gustibus.store import Connection, KeyRow, audit, create_key, list_keys, revoke_key
 
+Scope = Annotated[str, Meta(extra_json_schema={"enum": sorted(SCOPES)})]
+
 
 class PostKey(Struct, forbid_unknown_fields=True):
     """What the key is called and what it may do; no more than the key that makes it."""
 
     name: Annotated[str, Meta(min_length=1, max_length=128)]
-    scopes: Annotated[list[str], Meta(min_length=1, max_length=32)]
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=32)]
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
@@ -54,7 +56,7 @@ async def post(call: Call) -> Reply:
     refuse_unstorable(body.name, "/name")
     for place, scope in enumerate(body.scopes):
         if scope not in SCOPES:
-            raise invalid(f"/scopes/{place}", f"expected one of {sorted(SCOPES)}")
+            raise invalid(f"/scopes/{place}", f"expected one of {sorted(SCOPES)}, got {scope!r}")
         call.need(scope)
     if body.expires_at is not None and not 2000 <= body.expires_at.year <= 9998:
         raise invalid("/expires_at", "expected a year from 2000 to 9998")

@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Meta, Struct, to_builtins
 
 from gustibus.errors import GustibusError
-from gustibus.matching import Matcher
+from gustibus.matching import RULES, Matcher
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.candidates import AnyCandidate, Prompt, model_of, represent
 from gustibus.service.ids import Id
@@ -38,14 +38,15 @@ MAX_EDGES = 100_000
 
 Room = Annotated[float, Meta(ge=0, le=1e12)]
 Number = Annotated[int, Meta(ge=0, lt=MAX_ITEMS)]
+Count = Annotated[int, Meta(ge=0, le=9 * 10**15)]
 Kind = Literal["arrival", "outcome", "items", "expiry"]
 
 
 class CreateMatching(Struct, forbid_unknown_fields=True):
     """A rule over items with limited room; exactly one of `capacity` and `budget`."""
 
-    rule: Annotated[str, Meta(max_length=64)]
-    capacity: Annotated[list[int], Meta(min_length=1)] | None = None
+    rule: Annotated[str, Meta(max_length=64, extra_json_schema={"enum": sorted(RULES)})]
+    capacity: Annotated[list[Count], Meta(min_length=1)] | None = None
     budget: Annotated[list[Room], Meta(min_length=1)] | None = None
     weight: list[Room] | None = None
     seed: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
@@ -84,7 +85,7 @@ class Arrivals(Struct, forbid_unknown_fields=True):
 class Outcome(Struct, forbid_unknown_fields=True):
     """How an attempt ended."""
 
-    attempt: Annotated[int, Meta(ge=0)]
+    attempt: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
     success: bool
 
 
@@ -158,7 +159,7 @@ class Event(Struct):
 class Page(Struct, forbid_unknown_fields=True):
     """Where to go on, and how much."""
 
-    after: Annotated[int, Meta(ge=0)] = 0
+    after: Annotated[int, Meta(ge=0, le=(1 << 53) - 1)] = 0
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 

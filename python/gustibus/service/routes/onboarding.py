@@ -38,6 +38,7 @@ from gustibus.store import Connection, SessionRow, ensure_users
 
 MAX_QUESTIONS = 100
 
+Strategy = Annotated[str, Meta(max_length=64, extra_json_schema={"enum": sorted(QUESTIONS)})]
 Count = Annotated[int, Meta(ge=0, le=MAX_QUESTIONS)]
 
 
@@ -49,7 +50,7 @@ class CreateSession(Struct, forbid_unknown_fields=True):
     min_questions: Count = 2
     max_questions: Annotated[int, Meta(ge=1, le=MAX_QUESTIONS)] = 12
     pool: Literal["default"] = "default"
-    strategy: Annotated[str, Meta(max_length=64, examples=["d_opt"])] = "d_opt"
+    strategy: Strategy = "d_opt"
     seed: Annotated[int, Meta(ge=0, le=(1 << 31) - 1)] | None = None
     """Of the session's draws; another one for every session where it is left out."""
 

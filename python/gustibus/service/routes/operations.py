@@ -23,6 +23,36 @@ from gustibus.service.serving import Serving
 API_VERSION = "1"
 
 
+class Links(Struct):
+    """Where to go from here, as paths of this service."""
+
+    health: str
+    ready: str
+    document: str
+    """OpenAPI; needs a key unless the service is set to show it to everybody."""
+    compare: str
+    """The page on which people answer; it asks for the token of a session."""
+    admin: str
+    """The operator pages; they ask for a key."""
+
+
+class Root(Struct, omit_defaults=True):
+    """What answers here."""
+
+    name: Literal["gustibus"]
+    api: str
+    links: Links
+    version: str | None = None
+    """Of the build; told to keys."""
+
+
+async def root(call: Call) -> Reply:
+    """The name and where to go; which build it is helps an attacker, so that it takes a key."""
+    links = Links("/livez", "/readyz", "/openapi.json", "/onboard", "/admin")
+    known = None if call.caller is None else __version__
+    return ok(Root("gustibus", API_VERSION, links, known))
+
+
 class Live(Struct):
     """The event loop answers."""
 
@@ -220,6 +250,10 @@ async def openapi(call: Call) -> Reply:
 
 
 ROUTES = (
+    Route(
+        "GET", "/", "root", OPEN, root, "Operations", "What answers here, and where to go.",
+        response=Root,
+    ),
     Route(
         "GET", "/livez", "livez", OPEN, livez, "Operations", "Whether the process answers.",
         response=Live,

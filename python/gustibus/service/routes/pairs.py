@@ -15,6 +15,7 @@ from gustibus.service.call import Call, Reply, ok
 from gustibus.service.candidates import AnyCandidate, Prompt, model_of, represent
 from gustibus.service.people import find_person, spread_of
 from gustibus.service.problems import Problem, invalid
+from gustibus.service.routes.onboarding import Strategy
 from gustibus.service.routes.scoring import PROBLEMS, ModelName, note
 from gustibus.service.routing import STORE, Route
 from gustibus.service.serving import Serving
@@ -29,7 +30,7 @@ class NextPair(Struct, forbid_unknown_fields=True):
     """Which pairs there are to ask: of the model's pool, or of the candidates sent."""
 
     model: ModelName = "default"
-    strategy: Annotated[str, Meta(max_length=64, examples=["d_opt"])] = "d_opt"
+    strategy: Strategy = "d_opt"
     prompt: Prompt | None = None
     candidates: (
         Annotated[list[AnyCandidate], Meta(min_length=2, max_length=MAX_CANDIDATES)] | None

@@ -6,10 +6,14 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from gustibus.matching import place_creatives, position_auction
+from gustibus.matching import METHODS, place_creatives, position_auction
 from gustibus.service.call import Call, Reply, ok
+from gustibus.service.problems import invalid
 from gustibus.service.routing import Route
 from gustibus.service.voters import decided
+
+Method = Annotated[str, Meta(max_length=32, extra_json_schema={"enum": list(METHODS)})]
+_PRICED = ("mnl", "cascade")
 
 
 class Positions(Struct, forbid_unknown_fields=True):
@@ -19,7 +23,7 @@ class Positions(Struct, forbid_unknown_fields=True):
     """Click chances, a row a creative, a column a position."""
     values: Annotated[list[Annotated[float, Meta(ge=0)]], Meta(min_length=1, max_length=256)]
     """Bids per click."""
-    method: Annotated[str, Meta(max_length=32)] = "mnl"
+    method: Method = "mnl"
     payments: bool = True
     """Whether prices are asked for, which need `mnl` or `cascade`."""
     most: Annotated[int, Meta(ge=1)] | None = None
@@ -40,6 +44,11 @@ class PositionsReply(Struct):
 async def positions(call: Call) -> Reply:
     """Who is shown where."""
     body = await call.read_aside(Positions)
+    known = _PRICED if body.payments else METHODS
+    if body.method not in known:
+        priced = " where prices are asked for" if body.payments else ""
+        detail = f"expected one of {list(known)}{priced}, got {body.method!r}"
+        raise invalid("/method", detail)
     call.units += sum(map(len, body.p)) // 32 + 1
 
     def work() -> PositionsReply:

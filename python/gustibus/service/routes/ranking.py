@@ -165,7 +165,7 @@ class FairRerankRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     shares: dict[Name, Annotated[float, Meta(ge=0, le=1)]] | None = None
     protected: list[Name] | None = None
     alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.1
-    seed: Annotated[int, Meta(ge=0)] = 0
+    seed: Annotated[int, Meta(ge=0, le=(1 << 53) - 1)] = 0
 
 
 class FairOrder(Struct):

@@ -25,10 +25,15 @@ class Undo(Struct, forbid_unknown_fields=True):
     """Number of its question."""
 
 
+Trait = Annotated[
+    str, Meta(max_length=64, extra_json_schema={"enum": [one.name for one in TRAITS]})
+]
+
+
 class Doubt(Struct, forbid_unknown_fields=True):
     """What is doubted: one of both."""
 
-    trait: Annotated[str, Meta(max_length=64, examples=[TRAITS[0].name])] | None = None
+    trait: Trait | None = None
     """Of a tendency."""
     direction: Annotated[int, Meta(ge=0, le=100_000)] | None = None
     """Index of a direction."""

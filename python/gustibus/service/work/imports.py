@@ -48,8 +48,12 @@ def source_of(folder: str, name: str) -> Path:
         message = "file: GUSTIBUS_IMPORT_FOLDER is not set; files are sent to /v1/imports instead"
         raise InputError(message, where="/file")
     root = Path(folder).resolve()
-    path = (root / name).resolve()
-    if not path.is_relative_to(root) or not path.is_file():
+    try:
+        path = (root / name).resolve()
+        known = path.is_relative_to(root) and path.is_file()
+    except (OSError, RuntimeError, ValueError):  # a name that no file can have
+        known = False
+    if not known:
         message = f"file: there is no file {name!r} in the folder that may be imported"
         raise InputError(message, where="/file")
     return path
