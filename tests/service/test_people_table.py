@@ -68,3 +68,20 @@ def test_a_profile_wins_over_what_the_training_said(table):
     assert np.array_equal(table.find("ann").mean, NOWHERE), "reset: they stand on no answer"
     names, means, counts = table.answered()
     assert (names, means.dtype, counts.tolist()) == (["bob"], np.float64, [1])
+
+
+def test_many_take_the_rows_of_those_who_left_and_then_new_ones(table):
+    table.load([f"p{n}" for n in range(5)], np.ones((5, 2), np.float32), [1] * 5, [1] * 5)
+    for user in ("p1", "p3"):
+        table.drop(user)
+    names = ["ann", *(f"q{n}" for n in range(4)), "p0"]
+    table.load(names, np.arange(12, dtype=np.float32).reshape(6, 2), [2] * 6, range(6))
+    for row, user in enumerate(names):
+        assert table.find(user).mean.tolist() == [2 * row, 2 * row + 1], user
+        assert table.find(user).version == row
+    assert table.find("p2").mean.tolist() == [1, 1]
+    assert (len(table), table.count_answered()) == (9, 8)
+    for one in range(40):
+        table.put(f"r{one}", np.full(2, one), count=1, version=1)
+    assert all(table.find(f"r{one}").mean[0] == one for one in range(40))
+    assert table.find("q3").mean.tolist() == [8, 9]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain, count
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -94,8 +95,15 @@ class PeopleTable:
         self._versions[rows] = list(versions.values())
 
     def _rows_of(self, users: Collection[str]) -> I64:
-        self._grow(len(self._rows) + len(users))
-        return np.fromiter(map(self._row, users), np.int64, len(users))
+        """The rows of many people, new ones for those who have none; no call for each of them."""
+        fresh = [user for user in users if user not in self._rows]
+        self._grow(len(self._rows) + len(fresh))
+        reused = self._free[: len(fresh)]
+        del self._free[: len(fresh)]
+        self._rows.update(
+            zip(fresh, chain(reused, count(len(self._rows) + len(reused))), strict=False)
+        )
+        return np.fromiter(map(self._rows.__getitem__, users), np.int64, len(users))
 
     def _row(self, user: str) -> int:
         """The row of somebody; a new one for whom there is none."""
