@@ -177,6 +177,8 @@ def put(conn: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
     if conn.dialect.name == "sqlite":
         conn.execute(insert(table), rows)
         return
+    if not conn.in_transaction():
+        conn.begin()  # what goes past the toolkit begins none by itself
     columns = list(rows[0])
     raw: Any = conn.connection.driver_connection
     told = ", ".join(f'"{column}"' for column in columns)
