@@ -57,6 +57,7 @@ def test_the_overview_counts_what_there_is(full, admin):
     assert found["people_answered"] == PEOPLE + 2 + 3  # three of the training
     assert found["items"] == 64
     assert found["jobs"] == {}
+    assert 0 <= found["counted_seconds_ago"] < 10
     assert found["uptime_seconds"] > 0
     rows = {(row["method"], row["route"]): row for row in found["routes"]}
     assert rows[("POST", "/v1/comparisons")]["requests"] == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 import threading
 import time
@@ -34,6 +36,7 @@ from gustibus.store import (
     users_with_news,
     versions_of,
 )
+from gustibus.store.erasure import hasher
 from gustibus.store.locks import lock_session
 from gustibus.store.people import reset_profile
 from gustibus.store.tables import TENANT, tombstones
@@ -128,6 +131,13 @@ def test_items_without_a_vector_and_versions_and_graves_are_found_in_bulk(store)
     assert len(versions) == 1499
     assert versions["u7"] == 1
     assert versions["u8"] == 0
+
+
+def test_many_names_are_hashed_as_one_is():
+    for key in (b"", b"short", b"k" * 64, b"longer than a block" * 8):
+        hashed = hasher(key)
+        for name in ("", "ann", "training ann", "é" * 128):
+            assert hashed(name) == hmac.digest(key, name.encode(), hashlib.sha256)
 
 
 def test_whether_a_few_people_were_deleted_takes_no_more_memory_when_very_many_were(store):

@@ -16,12 +16,12 @@ from gustibus.store import (
     get_user,
     iter_placed,
     iter_profiles,
+    iter_unplaced,
     list_users,
     position,
     put_profile,
     put_user,
     reset_profile,
-    user_versions,
 )
 from tests.store.follow import follow
 
@@ -74,7 +74,7 @@ def test_making_people_says_who_is_new(store):
         assert ensure_users(conn, users=["b", "a", "b"]) == ["a", "b"]
         assert ensure_users(conn, users=["c", "a"]) == ["c"]
         assert ensure_users(conn, users=[]) == []
-        assert user_versions(conn) == {"a": 0, "b": 0, "c": 0}
+        assert list(iter_unplaced(conn, model="m1")) == [{"a": 0, "b": 0, "c": 0}]
 
 
 def test_very_many_people_are_made_at_once(store):
@@ -82,7 +82,7 @@ def test_very_many_people_are_made_at_once(store):
     with store.write() as conn:
         assert len(ensure_users(conn, users=names)) == 20_000
     with store.read() as conn:
-        assert len(user_versions(conn)) == 20_000
+        assert sum(len(page) for page in iter_unplaced(conn, model="m1")) == 20_000
         assert deleted_users(conn, users=names) == set()
 
 
@@ -174,12 +174,34 @@ def test_all_places_under_a_model_are_read_in_pages_without_what_is_uncertain(st
         pages = list(iter_placed(conn, model="m1"))
         rows = list(iter_profiles(conn, model="m1"))
         assert list(iter_placed(conn, model="nothing")) == []
-    assert all(len(page.users) <= 3 for page in pages)
-    assert [user for page in pages for user in page.users] == [row.user for row in rows]
-    assert [n for page in pages for n in page.counts] == [row.count for row in rows]
-    assert [n for page in pages for n in page.versions] == [row.version for row in rows]
-    means = np.concatenate([page.means for page in pages])
-    assert np.array_equal(means, [row.mean for row in rows])
+    assert [len(page.users) for page in pages] == [3, 3, 3, 1]
+    assert all(page.means.dtype == np.float32 for page in pages)
+    each = [one for page in pages for one in zip(*page, strict=True)]
+    for (user, mean, count, version), row in zip(sorted(each, key=first), rows, strict=True):
+        assert (user, count, version) == (row.user, row.count, row.version)
+        assert np.array_equal(mean, row.mean)
+
+
+def first(told):
+    return told[0]
+
+
+def test_those_who_have_no_place_under_a_model_come_with_their_versions(store, monkeypatch):
+    monkeypatch.setattr("gustibus.store.people._PLACES", 3)
+    with store.write() as conn:
+        ensure_users(conn, users=NAMES)
+        for name in ("ann", "Zoe"):
+            put(conn, name)
+        put(conn, "0", "other")
+        put(conn, "0", "other")
+    want = dict.fromkeys(NAMES, 0) | {"0": 2}
+    with store.read() as conn:
+        pages = list(iter_unplaced(conn, model="m1"))
+        assert {k: v for page in pages for k, v in page.items()} == {
+            user: version for user, version in want.items() if user not in {"ann", "Zoe"}
+        }
+        assert [len(page) for page in pages] == [3, 3, 2]
+        assert sum(map(len, iter_unplaced(conn, model=""))) == len(NAMES)
 
 
 def test_changes_of_people_are_told(store):

@@ -268,6 +268,31 @@ def test_nothing_reads_a_whole_table(filled, engine, name):
     assert not bad
 
 
+def plan_of(conn, work):
+    (sent,) = statements(conn, lambda c: list(work(c)))
+    explain = "EXPLAIN QUERY PLAN " if conn.dialect.name == "sqlite" else "EXPLAIN "
+    return [str(row[-1]) for row in conn.exec_driver_sql(explain + sent[0], sent[1])]
+
+
+def test_a_start_reads_people_without_their_profiles(filled):
+    """Of which most is what they are uncertain about: a page of SQLite's file each, read in no order."""
+    with filled["sqlite"].read() as conn:
+        placed = plan_of(conn, lambda c: s.iter_placed(c, model=MODEL))
+        assert len(placed) == 1
+        assert "COVERING INDEX ix_profiles_places (tenant_id=? AND model=?)" in placed[0]
+        unplaced = plan_of(conn, lambda c: s.iter_unplaced(c, model=MODEL))
+        assert any("SEARCH profiles USING COVERING INDEX" in line for line in unplaced)
+
+
+def test_a_start_asks_for_people_once_however_many_there_are(filled, monkeypatch):
+    monkeypatch.setattr("gustibus.store.people._PLACES", 100)
+    for store in filled.values():
+        with store.read() as conn:
+            for pages in (s.iter_placed, s.iter_unplaced):
+                (sent,) = statements(conn, lambda c, of=pages: list(of(c, model=MODEL)))
+                assert "LIMIT" not in sent[0]
+
+
 def test_a_scan_is_seen(filled):
     """The check can fail."""
     for store in filled.values():

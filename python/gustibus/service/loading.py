@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gustibus.artifact import BROKEN, Artifact
+from gustibus.artifact import BROKEN, Artifact, People
 from gustibus.errors import ArtifactError, GustibusError
 from gustibus.onboarding import Exposure
 from gustibus.service.breaker import Breaker
@@ -36,6 +36,7 @@ from gustibus.store import (
     find_vectors,
     fold_exposure,
     iter_placed,
+    iter_unplaced,
     iter_vectors,
     list_keys,
     position,
@@ -47,7 +48,6 @@ from gustibus.store import (
     since,
     training_forgotten,
     unready_items,
-    user_versions,
     versions_of,
 )
 
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from gustibus.types import F32
 
 _MOST = 500  # names read at once
+_PART = 10_000  # people of a training that come into memory together
 _EXPOSURE = 10.0  # seconds that counts of shown questions stay as they are
 _TICK = 0.05  # seconds between looks at how late the event loop is
 _LOOKS = 10  # that must agree
@@ -152,20 +153,23 @@ def fill(state: State) -> None:
 
 def _load_people(state: State, conn: Connection) -> None:
     """People of the training first, then those of the store, whose profiles win."""
-    versions = user_versions(conn)
     if state.serving is not None:
-        trained = state.serving.artifact.people
-        state.forgotten = training_forgotten(conn, users=trained.ids)
-        gone = state.forgotten | deleted_among(conn, users=trained.ids)
-        kept = [row for row, user in enumerate(trained.ids) if user not in gone]
-        names = [trained.ids[row] for row in kept]
-        means = trained.means[kept].astype(np.float64)
-        known = [versions.pop(user, 0) for user in names]
-        state.people.load(names, means, trained.counts[kept].tolist(), known)
-    nowhere = state.people.population.mean
-    state.people.load(list(versions), nowhere, [0] * len(versions), list(versions.values()))
+        _load_trained(state, conn, state.serving.artifact.people)
     for page in iter_placed(conn, model=state.digest):
         state.people.load(*page)
+    for versions in iter_unplaced(conn, model=state.digest):
+        state.people.meet(versions)
+
+
+def _load_trained(state: State, conn: Connection, trained: People) -> None:
+    """Those of the training who were not deleted; in parts, for a copy of all would be the peak."""
+    state.forgotten = training_forgotten(conn, users=trained.ids)
+    gone = state.forgotten | deleted_among(conn, users=trained.ids)
+    for start in range(0, len(trained.ids), _PART):
+        names = trained.ids[start : start + _PART]
+        kept = [row for row, user in enumerate(names, start) if user not in gone]
+        names = tuple(trained.ids[row] for row in kept)
+        state.people.load(names, trained.means[kept], trained.counts[kept], 0)
 
 
 def _put(state: State, row: ProfileRow) -> None:

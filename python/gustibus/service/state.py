@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gustibus.service.counting import Counts
 from gustibus.service.cursors import Cursors
 from gustibus.service.encoding import Encoding
 from gustibus.service.journal import Journal
@@ -46,6 +47,7 @@ class State:
         journal: the log.
         sessions: tokens of onboarding sessions.
         cursors: places in lists.
+        counts: of whole tables, for operators.
         serving: the model, None without one.
         people: user vectors by name.
         items: representations by name.
@@ -81,6 +83,7 @@ class State:
         self.refits = Refits(self)
         self.encoding = Encoding(self)
         self.matchers = Matchers()
+        self.counts = Counts()
         self.exposure: Exposure | None = None
         self.forgotten: set[str] = set()
         self.frame: Frame | None = None

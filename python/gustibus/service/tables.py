@@ -7,12 +7,13 @@ because growing makes new ones.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain, count
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from gustibus.types import F32, F64, I64
+from gustibus.types import F32, F64, I32, I64
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -43,7 +44,7 @@ class PeopleTable:
         self.population = Person(population, 0, 0, known=False)
         self._rows: dict[str, int] = {}
         self._free: list[int] = []
-        self._means = np.zeros((capacity, len(population)))
+        self._means = np.zeros((capacity, len(population)), np.float32)  # as the store keeps them
         self._counts = np.zeros(capacity, np.int32)
         self._versions = np.zeros(capacity, np.int64)
 
@@ -61,7 +62,7 @@ class PeopleTable:
         count, version = int(self._counts[row]), int(self._versions[row])
         if count == 0:
             return Person(self.population.mean, 0, version, known=True)
-        return Person(self._means[row].copy(), count, version, known=True)
+        return Person(self._means[row].astype(np.float64), count, version, known=True)
 
     def put(self, user: str, mean: F64 | None, *, count: int, version: int) -> None:
         """Add or replace one person; without a mean they stand where the population does."""
@@ -72,21 +73,37 @@ class PeopleTable:
         self._versions[row] = version
 
     def load(
-        self, users: Sequence[str], means: F64, counts: Sequence[int], versions: Sequence[int]
-    ) -> None:
+        self, users: Sequence[str], means: F32, counts: Sequence[int] | I32,
+        versions: Sequence[int] | int,
+    ) -> None:  # fmt: skip
         """Add or replace many people at once, who stand where the population does without answers.
 
         Args:
             users: names, all different.
-            means: `(n, u)`, or `(u,)` for all.
+            means: `(n, u)`.
             counts: of their comparisons.
-            versions: of their profiles.
+            versions: of their profiles, or one of all.
         """
-        self._grow(len(self._rows) + len(users))
-        rows = np.fromiter((self._row(user) for user in users), np.int64, len(users))
+        rows = self._rows_of(users)
         self._means[rows] = means
         self._counts[rows] = counts
         self._versions[rows] = versions
+
+    def meet(self, versions: Mapping[str, int]) -> None:
+        """Note the versions of many people's profiles; new ones stand where the population does."""
+        rows = self._rows_of(versions)
+        self._versions[rows] = list(versions.values())
+
+    def _rows_of(self, users: Collection[str]) -> I64:
+        """The rows of many people, new ones for those who have none; no call for each of them."""
+        fresh = [user for user in users if user not in self._rows]
+        self._grow(len(self._rows) + len(fresh))
+        reused = self._free[: len(fresh)]
+        del self._free[: len(fresh)]
+        self._rows.update(
+            zip(fresh, chain(reused, count(len(self._rows) + len(reused))), strict=False)
+        )
+        return np.fromiter(map(self._rows.__getitem__, users), np.int64, len(users))
 
     def _row(self, user: str) -> int:
         """The row of somebody; a new one for whom there is none."""
@@ -106,7 +123,7 @@ class PeopleTable:
         kept = self._counts[rows] > 0
         names = [name for name, told in zip(self._rows, kept.tolist(), strict=True) if told]
         rows = rows[kept]
-        return names, self._means[rows], self._counts[rows].astype(np.int64)
+        return names, self._means[rows].astype(np.float64), self._counts[rows].astype(np.int64)
 
     def drop(self, user: str) -> bool:
         """Forget somebody; their row is wiped."""

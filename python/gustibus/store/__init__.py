@@ -113,6 +113,7 @@ from gustibus.store.people import (
     get_user,
     iter_placed,
     iter_profiles,
+    iter_unplaced,
     list_users,
     profiles_of,
     put_profile,
@@ -120,7 +121,6 @@ from gustibus.store.people import (
     reset_at,
     reset_profile,
     resets_of,
-    user_versions,
 )
 from gustibus.store.replies import Stored, find_reply, keep_reply, purge_replies
 from gustibus.store.schema import check, check_revision, current, downgrade, head, upgrade
@@ -261,6 +261,7 @@ __all__ = [
     "items_with_text",
     "iter_placed",
     "iter_profiles",
+    "iter_unplaced",
     "iter_vectors",
     "job_counts",
     "job_waits",
@@ -317,7 +318,6 @@ __all__ = [
     "ulid",
     "unready_items",
     "upgrade",
-    "user_versions",
     "users_with_news",
     "verify_audit",
     "versions_of",

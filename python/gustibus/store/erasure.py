@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -242,6 +242,21 @@ def buried(conn: Connection, *, users: Sequence[str]) -> set[str]:
 def hashing_key(conn: Connection) -> bytes:
     """Key of the hashes, so that names cannot be tried out against a copy of the table alone."""
     return setting(conn, name=_SALT, default=lambda: secrets.token_urlsafe(32)).encode()
+
+
+def hasher(key: bytes) -> Callable[[str], bytes]:
+    """HMAC-SHA256 of names under one key, which is taken in once: a third of the cost for very many."""
+    block = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
+    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def hashed(name: str) -> bytes:
+        told, whole = inner.copy(), outer.copy()
+        told.update(name.encode())
+        whole.update(told.digest())
+        return whole.digest()
+
+    return hashed
 
 
 def _hashed(conn: Connection, user: str) -> bytes:

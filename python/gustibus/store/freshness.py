@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 
 from sqlalchemy import Connection, and_, exists, func, select, update
 
-from gustibus.store.erasure import buried, bury, hashing_key
+from gustibus.store.erasure import buried, bury, hasher, hashing_key
 from gustibus.store.lookup import absent, among, one_of
 from gustibus.store.tables import TENANT, comparisons, profiles, tombstones, vectors
 from gustibus.store.tables import items as _items
@@ -126,9 +124,8 @@ def deleted_among(conn: Connection, *, users: Iterable[str]) -> set[str]:
     )
     if not graves:
         return set()
-    key = hashing_key(conn)
-    told = chain(first, more)
-    return {user for user in told if hmac.digest(key, user.encode(), hashlib.sha256) in graves}
+    hashed = hasher(hashing_key(conn))
+    return {user for user in chain(first, more) if hashed(user) in graves}
 
 
 def versions_of(conn: Connection, *, users: Sequence[str]) -> dict[str, int]:

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from gustibus.store.changes import note
 from gustibus.store.erasure import buried, bury, hold_many, hold_users, refuse_buried
 from gustibus.store.lookup import absent, one_of
 from gustibus.store.tables import TENANT, comparisons, neighbours, profiles, users
 from gustibus.store.upsert import batched, insert_or_ignore
-from gustibus.types import F64
+from gustibus.types import F32, F64
 
 _PAGE, _PLACES = 1000, 10_000
 _RESET = " "  # behind the id of an answer: sorts between it and the next one
@@ -58,7 +58,7 @@ class Placed(NamedTuple):
     """Where many people are under one model, without their uncertainty."""
 
     users: list[str]
-    means: F64
+    means: F32
     """`(n, u)`."""
     counts: list[int]
     versions: list[int]
@@ -217,24 +217,33 @@ def iter_profiles(conn: Connection, *, model: str) -> Iterator[ProfileRow]:
 
 
 def iter_placed(conn: Connection, *, model: str) -> Iterator[Placed]:
-    """Everybody's place under a model, by name, in pages.
+    """Everybody's place under a model, in no order, in pages.
 
     A start reads them all; what they are uncertain about is most of a profile, and is not wanted there.
+    They come as one answer: to ask by name for page after page has PostgreSQL look for each person.
     """
-    after = ""
     columns = (profiles.c.user_id, profiles.c.mean, profiles.c.count, profiles.c.version)
-    mine = (profiles.c.tenant_id == TENANT) & (profiles.c.model == model)
-    while True:
-        query = select(*columns).where(mine, profiles.c.user_id > after)
-        rows = conn.execute(query.order_by(profiles.c.user_id).limit(_PLACES)).all()
-        if rows:
-            users, means, counts, versions = map(list, zip(*rows, strict=True))
-            shape = (len(users), len(means[0]) // 4)
-            found = np.frombuffer(b"".join(means), "<f4").astype(np.float64).reshape(shape)
-            yield Placed(users, found, counts, versions)
-            after = users[-1]
-        if len(rows) < _PLACES:
-            return
+    query = select(*columns).where(profiles.c.tenant_id == TENANT, profiles.c.model == model)
+    for rows in _pages(conn, query):
+        users, means, counts, versions = map(list, zip(*rows, strict=True))
+        shape = (len(users), len(means[0]) // 4)
+        found = np.frombuffer(b"".join(means), "<f4").reshape(shape)
+        yield Placed(users, found, counts, versions)
+
+
+def iter_unplaced(conn: Connection, *, model: str) -> Iterator[dict[str, int]]:
+    """Everybody without a profile under a model, with the version of their profile, in pages."""
+    same = (profiles.c.tenant_id == TENANT) & (profiles.c.user_id == _users.c.id)
+    placed = select(profiles.c.user_id).where(same, profiles.c.model == model).exists()
+    query = select(_users.c.id, _users.c.profile_version).where(_users.c.tenant_id == TENANT)
+    for rows in _pages(conn, query.where(~placed)):
+        yield {row.id: int(row.profile_version) for row in rows}
+
+
+def _pages(conn: Connection, query: Select[Any]) -> Iterator[Sequence[Row[Any]]]:
+    """Rows of an answer that is read as it is made, and is never in memory as a whole."""
+    with conn.execute(query.execution_options(yield_per=_PLACES)) as rows:
+        yield from rows.partitions()
 
 
 def profiles_of(conn: Connection, *, users: Sequence[str], model: str) -> Iterator[ProfileRow]:
@@ -244,12 +253,6 @@ def profiles_of(conn: Connection, *, users: Sequence[str], model: str) -> Iterat
         yield from map(
             _profile, conn.execute(select(profiles).where(mine, one_of(profiles.c.user_id, part)))
         )
-
-
-def user_versions(conn: Connection) -> dict[str, int]:
-    """Everybody's name and profile version."""
-    query = select(users.c.id, users.c.profile_version).where(users.c.tenant_id == TENANT)
-    return {user: int(version) for user, version in conn.execute(query)}
 
 
 def _is(user: str) -> Any:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from gustibus.errors import ConfigError
 from gustibus.store.engine import make_engine, parse_url
-from gustibus.store.tables import metadata
+from gustibus.store.tables import ONLY, metadata
 
 _LOCK = 0x67757374  # advisory lock of PostgreSQL while migrations run
 
@@ -56,7 +56,13 @@ def check(url: str | URL) -> None:
     """
     check_revision(url)
     with _connected(url) as conn:
-        context = MigrationContext.configure(conn, opts={"compare_type": True})
+        engine = conn.dialect.name
+
+        def is_ours(found: Any, *_: Any) -> bool:
+            return bool(found.info.get(ONLY, engine) == engine)
+
+        opts = {"compare_type": True, "include_object": is_ours}
+        context = MigrationContext.configure(conn, opts=opts)
         found = compare_metadata(context, metadata)
     if found:
         message = f"database: differs from the schema of this version: {_named(found)}"

@@ -27,6 +27,9 @@ from sqlalchemy.types import TypeDecorator
 TENANT = "default"
 """The only tenant so far."""
 
+ONLY = "only"
+"""Key in `info` of an index that one engine has alone; its value names the engine."""
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -99,6 +102,12 @@ profiles = Table(
     _filled("mean", LargeBinary), _filled("covariance", LargeBinary), _filled("count", Integer),
     _filled("fitted_through", _ULID), _filled("updated_at", Moment),
     Index(None, "tenant_id", "model", "fitted_through"),
+    # All that a start reads of somebody. SQLite would turn over a page of the disk for each person,
+    # most of which is their uncertainty; PostgreSQL keeps that apart by itself, and bounds such a row.
+    Index(
+        "ix_profiles_places", "tenant_id", "model", "user_id", "version", "count", "mean",
+        info={ONLY: "sqlite"},
+    ).ddl_if(dialect="sqlite"),
 )  # fmt: skip
 neighbours = Table(
     "neighbours", metadata, _tenant(), _key("model"), _key("user_id"), _filled("x", Float),

@@ -29,6 +29,7 @@ async function overview() {
     ["Up for", duration(found.uptime_seconds), found.workers > 1 ? `one of ${found.workers} processes` : ""],
   ]; // prettier-ignore
   $("tiles").replaceChildren(...tiles.map(tile));
+  $("totals-age").textContent = age("Items, comparisons, onboarding and jobs", found);
   fill($("traffic"), "Replies by route; times are of this process", [
     ["Route", (row) => `${row.method} ${row.route}`],
     ["Replies", (row) => count(row.requests), true],
@@ -53,6 +54,11 @@ function tile([title, value, more, target]) {
   return whole;
 }
 
+// What a large store takes long to count is not counted at every look.
+function age(what, found) {
+  return found.counted_seconds_ago < 1 ? "" : `${what} were counted ${duration(found.counted_seconds_ago)} ago.`;
+}
+
 function duration(seconds) {
   if (seconds < 120) return `${Math.round(seconds)} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
@@ -71,7 +77,11 @@ const QUESTION = [
 ]; // prettier-ignore
 
 function questions() {
-  const read = (place) => ask("questions", place);
+  const read = async (place) => {
+    const found = await ask("questions", place);
+    $("question-age").textContent = age("People and answers", found);
+    return found;
+  };
   return list(read, "question-table", "Questions of the pool", QUESTION, $("more-questions"), trouble);
 }
 

@@ -66,12 +66,16 @@ class Overview(Struct):
     """By state; those that ended are forgotten after 30 days."""
     rejected: dict[str, int]
     routes: list[RouteTraffic]
+    counted_seconds_ago: float
+    """Age of items, comparisons, sessions and jobs: a large store is not counted at every look."""
 
 
 async def overview(call: Call) -> Reply:
     """Versions, counts and traffic."""
     state = call.state
-    kept, counted = await state.threads.read(lambda conn: (totals(conn), job_counts(conn)))
+    (kept, counted), age = await state.counts.of(
+        state.threads, "totals", lambda conn: (totals(conn), job_counts(conn))
+    )
     jobs: dict[str, int] = {}
     for (_, now), count in counted.items():
         jobs[now] = jobs.get(now, 0) + count
@@ -93,6 +97,7 @@ async def overview(call: Call) -> Reply:
             )
             for row in traffic
         ],
+        counted_seconds_ago=age,
     ))  # fmt: skip
 
 
@@ -129,6 +134,8 @@ class Questions(Struct):
     data: list[QuestionShown]
     has_more: bool
     next: str | None
+    counted_seconds_ago: float
+    """Age of people and answers: a large store is not counted at every look."""
 
 
 async def questions(call: Call) -> Reply:
@@ -139,7 +146,9 @@ async def questions(call: Call) -> Reply:
     kind = f"questions {serving.digest}"
     cursor = state.cursors.open(kind, page.after)
     start = 0 if cursor is None else _place(cursor)
-    counts = await state.threads.read(lambda conn: question_statistics(conn, model=serving.digest))
+    counts, age = await state.counts.of(
+        state.threads, kind, lambda conn: question_statistics(conn, model=serving.digest)
+    )
     value = await state.threads.compute(lambda: _information(serving))
     # The order does not change while the model does not, so a place in it is a place in the list.
     order = np.argsort(-value, kind="stable")
@@ -159,7 +168,7 @@ async def questions(call: Call) -> Reply:
             None if rate is None or rate.milliseconds is None else rate.milliseconds / 1e3,
         ))  # fmt: skip
     following = state.cursors.seal(kind, str(start + page.limit)) if more else None
-    return ok(Questions("list", shown, more, following))
+    return ok(Questions("list", shown, more, following, age))
 
 
 def _place(cursor: str) -> int:
