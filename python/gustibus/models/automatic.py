@@ -10,6 +10,7 @@ loss by no more than its error, the best single one is taken: it needs one fit, 
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -191,11 +192,12 @@ class _Search:
     ) -> None:  # fmt: skip
         self.both = train if valid is None else everybody(train, valid)
         self.options, self.seed, self.device = options, seed, device
-        self.progress = progress
+        self.progress, self.checkpoint = progress, checkpoint
         self.keeper = Keeper(
             checkpoint,
-            {"seed": seed, "rows": len(self.both), "items": train.item_features.shape,
+            {"seed": seed, "device": device,
              **{k: v for k, v in asdict(options).items() if k != "minutes"}},
+            self.both,
         )  # fmt: skip
         self.candidates: list[Candidate] = []
         self.began = time.monotonic()
@@ -376,6 +378,7 @@ class _Search:
                 if kept is None:
                     continue
                 self.keeper.put(one, number, kept)
+                self._clear(number, one)
             one.draws.append(kept)
         return True
 
@@ -398,6 +401,7 @@ class _Search:
             model = fit_model(
                 one.family, draw.train, draw.valid, seed=self.seed, device=self.device,
                 progress=self._watched(title, began, draw, free=one is self.candidates[0]),
+                checkpoint=self._beside(number, one),
                 **self.options.of(one.family), **one.options,
             ).model  # fmt: skip
             told = foretell(model, draw.judges, split)
@@ -413,6 +417,15 @@ class _Search:
         if not one.draws:
             one.fate = fate
         return None
+
+    def _beside(self, number: int, one: Candidate) -> Path | None:
+        """Where the fit of a candidate in a draw keeps its state until it is judged."""
+        return None if self.checkpoint is None else self.checkpoint / f"{number} {one.title}"
+
+    def _clear(self, number: int, one: Candidate) -> None:
+        beside = self._beside(number, one)
+        if beside is not None and beside.is_dir():
+            shutil.rmtree(beside)
 
     def _watched(self, title: str, began: float, draw: Draw, *, free: bool) -> Progress:
         """Passes progress on, and ends a fit that would leave no time to be made again on all rows.
