@@ -26,14 +26,14 @@ from gustibus.errors import ArtifactError
 ROOT = Path(__file__).parents[2]
 FAMILIES = {
     "hierarchical": {
-        "basis": "learned", "equalise": [0.0, 0.25, 0.5, 0.75, 1.0], "ridges": [10.0], "rank": 4,
-        "folds": 1, "rounds": 2, "known_items": "never",
+        "basis": "learned", "equalise": [0.0, 0.5, 1.0], "ridges": [10.0], "rank": 4, "folds": 1,
+        "rounds": 2, "known_items": "never",
     },
-    "pal": {"prototypes": 4, "epochs": 60, "patience": 60, "known_items": "never"},
-    "ppd": {"steps": 200, "known_items": "never"},
+    "pal": {"prototypes": 2, "epochs": 20, "known_items": "never", "ridges": [10.0]},
+    "ppd": {"steps": 40, "known_items": "never"},
     "auto": {
-        "families": ["bt", "lore", "pal"], "settings": {"pal": {"epochs": 20}}, "sizes": False,
-        "known_items": "never",
+        "families": ["bt", "pal"], "sizes": False, "known_items": "never",
+        "settings": {"pal": {"prototypes": 2, "epochs": 10, "ridges": [10.0]}},
     },
 }  # fmt: skip
 KEEPING = ("hierarchical", "pal", "auto")
@@ -44,7 +44,7 @@ LINE = "going on after"
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample") / "data"
-    write_folder(linear_mixture_world(seed=0, seen=60, new=10, train=30, test=30)[0], folder)
+    write_folder(linear_mixture_world(seed=0, seen=40, new=10, train=20, test=20)[0], folder)
     return folder
 
 
