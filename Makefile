@@ -17,7 +17,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-stateful test-openapi test-slow-clients test-soak soak test-gpu fuzz fuzz-parsers bench docs pictures format clean
+.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-train-kills test-stateful test-openapi test-slow-clients test-soak soak test-gpu fuzz fuzz-parsers fuzz-sanitized bench docs pictures format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -85,6 +85,9 @@ test-kills: install ## 250 kills of the service on each engine, 50 of PostgreSQL
 	$(BIN)/pytest -q -s -m slow tests/service/test_kill.py tests/service/test_idempotency.py \
 	  tests/service/test_database_kill.py
 
+test-train-kills: install ## training killed 20 times, of four families: it ends as it would have
+	$(BIN)/pytest -q -s -m slow tests/unit/test_training_kills.py
+
 test-stateful: install ## 20 runs of 2,000 random steps on each engine, compared with a plain reference
 	$(BIN)/pytest -q -s -m slow tests/service/test_stateful.py
 
@@ -108,6 +111,9 @@ fuzz: install ## random calls of every export for SECONDS=600; SEED numbers the 
 
 fuzz-parsers: install ## random inputs of everything that strangers send, for SECONDS=600
 	$(BIN)/python -m tests.fuzz.parsers --seconds $(SECONDS) --seed $(SEED)
+
+fuzz-sanitized: install ## both of them, SECONDS=600 each, over a core that watches its memory and sums
+	$(BIN)/python -m tests.fuzz.sanitized --seconds $(SECONDS) --seed $(SEED)
 
 bench: install ## short versions of the benchmarks
 	$(BIN)/python benchmarks/posterior.py

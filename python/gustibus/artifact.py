@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,6 +26,7 @@ from gustibus.errors import (
     MissingExtraError,
     NoArtifactError,
 )
+from gustibus.folders import put_in_place, scratch_folder
 from gustibus.models.base import PreferenceModel
 from gustibus.models.fingerprint import fingerprint
 from gustibus.models.hybrid import load_model
@@ -132,7 +130,7 @@ class Artifact:
         """Write the folder and return the artifact with its digest.
 
         The folder appears at once, complete, or not at all; a folder that exists is replaced only
-        when it is an artifact or empty.
+        when it is an artifact or empty. What a killed process left of an earlier try is removed.
 
         Raises:
             InputError: `folder` exists and holds something else.
@@ -140,15 +138,11 @@ class Artifact:
         target = Path(folder)
         check_target(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
+        with scratch_folder(target) as scratch:
             self._write(scratch)
             manifest = _manifest(scratch)
             _write_json(scratch / "MANIFEST.json", manifest)
-            _replace(scratch, target)
-        except BaseException:
-            shutil.rmtree(scratch, ignore_errors=True)
-            raise
+            put_in_place(scratch, target)
         return replace(self, digest=manifest["digest"])
 
     def _write(self, folder: Path) -> None:
@@ -275,22 +269,6 @@ def _digest(files: Mapping[str, str]) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _replace(scratch: Path, target: Path) -> None:
-    """Move a finished folder into place; an older artifact there is removed after the move."""
-    for path in scratch.iterdir():
-        with path.open("rb") as handle:
-            os.fsync(handle.fileno())
-    old = None
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-        old.rmdir()
-        target.rename(old)
-    scratch.chmod(0o755)
-    scratch.rename(target)
-    if old is not None:
-        shutil.rmtree(old)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -7,6 +7,7 @@ import traceback
 from gustibus import _core
 from tests.fuzz import fairness, groups, matching, people, strengths
 from tests.fuzz.draw import Draw
+from tests.fuzz.limits import address_space
 
 TARGETS = {
     **groups.TARGETS,
@@ -21,7 +22,8 @@ TARGETS = {
 ALLOWED = (ValueError, TypeError, LookupError, OverflowError)
 
 
-#: Address space of a child: sizes that nobody checked fail at once instead of filling the machine.
+#: Bytes of address space that cases may take beyond what the process has before the first: sizes that
+#: nobody checked fail at once instead of filling the machine.
 MEMORY = 12 << 30
 
 
@@ -31,7 +33,7 @@ def prepare(targets: list[str]) -> None:
 
 def memory() -> int:
     """Most bytes of address space."""
-    return MEMORY
+    return address_space() + MEMORY
 
 
 def exports() -> set[str]:

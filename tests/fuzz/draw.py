@@ -110,6 +110,8 @@ class Draw:
             span = np.iinfo(array.dtype)
             edges = [v for v in (*WHOLE, *(() if work else VAST)) if span.min <= v <= span.max]
             flat[where] = np.array([self.pick(edges) for _ in where], array.dtype)
+        elif array.dtype.kind == "b":  # a flag is a byte
+            flat.view(np.uint8)[where] = self.rng.integers(0, 256, len(where))
         if self.chance(0.1):
             flat[:] = flat[0]  # all alike
         return array

@@ -7,6 +7,7 @@ import pytest
 
 from gustibus import _core
 from gustibus.errors import InputError
+from gustibus.matching import Matcher
 
 VAST = (2**32, 2**40, 2**62)
 SETS = (np.array([0, 2]), np.array([0, 1], np.uint32))
@@ -92,3 +93,59 @@ def test_more_replicates_than_memory_holds_are_refused():
     fitted = (np.zeros(2), np.zeros(2, np.uint32), 0.5, (0.0, 0.0, 0.0))
     with pytest.raises(InputError, match="replicates: expected at most"):
         _core.strength_bootstrap(cells, None, fitted, 2**63, 0, None)
+
+
+def off(array):
+    """The same numbers at an address that their type may not have."""
+    bytes_ = np.zeros(array.nbytes + 1, np.uint8)[1:]
+    bytes_[:] = np.frombuffer(array.tobytes(), np.uint8)
+    found = np.frombuffer(bytes_, array.dtype).reshape(array.shape)
+    assert not found.flags.aligned
+    return found
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda move: _core.Ballots.full(move(np.array([[0, 1, 2], [2, 1, 0]])), None, "auto", 1)
+        .support(1),
+        lambda move: _core.Ballots.lists(
+            move(RISING), move(ORDER.astype(np.uint16)), None, 3, move(np.ones(1)), "last", "auto"
+        ).support(1),
+        lambda move: _core.reduce_comparisons(
+            move(np.array([0, 1, 2])), move(ORDER), None, move(np.array([1.0, 2.0, 3.0])), 3, None
+        ).totals()[0],
+        lambda move: _core.fit_totals(
+            move(np.array([2.0, 1.0, 3.0])), 2.0, (0.0, 0.0, 0.0), "error", (1e-9, 100), 1
+        )[0],
+        lambda move: _core.assignment(move(np.array([[1.0, 5.0], [2.0, 1.0]])))[0],
+        lambda move: _core.assignment(move(np.array([[1.0, 5.0], [2.0, 1.0]], np.float32)))[0],
+        lambda move: _core.pairwise_parity(move(ORDER), move(LABELS), 2)[0],
+    ],
+)  # fmt: skip
+def test_numbers_that_lie_off_their_alignment_are_read(call):
+    np.testing.assert_array_equal(call(off), call(lambda array: array))
+
+
+def test_a_flag_is_true_where_its_byte_is_not_zero():
+    flags = np.array([2, 0, 255, 128, 0, 1], np.uint8).view(np.bool_)
+    items, starts = np.array([0, 1, 2, 2, 1, 0]), np.array([0, 3, 6])
+    plain = flags.view(np.uint8) != 0
+
+    def ballots(ends):
+        return _core.Ballots.lists(starts, items, ends, 3, None, "last", "auto").support(1)
+
+    np.testing.assert_array_equal(ballots(flags), ballots(plain))
+    usual = (None, 3, (0.0, 0.0, 0.1), "error", (1e-9, 100), None, 1)
+    ends = [np.array([1, 0, n, 1, 0, n], np.uint8).view(np.bool_) for n in (1, 254)]
+    one, other = (_core.fit_tied_rankings(items, starts, e, *usual) for e in ends)
+    np.testing.assert_array_equal(one[0][0], other[0][0])
+    assert one[1] == other[1]
+
+
+@pytest.mark.parametrize("up", [1, 2, 254])
+def test_a_coin_is_up_where_its_byte_is_not_zero(up):
+    matcher = Matcher("stochastic_balance", 1, 5)
+    coins = np.array([up, 0, up], np.uint8).view(np.bool_)
+    matcher.arrive_many(np.arange(4), np.zeros(3, int), np.full(3, 0.5), coins=coins)
+    assert matcher.stats()["successes"] == 2

@@ -114,7 +114,7 @@ import os
 from gustibus import artifact as module
 from gustibus.artifact import Artifact
 found = Artifact.load({str(copy)!r})
-module._replace = lambda *a: os.kill(os.getpid(), 9)
+module.put_in_place = lambda *a: os.kill(os.getpid(), 9)
 found.save({str(copy)!r})
 """
     done = subprocess.run([sys.executable, "-c", code], check=False)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ import pytest
 from gustibus.artifact import Artifact
 from gustibus.data import read, write_folder
 from gustibus.data.synthetic import demo_world, linear_mixture_world
+from gustibus.encoders.hashing import HashingEncoder
 from gustibus.errors import ConfigError, InputError, UnknownNameError
+from gustibus.models import MODELS
 from gustibus.rewards import Transform
-from gustibus.training import RunConfig, train
+from gustibus.training import RunConfig, train, training_set
 from gustibus.training.run import load_data, make_split
 
 SMALL = {"equalise": [0.5], "ridges": [10.0, 100.0], "rank": 4, "folds": 1, "rounds": 4}
@@ -205,3 +208,83 @@ def test_rows_with_the_same_response_twice_are_refused_or_dropped_and_counted(tm
     assert kept.card["data"]["comparisons_given"] == 72
     with pytest.raises(ConfigError, match="identical: expected refuse or drop, got 'keep'"):
         RunConfig(data=log, output=output, identical="keep")
+
+
+def test_a_checkpoint_of_other_answers_is_not_gone_on_from(tmp_path, caplog):
+    data, _ = linear_mixture_world(seed=0, seen=30, new=4, train=10, test=10)
+    fitting, _ = training_set(data, np.arange(200))
+    other = replace(fitting, target=1 - fitting.target)
+    options = {"prototypes": 2, "epochs": 2, "start": "random"}
+    pal = MODELS["pal"].run
+    with caplog.at_level("INFO", "gustibus.training"):
+        pal.fit(fitting, None, seed=0, checkpoint=tmp_path, **options)
+        assert not caplog.messages
+        turned = pal.fit(other, None, seed=0, checkpoint=tmp_path, **options).model
+        assert "of other data or settings; starting over" in caplog.messages[-1]
+        again = pal.fit(other, None, seed=0, checkpoint=tmp_path, **options).model
+        assert "going on after 2 steps" in caplog.messages[-1]
+    straight = pal.fit(other, None, seed=0, **options).model
+    for name, array in straight.save()[1].items():
+        np.testing.assert_array_equal(turned.save()[1][name], array)
+        np.testing.assert_array_equal(again.save()[1][name], array)
+
+
+def test_a_fit_that_had_stopped_does_not_train_on(tmp_path):
+    data, _ = linear_mixture_world(seed=0, seen=30, new=4, train=10, test=10)
+    fitting, valid = (
+        training_set(data, np.arange(200))[0],
+        training_set(data, np.arange(200, 300))[0],
+    )
+    options = {"prototypes": 2, "epochs": 60, "start": "random", "patience": 1} | {
+        f"lr_{name}": 1e-9 for name in ("projector", "prototypes", "users", "scale")
+    }
+    first, second = (
+        MODELS["pal"].run.fit(fitting, valid, seed=0, checkpoint=tmp_path, **options).report
+        for _ in range(2)
+    )
+    assert len(first["history"]) < 60
+    assert str(second["history"]) == str(first["history"])  # as NaN is no NaN
+
+
+def test_a_damaged_checkpoint_is_started_over_from(tmp_path, caplog):
+    data, _ = linear_mixture_world(seed=0, seen=30, new=4, train=10, test=10)
+    fitting, _ = training_set(data, np.arange(200))
+    options = {"prototypes": 2, "epochs": 2, "start": "random"}
+    whole = MODELS["pal"].run.fit(fitting, None, seed=0, checkpoint=tmp_path, **options)
+    path = tmp_path / "fit.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    again = MODELS["pal"].run.fit(fitting, None, seed=0, checkpoint=tmp_path, **options)
+    assert "damaged" in caplog.text
+    assert [row["train_loss"] for row in again.report["history"]] == [
+        row["train_loss"] for row in whole.report["history"]
+    ]
+
+
+def test_a_killed_run_has_the_vectors_that_it_made(tmp_path, monkeypatch):
+    monkeypatch.setattr("gustibus.training.run._SLOW", ("hashing",))
+    monkeypatch.setattr("gustibus.encoders.cache._PIECE", 8)
+    world = demo_world(people=50, new=4, seed=0)
+    world.dataset.comparisons.write(tmp_path / "logs.parquet")
+    config = run(tmp_path / "logs.parquet", tmp_path / "a", encoder="hashing", split="four_cells")
+    asked, true = [], HashingEncoder.encode
+
+    def interrupted(self, texts, **more):
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        asked.append(list(texts))
+        return true(self, texts, **more)
+
+    monkeypatch.setattr(HashingEncoder, "encode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(config)
+    done, asked = asked, asked.copy()
+
+    def counted(self, texts, **more):
+        asked.append(list(texts))
+        return true(self, texts, **more)
+
+    monkeypatch.setattr(HashingEncoder, "encode", counted)
+    load_data(config, vectors=tmp_path / "a.checkpoint" / "vectors")
+    texts = [text for part in asked for text in part]
+    assert len(texts) == len(set(texts)), "a text was encoded twice"
+    assert [len(part) for part in done] == [8, 8]

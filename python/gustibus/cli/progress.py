@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -47,3 +51,17 @@ class Bars:
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(stage, total=total, figure=shown)
         self._progress.update(self._tasks[stage], completed=done, total=total, figure=shown)
+
+
+@contextmanager
+def remarks(name: str) -> Iterator[None]:
+    """What a logger remarks goes to standard error meanwhile, a line each, above any bars."""
+    log, handler = logging.getLogger(name), logging.StreamHandler(sys.stderr)
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)

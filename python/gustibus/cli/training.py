@@ -87,11 +87,11 @@ def train_command(
 ) -> int:
     """Learn a model from comparisons and save it.
 
-    An interrupted run of the same configuration goes on where it was.
+    An interrupted run of the same configuration goes on where it was, and says so.
 
     Example: gustibus train logs.parquet -o runs/first --model hierarchical
     """
-    from gustibus.cli.progress import Bars
+    from gustibus.cli.progress import Bars, remarks
     from gustibus.data import parse_columns
     from gustibus.training import RunConfig, train
 
@@ -119,7 +119,7 @@ def train_command(
             message = "--output is missing: say where the model goes"
             raise ConfigError(message, where="--output")
         config = RunConfig(data=source, **given)
-    with Bars() as bars:
+    with Bars() as bars, remarks("gustibus.training"):
         artifact = train(config, progress=bars.update, resume=not fresh)
     card = dict(artifact.card)
     if as_json:

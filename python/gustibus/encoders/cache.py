@@ -15,6 +15,7 @@ from gustibus.encoders.base import Encoder, checked_texts
 from gustibus.types import F32
 
 _LOOKUP = 500  # below the number of variables that any SQLite takes
+_PIECE = 4096  # texts; a killed process loses those of one piece
 
 
 class CachedEncoder:
@@ -45,9 +46,10 @@ class CachedEncoder:
         distinct = dict(zip(keys, found, strict=True))
         known = self._read(list(distinct))
         missing = [key for key in distinct if key not in known]
-        if missing:
-            made = self.encoder.encode([distinct[key] for key in missing], progress=progress)
-            fresh = dict(zip(missing, made, strict=True))
+        for start in range(0, len(missing), _PIECE):
+            part = missing[start : start + _PIECE]
+            made = self.encoder.encode([distinct[key] for key in part], progress=progress)
+            fresh = dict(zip(part, made, strict=True))
             self._write(fresh)
             known |= fresh
         out = np.empty((len(found), self.dim), np.float32)

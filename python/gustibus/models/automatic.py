@@ -13,6 +13,7 @@ worse than they are on average, and which of them is best need not be guessed.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -195,11 +196,12 @@ class _Search:
     ) -> None:  # fmt: skip
         self.both = train if valid is None else everybody(train, valid)
         self.options, self.seed, self.device = options, seed, device
-        self.progress = progress
+        self.progress, self.checkpoint = progress, checkpoint
         self.keeper = Keeper(
             checkpoint,
-            {"seed": seed, "rows": len(self.both), "items": train.item_features.shape,
+            {"seed": seed, "device": device,
              **{k: v for k, v in asdict(options).items() if k != "minutes"}},
+            self.both,
         )  # fmt: skip
         self.candidates: list[Candidate] = []
         self.began = time.monotonic()
@@ -385,6 +387,7 @@ class _Search:
                 if kept is None:
                     continue
                 self.keeper.put(one, number, kept)
+                self._clear(number, one)
             one.draws.append(kept)
         return True
 
@@ -407,6 +410,7 @@ class _Search:
             model = fit_model(
                 one.family, draw.train, draw.valid, seed=self.seed, device=self.device,
                 progress=self._watched(title, began, draw, free=one is self.candidates[0]),
+                checkpoint=self._beside(number, one),
                 **self.options.of(one.family), **one.options,
             ).model  # fmt: skip
             told = foretell(model, draw.judges, split)
@@ -422,6 +426,15 @@ class _Search:
         if not one.draws:
             one.fate = fate
         return None
+
+    def _beside(self, number: int, one: Candidate) -> Path | None:
+        """Where the fit of a candidate in a draw keeps its state until it is judged."""
+        return None if self.checkpoint is None else self.checkpoint / f"{number} {one.title}"
+
+    def _clear(self, number: int, one: Candidate) -> None:
+        beside = self._beside(number, one)
+        if beside is not None and beside.is_dir():
+            shutil.rmtree(beside)
 
     def _watched(self, title: str, began: float, draw: Draw, *, free: bool) -> Progress:
         """Passes progress on, and ends a fit that would leave no time to be made again on all rows.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gustibus.models.base import TrainingSet
 from gustibus.models.validation import Foretold
 from gustibus.posterior import Answering
 from gustibus.types import F64
@@ -102,10 +103,10 @@ def titled(family: str, options: Mapping[str, Any]) -> str:
 class Keeper:
     """What an interrupted search has judged, so that it goes on where it was."""
 
-    def __init__(self, folder: Path | None, key: dict[str, Any]) -> None:
+    def __init__(self, folder: Path | None, key: dict[str, Any], data: TrainingSet) -> None:
         from gustibus.models.torch_network import Checkpoint
 
-        self._file = Checkpoint(None if folder is None else folder / "auto", key=key)
+        self._file = Checkpoint(None if folder is None else folder / "auto", key=key, data=(data,))
         found = self._file.load()
         self._kept: dict[str, Judged] = {}
         if found is not None:

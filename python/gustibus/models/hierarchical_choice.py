@@ -138,19 +138,15 @@ class Chooser:
         self.train, self.valid, self.options = train, valid, options
         self.seed, self.device, self.progress = seed, device, progress
         key = {
-            "family": "hierarchical",
-            "seed": seed,
-            "rows": len(train),
-            "items": train.item_features.shape,
-            **asdict(options),
-        }
+            "family": "hierarchical", "seed": seed, "device": device.type, **asdict(options),
+        }  # fmt: skip
         few = train.people + valid.people < _FEW_PEOPLE
         self.folds = options.folds or (_FOLDS if few else 1)
         self.size = sum(len(ridges) for _, _, ridges in self._paths())
         dim = train.item_features.shape[1]
         ranks = (options.first_rank, *options.wider(train.people))
         self.wider = [rank for less, rank in pairwise(ranks) if less < dim]
-        self._keeper = Checkpoint(checkpoint, key=key)
+        self._keeper = Checkpoint(checkpoint, key=key, data=(train, valid))
         found = self._keeper.load()
         self.done: list[dict[str, Any]] = found[2]["done"] if found else []
         self._settlings = 0

@@ -66,24 +66,21 @@ def fit_pal(
     keeper = Checkpoint(
         checkpoint,
         key={
-            "family": "pal",
-            "seed": seed,
-            "rows": len(train),
-            "items": train.item_features.shape,
-            **asdict(options),
+            "family": "pal", "seed": seed, "device": run.device.type, **asdict(options),
         },
-    )
+        data=(train, valid),
+    )  # fmt: skip
     first = run.resume(keeper)
     if first == 0 and options.start == "em":
         run.keep_start()
     for epoch in range(first, options.epochs):
+        if run.done:
+            break
         loss = run.epoch()
-        done = run.judge(epoch, loss)
+        run.done = run.judge(epoch, loss)
         keeper.save(epoch + 1, run.tensors(), run.state())
         if progress is not None:
             progress("pal", epoch + 1, options.epochs, run.history[-1]["valid_loss"])
-        if done:
-            break
     model = run.finish()
     report = {
         "options": asdict(options), "history": run.history, "best_epoch": run.best_epoch,
@@ -159,6 +156,7 @@ class _Run:
         self.best = float("inf")
         self.best_epoch = -1
         self.best_state: dict[str, Tensor] = {}
+        self.done = False
 
     def epoch(self) -> float:
         """One pass; returns the mean loss."""
@@ -274,7 +272,8 @@ class _Run:
 
     def state(self) -> dict[str, Any]:
         """The rest of it, as JSON."""
-        return {"history": self.history, "best": self.best, "best_epoch": self.best_epoch}
+        names = ("history", "best", "best_epoch", "done")
+        return {name: getattr(self, name) for name in names}
 
     def resume(self, keeper: Checkpoint) -> int:
         """Go on from a checkpoint; returns the first epoch to run."""
@@ -288,8 +287,8 @@ class _Run:
         restore_optimizer(self.optimizer, tensors)
         self.generator.set_state(tensors["generator"])
         torch.set_rng_state(tensors["torch"])
-        self.history, self.best = state["history"], state["best"]
-        self.best_epoch = state["best_epoch"]
+        for name, value in state.items():
+            setattr(self, name, value)
         return epoch
 
 

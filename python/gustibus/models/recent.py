@@ -42,13 +42,14 @@ def once(make: Callable[[], Fitted], *parts: TrainingSet | str | None) -> Fitted
     known = _fits.get()
     if known is None:
         return make()
-    key = _key(parts)
+    key = identity(*parts)
     if key not in known:
         known[key] = make()
     return known[key]
 
 
-def _key(parts: tuple[TrainingSet | str | None, ...]) -> bytes:
+def identity(*parts: TrainingSet | str | None) -> bytes:
+    """What tells data, by its content, and settings, as text, from all others."""
     state = hashlib.blake2b(digest_size=16)
     for part in parts:
         values = [part]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,13 +13,17 @@ from typing import Any
 import numpy as np
 
 from gustibus.errors import InputError, MissingExtraError
+from gustibus.models.base import TrainingSet
 from gustibus.models.network import LEAK, Network, chain
+from gustibus.models.recent import identity
 
 try:
     import torch
     from torch import Tensor, nn
 except ImportError:
     raise MissingExtraError.of("torch", "train") from None
+
+log = logging.getLogger("gustibus.training")
 
 
 class Projector(nn.Module):
@@ -130,11 +135,25 @@ def drawn(
 
 
 class Checkpoint:
-    """State of a torch fit after an epoch, as safetensors and JSON: written whole or not at all."""
+    """State of a torch fit after an epoch, as safetensors and JSON: written whole or not at all.
 
-    def __init__(self, folder: Path | None, *, key: dict[str, Any]) -> None:
+    Args:
+        folder: where it lies; None keeps none.
+        key: family, seed and options of the fit.
+        data: what it is fitted to and judged on; other comparisons or vectors of the same shape are
+            another fit.
+    """
+
+    def __init__(
+        self, folder: Path | None, *, key: dict[str, Any], data: tuple[TrainingSet | None, ...]
+    ) -> None:
         self.folder = folder
-        self.key = json.loads(json.dumps(key))
+        self.key: dict[str, Any] = {}
+        if folder is not None:
+            from gustibus import __version__
+
+            of = identity(*data).hex()
+            self.key = json.loads(json.dumps({**key, "data": of, "version": __version__}))
 
     def save(self, epoch: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Replace the checkpoint."""
@@ -155,13 +174,19 @@ class Checkpoint:
         path = None if self.folder is None else self.folder / "fit.safetensors"
         if path is None or not path.exists():
             return None
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
-        with safe_open(path, framework="pt") as handle:
-            record = handle.metadata()
-            if json.loads(record["key"]) != self.key:
-                return None
-            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - not a dict
+        try:
+            with safe_open(path, framework="pt") as handle:
+                record = handle.metadata()
+                if json.loads(record["key"]) != self.key:
+                    log.warning("%s: of other data or settings; starting over", path)
+                    return None
+                tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - not a dict
+        except SafetensorError as error:  # such as a disk leaves that lost its power
+            log.warning("%s: damaged (%s); starting over", path, error)
+            return None
+        log.info("%s: going on after %s steps of an interrupted run", path, record["epoch"])
         return int(record["epoch"]), tensors, json.loads(record["state"])
 
 

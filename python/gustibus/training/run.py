@@ -26,6 +26,7 @@ from gustibus.training.sets import people_rows, training_set, valid_set
 from gustibus.types import F32, I64
 
 _REFERENCE = 512
+_SLOW = ("transformers",)  # encoders whose vectors take longer to make than to keep
 _ENOUGH = 40  # questions that a pool should have, three times what a session asks
 
 
@@ -46,16 +47,16 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
         ConfigError: the run is wrong.
     """
     check_target(Path(config.output))  # now, not when hours of fitting are to be saved
-    dataset, encoder = load_data(config)
+    checkpoint = Path(f"{config.output}.checkpoint")
+    if not resume:
+        _clear(checkpoint)
+    dataset, encoder = load_data(config, vectors=checkpoint / "vectors")
     split = make_split(dataset, config)
     degrees = "degree" if "degree_ce" in config.auxiliary else ""
     fitting, _ = training_set(
         dataset, split["train"], groups=config.groups, margins=config.margins, degrees=degrees
     )
     valid = valid_set(dataset, split, groups=config.groups, margins=config.margins, degrees=degrees)
-    checkpoint = Path(f"{config.output}.checkpoint")
-    if not resume:
-        _clear(checkpoint)
     options = dict(config.model_options)
     if config.objective:
         options |= {"objective": config.objective, "objective_options": config.objective_options}
@@ -80,8 +81,13 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
     return artifact
 
 
-def load_data(config: RunConfig) -> tuple[Dataset, Encoder | None]:
-    """The data with features, and the encoder that made them (None for ready-made embeddings)."""
+def load_data(config: RunConfig, *, vectors: Path | None = None) -> tuple[Dataset, Encoder | None]:
+    """The data with features, and the encoder that made them (None for ready-made embeddings).
+
+    Args:
+        config: the run.
+        vectors: where those of a slow encoder are kept, unless it has a cache of its own.
+    """
     dataset = read(
         config.data, layout=config.layout, columns=config.columns or None,
         identical=config.identical,
@@ -89,7 +95,10 @@ def load_data(config: RunConfig) -> tuple[Dataset, Encoder | None]:
     if config.encoder == "auto" and dataset.item_features is not None:
         return dataset, None
     name = "static" if config.encoder == "auto" else config.encoder
-    encoder = load_encoder(name, **config.encoder_options)
+    options = dict(config.encoder_options)
+    if vectors is not None and name in _SLOW:
+        options.setdefault("cache", vectors)
+    encoder = load_encoder(name, **options)
     c = dataset.comparisons
     items = encoder.encode(list(c.item_texts), progress=True)
     prompts = encoder.encode(list(c.prompts), progress=True)

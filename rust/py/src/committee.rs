@@ -10,10 +10,9 @@ use std::sync::Arc;
 
 use gustibus_core::committee as core;
 use gustibus_core::{Error, Result};
-use numpy::PyReadonlyArrayDyn;
 use pyo3::prelude::*;
 
-use crate::arrays::{Input, copy, copy_starts};
+use crate::arrays::{ArrayDyn, Input, copy, copy_starts};
 use crate::errors::to_python;
 use crate::running::{detached, interruptible};
 use crate::social::Ballots;
@@ -31,8 +30,8 @@ impl Approvals {
     #[pyo3(signature = (starts, items, n_items, weights))]
     fn new(
         py: Python<'_>,
-        starts: PyReadonlyArrayDyn<'_, i64>,
-        items: PyReadonlyArrayDyn<'_, u32>,
+        starts: ArrayDyn<'_, i64>,
+        items: ArrayDyn<'_, u32>,
         n_items: usize,
         weights: Option<Input<'_>>,
     ) -> PyResult<Self> {

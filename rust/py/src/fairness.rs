@@ -10,23 +10,23 @@ use gustibus_core::bias as study;
 use gustibus_core::fair::{self, Attention, Bounds, Groups};
 use gustibus_core::fusion as fusing;
 use gustibus_core::{Error, Result};
-use numpy::{Element, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{Element, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::{copy_starts, give};
+use crate::arrays::{ArrayDyn, copy_starts, give};
 use crate::errors::to_python;
 use crate::running::{detached, interruptible};
 use crate::social::Ballots;
 
-pub(crate) type Ints<'py> = PyReadonlyArrayDyn<'py, i64>;
-pub(crate) type Labels<'py> = PyReadonlyArrayDyn<'py, u32>;
-pub(crate) type Floats<'py> = PyReadonlyArrayDyn<'py, f64>;
+pub(crate) type Ints<'py> = ArrayDyn<'py, i64>;
+pub(crate) type Labels<'py> = ArrayDyn<'py, u32>;
+pub(crate) type Floats<'py> = ArrayDyn<'py, f64>;
 type Table<'py> = (Ints<'py>, Ints<'py>);
 type Run<'py> = (Ints<'py>, Labels<'py>, Floats<'py>);
 type Row = (&'static str, &'static str, Vec<&'static str>);
 
-pub(crate) fn values<T: Element + Copy>(array: &PyReadonlyArrayDyn<'_, T>) -> Vec<T> {
+pub(crate) fn values<T: Element + Copy>(array: &ArrayDyn<'_, T>) -> Vec<T> {
     match array.as_slice() {
         Ok(slice) => slice.to_vec(),
         Err(_) => array.as_array().iter().copied().collect(),
@@ -43,7 +43,7 @@ fn indices(name: &'static str, array: &Ints<'_>) -> PyResult<Vec<usize>> {
 
 pub(crate) fn matrix<T: Element>(
     name: &'static str,
-    array: &PyReadonlyArrayDyn<'_, T>,
+    array: &ArrayDyn<'_, T>,
 ) -> PyResult<[usize; 2]> {
     let &[rows, columns] = array.shape() else {
         let got = format!("{:?}", array.shape());

@@ -8,14 +8,13 @@
 
 use gustibus_core::posterior as core;
 use gustibus_core::{Error, Result};
-use numpy::PyReadonlyArrayDyn;
 use pyo3::prelude::*;
 
-use crate::arrays::{Input, Owned, copy, copy_starts, give};
+use crate::arrays::{ArrayDyn, Input, Owned, copy, copy_starts, give};
 use crate::errors::to_python;
 use crate::running::detached;
 
-type Starts<'py> = PyReadonlyArrayDyn<'py, i64>;
+type Starts<'py> = ArrayDyn<'py, i64>;
 type Four<'py> = (Input<'py>, Input<'py>, Input<'py>, Input<'py>);
 type Three<'py> = (Input<'py>, Input<'py>, Input<'py>);
 

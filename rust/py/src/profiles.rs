@@ -10,10 +10,9 @@ use std::sync::Arc;
 
 use gustibus_core::Error;
 use gustibus_core::social::{Compact, Culture, Metric, Profile, axis, distances, sample_until};
-use numpy::PyReadonlyArrayDyn;
 use pyo3::prelude::*;
 
-use crate::arrays::give;
+use crate::arrays::{ArrayDyn, give};
 use crate::errors::to_python;
 use crate::running::interruptible;
 use crate::social::Ballots;
@@ -104,7 +103,7 @@ pub(crate) fn social_axis(
 pub(crate) fn social_distances<'py>(
     py: Python<'py>,
     ballots: &Bound<'py, Ballots>,
-    buckets: PyReadonlyArrayDyn<'py, i64>,
+    buckets: ArrayDyn<'py, i64>,
     metric: &str,
     penalty: f64,
     threads: Option<usize>,

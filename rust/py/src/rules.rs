@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use gustibus_core::Error;
 use gustibus_core::social::{Fact, Options, Outcome, Subject, Support, Value, decide, rules};
-use numpy::{PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::PyUntypedArrayMethods;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::{copy, give};
+use crate::arrays::{ArrayDyn, copy, give};
 use crate::errors::to_python;
 use crate::running::interruptible;
 use crate::social::Ballots;
@@ -45,7 +45,7 @@ pub(crate) fn social_decide<'py>(
             decide(rule, Subject::Profile(&profile), &options, stop)
         })?
     } else {
-        let matrix: PyReadonlyArrayDyn<'_, f64> = subject.extract()?;
+        let matrix: ArrayDyn<'_, f64> = subject.extract()?;
         let support = read_support(&matrix)?;
         interruptible(py, time_limit, |stop| {
             decide(rule, Subject::Support(&support), &options, stop)
@@ -54,7 +54,7 @@ pub(crate) fn social_decide<'py>(
     give_outcome(py, outcome)
 }
 
-fn read_support(matrix: &PyReadonlyArrayDyn<'_, f64>) -> PyResult<Support> {
+fn read_support(matrix: &ArrayDyn<'_, f64>) -> PyResult<Support> {
     let owned = copy("support", matrix, 2, "(m, m)")?;
     if owned.shape[0] != owned.shape[1] {
         let got = format!("({}, {})", matrix.shape()[0], matrix.shape()[1]);

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use gustibus_core::social::{Ballots as Stored, Cells, Compact, Id, Lists, Profile, Unranked};
 use gustibus_core::{Error, Result};
-use numpy::{Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{Element, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
-use crate::arrays::give;
+use crate::arrays::{ArrayDyn, FlagsDyn, give};
 use crate::errors::to_python;
 use crate::running::{detached, interruptible};
 
@@ -27,22 +27,22 @@ pub(crate) struct Ballots {
 macro_rules! with_integers {
     ($array:expr, $name:expr, $f:expr) => {{
         let array: &Bound<'_, PyAny> = $array;
-        if let Ok(a) = array.cast::<PyArrayDyn<i64>>() {
-            $f(&a.readonly())
-        } else if let Ok(a) = array.cast::<PyArrayDyn<i32>>() {
-            $f(&a.readonly())
-        } else if let Ok(a) = array.cast::<PyArrayDyn<u8>>() {
-            $f(&a.readonly())
-        } else if let Ok(a) = array.cast::<PyArrayDyn<u16>>() {
-            $f(&a.readonly())
-        } else if let Ok(a) = array.cast::<PyArrayDyn<u32>>() {
-            $f(&a.readonly())
-        } else if let Ok(a) = array.cast::<PyArrayDyn<i16>>() {
-            $f(&a.readonly())
-        } else if let Ok(a) = array.cast::<PyArrayDyn<i8>>() {
-            $f(&a.readonly())
-        } else if let Ok(a) = array.cast::<PyArrayDyn<u64>>() {
-            $f(&a.readonly())
+        if let Ok(a) = array.extract::<ArrayDyn<'_, i64>>() {
+            $f(&a)
+        } else if let Ok(a) = array.extract::<ArrayDyn<'_, i32>>() {
+            $f(&a)
+        } else if let Ok(a) = array.extract::<ArrayDyn<'_, u8>>() {
+            $f(&a)
+        } else if let Ok(a) = array.extract::<ArrayDyn<'_, u16>>() {
+            $f(&a)
+        } else if let Ok(a) = array.extract::<ArrayDyn<'_, u32>>() {
+            $f(&a)
+        } else if let Ok(a) = array.extract::<ArrayDyn<'_, i16>>() {
+            $f(&a)
+        } else if let Ok(a) = array.extract::<ArrayDyn<'_, i8>>() {
+            $f(&a)
+        } else if let Ok(a) = array.extract::<ArrayDyn<'_, u64>>() {
+            $f(&a)
         } else {
             let got = array.get_type().name()?.to_string();
             Err(to_python(&Error::range($name, "an array of integers", got)))
@@ -60,7 +60,7 @@ impl Ballots {
     #[pyo3(signature = (rankings, weights, compact, threads))]
     fn full(
         rankings: &Bound<'_, PyAny>,
-        weights: Option<PyReadonlyArrayDyn<'_, f64>>,
+        weights: Option<ArrayDyn<'_, f64>>,
         compact: &str,
         threads: Option<usize>,
     ) -> PyResult<Self> {
@@ -73,16 +73,16 @@ impl Ballots {
     #[staticmethod]
     #[pyo3(signature = (starts, items, ends, n_items, weights, unranked, compact))]
     fn lists(
-        starts: PyReadonlyArrayDyn<'_, i64>,
+        starts: ArrayDyn<'_, i64>,
         items: &Bound<'_, PyAny>,
-        ends: Option<PyReadonlyArrayDyn<'_, bool>>,
+        ends: Option<FlagsDyn<'_>>,
         n_items: usize,
-        weights: Option<PyReadonlyArrayDyn<'_, f64>>,
+        weights: Option<ArrayDyn<'_, f64>>,
         unranked: &str,
         compact: &str,
     ) -> PyResult<Self> {
         let starts = crate::arrays::copy_starts(&starts)?;
-        let ends = ends.map(|ends| ends.as_array().iter().copied().collect());
+        let ends = ends.map(|ends| ends.all());
         let weights = weights.map(|w| w.as_array().iter().copied().collect());
         let (unranked, compact) = (parse_unranked(unranked)?, parse_compact(compact)?);
         let lists = with_integers!(items, "rankings", |a| lists(a, starts, ends, n_items))?;
@@ -201,7 +201,7 @@ impl Ballots {
 }
 
 fn full<T: Id + Element>(
-    array: &PyReadonlyArrayDyn<'_, T>,
+    array: &ArrayDyn<'_, T>,
     weights: Option<Vec<f64>>,
     compact: Compact,
     threads: Option<usize>,
@@ -225,7 +225,7 @@ fn full<T: Id + Element>(
 }
 
 fn lists<T: Id + Element>(
-    array: &PyReadonlyArrayDyn<'_, T>,
+    array: &ArrayDyn<'_, T>,
     starts: Vec<usize>,
     ends: Option<Vec<bool>>,
     items: usize,

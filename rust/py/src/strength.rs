@@ -19,10 +19,9 @@ mod scores;
 
 use gustibus_core::strength as core;
 use gustibus_core::{Error, Result};
-use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 
-use crate::arrays::give;
+use crate::arrays::{Array1, give};
 use crate::errors::to_python;
 
 pub(crate) use cells::{Cells, reduce_comparisons};
@@ -39,20 +38,17 @@ pub(crate) use scores::{elo_ratings, score_comparisons, stationary_strengths};
 /// A column of item numbers.
 #[derive(FromPyObject)]
 pub(crate) enum Column<'py> {
-    I64(PyReadonlyArray1<'py, i64>),
-    I32(PyReadonlyArray1<'py, i32>),
-    U32(PyReadonlyArray1<'py, u32>),
-    U64(PyReadonlyArray1<'py, u64>),
-    U16(PyReadonlyArray1<'py, u16>),
-    I16(PyReadonlyArray1<'py, i16>),
-    U8(PyReadonlyArray1<'py, u8>),
+    I64(Array1<'py, i64>),
+    I32(Array1<'py, i32>),
+    U32(Array1<'py, u32>),
+    U64(Array1<'py, u64>),
+    U16(Array1<'py, u16>),
+    I16(Array1<'py, i16>),
+    U8(Array1<'py, u8>),
 }
 
 /// An array as a slice; it has to be contiguous.
-fn slice<'a, T: numpy::Element>(
-    name: &'static str,
-    array: &'a PyReadonlyArray1<'_, T>,
-) -> PyResult<&'a [T]> {
+fn slice<'a, T: numpy::Element>(name: &'static str, array: &'a Array1<'_, T>) -> PyResult<&'a [T]> {
     let wrong = |_| to_python(&Error::range(name, "a contiguous array", "strides"));
     array.as_slice().map_err(wrong)
 }
@@ -78,7 +74,7 @@ type PriorTuple = (f64, f64, f64);
 type Limits = (f64, usize);
 
 /// Starts as indices.
-fn rising(starts: &PyReadonlyArray1<'_, i64>) -> PyResult<Vec<usize>> {
+fn rising(starts: &Array1<'_, i64>) -> PyResult<Vec<usize>> {
     let wrong = |got: i64| to_python(&Error::range("starts", "numbers of at least 0", got));
     slice("starts", starts)?.iter().map(|s| usize::try_from(*s).map_err(|_| wrong(*s))).collect()
 }

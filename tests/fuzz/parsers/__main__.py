@@ -9,10 +9,11 @@ import argparse
 import sys
 
 from tests.fuzz.__main__ import fuzz
+from tests.fuzz.limits import SLOWER
 from tests.fuzz.parsers.cases import TARGETS, prepare, run
 
 CASES = "tests.fuzz.parsers.cases"
-LIMIT = 15.0
+LIMIT = 15.0 * SLOWER
 """Seconds after which a case is taken to hang; one of 5 s of the processor is told as well."""
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import resource
 import traceback
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from time import process_time
 
 from gustibus.errors import InputError
+from tests.fuzz.limits import address_space
 from tests.fuzz.parsers import files, requests
 from tests.fuzz.parsers.served import PATIENCE, Served
 
@@ -27,8 +26,7 @@ MEMORY = 2 << 30
 
 def memory() -> int:
     """Most bytes of address space."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    return pages * resource.getpagesize() + MEMORY
+    return address_space() + MEMORY
 
 
 @cache

@@ -17,9 +17,10 @@ import numpy as np
 from gustibus.service.app import TABLE, create_app
 from gustibus.service.settings import Settings
 from gustibus.store import upgrade
+from tests.fuzz.limits import SLOWER
 from tests.service.harness import DIM, new_key, save_vectors_model
 
-PATIENCE = 5.0
+PATIENCE = 5.0 * SLOWER
 """Seconds of the processor that a case may take; other work on the machine is not its fault."""
 
 

@@ -1,19 +1,20 @@
 //! Rows of edges as numpy arrays.
 
 use gustibus_core::Error;
-use numpy::{Element, PyReadonlyArray1, PyUntypedArrayMethods};
+use numpy::{Element, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use std::ops::Range;
 
+use crate::arrays::Array1;
 use crate::errors::to_python;
 
 type Any<'py> = Bound<'py, PyAny>;
 
 /// Item numbers in one of the types that callers have.
 pub(super) enum ItemColumn<'py> {
-    I64(PyReadonlyArray1<'py, i64>),
-    U32(PyReadonlyArray1<'py, u32>),
-    I32(PyReadonlyArray1<'py, i32>),
+    I64(Array1<'py, i64>),
+    U32(Array1<'py, u32>),
+    I32(Array1<'py, i32>),
 }
 
 impl<'py> ItemColumn<'py> {
@@ -49,8 +50,8 @@ impl<'py> ItemColumn<'py> {
 
 /// Numbers in one of the types that callers have.
 pub(super) enum Column<'py> {
-    F64(PyReadonlyArray1<'py, f64>),
-    F32(PyReadonlyArray1<'py, f32>),
+    F64(Array1<'py, f64>),
+    F32(Array1<'py, f32>),
 }
 
 impl<'py> Column<'py> {
@@ -116,7 +117,7 @@ impl Item for i64 {
 }
 
 fn convert<T: Item>(
-    array: &PyReadonlyArray1<'_, T>,
+    array: &Array1<'_, T>,
     part: Range<usize>,
     into: &mut Vec<u32>,
 ) -> PyResult<()> {
@@ -180,7 +181,7 @@ pub(super) struct OwnedRows {
 impl OwnedRows {
     /// Copying 20 edges of an arrival takes about 10 nanoseconds.
     pub(super) fn copy(
-        indptr: &PyReadonlyArray1<'_, i64>,
+        indptr: &Array1<'_, i64>,
         items: &Any<'_>,
         values: Option<&Any<'_>>,
         sizes: Option<&Any<'_>>,

@@ -1,11 +1,11 @@
 //! Bulk arrivals, copied and taken in parts that stay in the cache.
 
 use gustibus_core::{Error, Result, matching as core};
-use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 use std::ops::Range;
 
 use super::arrays::{Column, ItemColumn};
+use crate::arrays::{Array1, Flags1};
 use crate::errors::to_python;
 
 type Any<'py> = Bound<'py, PyAny>;
@@ -21,16 +21,16 @@ pub(super) struct Source<'a, 'py> {
     items: ItemColumn<'py>,
     values: Option<Column<'py>>,
     sizes: Option<Column<'py>>,
-    coins: Option<&'a PyReadonlyArray1<'py, bool>>,
+    coins: Option<&'a Flags1<'py>>,
 }
 
 impl<'a, 'py> Source<'a, 'py> {
     pub(super) fn new(
-        indptr: &PyReadonlyArray1<'py, i64>,
+        indptr: &Array1<'py, i64>,
         items: &Any<'py>,
         values: Option<&Any<'py>>,
         sizes: Option<&Any<'py>>,
-        coins: Option<&'a PyReadonlyArray1<'py, bool>>,
+        coins: Option<&'a Flags1<'py>>,
     ) -> PyResult<Self> {
         Ok(Self {
             indptr: indptr.as_array().iter().copied().collect(),
@@ -55,7 +55,7 @@ impl<'a, 'py> Source<'a, 'py> {
                 return Err(to_python(&Error::length(name, edges, got)));
             }
         }
-        let coins = self.coins.map_or(self.len(), |coins| coins.as_array().len());
+        let coins = self.coins.map_or(self.len(), Flags1::len);
         if coins != self.len() {
             return Err(to_python(&Error::length("coins", self.len(), coins)));
         }
@@ -84,10 +84,7 @@ impl<'a, 'py> Source<'a, 'py> {
         self.items.copy(edges.clone(), &mut into.items)?;
         fill(self.values.as_ref(), edges.clone(), &mut into.values);
         fill(self.sizes.as_ref(), edges, &mut into.sizes);
-        into.coins = self.coins.map(|coins| {
-            let coins = coins.as_array();
-            part.map(|v| coins[v]).collect()
-        });
+        into.coins = self.coins.map(|coins| coins.copy(part));
         Ok(())
     }
 }

@@ -2,10 +2,11 @@
 
 use gustibus_core::matching::offline as core;
 use gustibus_core::{Error, Result, Stop};
-use numpy::{IntoPyArray, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 use super::arrays::{OwnedRows, copy_numbers};
+use crate::arrays::{Array1, Array2};
 use crate::errors::to_python;
 use crate::running::interruptible;
 
@@ -27,7 +28,7 @@ fn give(py: Python<'_>, matching: core::BMatching) -> Matched<'_> {
 pub(crate) fn b_matching<'py>(
     py: Python<'py>,
     method: &str,
-    indptr: PyReadonlyArray1<'py, i64>,
+    indptr: Array1<'py, i64>,
     items: &Any<'py>,
     values: Option<&Any<'py>>,
     capacity: &Any<'py>,
@@ -53,7 +54,7 @@ pub(crate) fn b_matching<'py>(
 #[pyo3(signature = (indptr, items, values, capacity))]
 pub(crate) fn hindsight<'py>(
     py: Python<'py>,
-    indptr: PyReadonlyArray1<'py, i64>,
+    indptr: Array1<'py, i64>,
     items: &Any<'py>,
     values: Option<&Any<'py>>,
     capacity: &Any<'py>,
@@ -72,9 +73,9 @@ pub(crate) fn hindsight<'py>(
 /// solution. Nobody may write to it meanwhile; a writer would get an undefined assignment.
 #[pyfunction]
 pub(crate) fn assignment<'py>(py: Python<'py>, cost: &Any<'py>) -> PyResult<Matched<'py>> {
-    let solved = if let Ok(cost) = cost.extract::<PyReadonlyArray2<'_, f64>>() {
+    let solved = if let Ok(cost) = cost.extract::<Array2<'_, f64>>() {
         solve(py, &cost)?
-    } else if let Ok(cost) = cost.extract::<PyReadonlyArray2<'_, f32>>() {
+    } else if let Ok(cost) = cost.extract::<Array2<'_, f32>>() {
         solve(py, &cost)?
     } else {
         let expected = "two dimensions of float32 or float64";
@@ -91,7 +92,7 @@ pub(crate) fn assignment<'py>(py: Python<'py>, cost: &Any<'py>) -> PyResult<Matc
 
 fn solve<T: core::Cost + numpy::Element>(
     py: Python<'_>,
-    cost: &PyReadonlyArray2<'_, T>,
+    cost: &Array2<'_, T>,
 ) -> PyResult<core::Assignment> {
     let (n, m) = (cost.shape()[0], cost.shape()[1]);
     let values = cost.as_slice().map_err(|_| {

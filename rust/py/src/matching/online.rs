@@ -4,13 +4,14 @@ use std::sync::{Mutex, MutexGuard};
 
 use gustibus_core::Error;
 use gustibus_core::matching as core;
-use numpy::{IntoPyArray, PyReadonlyArray1};
+use numpy::IntoPyArray;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict};
 
 use super::arrays::{OwnedRows, copy_numbers, fill_items, fill_numbers};
 use super::bulk::{Chunk, Source};
+use crate::arrays::{Array1, Flags1};
 use crate::errors::to_python;
 use crate::running::{detached, interruptible};
 
@@ -168,11 +169,11 @@ impl Matcher {
     fn arrive_many<'py>(
         &self,
         py: Python<'py>,
-        indptr: PyReadonlyArray1<'py, i64>,
+        indptr: Array1<'py, i64>,
         items: &Any<'py>,
         values: Option<&Any<'py>>,
         sizes: Option<&Any<'py>>,
-        coins: Option<PyReadonlyArray1<'py, bool>>,
+        coins: Option<Flags1<'py>>,
     ) -> PyResult<Any<'py>> {
         let source = Source::new(&indptr, items, values, sizes, coins.as_ref())?;
         let mut guard = self.lock(py)?;
@@ -225,7 +226,7 @@ impl Matcher {
     fn bound<'py>(
         &self,
         py: Python<'py>,
-        indptr: PyReadonlyArray1<'py, i64>,
+        indptr: Array1<'py, i64>,
         items: &Any<'py>,
         values: Option<&Any<'py>>,
         sizes: Option<&Any<'py>>,

@@ -2,9 +2,10 @@
 
 use gustibus_core::matching::positions as core;
 use gustibus_core::{Error, Result};
-use numpy::{IntoPyArray, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
+use crate::arrays::{Array1, Array2};
 use crate::errors::to_python;
 use crate::running::interruptible;
 
@@ -18,8 +19,8 @@ type LawInput = (String, Vec<f64>, Vec<f64>);
 pub(crate) fn place_creatives<'py>(
     py: Python<'py>,
     method: &str,
-    p: PyReadonlyArray2<'py, f64>,
-    phi: PyReadonlyArray1<'py, f64>,
+    p: Array2<'py, f64>,
+    phi: Array1<'py, f64>,
     most: usize,
 ) -> PyResult<Placed<'py>> {
     let (p, n, m) = copy(&p);
@@ -48,8 +49,8 @@ pub(crate) fn place_creatives<'py>(
 pub(crate) fn position_auction<'py>(
     py: Python<'py>,
     model: &str,
-    p: PyReadonlyArray2<'py, f64>,
-    values: PyReadonlyArray1<'py, f64>,
+    p: Array2<'py, f64>,
+    values: Array1<'py, f64>,
     most: usize,
     laws: Option<Vec<LawInput>>,
 ) -> PyResult<(Placed<'py>, Any<'py>)> {
@@ -77,8 +78,8 @@ pub(crate) fn position_auction<'py>(
 #[pyfunction]
 pub(crate) fn ironed_virtual_values<'py>(
     py: Python<'py>,
-    values: PyReadonlyArray1<'py, f64>,
-    probabilities: PyReadonlyArray1<'py, f64>,
+    values: Array1<'py, f64>,
+    probabilities: Array1<'py, f64>,
 ) -> PyResult<Any<'py>> {
     let values: Vec<f64> = values.as_array().iter().copied().collect();
     let probabilities: Vec<f64> = probabilities.as_array().iter().copied().collect();
@@ -86,7 +87,7 @@ pub(crate) fn ironed_virtual_values<'py>(
     Ok(ironed.into_pyarray(py).into_any())
 }
 
-fn copy(p: &PyReadonlyArray2<'_, f64>) -> (Vec<f64>, usize, usize) {
+fn copy(p: &Array2<'_, f64>) -> (Vec<f64>, usize, usize) {
     (p.as_array().iter().copied().collect(), p.shape()[0], p.shape()[1])
 }
 

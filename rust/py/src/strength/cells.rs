@@ -2,11 +2,10 @@
 
 use gustibus_core::Error;
 use gustibus_core::strength as core;
-use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
 
 use super::{Column, rising, slice};
-use crate::arrays::{copy, give};
+use crate::arrays::{Array1, ArrayDyn, copy, give};
 use crate::errors::to_python;
 use crate::running::detached;
 
@@ -16,12 +15,7 @@ pub(crate) struct Cells {
     pub(super) table: core::Table,
 }
 
-type Arrays<'py> = (
-    PyReadonlyArray1<'py, i64>,
-    PyReadonlyArray1<'py, u32>,
-    PyReadonlyArrayDyn<'py, f64>,
-    PyReadonlyArrayDyn<'py, f64>,
-);
+type Arrays<'py> = (Array1<'py, i64>, Array1<'py, u32>, ArrayDyn<'py, f64>, ArrayDyn<'py, f64>);
 
 #[pymethods]
 impl Cells {
@@ -29,10 +23,10 @@ impl Cells {
     #[new]
     #[pyo3(signature = (starts, other, weights, spread, counts))]
     fn new(
-        starts: PyReadonlyArray1<'_, i64>,
-        other: PyReadonlyArray1<'_, u32>,
-        weights: PyReadonlyArrayDyn<'_, f64>,
-        spread: PyReadonlyArrayDyn<'_, f64>,
+        starts: Array1<'_, i64>,
+        other: Array1<'_, u32>,
+        weights: ArrayDyn<'_, f64>,
+        spread: ArrayDyn<'_, f64>,
         counts: bool,
     ) -> PyResult<Self> {
         let arrays: Arrays<'_> = (starts, other, weights, spread);
@@ -147,8 +141,8 @@ pub(crate) fn reduce_comparisons(
     py: Python<'_>,
     a: Column<'_>,
     b: Column<'_>,
-    outcomes: Option<PyReadonlyArray1<'_, u8>>,
-    weights: Option<PyReadonlyArray1<'_, f64>>,
+    outcomes: Option<Array1<'_, u8>>,
+    weights: Option<Array1<'_, f64>>,
     items: Option<usize>,
     threads: Option<usize>,
 ) -> PyResult<Cells> {

@@ -1,18 +1,16 @@
 //! How sure strengths are.
 
 use gustibus_core::strength as core;
-use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
 
 use super::rankings::RankingArrays;
 use super::{Cells, Column, PriorTuple, slice};
-use crate::arrays::{copy, give};
+use crate::arrays::{Array1, ArrayDyn, copy, give};
 use crate::errors::to_python;
 use crate::running::interruptible;
 
 /// Log strengths, component of every item, share of a tie, prior.
-pub(super) type FittedTuple<'py> =
-    (PyReadonlyArrayDyn<'py, f64>, PyReadonlyArray1<'py, u32>, f64, PriorTuple);
+pub(super) type FittedTuple<'py> = (ArrayDyn<'py, f64>, Array1<'py, u32>, f64, PriorTuple);
 
 pub(super) struct FittedArrays {
     theta: Vec<f64>,
@@ -121,9 +119,9 @@ fn give_bootstrap(
 pub(crate) fn ranking_covariance<'py>(
     py: Python<'py>,
     items: Column<'py>,
-    starts: PyReadonlyArray1<'py, i64>,
-    chosen: Option<PyReadonlyArray1<'py, u32>>,
-    weights: Option<PyReadonlyArray1<'py, f64>>,
+    starts: Array1<'py, i64>,
+    chosen: Option<Array1<'py, u32>>,
+    weights: Option<Array1<'py, f64>>,
     count: usize,
     fitted: FittedTuple<'py>,
     robust: bool,
@@ -146,9 +144,9 @@ pub(crate) fn ranking_covariance<'py>(
 pub(crate) fn ranking_bootstrap<'py>(
     py: Python<'py>,
     items: Column<'py>,
-    starts: PyReadonlyArray1<'py, i64>,
-    chosen: Option<PyReadonlyArray1<'py, u32>>,
-    weights: Option<PyReadonlyArray1<'py, f64>>,
+    starts: Array1<'py, i64>,
+    chosen: Option<Array1<'py, u32>>,
+    weights: Option<Array1<'py, f64>>,
     count: usize,
     fitted: FittedTuple<'py>,
     replicates: usize,

@@ -2,11 +2,10 @@
 
 use gustibus_core::Stop;
 use gustibus_core::strength as core;
-use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
 
 use super::{Cells, Column, Limits, PriorTuple, give_fit, options, slice};
-use crate::arrays::copy;
+use crate::arrays::{Array1, ArrayDyn, copy};
 use crate::running::interruptible;
 
 /// Strengths by a model of comparisons: Bradley and Terry's, or one with ties.
@@ -21,7 +20,7 @@ pub(crate) fn fit_strengths<'py>(
     prior: PriorTuple,
     disconnected: &str,
     limits: Limits,
-    start: Option<PyReadonlyArray1<'py, f64>>,
+    start: Option<Array1<'py, f64>>,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let start = start.map(|s| slice("start", &s).map(<[f64]>::to_vec)).transpose()?;
@@ -41,7 +40,7 @@ pub(crate) fn fit_strengths<'py>(
 #[pyo3(signature = (totals, games, prior, disconnected, limits, threads))]
 pub(crate) fn fit_totals<'py>(
     py: Python<'py>,
-    totals: PyReadonlyArrayDyn<'py, f64>,
+    totals: ArrayDyn<'py, f64>,
     games: f64,
     prior: PriorTuple,
     disconnected: &str,
@@ -62,9 +61,9 @@ pub(crate) fn fit_covariates<'py>(
     a: Column<'py>,
     b: Column<'py>,
     items: usize,
-    target: PyReadonlyArrayDyn<'py, f64>,
-    weight: PyReadonlyArrayDyn<'py, f64>,
-    covariates: PyReadonlyArrayDyn<'py, f64>,
+    target: ArrayDyn<'py, f64>,
+    weight: ArrayDyn<'py, f64>,
+    covariates: ArrayDyn<'py, f64>,
     prior: PriorTuple,
     ridge: f64,
     disconnected: &str,

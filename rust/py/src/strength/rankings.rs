@@ -2,11 +2,11 @@
 
 use gustibus_core::Result;
 use gustibus_core::strength as core;
-use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 
 use super::doubt::{FittedArrays, FittedTuple, give_covariance, trust};
 use super::{Cells, Column, Limits, PriorTuple, give_fit, options, rising, slice};
+use crate::arrays::{Array1, Flags1};
 use crate::running::interruptible;
 
 /// Strengths from rankings, by the Plackett-Luce model or its spectral estimates.
@@ -15,15 +15,15 @@ use crate::running::interruptible;
 pub(crate) fn fit_rankings<'py>(
     py: Python<'py>,
     items: Column<'py>,
-    starts: PyReadonlyArray1<'py, i64>,
-    chosen: Option<PyReadonlyArray1<'py, u32>>,
-    weights: Option<PyReadonlyArray1<'py, f64>>,
+    starts: Array1<'py, i64>,
+    chosen: Option<Array1<'py, u32>>,
+    weights: Option<Array1<'py, f64>>,
     count: usize,
     method: &str,
     prior: PriorTuple,
     disconnected: &str,
     limits: Limits,
-    start: Option<PyReadonlyArray1<'py, f64>>,
+    start: Option<Array1<'py, f64>>,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let start = start.map(|s| slice("start", &s).map(<[f64]>::to_vec)).transpose()?;
@@ -42,9 +42,9 @@ pub(crate) fn fit_rankings<'py>(
 pub(crate) fn break_rankings(
     py: Python<'_>,
     items: Column<'_>,
-    starts: PyReadonlyArray1<'_, i64>,
-    chosen: Option<PyReadonlyArray1<'_, u32>>,
-    weights: Option<PyReadonlyArray1<'_, f64>>,
+    starts: Array1<'_, i64>,
+    chosen: Option<Array1<'_, u32>>,
+    weights: Option<Array1<'_, f64>>,
     count: usize,
     adjacent: bool,
 ) -> PyResult<Cells> {
@@ -56,9 +56,9 @@ pub(crate) fn break_rankings(
 
 pub(super) struct RankingArrays<'py> {
     pub(super) items: Column<'py>,
-    pub(super) starts: PyReadonlyArray1<'py, i64>,
-    pub(super) chosen: Option<PyReadonlyArray1<'py, u32>>,
-    pub(super) weights: Option<PyReadonlyArray1<'py, f64>>,
+    pub(super) starts: Array1<'py, i64>,
+    pub(super) chosen: Option<Array1<'py, u32>>,
+    pub(super) weights: Option<Array1<'py, f64>>,
 }
 
 pub(super) struct RankingView<'a> {
@@ -98,22 +98,22 @@ type WithPrevalence<'py> = (Bound<'py, PyAny>, Vec<(usize, f64)>);
 pub(crate) fn fit_tied_rankings<'py>(
     py: Python<'py>,
     items: Column<'py>,
-    starts: PyReadonlyArray1<'py, i64>,
-    ends: PyReadonlyArray1<'py, bool>,
-    weights: Option<PyReadonlyArray1<'py, f64>>,
+    starts: Array1<'py, i64>,
+    ends: Flags1<'py>,
+    weights: Option<Array1<'py, f64>>,
     count: usize,
     prior: PriorTuple,
     disconnected: &str,
     limits: Limits,
-    start: Option<PyReadonlyArray1<'py, f64>>,
+    start: Option<Array1<'py, f64>>,
     threads: Option<usize>,
 ) -> PyResult<WithPrevalence<'py>> {
     let start = start.map(|s| slice("start", &s).map(<[f64]>::to_vec)).transpose()?;
     let options = options(("newton", disconnected), 0.5, prior, limits, threads)?;
     let arrays = RankingArrays { items, starts, chosen: None, weights };
-    let (view, ends) = (arrays.view()?, slice("ends", &ends)?);
+    let (view, ends) = (arrays.view()?, ends.all());
     let (fit, weights) = interruptible(py, None, |stop| {
-        core::fit_tied_rankings(&view.tied(ends, count)?, start.as_deref(), options, stop)
+        core::fit_tied_rankings(&view.tied(&ends, count)?, start.as_deref(), options, stop)
     })?;
     Ok((give_fit(py, fit, &[])?, weights))
 }
@@ -124,9 +124,9 @@ pub(crate) fn fit_tied_rankings<'py>(
 pub(crate) fn tied_ranking_covariance<'py>(
     py: Python<'py>,
     items: Column<'py>,
-    starts: PyReadonlyArray1<'py, i64>,
-    ends: PyReadonlyArray1<'py, bool>,
-    weights: Option<PyReadonlyArray1<'py, f64>>,
+    starts: Array1<'py, i64>,
+    ends: Flags1<'py>,
+    weights: Option<Array1<'py, f64>>,
     count: usize,
     fitted: FittedTuple<'py>,
     prevalence: Vec<(usize, f64)>,
@@ -135,9 +135,9 @@ pub(crate) fn tied_ranking_covariance<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let fitted = FittedArrays::copy(fitted)?;
     let arrays = RankingArrays { items, starts, chosen: None, weights };
-    let (view, ends) = (arrays.view()?, slice("ends", &ends)?);
+    let (view, ends) = (arrays.view()?, ends.all());
     let found = interruptible(py, None, |stop| {
-        let (rankings, trust) = (view.tied(ends, count)?, trust(robust));
+        let (rankings, trust) = (view.tied(&ends, count)?, trust(robust));
         core::tied_ranking_covariance(&rankings, fitted.fitted(), &prevalence, trust, threads, stop)
     })?;
     give_covariance(py, found)

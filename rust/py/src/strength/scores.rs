@@ -2,11 +2,10 @@
 
 use gustibus_core::Stop;
 use gustibus_core::strength as core;
-use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 
 use super::{Cells, Column, Limits, give_fit, options, slice};
-use crate::arrays::give;
+use crate::arrays::{Array1, give};
 use crate::errors::to_python;
 use crate::running::interruptible;
 
@@ -57,10 +56,10 @@ pub(crate) fn elo_ratings<'py>(
     py: Python<'py>,
     a: Column<'py>,
     b: Column<'py>,
-    outcomes: Option<PyReadonlyArray1<'py, u8>>,
-    weights: Option<PyReadonlyArray1<'py, f64>>,
+    outcomes: Option<Array1<'py, u8>>,
+    weights: Option<Array1<'py, f64>>,
     items: usize,
-    start: Option<PyReadonlyArray1<'py, f64>>,
+    start: Option<Array1<'py, f64>>,
     constants: (f64, f64, f64, f64, f64),
 ) -> PyResult<Bound<'py, PyAny>> {
     let rows = core::Rows {
