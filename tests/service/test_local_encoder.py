@@ -182,3 +182,15 @@ def test_requests_share_the_batches_of_an_encoder_that_has_steps(texts_model, mo
     assert found.encoded == 7
     for one in (found, alone):
         one.close()
+
+
+def test_kept_texts_are_found_by_salted_digests_of_prompt_and_text(texts_model):
+    """Two processes keep nothing that could be compared, and no prompt runs into a text."""
+    here, there = serving(texts_model), serving(texts_model)
+    pairs = [("a", "\x00b"), ("a\x00", "b"), ("", "a\x00b"), ("a", "b"), ("b", "a"), ("\ud800", "")]
+    keys = [here._digests(prompt, [text])[0] for prompt, text in pairs]
+    assert len(set(keys)) == len(pairs)
+    assert here._digests("a", ["x", "b"]) == [here._digests("a", ["x"])[0], keys[3]]
+    assert there._digests("a", ["b"])[0] not in keys
+    for one in (here, there):
+        one.close()

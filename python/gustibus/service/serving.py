@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import secrets
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from hashlib import blake2b
+from hashlib import sha256
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -88,6 +89,7 @@ class Serving:
         self._meter = meter
         self._each = 4 * self.model.representation_dim + _OVERHEAD
         self._texts: Recent[bytes, F32] = Recent(min(texts, texts_bytes // self._each))
+        self._salt = secrets.token_bytes(32)
         self._warm = warm
         self._loading = threading.Lock()
         self._shared: BatchingEncoder | None = None
@@ -218,29 +220,37 @@ class Serving:
         """
         if not self.model.prompt_dim:
             prompt = ""
-        keys = [_digest(prompt, text) for text in texts]
-        out = np.empty((len(texts), self.model.representation_dim), np.float32)
-        missing: dict[bytes, str] = {}
-        for row, key in enumerate(keys):
-            known = self._texts.get(key)
-            if known is None:
-                missing[key] = texts[row]
-            else:
-                out[row] = known
+        keys = self._digests(prompt, texts)
+        known = self._texts.get_all(keys)
+        missing = {
+            key: text for key, text, row in zip(keys, texts, known, strict=True) if row is None
+        }
         self._meter.encoded_hits += len(texts) - len(missing)
         if not missing:
-            return out, len(texts), 0
+            return np.array(known, np.float32), len(texts), 0
         self._meter.encoded_misses += len(missing)
         fresh = await self._encode(prompt, list(missing.values()))
         found = dict(zip(missing, fresh, strict=True))
-        for row, key in enumerate(keys):
-            if key in found:
-                out[row] = found[key]
+        out = np.array(
+            [found[key] if row is None else row for key, row in zip(keys, known, strict=True)],
+            np.float32,
+        )
         for key, vector in found.items():
             self._texts.put(key, vector.copy())  # a row would keep its whole batch in memory
         self._meter.encoded_bytes = len(self._texts) * self._each
         tokens = sum(math.ceil(len(text) / 4) for text in missing.values())
         return out, len(texts) - len(missing), tokens
+
+    def _digests(self, prompt: str, texts: Sequence[str]) -> list[bytes]:
+        """What texts are found by: nobody can tell from outside of this process which were kept.
+
+        SHA-256, for which processors have instructions; half of what a cached text costs is spent here.
+        """
+        said = prompt.encode("utf-8", "surrogatepass")
+        salt = sha256(
+            self._salt + said
+        ).digest()  # of one length, so that no prompt is part of a text
+        return [sha256(salt + text.encode("utf-8", "surrogatepass")).digest() for text in texts]
 
     async def _encode(self, prompt: str, texts: list[str]) -> F32:
         if not self.has_encoder:
@@ -314,10 +324,3 @@ class Serving:
             self._shared.close()
         if self.remote is not None:
             self.remote.close()
-
-
-def _digest(prompt: str, text: str) -> bytes:
-    digest = blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=20)
-    digest.update(b"\x00")
-    digest.update(text.encode("utf-8", "surrogatepass"))
-    return digest.digest()
