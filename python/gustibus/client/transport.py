@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 from gustibus.client.attempts import Attempts, Options
 from gustibus.client.doors import AsyncDoor, SyncDoor
 from gustibus.client.operations import Operations
 from gustibus.client.wire import Raw, Request
 from gustibus.errors import ConfigError, MissingExtraError
+from gustibus.showing import shown
 
 if TYPE_CHECKING:
     import httpx
@@ -67,7 +69,10 @@ class Connected:
         return other
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.base_url!r})"
+        """Where the service is; never the key, nor a password in the address."""
+        parts = urlsplit(self.base_url)
+        place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return shown(self, base_url=place, api_key="…" if self._api_key else None)
 
     def _begin(self, request: Request[T]) -> Attempts[T]:
         return Attempts(request, self.options, api_key=self._api_key)

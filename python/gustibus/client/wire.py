@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gustibus.errors import InputError
+from gustibus.showing import shown
 
 T = TypeVar("T")
 
@@ -58,6 +59,10 @@ class Request(Generic[T]):
     revision: int | None = None
     token: str | None = None
 
+    def __repr__(self) -> str:
+        """Method and path: a body holds what people wrote, and a token is a secret."""
+        return f"{type(self).__name__}({self.method} {self.path})"
+
     def asking(self, **query: str | int | None) -> Request[T]:
         """With more parameters."""
         return replace(self, query={**(self.query or {}), **query})
@@ -78,6 +83,9 @@ class Raw(Generic[T]):
     retries: int
     """How often the request was sent again."""
     read: Callable[[bytes], T]
+
+    def __repr__(self) -> str:
+        return shown(self, status=self.status, request_id=self.request_id, size=len(self.content))
 
     @property
     def request_id(self) -> str:

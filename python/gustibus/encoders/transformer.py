@@ -13,6 +13,7 @@ import numpy as np
 from gustibus.encoders.base import ENCODERS, checked_texts, digest_of, unit_length
 from gustibus.encoders.batching import batches
 from gustibus.errors import ConfigError, MissingExtraError
+from gustibus.showing import shown
 from gustibus.types import F32
 
 if TYPE_CHECKING:
@@ -100,6 +101,9 @@ class TransformersEncoder:
             "transformers", json.dumps(decisive, sort_keys=True), *_identity(model, config),
             self._tokenizer.chat_template or "", self._tokenizer.backend_tokenizer.to_str(),
         )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return shown(self, model=self.options["model"], dim=self.dim, pooling=self.pooling)
 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> F32:
         """`(n, dim)`; see `Encoder.encode`. Equal to rounding for any batch that a text is in."""
