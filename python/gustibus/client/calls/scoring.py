@@ -204,6 +204,11 @@ def score(
         robust: degrees around those weights of which the least score counts.
         combine: how the objectives become one number.
         transform: what the rewards are reported as.
+
+    Example:
+        scores = client.score(["Briefly.", "At length."], user="ada", prompt="How?", stderr=True)
+        scores.ranking, scores.scores, scores.data[0].stderr
+        scores.user.state  # "population" for somebody who is not known
     """
     wanted = [name for name, on in (("stderr", stderr), ("basis", basis)) if on]
     read = decoder(Scores)
@@ -254,7 +259,12 @@ def rerank(
     combine: str | None = None,
     transform: Transform | None = None,
 ) -> Request[Reranked]:
-    """Documents in a person's order; relevance is a probability unless `raw_scores` or transformed."""
+    """Documents in a person's order; relevance is a probability unless `raw_scores` or transformed.
+
+    Example:
+        found = client.rerank("How?", ["Briefly.", "At length."], user="ada", top_n=1)
+        found.results[0].index
+    """
     body = body_of(
         query=query, documents=[candidate_of(one) for one in documents], user=user, top_n=top_n,
         return_documents=return_documents, raw_scores=raw_scores, model=model,
@@ -273,7 +283,11 @@ def compare(
     model: str = "default",
     on_unknown_user: OnUnknown = "population",
 ) -> Request[Compared]:
-    """Probability that a person prefers a to b."""
+    """Probability that a person prefers a to b.
+
+    Example:
+        client.compare("Briefly.", "At length.", user="ada", prompt="How?").p_a
+    """
     body = body_of(
         a=candidate_of(a), b=candidate_of(b), user=user, prompt=prompt, model=model,
         on_unknown_user=on_unknown_user,
@@ -315,6 +329,10 @@ def best_of_n(
         robust: degrees around the weights.
         combine: how the objectives become one number.
         transform: what the rewards are reported as.
+
+    Example:
+        best = client.best_of_n(["Briefly.", "At length."], user="ada", prompt="How?")
+        best.best.index, best.p_best
     """
     if isinstance(candidates, np.ndarray):
         candidates = list(_matrix(candidates))
