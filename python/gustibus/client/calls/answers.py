@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from gustibus.client.decoding import decoder
-from gustibus.client.wire import Page, Request, body_of, candidate_of, segment
+from gustibus.client.wire import Page, Request, body_of, candidate_of, rows_of, segment
 
 Outcome = Literal["a", "b", "tie", "both_bad", "skip"]
 
@@ -110,7 +110,7 @@ def create_comparisons(
     """
     rows = [
         {**one, "a": candidate_of(one.get("a", "")), "b": candidate_of(one.get("b", ""))}
-        for one in comparisons
+        for one in rows_of("comparisons", comparisons)
     ]
     return Request(
         "POST", "/v1/comparisons", decoder(Taken), {"wait": "profile" if wait else None},
@@ -159,7 +159,10 @@ def send_follow_ups(
             {"user": "ada", "prompt": "How?", "response": "Briefly.", "next_turn": "Thanks!", "consent": True}
         ]).read
     """
-    rows = [{**one, "response": candidate_of(one.get("response", ""))} for one in turns]
+    rows = [
+        {**one, "response": candidate_of(one.get("response", ""))}
+        for one in rows_of("turns", turns)
+    ]
     return Request(
         "POST", "/v1/follow-ups", decoder(TurnsTaken), body=body_of(turns=rows, min_gap=min_gap),
         writes=True, key=idempotency_key,

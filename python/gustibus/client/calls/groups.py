@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gustibus.client.decoding import decoder
-from gustibus.client.wire import Array, Candidate, Prompt, Request, body_of, candidate_of
+from gustibus.client.wire import Array, Candidate, Prompt, Request, body_of, candidate_of, several
 
 Choice = str | int
 """A name as the ballots give it, or the place of a candidate."""
@@ -252,4 +252,6 @@ def positions(
 
 
 def _sent(candidates: Sequence[Candidate] | None) -> list[Any] | None:
-    return None if candidates is None else [candidate_of(one) for one in candidates]
+    if candidates is None:
+        return None
+    return [candidate_of(one) for one in several("candidates", candidates)]

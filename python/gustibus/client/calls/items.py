@@ -16,6 +16,7 @@ from gustibus.client.wire import (
     body_of,
     candidate_of,
     embedding_of,
+    rows_of,
     segment,
 )
 
@@ -88,7 +89,7 @@ def put_items(items: Sequence[Mapping[str, Any]], *, wait: bool = False) -> Requ
             {"id": "long", "text": "At length."}, {"id": "no", "text": "No."}
         ], wait=True).ready
     """
-    body = body_of(items=[candidate_of(one) for one in items])
+    body = body_of(items=[candidate_of(one) for one in rows_of("items", items)])
     query = {"wait": wait or None}
     return Request("POST", "/v1/items:batch", decoder(ItemsPut), query, body, writes=True)
 

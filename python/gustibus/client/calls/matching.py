@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gustibus.client.decoding import decoder
-from gustibus.client.wire import Page, Request, body_of, candidate_of, segment
+from gustibus.client.wire import Page, Request, body_of, candidate_of, rows_of, segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def arrive(
         {**one, "candidates": [candidate_of(each) for each in one["candidates"]]}
         if one.get("candidates") is not None
         else one
-        for one in arrivals
+        for one in rows_of("arrivals", arrivals)
     ]
     path = _one(matching) + "/arrivals"
     body = body_of(arrivals=rows, model=model)

@@ -9,7 +9,16 @@ from datetime import datetime
 from typing import Any
 
 from gustibus.client.decoding import decoder
-from gustibus.client.wire import Candidate, Page, Prompt, Request, body_of, candidate_of, segment
+from gustibus.client.wire import (
+    Candidate,
+    Page,
+    Prompt,
+    Request,
+    body_of,
+    candidate_of,
+    segment,
+    several,
+)
 
 Attribute = str | int | float | bool | None
 
@@ -213,7 +222,8 @@ def next_pair(
         pair = client.users.next_pair("ada", candidates=["Briefly.", "At length.", "No."])
         pair.a.index, pair.b.index
     """
-    sent = None if candidates is None else [candidate_of(one) for one in candidates]
+    given = None if candidates is None else several("candidates", candidates)
+    sent = None if given is None else [candidate_of(one) for one in given]
     body = body_of(
         candidates=sent, pairs=pairs, prompt=prompt, exclude=list(exclude), strategy=strategy,
         model=model,

@@ -18,6 +18,7 @@ from gustibus.client.wire import (
     body_of,
     bytes_of,
     candidate_of,
+    several,
 )
 from gustibus.errors import InputError
 
@@ -223,7 +224,8 @@ def score(
             }  # fmt: skip
             return Request("POST", "/v1/score", read, query, data, OCTETS)
     body = body_of(
-        candidates=[candidate_of(one) for one in candidates], model=model, user=user,
+        candidates=[candidate_of(one) for one in several("candidates", candidates)],
+        model=model, user=user,
         prompt=prompt, on_unknown_user=on_unknown_user, normalize=normalize,
         weights=weights, robust=robust, combine=combine, transform=_transform_of(transform),
         **({"return": wanted} if wanted else {}),
@@ -266,7 +268,8 @@ def rerank(
         found.results[0].index
     """
     body = body_of(
-        query=query, documents=[candidate_of(one) for one in documents], user=user, top_n=top_n,
+        query=query, documents=[candidate_of(one) for one in several("documents", documents)],
+        user=user, top_n=top_n,
         return_documents=return_documents, raw_scores=raw_scores, model=model,
         on_unknown_user=on_unknown_user, weights=weights, robust=robust, combine=combine,
         transform=_transform_of(transform),
@@ -337,7 +340,8 @@ def best_of_n(
     if isinstance(candidates, np.ndarray):
         candidates = list(_matrix(candidates))
     body = body_of(
-        candidates=[candidate_of(one) for one in candidates], user=user, prompt=prompt,
+        candidates=[candidate_of(one) for one in several("candidates", candidates)],
+        user=user, prompt=prompt,
         model=model, on_unknown_user=on_unknown_user, seed=seed, method=method, answers=answers,
         k=k, alpha=alpha, weights=weights, robust=robust, combine=combine,
         transform=_transform_of(transform),
