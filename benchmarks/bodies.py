@@ -1,9 +1,11 @@
 """What a request costs by the form of its candidates, and an answer of an onboarding session.
 
 Usage: python benchmarks/bodies.py [--seconds 4] [--rounds 3]
-64 candidates of 768 dimensions for a known person, on one process of the whole service: by id, as
-raw float32, as base64 in JSON; closed loop over 16 connections. An answer is durable on SQLite and its reply
-holds the next question, of a pool of 2,000 pairs in 32 dimensions; one person after another.
+64 candidates of 768 dimensions for a known person, on one process of the whole service: by id, as raw
+float32, as base64 in JSON, as texts of about 60 and 600 characters (those are some 128 tokens) whose
+vectors the service has kept; beside them a bare route that scores by id; closed loop over 16 connections.
+An answer is durable on SQLite and its reply holds the next question, of a pool of 2,000 pairs in 32
+dimensions; one person after another.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import pickle
 import shutil
 import tempfile
@@ -23,12 +26,19 @@ from time import perf_counter
 import numpy as np
 
 from gustibus.artifact import Artifact
+from gustibus.encoders import load_encoder
 from gustibus.onboarding import QuestionPool
 from gustibus.store import NewItem, Store, create_key, put_items
 from serve import CANDIDATES, DIM, PEOPLE, Server, load, prepare, running, wait
 
-GOALS = {"ids": 4000, "float32": 2200, "base64": 1200}
+GOALS = {"ids": 4000, "float32": 2200, "base64": 1200, "texts of 60": 2000, "texts of 600": 2000}
 """Requests a second that are asked for."""
+WORDS = """
+about above after again almost along already answer because before between café could different every
+example “first” follow found great however important interest know large later letter maybe might never
+number often other people perhaps question rather reason really second should simple something still
+their there think though through together under until where which while without world would young
+"""
 BODIES, POOL, SESSIONS, ANSWERS = 64, 2000, 20, 12
 
 
@@ -40,7 +50,9 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        environment, _, _ = prepare(folder)
+        environment, _, bare = prepare(folder)
+        environment["GUSTIBUS_WARM"] = "0"  # the questions are no texts that were encoded
+        environment["GUSTIBUS_MAX_WAIT"] = "60"  # a busy machine is measured, not refused
         store = Store(environment["GUSTIBUS_DATABASE"])
         ask(folder, store)
         with store.write() as conn:
@@ -48,15 +60,18 @@ def main() -> None:
             key = create_key(conn, name="bodies", scopes=scopes).secret_text
         store.close()
         assert key is not None
-        forms = {"ids": (folder / "bodies.pickle").read_bytes(), **written()}
-        with running(environment) as server:
-            wait(server)
-            report(folder, key, server, forms, chosen)
+        forms = {"ids": (folder / "bodies.pickle").read_bytes(), **written(), **told()}
+        with running(environment) as server, running(bare) as floor:
+            for one in (server, floor):
+                wait(one)
+            for name in ("texts of 60", "texts of 600"):
+                meet(key, server, forms[name])
+            report(folder, key, server, floor, forms, chosen)
             interview(key, server)
 
 
 def ask(folder: Path, store: Store) -> None:
-    """Give the model questions, and the items vectors under what it is then."""
+    """Give the model questions and an encoder, and the items vectors under what it is then."""
     known = Artifact.load(folder / "model")
     rng = np.random.default_rng(1)
     drawn = rng.normal(size=(2 * POOL, DIM)).astype(np.float32)
@@ -65,7 +80,13 @@ def ask(folder: Path, store: Store) -> None:
     held = np.arange(POOL) % 10 == 0
     pool = QuestionPool(a, b, texts, texts, texts, texts, held)
     shutil.rmtree(folder / "model")
-    asking = replace(known, pool=pool, digest="").save(folder / "model")
+    encoder = load_encoder("hashing", dim=DIM)
+    card = {
+        "name": encoder.name, "options": dict(encoder.options), "fingerprint": encoder.fingerprint,
+        "dim": DIM,
+    }  # fmt: skip
+    asking = replace(known, pool=pool, digest="", card={**known.card, "encoder": card})
+    asking = asking.save(folder / "model")
     vectors = np.load(folder / "bare.npz")["vectors"]
     rows = [NewItem(f"item-{n}", None, None, (), vector) for n, vector in enumerate(vectors)]
     with store.write() as conn:
@@ -91,23 +112,66 @@ def written() -> dict[str, bytes]:
     return {"float32": pickle.dumps(raw), "base64": pickle.dumps(packed)}
 
 
+def told() -> dict[str, bytes]:
+    """Requests with texts, short and long; each text comes in one request alone."""
+    rng = np.random.default_rng(3)
+    forms = {}
+    for size in (60, 600):
+        rows = [
+            json.dumps(
+                {
+                    "user": f"u-{rng.integers(PEOPLE)}",
+                    "prompt": "Which of these would you rather read?",
+                    "candidates": [text(rng, size) for _ in range(CANDIDATES)],
+                },
+                ensure_ascii=False, separators=(",", ":"),
+            ).encode() for _ in range(BODIES)
+        ]  # fmt: skip
+        forms[f"texts of {size}"] = pickle.dumps(("/v1/score", "application/json", rows))
+    return forms
+
+
+def text(rng: np.random.Generator, size: int) -> str:
+    """About so many characters of words in lines."""
+    drawn = [str(word) for word in rng.choice(WORDS.split(), size // 7 + 1)]
+    return "\n".join(" ".join(drawn[at : at + 15]) for at in range(0, len(drawn), 15))[:size]
+
+
+def meet(key: str, server: Server, packed: bytes) -> None:
+    """Have texts encoded, which the first to send them pays for."""
+    http = HTTPConnection("127.0.0.1", server.port, timeout=60)
+    path, kind, bodies = pickle.loads(packed)  # made by this process
+    for body in bodies:
+        http.request("POST", path, body, {"Authorization": f"Bearer {key}", "Content-Type": kind})
+        reply = http.getresponse()
+        assert reply.status == 200, reply.read()
+        reply.read()
+
+
 def report(
-    folder: Path, key: str, server: Server, forms: dict[str, bytes], chosen: argparse.Namespace
-) -> None:
-    """Each form in turns."""
-    seen: dict[str, list[dict[str, float]]] = {name: [] for name in forms}
+    folder: Path, key: str, server: Server, floor: Server, forms: dict[str, bytes],
+    chosen: argparse.Namespace,
+) -> None:  # fmt: skip
+    """Each form in turns, and the bare route."""
+    bare = "ids, bare route"
+    rounds = {**forms, bare: forms["ids"]}
+    seen: dict[str, list[dict[str, float]]] = {name: [] for name in rounds}
     for turn in range(chosen.rounds + 1):
-        for name, bodies in forms.items():
+        for name, bodies in rounds.items():
             (folder / "bodies.pickle").write_bytes(bodies)
-            found = load(folder, key, server, "closed", chosen.seconds)
+            asked = floor if name == bare else server
+            found = load(folder, key, asked, "closed", chosen.seconds)
             if turn:  # the first warms up
                 seen[name].append(found)
-    print("| candidates | CPU a request | requests a second | asked for |")
-    print("| --- | ---: | ---: | ---: |")
-    for name, rounds in seen.items():
-        cpu = 1e6 * median(one["cpu"] for one in rounds)
-        rate = median(one["requests"] / one["seconds"] for one in rounds)
-        print(f"| {name} | {cpu:.0f} us | {rate:,.0f} | {GOALS[name]:,} |")
+    print("| candidates | bytes | CPU a request | requests a second | asked for |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for name, found in seen.items():
+        cpu = 1e6 * median(one["cpu"] for one in found)
+        rate = median(one["requests"] / one["seconds"] for one in found)
+        size = len(pickle.loads(rounds[name])[2][0])  # as above
+        goal = f"{GOALS[name]:,}" if name in GOALS else ""
+        print(f"| {name} | {size:,} | {cpu:.0f} us | {rate:,.0f} | {goal} |")
+    print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
 def interview(key: str, server: Server) -> None:

@@ -1,11 +1,18 @@
 """Texts a second for each encoder, beside the peer that does the same work; a Markdown table.
 
 python benchmarks/encode.py [--texts 4000] [--made --device cuda]
+python benchmarks/encode.py --worker --made [--device cuda] [--layers 28 --width 1024]
+
+With `--worker`, tokens a second of the queue through which the service encodes, fed by requests of 64 texts,
+beside the same backbone encoding the same texts offline, all at once and sorted by length; 60 % are asked
+for. The backbone has the shape of Qwen3 0.6B and random weights, the tokenizer is trained on the spot, on the
+language's own reference. Needs torch and transformers alone.
 """
 
 from __future__ import annotations
 
 import argparse
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,12 +22,20 @@ import numpy as np
 import torch
 
 from gustibus.encoders import load_encoder
+from gustibus.encoders.batching import BatchingEncoder
 
 SHAPES = (
     (6, 384, "float32"), (6, 384, "bfloat16"), (12, 768, "float32"), (12, 768, "bfloat16"),
     (24, 1024, "bfloat16"),
 )  # fmt: skip
 """Layers and width of usual backbones: those of MiniLM, of BERT base and of BERT large."""
+
+
+REQUEST, LENGTH, GOAL = 64, 256, 0.6
+"""Texts of a request, tokens of each, and the share of offline speed that is asked for."""
+CALLERS = (1, 2, 8)
+"""Requests at once; the service has 8 at work."""
+VOCABULARY = 151_936
 
 
 def sample(count: int) -> list[str]:
@@ -50,7 +65,15 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=4000)
     parser.add_argument("--device", default="cpu", help="of the backbones made on the spot")
     parser.add_argument("--made", action="store_true", help="those alone; no packaged weights")
+    parser.add_argument("--worker", action="store_true", help="the service's queue beside offline")
+    parser.add_argument("--layers", type=int, default=28, help="of the backbone of --worker")
+    parser.add_argument("--width", type=int, default=1024, help="of the backbone of --worker")
     args = parser.parse_args()
+    if args.worker:
+        if not args.made:
+            parser.error("--worker makes its backbone: add --made")
+        beside_offline(args.texts, args.device, args.layers, args.width)
+        return
     texts = sample(args.texts)
     print("| encoder | texts a second | peer | ratio |\n| --- | ---: | ---: | ---: |", flush=True)
     if args.made:
@@ -120,6 +143,96 @@ def make(folder: Path, layers: int, width: int) -> None:
             intermediate_size=4 * width, vocab_size=max(len(words), 30_000),
         )
     ).save_pretrained(folder)  # fmt: skip
+
+
+def beside_offline(count: int, device: str, layers: int, width: int) -> None:
+    """The queue that requests share, and the encoder by itself, over texts of one length and of many."""
+    dtype = "bfloat16" if device.startswith("cuda") else "float32"
+    with TemporaryDirectory() as folder:
+        tokenizer = make_causal(Path(folder), layers, width, dtype)
+        options = {"model": folder, "device": device, "dtype": dtype, "pooling": "last"}
+        encoder, wide = (
+            load_encoder("transformers", **options, batch_tokens=size) for size in (16_384, 65_536)
+        )
+        print(f"{layers} layers of {width}, {dtype}, on {device}; requests of {REQUEST} texts\n")
+        print("| texts | how | tokens a second | of offline | asked for |")
+        print("| --- | --- | ---: | ---: | ---: |", flush=True)
+        drawn = np.random.default_rng(1).lognormal(4.0, 1.0, count)
+        kinds = {
+            f"{LENGTH} tokens": np.full(count, LENGTH),
+            "8 to 1,024 tokens": np.clip(drawn.astype(int), 8, 1024),
+        }
+        for kind, lengths in kinds.items():
+            texts = passages(tokenizer, lengths)
+            tokens = sum(map(len, encoder.prepare(texts)))
+            each = tokens / len(texts)
+            offline = each * max(rate(one.encode, texts) for one in (encoder, wide))
+            print(f"| {kind} | offline | {offline:,.0f} | 1.00 | |", flush=True)
+
+            def in_turn(given: list[str]) -> None:
+                for request in requests(given):
+                    encoder.encode(request)
+
+            found = {"one request after the other, no queue": each * rate(in_turn, texts)}
+            queue = BatchingEncoder(encoder)
+            for callers in CALLERS:
+                with ThreadPoolExecutor(callers) as pool:
+
+                    def together(given: list[str], pool: ThreadPoolExecutor = pool) -> None:
+                        list(pool.map(queue.encode, requests(given)))
+
+                    found[f"queue, {callers} at once"] = each * rate(together, texts)
+            queue.close()
+            for name, speed in found.items():
+                asked = f"{GOAL:.2f}" if name.endswith(f" {CALLERS[-1]} at once") else ""
+                print(f"| {kind} | {name} | {speed:,.0f} | {speed / offline:.2f} | {asked} |")
+
+
+def requests(texts: list[str]) -> list[list[str]]:
+    return [texts[at : at + REQUEST] for at in range(0, len(texts), REQUEST)]
+
+
+def passages(tokenizer, lengths) -> list[str]:
+    """Passages of the language's reference of about so many tokens."""
+    ids = tokenizer.encode(reference()).ids
+    starts = np.random.default_rng(2).integers(0, len(ids) - int(max(lengths)), len(lengths))
+    return [
+        tokenizer.decode(ids[at : at + n]) for at, n in zip(starts, map(int, lengths), strict=True)
+    ]
+
+
+def reference() -> str:
+    from pydoc_data.topics import topics
+
+    return "\n\n".join(topics[name] for name in sorted(topics))
+
+
+def make_causal(folder: Path, layers: int, width: int, dtype: str):
+    """A Qwen3 of this shape, and a tokenizer of bytes and what they make up in English prose."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=16_000, special_tokens=["[PAD]"], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(reference().splitlines(), trainer)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", model_max_length=4096
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    small = width < 1024
+    config = Qwen3Config(
+        hidden_size=width, num_hidden_layers=layers, intermediate_size=3 * width,
+        num_attention_heads=max(width // 64, 2), num_key_value_heads=max(width // 128, 1),
+        head_dim=32 if small else 128, vocab_size=16_000 if small else VOCABULARY,
+        max_position_embeddings=4096, dtype=dtype,
+    )  # fmt: skip
+    Qwen3Model(config).to(getattr(torch, dtype)).save_pretrained(folder)
+    return tokenizer
 
 
 def wordllama():

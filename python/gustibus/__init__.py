@@ -7,6 +7,7 @@ serving bring their own dependencies with the extras `train`, `serve` and `clien
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from gustibus.data import read as read
     from gustibus.encoders import load_encoder as load_encoder
     from gustibus.errors import GustibusError as GustibusError
+    from gustibus.errors import InputError as InputError
+    from gustibus.errors import UnknownUserWarning as UnknownUserWarning
+    from gustibus.evaluation import evaluate as evaluate
     from gustibus.models import MODELS as MODELS
     from gustibus.posterior import Answering as Answering
     from gustibus.posterior import Evidence as Evidence
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from gustibus.posterior import fit_population as fit_population
     from gustibus.posterior import place as place
     from gustibus.scoring import Scorer as Scorer
+    from gustibus.training import RunConfig as RunConfig
     from gustibus.training import train as train
 
 _HOME = {
@@ -38,9 +43,13 @@ _HOME = {
     "Evidence": "posterior",
     "GaussianPrior": "posterior",
     "GustibusError": "errors",
+    "InputError": "errors",
     "MODELS": "models",
     "Posterior": "posterior",
+    "RunConfig": "training",
     "Scorer": "scoring",
+    "UnknownUserWarning": "errors",
+    "evaluate": "evaluation",
     "fit_population": "posterior",
     "load_encoder": "encoders",
     "place": "posterior",
@@ -52,12 +61,21 @@ __all__ = ["__version__", "load", *_HOME]
 __version__: str
 
 
-def load(folder: str) -> Scorer:
+def load(folder: str | Path) -> Scorer:
     """A trained model from its folder, ready to score texts.
 
+    Args:
+        folder: that `train` wrote, or a copy of it.
+
     Raises:
+        InputError: `folder` is no path.
+        NoArtifactError: there is no such folder.
         ArtifactError: the folder is not a whole and unaltered model.
     """
+    if not isinstance(folder, str | Path):
+        error: type[GustibusError] = __getattr__("InputError")
+        message = f"folder: expected a path, got {type(folder).__name__}"
+        raise error(message, where="folder")
     scorer: Scorer = __getattr__("Scorer")(__getattr__("Artifact").load(folder))
     return scorer
 

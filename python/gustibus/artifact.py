@@ -33,6 +33,7 @@ from gustibus.models.hybrid import load_model
 from gustibus.onboarding import QuestionPool
 from gustibus.posterior import Posterior
 from gustibus.rewards import Transform
+from gustibus.showing import shown
 from gustibus.types import F32, I32
 
 FORMAT = 1
@@ -65,6 +66,15 @@ class People:
         u = user_dim
         return cls((), np.zeros((0, u), np.float32), np.zeros((0, u, u), np.float32),
                    np.zeros(0, np.int32))  # fmt: skip
+
+    def __repr__(self) -> str:
+        return shown(self, people=len(self.ids), dim=self.means.shape[-1])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, user: object) -> bool:
+        return user in self.rows
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -111,6 +121,15 @@ class Artifact:
     pool: QuestionPool | None = None
     transform: Transform | None = None
     digest: str = field(default="")
+
+    def __repr__(self) -> str:
+        encoder = self.card.get("encoder")
+        return shown(
+            self, family=self.card.get("family"), people=len(self.people),
+            encoder=encoder["name"] if encoder else None,
+            questions=None if self.pool is None else len(self.pool.ids),
+            digest=self.digest[:12] or None,
+        )  # fmt: skip
 
     def __post_init__(self) -> None:
         """Refuse people whom another model placed."""

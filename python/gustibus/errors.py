@@ -49,6 +49,10 @@ class ConfigError(GustibusError, ValueError):
     code = "invalid_config"
 
 
+class UnknownUserWarning(UserWarning):
+    """Somebody is not among the people of a model, and is taken for anybody."""
+
+
 class UnknownNameError(GustibusError, LookupError):
     """A name is in no table."""
 
@@ -58,7 +62,7 @@ class UnknownNameError(GustibusError, LookupError):
     def of(cls, kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
         """Error for `name`, with the closest known names, or all of them when none is close."""
         known = sorted(known)
-        close = get_close_matches(name, known, n=3, cutoff=0.5)
+        close = get_close_matches(str(name), known, n=3, cutoff=0.5)
         hint = f"did you mean {close}?" if close else f"known: {known}"
         return cls(f"no {kind} {name!r}; {hint}", where=kind)
 

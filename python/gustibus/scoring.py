@@ -1,30 +1,37 @@
 """Numbers for one person: scores, order, best of n, comparison, each with its uncertainty.
 
-Everything here is arithmetic on `(value, gradient)` as `PreferenceModel.linearize` gives them, so
-no
+Everything here is arithmetic on `(value, gradient)` as `PreferenceModel.linearize` gives them, so no
 family is a special case. Standard errors are of the person's posterior alone: they say how well the
 person is known, not how noisy an answer is.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import numpy as np
 
 from gustibus.artifact import Artifact
+from gustibus.data.quick_answers import checked_answers
 from gustibus.encoders import Encoder, load_encoder
-from gustibus.errors import ConfigError, InputError, NotFoundError
-from gustibus.models.base import PreferenceModel
+from gustibus.encoders.base import checked_texts
+from gustibus.errors import ConfigError, InputError, NotFoundError, UnknownUserWarning
+from gustibus.models.base import PreferenceModel, check_features
 from gustibus.models.directions import direction, rewards, robust_scores
 from gustibus.models.fingerprint import check_state
+from gustibus.models.hybrid import Hybrid
 from gustibus.posterior import Answering, Posterior, predict
 from gustibus.rewards import Transform
+from gustibus.showing import shown
 from gustibus.types import F32, F64, I64
 
 Normalization = Literal["none", "user", "population"]
+OnUnknown = Literal["warn", "population", "error"]
+"""What to do for somebody whom a model does not know: all but `error` score for the population."""
+_CHOICES = get_args(OnUnknown)
 
 
 def rank(scores: F64) -> I64:
@@ -190,6 +197,10 @@ def reference_rewards(
 class Scorer:
     """A loaded model with its encoder: texts in, one person's numbers out.
 
+    Args:
+        artifact: the model with its people.
+        encoder: of its texts; by default the one that it was trained with, loaded on first use.
+
     Examples:
         scorer = gustibus.load("runs/demo")
         scorer.score("How do I boil an egg?", ["Briefly.", "At length."], user="ada")
@@ -199,6 +210,15 @@ class Scorer:
         self.artifact = artifact
         self.model: PreferenceModel = artifact.model
         self._encoder = encoder
+
+    def __repr__(self) -> str:
+        card = self.artifact.card
+        encoder = self._encoder.name if self._encoder else (card.get("encoder") or {}).get("name")
+        return shown(
+            self, model=card.get("name") or card.get("family"), people=len(self.artifact.people),
+            items=len(self.model.known) if isinstance(self.model, Hybrid) else None,
+            encoder=encoder, digest=self.artifact.digest[:12] or None,
+        )  # fmt: skip
 
     @property
     def encoder(self) -> Encoder:
@@ -221,62 +241,131 @@ class Scorer:
             self._encoder = encoder
         return self._encoder
 
-    def posterior(self, user: str | None, *, on_unknown_user: str = "population") -> Posterior:
+    def knows(self, user: str) -> bool:
+        """Whether somebody is among the people of this model, and has a reward of their own."""
+        return user in self.artifact.people
+
+    def posterior(self, user: str | None, *, on_unknown_user: OnUnknown = "warn") -> Posterior:
         """What is known of a training person; the population for None or an unknown one.
 
+        Its `comparisons` are 0 where nothing is known.
+
+        Args:
+            user: name of a person, or None for nobody in particular.
+            on_unknown_user: `warn` with an `UnknownUserWarning`, `population` says nothing, `error`
+                refuses.
+
         Raises:
+            InputError: `user` is no name, or `on_unknown_user` no choice.
             NotFoundError: the person is unknown and `on_unknown_user` is `error`.
         """
-        found = None if user is None else self.artifact.people.find(user)
-        if found is None:
-            if user is not None and on_unknown_user == "error":
-                message = f"user: {user!r} is not among the people of this model"
-                raise NotFoundError(message, where="user")
+        return self._posterior(user, on_unknown_user, caller=3)
+
+    def _posterior(
+        self, user: str | Posterior | None, unknown: OnUnknown, *, caller: int
+    ) -> Posterior:
+        """The same, or a posterior as it is; a warning is about the line `caller` calls away."""
+        if unknown not in _CHOICES:
+            message = f"on_unknown_user: expected one of {list(_CHOICES)}, got {unknown!r}"
+            raise InputError(message, where="on_unknown_user")
+        if isinstance(user, Posterior):
+            return user
+        if user is None:
             return self._own(Posterior.from_prior(self.model.prior))
-        return self._own(found)
+        if not isinstance(user, str):
+            message = (
+                f"user: expected a name, a posterior or None, got {type(user).__name__} {user!r}"
+            )
+            raise InputError(message, where="user")
+        found = self.artifact.people.find(user)
+        if found is not None:
+            return self._own(found)
+        message = (
+            f"user: {user!r} is not among the {len(self.artifact.people)} people of this model"
+        )
+        if unknown == "error":
+            raise NotFoundError(message, where="user")
+        if unknown == "warn":
+            hint = "scores are the population's; place the person, or say on_unknown_user"
+            warnings.warn(f"{message}: {hint}", UnknownUserWarning, stacklevel=caller)
+        return self._own(Posterior.from_prior(self.model.prior))
 
     def _own(self, state: Posterior) -> Posterior:
         """The state with the mark of this model, which other models refuse."""
         return replace(state, made_by=self.artifact.fingerprint)
 
-    def represent(self, prompt: str, responses: Sequence[str]) -> F32:
-        """Representations `(n, r)` of texts."""
-        items = self.encoder.encode(list(responses))
+    def represent(self, prompt: str, responses: Sequence[str] | F32) -> F32:
+        """Representations `(n, r)` of texts, or of embeddings `(n, d)`.
+
+        Args:
+            prompt: that the responses answer.
+            responses: `n` texts; or, as the model was trained on them, embeddings of its `item_dim`.
+
+        Raises:
+            InputError: something is no text; the message says which.
+            DimensionError: embeddings of another length.
+            NotFiniteError: an embedding holds NaN or infinity.
+            ConfigError: the model has no text encoder.
+        """
+        if not isinstance(prompt, str):
+            message = f"prompt: expected a text, got {type(prompt).__name__}"
+            raise InputError(message, where="prompt")
+        if isinstance(responses, np.ndarray) and responses.dtype.kind in "fiu":
+            items = check_features("candidates", responses, self.model.item_dim)
+        else:
+            texts = cast("Sequence[str]", responses)
+            items = self.encoder.encode(checked_texts(texts, "candidates"))
         prompts = None
         if self.model.prompt_dim:
-            prompts = np.repeat(self.encoder.encode([prompt]), len(responses), axis=0)
+            prompts = np.repeat(self.encoder.encode([prompt]), len(items), axis=0)
         return self.model.represent(items, prompts)
 
     def place(self, answers: Sequence[tuple[str, str, str, float]]) -> Posterior:
-        """Posterior of a new person from `(prompt, a, b, target)` answers, target 1 for a."""
-        if not answers:
+        """Posterior of a new person from `(prompt, a, b, target)` answers.
+
+        Args:
+            answers: of one person; target is the probability that `a` is preferred, in `[0, 1]`: 1 for
+                a, 0 for b, 0.5 for a tie. Without answers it is the population.
+
+        Raises:
+            InputError: an answer has another form; the message says which.
+        """
+        asked = checked_answers(answers)
+        if not asked:
             return self._own(Posterior.from_prior(self.model.prior))
-        a = np.concatenate([self.represent(p, [x]) for p, x, _, _ in answers])
-        b = np.concatenate([self.represent(p, [y]) for p, _, y, _ in answers])
-        return self._own(self.model.place(a, b, np.array([t for *_, t in answers], np.float64))[0])
+        a = np.concatenate([self.represent(p, [x]) for p, x, _, _ in asked])
+        b = np.concatenate([self.represent(p, [y]) for p, _, y, _ in asked])
+        return self._own(self.model.place(a, b, np.array([t for *_, t in asked], np.float64))[0])
 
     def score(
         self,
         prompt: str,
-        candidates: Sequence[str],
+        candidates: Sequence[str] | F32,
         *,
         user: str | Posterior | None = None,
+        on_unknown_user: OnUnknown = "warn",
         transform: Transform | Literal["model"] | None = None,
         references: Sequence[str] = (),
     ) -> F64:
-        """Rewards `(n,)` of candidate texts for a person (an id, or a posterior from `place`).
+        """Rewards `(n,)` of candidates for a person, in log-odds: equal ones are chosen equally often.
 
         Args:
             prompt: that the candidates answer.
-            candidates: `n` texts.
-            user: whose rewards; the population's by default.
+            candidates: `n` texts, or embeddings `(n, d)` where the model was trained on them; none
+                give `(0,)`.
+            user: whose rewards, by name or as a posterior from `place`; the population's by default.
+            on_unknown_user: for a name that the model does not know: `warn` scores for the population
+                and warns once a place in the code and name, `population` does not warn, `error`
+                refuses.
             transform: of the rewards; `model` is the one saved with the model.
             references: texts that the transform compares with, as `transformed` says.
 
         Raises:
-            InputError: the posterior is of another model, or the transform lacks what it needs.
+            InputError: an argument is of another kind; the posterior is of another model; or the
+                transform lacks what it needs.
+            NotFoundError: the person is unknown and `on_unknown_user` is `error`.
         """
-        person = user if isinstance(user, Posterior) else self.posterior(user)
+        person = self._posterior(user, on_unknown_user, caller=3)
         check_state(person, self.model, own=self.artifact.fingerprint)
         value = self.model.utility(person.mean, self.represent(prompt, candidates))
         if transform is None:
@@ -309,6 +398,9 @@ class Scorer:
             InputError: no transform was saved.
         """
         shape = own_transform(self.artifact) if transform == "model" else transform
+        if not isinstance(shape, Transform):
+            message = f"transform: expected a Transform or 'model', got {transform!r}"
+            raise InputError(message, where="transform")
         given = self.represent(prompt, references) if references else None
         return shape, reference_rewards(
             shape, rewards, reference=self.artifact.reference, given=given

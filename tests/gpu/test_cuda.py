@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from gustibus.encoders import load_encoder
+from gustibus.encoders.batching import BatchingEncoder
 from gustibus.models import MODELS, hierarchical_start
 from gustibus.models.hierarchical_start import Frame, spectral_start
 from gustibus.models.stepping import Stepper, adam, cosine, scale_rates
@@ -139,6 +142,36 @@ def test_axes_of_many_wide_items_are_those_of_few(monkeypatch):
 
 
 def test_an_encoder_gives_the_same_vectors(tmp_path):
+    folder = backbone(tmp_path)
+    texts = ["a b c", "d", "e e e e a", ""] * 20
+    cpu, cuda = (
+        load_encoder("transformers", model=folder, device=device).encode(texts)
+        for device in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(cuda, cpu, atol=1e-4)
+
+
+def test_batches_that_overlap_are_not_mixed_up(tmp_path):
+    """Vectors are copied to the host while the next batch runs: each must be read when it is there."""
+    folder = backbone(tmp_path)
+    encoder = load_encoder("transformers", model=folder, device="cuda", batch_tokens=64)
+    rng = np.random.default_rng(0)
+    requests = [
+        [" ".join(rng.choice(list("abcde"), n)) for n in rng.integers(1, 60, 40)] for _ in range(16)
+    ]
+    alone = load_encoder("transformers", model=folder, device="cpu")
+    queue = BatchingEncoder(encoder, tokens=512)
+    with ThreadPoolExecutor(8) as pool:
+        shared = list(pool.map(queue.encode, requests))
+    queue.close()
+    for texts, together in zip(requests, shared, strict=True):
+        expected = alone.encode(texts)
+        np.testing.assert_allclose(encoder.encode(texts), expected, atol=1e-4)
+        np.testing.assert_allclose(together, expected, atol=1e-4)
+
+
+def backbone(folder):
+    """A BERT of two layers and a tokenizer of five words, as a folder's name."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -147,16 +180,11 @@ def test_an_encoder_gives_the_same_vectors(tmp_path):
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=64
-    ).save_pretrained(tmp_path)
+    ).save_pretrained(folder)
     BertModel(
         BertConfig(
             hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
             vocab_size=len(words), max_position_embeddings=64,
         )
-    ).save_pretrained(tmp_path)  # fmt: skip
-    texts = ["a b c", "d", "e e e e a", ""] * 20
-    cpu, cuda = (
-        load_encoder("transformers", model=str(tmp_path), device=device).encode(texts)
-        for device in ("cpu", "cuda")
-    )
-    np.testing.assert_allclose(cuda, cpu, atol=1e-4)
+    ).save_pretrained(folder)  # fmt: skip
+    return str(folder)

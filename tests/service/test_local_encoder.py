@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -138,3 +139,58 @@ def test_a_service_does_not_start_with_a_wrong_encoder(tmp_path, texts_model):
     ):
         reply = http.post("/v1/score", json={"candidates": ["a text"]})
         assert reply.status_code == 200, json.dumps(reply.json())
+
+
+def test_requests_share_the_batches_of_an_encoder_that_has_steps(texts_model, monkeypatch):
+    """One at a time they would leave a device half empty, and wait for each other."""
+    batches, entered = [], threading.Semaphore(0)
+    hold = threading.Event()
+
+    def compute(self, rows):
+        entered.release()
+        assert hold.wait(10)
+        batches.append(len(rows))
+        return HashingEncoder.encode(self, [text for (text,) in rows])
+
+    pairs = [[f"{n}", f"{n} too"] for n in range(6)]
+    alone = serving(texts_model)
+    expected = [asyncio.run(alone.represent("", pair))[0] for pair in pairs]
+    for name, step in (
+        ("prepare", lambda _, texts: [[text] for text in texts]),
+        ("compute", compute),
+        ("finish", lambda _, begun: begun),
+    ):
+        monkeypatch.setattr(HashingEncoder, name, step, raising=False)
+    found = serving(texts_model)
+
+    def all_wait() -> None:
+        with found._shared._changed:
+            assert found._shared._changed.wait_for(lambda: len(found._shared._rows) == 12, 10)
+
+    async def ask() -> list[np.ndarray]:
+        loop = asyncio.get_running_loop()
+        first = asyncio.ensure_future(found.represent("", ["first"]))
+        await loop.run_in_executor(None, entered.acquire)
+        rest = [asyncio.ensure_future(found.represent("", pair)) for pair in pairs]
+        await loop.run_in_executor(None, all_wait)
+        hold.set()
+        return [(await one)[0] for one in (first, *rest)]
+
+    vectors = asyncio.run(ask())
+    assert batches == [1, 12]
+    np.testing.assert_array_equal(vectors[1:], expected)
+    assert found.encoded == 7
+    for one in (found, alone):
+        one.close()
+
+
+def test_kept_texts_are_found_by_salted_digests_of_prompt_and_text(texts_model):
+    """Two processes keep nothing that could be compared, and no prompt runs into a text."""
+    here, there = serving(texts_model), serving(texts_model)
+    pairs = [("a", "\x00b"), ("a\x00", "b"), ("", "a\x00b"), ("a", "b"), ("b", "a"), ("\ud800", "")]
+    keys = [here._digests(prompt, [text])[0] for prompt, text in pairs]
+    assert len(set(keys)) == len(pairs)
+    assert here._digests("a", ["x", "b"]) == [here._digests("a", ["x"])[0], keys[3]]
+    assert there._digests("a", ["b"])[0] not in keys
+    for one in (here, there):
+        one.close()

@@ -98,6 +98,26 @@ def test_texts_in_every_form_are_encoded_once_and_scored_as_the_library_does(
     assert (again["cached"], again["encoded_tokens"], again["units"]) == (4, 0, 4)
 
 
+def test_plain_texts_score_as_texts_in_objects_do(texts_http):
+    """Short ones take a way of their own, which must be the same to the caller."""
+    short = [f"answer {n}, {'très ' * n}long" for n in range(5)]
+    long = "é" * 9_000  # characters that have to be counted as bytes
+    told = []
+    for texts in (short, [*short, long]):
+        for form in (texts, [{"text": text} for text in texts]):
+            reply = texts_http.post("/v1/score", json={"prompt": "Eh?", "candidates": form})
+            assert reply.status_code == 200, reply.text
+            usage = reply.json()["usage"]
+            told.append((scores(reply)[:5], usage["candidates"], usage["cached"]))
+    for values, _, _ in told[1:]:
+        np.testing.assert_array_equal(values, told[0][0])
+    assert [(count, cached) for _, count, cached in told] == [(5, 0), (5, 5), (6, 5), (6, 6)]
+    too_long = texts_http.post("/v1/score", json={"candidates": ["a", "é" * 20_000]})
+    assert (too_long.status_code, too_long.json()["code"]) == (413, "too_much_text")
+    many = texts_http.post("/v1/score", json={"candidates": ["a"] * 257})
+    assert (many.status_code, many.json()["code"]) == (413, "too_many_candidates")
+
+
 def test_an_unknown_person_gets_the_population_and_the_reply_says_so(http, vectors_model, features):
     reply = http.post("/v1/score", json={"user": "nobody", "candidates": ids(5)})
     model = vectors_model.model

@@ -15,7 +15,13 @@ import gustibus
 from gustibus.artifact import Artifact
 from gustibus.data import write_folder
 from gustibus.data.synthetic import demo_world
-from gustibus.errors import ArtifactError, ConfigError, InputError, NotFoundError
+from gustibus.errors import (
+    ArtifactError,
+    ConfigError,
+    InputError,
+    NotFoundError,
+    UnknownUserWarning,
+)
 from gustibus.posterior import Posterior
 from gustibus.training import RunConfig, train
 
@@ -128,7 +134,19 @@ def test_scores_are_of_the_person_asked_for(folder):
     someone = scorer.artifact.people.ids[0]
     nobody = scorer.score("How?", texts)
     assert nobody.shape == (2,)
-    np.testing.assert_array_equal(scorer.score("How?", texts, user="who-is-this"), nobody)
+    with pytest.warns(UnknownUserWarning, match="'who-is-this' is not among the 60 people"):
+        unknown = scorer.score("How?", texts, user="who-is-this")
+    np.testing.assert_array_equal(unknown, nobody)
+    quiet = scorer.score("How?", texts, user="who-is-this", on_unknown_user="population")
+    np.testing.assert_array_equal(quiet, nobody)  # warnings are errors here
+    with pytest.raises(NotFoundError, match="who-is-this"):
+        scorer.score("How?", texts, user="who-is-this", on_unknown_user="error")
+    assert scorer.knows(someone)
+    assert not scorer.knows("who-is-this")
+    assert (scorer.posterior(someone).comparisons > 0, scorer.posterior(None).comparisons) == (
+        True,
+        0,
+    )
     assert not np.array_equal(scorer.score("How?", texts, user=someone), nobody)
     with pytest.raises(NotFoundError, match="who-is-this"):
         scorer.posterior("who-is-this", on_unknown_user="error")

@@ -178,7 +178,7 @@ def test_long_texts_are_cut_where_asked(backbones):
         encoder = load_encoder(
             "transformers", model=str(backbones["llama"]), truncate=end, max_length=16, device="cpu"
         )
-        ends[end] = encoder._tokens([long])[0]
+        ends[end] = encoder.prepare([long])[0]
         assert len(ends[end]) == 16
     assert ends["end"][0] == 2
     assert ends["end"][1:5] != ends["start"][1:5]
@@ -186,7 +186,7 @@ def test_long_texts_are_cut_where_asked(backbones):
 
 def test_a_chat_template_is_applied_once(backbones):
     chat = load_encoder("transformers", model=str(backbones["llama"]), chat="user", device="cpu")
-    row = chat._tokens(["hello"])[0]
+    row = chat.prepare(["hello"])[0]
     assert (row[0], row[1], row[-1]) == (2, 4, 3)  # <s> <|user|> hello </s>
     assert row.count(2) == 1
     with pytest.raises(ConfigError, match="no chat template"):

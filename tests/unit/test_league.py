@@ -143,6 +143,7 @@ def test_a_method_that_cannot_be_trained_is_left_out_and_named(folder, monkeypat
         ({"data": ("a/x", "b/x")}, ConfigError, "name of its own"),
         ({"seeds": (1, 1)}, ConfigError, "each once"),
         ({"methods": {}}, ConfigError, "at least one"),
+        ({"identical": "keep"}, ConfigError, "identical: expected refuse or drop, got 'keep'"),
         ({"methods": {"../up": Entry("bt", {})}}, ConfigError, "can be a folder"),
         ({"methods": {"bt": Entry("btt", {})}}, UnknownNameError, "btt"),
     ],
@@ -161,6 +162,49 @@ def test_the_command_prints_the_tables(folder):
     assert "| `bt` |" in found.output
     wrong = CliRunner().invoke(app, ["bench", "league", "x", "-o", "y", "--method", "btt"])
     assert wrong.exit_code != 0
+
+
+def odd_file(path):
+    """Comparisons under other names of columns, with a row whose two responses are the same."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "annotator": f"u{n % 24}",
+            "question": f"q{n % 10}",
+            "good": f"{word} {n}",
+            "bad": f"no {n}",
+        }
+        for n, word in enumerate(rng.choice(["red", "blue", "warm"], 480))
+    ]
+    rows[7]["bad"] = rows[7]["good"]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def test_columns_are_mapped_and_identical_rows_dropped_as_in_training(tmp_path):
+    source = odd_file(tmp_path / "odd.jsonl")
+    names = "user=annotator,prompt=question,chosen=good,rejected=bad"
+
+    def command(*more: str):
+        return CliRunner().invoke(app, [
+            "bench", "league", str(source), "-o", str(tmp_path / "out"), "--method", "bt",
+            "--draws", "2", "--set", "bt.ridge=10", *more,
+        ])  # fmt: skip
+
+    unnamed = command()
+    assert unnamed.exit_code != 0
+    refused = command("--map", names)
+    assert refused.exit_code != 0
+    assert "--identical drop leaves such rows out" in refused.output
+    found = command("--map", names, "--identical", "drop")
+    assert found.exit_code == 0, found.output
+    card = json.loads((tmp_path / "out" / "odd" / "0" / "bt" / "card.json").read_text())
+    assert card["data"]["identical_dropped"] == 1
+    assert card["run"]["columns"]["chosen"] == "good"
+    again = command("--map", names, "--identical", "drop")
+    assert "trained" not in again.output  # the same settings, so the same model
+    wrong = command("--map", names, "--identical", "keep")
+    assert "expected refuse or drop, got 'keep'" in str(wrong.exception)
 
 
 def test_a_model_from_before_a_setting_existed_is_kept(folder):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from gustibus.artifact import Artifact
 from gustibus.bench.standings import League, Standing
+from gustibus.data.comparisons import Identical
 from gustibus.data.leaks import Split
 from gustibus.errors import ConfigError, GustibusError, InputError
 from gustibus.evaluation import Modelled, Report, evaluate
@@ -53,6 +54,8 @@ class LeagueConfig:
         draws: of every person's shots.
         focus: shots of the user-swap control.
         device: of the fits.
+        columns: the files' names for the columns, such as `{"chosen": "good"}`; those of every data set.
+        identical: `refuse` or `drop` comparisons of a response with itself.
         fresh: train and judge everything again.
     """
 
@@ -63,6 +66,8 @@ class LeagueConfig:
     draws: int = 10
     focus: int = 5
     device: str = "auto"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    identical: Identical = "refuse"
     fresh: bool = False
 
     def __post_init__(self) -> None:
@@ -78,12 +83,20 @@ class LeagueConfig:
         if not self.methods:
             message = "methods: expected at least one, got none"
             raise ConfigError(message, where="methods")
+        self.run(self.data[0], seed=self.seeds[0])  # refuses what no run takes
         for name, entry in self.methods.items():
             if entry.family != AUTO:
                 MODELS[entry.family]
             if not name or "/" in name or name.startswith("."):
                 message = f"methods: expected a name that can be a folder, got {name!r}"
                 raise ConfigError(message, where="methods")
+
+    def run(self, source: str, *, seed: int, output: str = "", **options: Any) -> RunConfig:
+        """A run on one of the data sets, read as the league says."""
+        return RunConfig(
+            data=source, output=output, columns=dict(self.columns), identical=self.identical, seed=seed,
+            device=self.device, **options,
+        )  # fmt: skip
 
 
 Told = Callable[[str], None]
@@ -130,9 +143,9 @@ def _one(
     artifacts: dict[str, Artifact] = {}
     failed: dict[str, str] = {}
     for method, entry in config.methods.items():
-        run = RunConfig(
-            data=source, output=str(out / method), model=entry.family, questions=0,
-            model_options=dict(entry.options), seed=seed, device=config.device,
+        run = config.run(
+            source, seed=seed, output=str(out / method), model=entry.family, questions=0,
+            model_options=dict(entry.options),
         )  # fmt: skip
         title = f"{name} {seed} {method}"
         try:
@@ -197,7 +210,7 @@ def _judged(
     progress: Progress | None,
 ) -> Report:
     """The methods on people that none of them has seen."""
-    plain = RunConfig(data=source, output="", seed=seed)
+    plain = config.run(source, seed=seed)
     dataset, _ = load_data(plain)
     split = make_split(dataset, plain)
     for method, artifact in artifacts.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,6 +36,12 @@ def league_command(
         list[str] | None,
         Option("--set", help="An option of a method, METHOD.NAME=VALUE; repeatable."),
     ] = None,
+    columns: Annotated[
+        str, Option("--map", help="Column names, such as chosen=good,user=annotator.")
+    ] = "",
+    identical: Annotated[
+        str, Option(help="refuse or drop rows whose two responses are the same (default refuse).")
+    ] = "",
     seeds: Annotated[str, Option(help="One trial of every data set each, such as 0,1,2.")] = "0",
     draws: Annotated[int, Option(help="Draws of every person's shots.")] = 10,
     focus: Annotated[int, Option(help="Answers at which methods are compared, and twice it.")] = 5,
@@ -51,10 +57,14 @@ def league_command(
     """
     from gustibus.bench import LeagueConfig, run_league
     from gustibus.cli.progress import Bars
+    from gustibus.data import parse_columns
 
+    reading: dict[str, Any] = {"columns": parse_columns(columns)} if columns else {}
+    if identical:
+        reading["identical"] = identical
     config = LeagueConfig(
         data=tuple(data), output=output, methods=_methods(method or [], option or []),
-        seeds=_seeds(seeds), draws=draws, focus=focus, device=device, fresh=fresh,
+        seeds=_seeds(seeds), draws=draws, focus=focus, device=device, fresh=fresh, **reading,
     )  # fmt: skip
     with Bars() as bars:
         league = run_league(config, progress=bars.update, told=_say)

@@ -7,10 +7,13 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
+from numbers import Real
 from typing import Any, Generic, TypeVar
 
 from gustibus.client.errors import ApiConnectionError, ApiError, ApiTimeoutError, error_of
-from gustibus.client.wire import Raw, Request
+from gustibus.client.wire import Raw, Request, header_of
+from gustibus.errors import ConfigError
 
 T = TypeVar("T")
 
@@ -39,6 +42,19 @@ class Options:
     pause: float = 0.25
     longest_pause: float = 8.0
     longest_wait: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse times and numbers that cannot be meant."""
+        for name in ("timeout", "deadline"):
+            seconds = getattr(self, name)
+            unlimited = seconds is None and name == "deadline"
+            if not unlimited and (not isinstance(seconds, Real) or not 0 < float(seconds) < inf):
+                message = f"{name}: expected a number of seconds above 0, got {seconds!r}"
+                raise ConfigError(message, where=name)
+        if not isinstance(self.max_retries, int) or self.max_retries < 0:
+            got = self.max_retries
+            message = f"max_retries: expected a whole number at or above 0, got {got!r}"
+            raise ConfigError(message, where="max_retries")
 
     def delay(self, attempt: int, retry_after: float | None, draw: float) -> float:
         """Seconds before an attempt: full jitter, after what the service asks for.
@@ -85,7 +101,8 @@ class Attempts(Generic[T]):
             name = "if-match" if request.revision else "if-none-match"
             self._headers[name] = f'"{request.revision}"' if request.revision else "*"
         if request.writes:  # the same for every attempt, which is the point
-            self._headers["idempotency-key"] = request.key or f"auto-{secrets.token_hex(16)}"
+            key = request.key or f"auto-{secrets.token_hex(16)}"
+            self._headers["idempotency-key"] = header_of("idempotency_key", key, 255)
 
     def outgoing(self) -> dict[str, Any]:
         """Arguments of an attempt, with what is left of the deadline.

@@ -37,6 +37,9 @@ class Space(Generic[Door_co]):
     def __init__(self, door: Door_co) -> None:
         self.door = door
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} of {self.door!r}"
+
 
 class Call(Generic[P, T]):
     """An operation of a client that waits."""
@@ -45,6 +48,9 @@ class Call(Generic[P, T]):
         self._door = door
         self._build = build
         _describe(self, build)
+
+    def __repr__(self) -> str:
+        return f"{self._build.__name__} of {self._door!r}"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run it; the result is typed."""
@@ -62,6 +68,9 @@ class AsyncCall(Generic[P, T]):
         self._door = door
         self._build = build
         _describe(self, build)
+
+    def __repr__(self) -> str:
+        return f"{self._build.__name__} of {self._door!r}"
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run it; the result is typed."""

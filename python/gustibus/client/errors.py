@@ -48,7 +48,8 @@ class ApiError(GustibusError):
         self.request_id = request_id or str(body.get("request_id") or "")
         self.retry_after = retry_after
         self.body = body
-        super().__init__(f"{self.detail} ({status} {self.code})", where=self.pointer)
+        named = f", request {self.request_id}" if self.request_id else ""
+        super().__init__(f"{self.detail} ({status} {self.code}{named})", where=self.pointer)
 
     @property
     def pointer(self) -> str | None:

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 from gustibus.client.attempts import Attempts, Options
 from gustibus.client.doors import AsyncDoor, SyncDoor
 from gustibus.client.operations import Operations
-from gustibus.client.wire import Raw, Request
+from gustibus.client.wire import Raw, Request, header_of
 from gustibus.errors import ConfigError, MissingExtraError
+from gustibus.showing import shown
 
 if TYPE_CHECKING:
     import httpx
@@ -38,11 +40,13 @@ class Connected:
         self, base_url: str | None, api_key: str | None, options: Options, http: Any, kind: str
     ) -> None:
         self._package = _httpx()
-        self.base_url = (base_url or os.environ.get("GUSTIBUS_URL") or LOCAL).rstrip("/")
+        given = base_url or os.environ.get("GUSTIBUS_URL") or LOCAL
+        self.base_url = given.rstrip("/") if isinstance(given, str) else ""
         if not self.base_url.startswith(("http://", "https://")):
-            message = f"base_url: expected http:// or https://, got {self.base_url!r}"
+            message = f"base_url: expected http:// or https://, got {given!r}"
             raise ConfigError(message, where="base_url")
-        self._api_key = os.environ.get("GUSTIBUS_KEY", "") if api_key is None else api_key
+        key = os.environ.get("GUSTIBUS_KEY", "").strip() if api_key is None else api_key
+        self._api_key = header_of("api_key", key, 1024)
         self.options = options
         self._owns = http is None
         self._http = getattr(self._package, kind)() if http is None else http
@@ -67,7 +71,10 @@ class Connected:
         return other
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.base_url!r})"
+        """Where the service is; never the key, nor a password in the address."""
+        parts = urlsplit(self.base_url)
+        place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return shown(self, base_url=place, api_key="…" if self._api_key else None)
 
     def _begin(self, request: Request[T]) -> Attempts[T]:
         return Attempts(request, self.options, api_key=self._api_key)

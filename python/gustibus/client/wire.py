@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gustibus.errors import InputError
+from gustibus.showing import shown
 
 T = TypeVar("T")
 
@@ -58,6 +59,10 @@ class Request(Generic[T]):
     revision: int | None = None
     token: str | None = None
 
+    def __repr__(self) -> str:
+        """Method and path: a body holds what people wrote, and a token is a secret."""
+        return f"{type(self).__name__}({self.method} {self.path})"
+
     def asking(self, **query: str | int | None) -> Request[T]:
         """With more parameters."""
         return replace(self, query={**(self.query or {}), **query})
@@ -78,6 +83,9 @@ class Raw(Generic[T]):
     retries: int
     """How often the request was sent again."""
     read: Callable[[bytes], T]
+
+    def __repr__(self) -> str:
+        return shown(self, status=self.status, request_id=self.request_id, size=len(self.content))
 
     @property
     def request_id(self) -> str:
@@ -107,10 +115,11 @@ def segment(name: str) -> str:
     """A name as one segment of a path.
 
     Raises:
-        InputError: it is empty.
+        InputError: it is empty, or no text.
     """
-    if not name:
-        message = "name: expected an id, got an empty text"
+    if not isinstance(name, str) or not name:
+        got = "an empty text" if isinstance(name, str) else f"{type(name).__name__} {name!r}"
+        message = f"name: expected an id, got {got}"
         raise InputError(message, where="name")
     return quote(name, safe="@:")
 
@@ -146,6 +155,47 @@ def _plain(value: Any) -> Any:
     raise TypeError(message)
 
 
+def several(name: str, values: Iterable[T], expected: str = "candidates") -> list[T]:
+    """A list of what was given, which one thing alone is not: a text is no list of its letters.
+
+    Raises:
+        InputError: it is a single text or object, or nothing.
+    """
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        message = f"{name}: expected a sequence of {expected}, got {type(values).__name__}"
+        raise InputError(message, where=name)
+    return list(values)
+
+
+def rows_of(name: str, values: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Objects that are sent together.
+
+    Raises:
+        InputError: one is no mapping.
+    """
+    rows = several(name, values, "objects")
+    for place, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            message = f"{name}[{place}]: expected an object, got {type(row).__name__}"
+            raise InputError(message, where=f"{name}[{place}]")
+    return rows
+
+
+def header_of(name: str, value: str, most: int) -> str:
+    """A text that can be a header; the message never shows it, as it may be a secret.
+
+    Raises:
+        InputError: it is no text, too long, or has other characters than printable ones of ASCII.
+    """
+    if not isinstance(value, str):
+        message = f"{name}: expected a text, got {type(value).__name__}"
+        raise InputError(message, where=name)
+    if len(value) > most or not value.isascii() or not value.isprintable():
+        message = f"{name}: expected at most {most} printable ASCII characters, got others"
+        raise InputError(message, where=name)
+    return value
+
+
 def candidate_of(value: Candidate) -> Any:
     """A candidate as JSON, an embedding as base64."""
     if isinstance(value, np.ndarray):
@@ -159,8 +209,9 @@ def embedding_of(vector: Array) -> dict[str, str]:
     """One embedding as base64 of little-endian numbers.
 
     Raises:
-        InputError: the array has another shape than `(d,)`.
+        InputError: the array has another shape than `(d,)`, or holds no numbers.
     """
+    vector = np.asarray(vector)
     if vector.ndim != 1:
         message = f"embedding: expected shape (d,), got {vector.shape}"
         raise InputError(message, where="embedding")
@@ -169,6 +220,13 @@ def embedding_of(vector: Array) -> dict[str, str]:
 
 
 def bytes_of(vectors: Array) -> tuple[bytes, str]:
-    """Row-major little-endian bytes and their type: `f16` stays `f16`, all else becomes `f32`."""
+    """Row-major little-endian bytes and their type: `f16` stays `f16`, all else becomes `f32`.
+
+    Raises:
+        InputError: there are no numbers in it.
+    """
+    if vectors.dtype.kind not in "fiub":
+        message = f"embedding: expected numbers, got an array of {vectors.dtype}"
+        raise InputError(message, where="embedding")
     dtype = "f16" if vectors.dtype == np.float16 else "f32"
     return np.ascontiguousarray(vectors, "<f2" if dtype == "f16" else "<f4").tobytes(), dtype

@@ -12,6 +12,7 @@ import numpy as np
 from gustibus.data.coding import Coder, encodable, numbers, optional_text
 from gustibus.data.origin import Origin
 from gustibus.errors import DimensionError, InputError
+from gustibus.showing import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -59,6 +60,12 @@ class Comparisons:
     """`(n,)` index of the given row that each comparison was; None after `concat`."""
     tally: Mapping[str, int] = field(default_factory=dict)
     """What reading met: rows, tie, both_bad, skip, repeated, identical."""
+
+    def __repr__(self) -> str:
+        return shown(
+            self, rows=len(self), people=len(self.user_ids), prompts=len(self.prompts),
+            items=len(self.item_ids),
+        )  # fmt: skip
 
     @classmethod
     def build(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from gustibus.errors import DimensionError, InputError, NotFiniteError
+from gustibus.errors import DimensionError, InputError, NotFiniteError, UnknownNameError
+from gustibus.showing import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,6 +75,14 @@ class Dataset:
         for name, features in (("item", self.item_features), ("prompt", self.prompt_features)):
             if features is not None:
                 check_features(features, f"{self.name}: {name}_features")
+
+    def __repr__(self) -> str:
+        c = self.comparisons
+        width = None if self.item_features is None else self.item_features.shape[1]
+        return shown(
+            self, name=self.name, rows=len(c), people=len(c.user_ids), items=len(c.item_ids),
+            features=width,
+        )  # fmt: skip
 
     def features(self, encoder: TextEncoder | None = None) -> F32:
         """`(m, d)` features of the items: the given ones, or the encoder's of their texts.
@@ -172,9 +181,14 @@ def read(
     """
     from gustibus.data.files import read_table
     from gustibus.data.folder import further_columns, read_folder
-    from gustibus.data.layouts import laid_out
+    from gustibus.data.layouts import LAYOUTS, laid_out
 
+    if not isinstance(path, str | Path):
+        message = f"path: expected a file or folder, got {type(path).__name__}"
+        raise InputError(message, where="path")
     path = Path(path)
+    if layout != "auto" and layout not in LAYOUTS:
+        raise UnknownNameError.of("layout", layout, LAYOUTS)
     if path.is_dir():
         return read_folder(path, columns=columns, identical=identical)
     table, found = laid_out(read_table(path), layout=layout, columns=columns)

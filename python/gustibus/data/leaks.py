@@ -10,6 +10,7 @@ import numpy as np
 
 from gustibus.data.origin import quoted
 from gustibus.errors import InputError, UnknownNameError
+from gustibus.showing import shown
 from gustibus.types import I64
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class Split(Mapping[str, I64]):
         for name in self.parts:
             if name not in (*SEEN, *VALID, *NEW):
                 raise UnknownNameError.of(kind="part", name=name, known=(*SEEN, *VALID, *NEW))
+
+    def __repr__(self) -> str:
+        return shown(self, **{name: len(rows) for name, rows in self.parts.items()}, unit=self.unit)
 
     def __getitem__(self, name: str) -> I64:
         return self.parts[name]

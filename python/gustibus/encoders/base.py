@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -50,25 +50,30 @@ ENCODERS: Registry[Any] = Registry("encoder")
 """Every encoder by name; rows are classes whose keyword arguments are the options."""
 
 
-def checked_texts(texts: Sequence[str]) -> list[str]:
+def checked_texts(texts: Sequence[str], name: str = "texts") -> list[str]:
     """The texts as a list.
+
+    Args:
+        texts: to be looked at.
+        name: of the argument, for the message.
 
     Raises:
         InputError: one is no string, or holds a lone surrogate.
     """
-    if isinstance(texts, str):
-        message = "texts: expected a sequence of texts, got one text"
-        raise InputError(message, where="texts")
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        got = "one text" if isinstance(texts, str) else type(texts).__name__
+        message = f"{name}: expected a sequence of texts, got {got}"
+        raise InputError(message, where=name)
     found = list(texts)
     for place, text in enumerate(found):
         if not isinstance(text, str):
-            message = f"texts[{place}]: expected a text, got {type(text).__name__}"
-            raise InputError(message, where=f"texts[{place}]")
+            message = f"{name}[{place}]: expected a text, got {type(text).__name__}"
+            raise InputError(message, where=f"{name}[{place}]")
         try:
             text.encode()
         except UnicodeEncodeError:
-            message = f"texts[{place}]: expected valid Unicode, got a lone surrogate"
-            raise InputError(message, where=f"texts[{place}]") from None
+            message = f"{name}[{place}]: expected valid Unicode, got a lone surrogate"
+            raise InputError(message, where=f"{name}[{place}]") from None
     return found
 
 

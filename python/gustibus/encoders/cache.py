@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gustibus.encoders.base import Encoder, checked_texts
+from gustibus.showing import shown
 from gustibus.types import F32
 
 _LOOKUP = 500  # below the number of variables that any SQLite takes
@@ -38,6 +39,9 @@ class CachedEncoder:
         self.fingerprint = encoder.fingerprint
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.path = Path(folder) / f"{encoder.fingerprint[:32]}.sqlite"
+
+    def __repr__(self) -> str:
+        return shown(self, encoder=self.encoder, path=str(self.path))
 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> F32:
         """`(n, dim)`; see `Encoder.encode`. A text that occurs often is encoded once."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from gustibus.encoders.base import ENCODERS, checked_texts, digest_of, unit_length
 from gustibus.errors import ConfigError
+from gustibus.showing import shown
 from gustibus.types import F32, I64
 
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -36,8 +37,8 @@ class HashingEncoder:
     def __init__(
         self, dim: int = 256, characters: Sequence[int] = (3, 5), *, pairs: bool = True
     ) -> None:
-        if not 8 <= dim <= 65_536:
-            message = f"dim: expected 8 to 65536, got {dim}"
+        if not isinstance(dim, int) or not 8 <= dim <= 65_536:
+            message = f"dim: expected 8 to 65536, got {dim!r}"
             raise ConfigError(message, where="dim")
         if len(characters) != 2 or not 1 <= characters[0] <= characters[1] <= 16:
             message = f"characters: expected shortest <= longest in 1 to 16, got {list(characters)}"
@@ -49,11 +50,15 @@ class HashingEncoder:
         self._pairs = pairs
         self._of_word = lru_cache(1 << 16)(lambda word: _features_of_word(word, low, high))
 
+    def __repr__(self) -> str:
+        return shown(self, dim=self.dim)
+
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> F32:
         """`(n, dim)`; see `Encoder.encode`."""
         del progress  # tens of thousands of texts a second
-        out = np.zeros((len(texts), self.dim), np.float32)
-        for row, text in enumerate(checked_texts(texts)):
+        found = checked_texts(texts)
+        out = np.zeros((len(found), self.dim), np.float32)
+        for row, text in enumerate(found):
             hashes = self._hashes(text)
             if len(hashes):
                 sign = 1.0 - 2.0 * (hashes >> 31 & 1)

@@ -10,6 +10,7 @@ import numpy as np
 
 from gustibus.encoders.base import ENCODERS, checked_texts, digest_of
 from gustibus.errors import InputError, MissingExtraError, NotFiniteError
+from gustibus.showing import shown
 from gustibus.types import F32
 
 
@@ -34,6 +35,9 @@ class ReadyEncoder:
         self._rows = {value: row for row, value in enumerate(texts)}
         self.dim = self._vectors.shape[1]
         self.fingerprint = digest_of("embeddings", text, embedding, Path(path))
+
+    def __repr__(self) -> str:
+        return shown(self, path=self.options["path"], texts=len(self._rows), dim=self.dim)
 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> F32:
         """`(n, dim)`; see `Encoder.encode`.

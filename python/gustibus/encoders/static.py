@@ -11,6 +11,7 @@ import numpy as np
 
 from gustibus.encoders.base import ENCODERS, checked_texts, digest_of, unit_length
 from gustibus.errors import ConfigError, MissingExtraError
+from gustibus.showing import shown
 from gustibus.types import F32
 
 _WEIGHTS = Path("weights/l2_supercat_256.safetensors")
@@ -34,8 +35,8 @@ class StaticEncoder:
     name: ClassVar[str] = "static"
 
     def __init__(self, dim: int = 256, *, normalize: bool = True) -> None:
-        if not 16 <= dim <= 256:
-            message = f"dim: expected 16 to 256, got {dim}"
+        if not isinstance(dim, int) or not 16 <= dim <= 256:
+            message = f"dim: expected 16 to 256, got {dim!r}"
             raise ConfigError(message, where="dim")
         folder = _package_folder()
         self.dim = dim
@@ -46,6 +47,9 @@ class StaticEncoder:
         self._normalize = normalize
         self._table = _table(folder / _WEIGHTS)[:, :dim]
         self._tokenizer = _tokenizer(folder / _TOKENIZER)
+
+    def __repr__(self) -> str:
+        return shown(self, dim=self.dim)
 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> F32:
         """`(n, dim)`; see `Encoder.encode`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -11,13 +11,25 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from gustibus.encoders.base import ENCODERS, checked_texts, digest_of, unit_length
+from gustibus.encoders.batching import batches
 from gustibus.errors import ConfigError, MissingExtraError
+from gustibus.showing import shown
 from gustibus.types import F32
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
 _POOLINGS = ("auto", "mean", "last", "cls")
+
+
+class Begun(NamedTuple):
+    """A batch that a device may still be at work on."""
+
+    vectors: torch.Tensor
+    """`(n, dim)` single, in memory of the processor, not to be read before `ready`."""
+    ready: torch.cuda.Event | None
+    """After which they are there; None where they are already."""
 
 
 class _Habits(NamedTuple):
@@ -90,29 +102,32 @@ class TransformersEncoder:
             self._tokenizer.chat_template or "", self._tokenizer.backend_tokenizer.to_str(),
         )  # fmt: skip
 
+    def __repr__(self) -> str:
+        return shown(self, model=self.options["model"], dim=self.dim, pooling=self.pooling)
+
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> F32:
         """`(n, dim)`; see `Encoder.encode`. Equal to rounding for any batch that a text is in."""
-        import torch
         from tqdm import tqdm
 
-        rows = self._tokens(checked_texts(texts))
+        rows = self.prepare(checked_texts(texts))
         out = np.zeros((len(rows), self.dim), np.float32)
-        batches = list(_batches([len(row) for row in rows], self._budget))
+        cut = list(batches([len(row) for row in rows], self._budget))
         bar = tqdm(total=len(rows), unit="text", disable=None if progress else True, leave=False)
-        before: list[tuple[list[int], torch.Tensor]] = []
-        with bar, torch.inference_mode():
-            for batch in [*batches, None]:
-                started = [] if batch is None else [(batch, self._pooled([rows[i] for i in batch]))]
+        before: list[tuple[list[int], Begun]] = []
+        with bar:
+            for batch in [*cut, None]:
+                started = [] if batch is None else [(batch, self.compute([rows[i] for i in batch]))]
                 for done, pooled in before:  # fetched while the device works on the next batch
-                    out[done] = pooled.cpu().numpy()
+                    out[done] = self.finish(pooled)
                     bar.update(len(done))
                 before = started
-        return unit_length(out) if self.normalize else out
+        return out
 
-    def _tokens(self, texts: list[str]) -> list[list[int]]:
+    def prepare(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, cut to `max_length`; at least one."""
         if not texts:
             return []
+        texts = list(texts)
         if self._chat is None:
             rows = self._tokenizer(texts, add_special_tokens=True, truncation=False, verbose=False)[
                 "input_ids"
@@ -140,38 +155,58 @@ class TransformersEncoder:
                 return int(token)
         return 0
 
-    def _pooled(self, rows: list[list[int]]) -> torch.Tensor:
-        """`(n, dim)` single; padding is on the right and masked, so it changes nothing."""
+    def compute(self, rows: Sequence[list[int]]) -> Begun:
+        """Begin with a batch; on an accelerator its vectors come while the next is being begun.
+
+        Padding is on the right and masked, so it changes nothing.
+        """
+        import torch
+
+        with torch.inference_mode():
+            pooled = self._pooled(rows)
+            if self._device.type != "cuda":
+                return Begun(pooled.cpu(), None)
+            # The copy comes right behind its batch: asked for later, it would wait for the next as well.
+            copied = pooled.to("cpu", non_blocking=True)
+            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch does not annotate it
+            ready.record(torch.cuda.current_stream(self._device))
+            return Begun(copied, ready)
+
+    def finish(self, begun: Begun) -> F32:
+        """`(n, dim)` vectors that were begun, waited for and of unit length where that is wanted."""
+        if begun.ready is not None:
+            begun.ready.synchronize()
+        found = np.array(begun.vectors.numpy(), np.float32)
+        return unit_length(found) if self.normalize else found
+
+    def _pooled(self, rows: Sequence[list[int]]) -> torch.Tensor:
+        """`(n, dim)` single."""
         import torch
 
         lengths = np.array([len(row) for row in rows])
         present = np.arange(lengths.max()) < lengths[:, None]
         padded = np.full(present.shape, self._pad(), np.int64)
         padded[present] = np.fromiter(chain.from_iterable(rows), np.int64, lengths.sum())
-        ids, mask, last = (
-            torch.from_numpy(x).to(self._device, non_blocking=True)
-            for x in (padded, present.astype(np.int64), lengths - 1)
-        )
-        state = self._model(input_ids=ids, attention_mask=mask).last_hidden_state  # (n, w, dim)
+        ids, mask, last = (self._put(x) for x in (padded, present.astype(np.int64), lengths - 1))
+        # Looking for padding in a mask, a backbone waits for the device; without one it has none to find.
+        seen = None if present.all() else mask
+        state = self._model(input_ids=ids, attention_mask=seen).last_hidden_state  # (n, w, dim)
         if self.pooling == "cls":
             return torch.as_tensor(state[:, 0].float())
         if self.pooling == "last":
-            return torch.as_tensor(state[torch.arange(len(rows)), last].float())
+            places = torch.arange(len(rows), device=state.device)
+            return torch.as_tensor(state[places, last].float())
         weight = mask[..., None].to(state.dtype)
         return torch.as_tensor(((state * weight).sum(1) / weight.sum(1)).float())
 
+    def _put(self, values: NDArray[np.int64]) -> torch.Tensor:
+        """On the device, without waiting for what it is at."""
+        import torch
 
-def _batches(lengths: list[int], budget: int) -> Iterator[list[int]]:
-    """Rows from long to short in batches of at most `budget` padded tokens."""
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    batch: list[int] = []
-    for row in order:
-        if batch and lengths[batch[0]] * (len(batch) + 1) > budget:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
+        found = torch.from_numpy(values)
+        if self._device.type == "cuda":
+            found = found.pin_memory()
+        return found.to(self._device, non_blocking=True)
 
 
 def _load(model: str, revision: str | None, dtype: str) -> tuple[Any, Any]:

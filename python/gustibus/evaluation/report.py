@@ -13,6 +13,7 @@ from typing import Any
 
 from gustibus.errors import InputError
 from gustibus.evaluation.intervals import Estimate
+from gustibus.showing import shown
 
 SCHEMA = 1
 """Raised when the meaning of a field changes; readers refuse other versions."""
@@ -249,6 +250,12 @@ class Report:
     controls: tuple[Control, ...]
     verdict: Verdict
     schema: int = SCHEMA
+
+    def __repr__(self) -> str:
+        return shown(
+            self, dataset=self.dataset, methods=[method.name for method in self.methods],
+            people=dict(self.people), personal_signal=self.verdict.personal_signal,
+        )  # fmt: skip
 
     def method(self, name: str) -> Method:
         """A method by name.

@@ -20,6 +20,7 @@ from gustibus.errors import InputError
 from gustibus.evaluation.baselines import BASELINES, fit_baselines
 from gustibus.evaluation.contenders import Contender, Fixed, Modelled
 from gustibus.evaluation.findings import data_controls, verdict
+from gustibus.evaluation.intervals import LEAST
 from gustibus.evaluation.judging import ALL, Judge, Outcome, correct_swaps
 from gustibus.evaluation.protocol import SIZES, Step, Trial, judge_cells
 from gustibus.evaluation.report import Method, Report
@@ -81,6 +82,26 @@ def evaluate(
             holds out, or two methods have one name.
         UnknownNameError: there is no family or baseline of a name.
     """
+    _check_kinds(
+        dataset=(dataset, Dataset, "what read gives"),
+        split=(split, Split | None, "a Split, as four_cells gives"),
+        families=(() if isinstance(families, Mapping) else families, list | tuple, "names of models"),
+        sizes=(sizes, list | tuple | range, "numbers of shots"),
+        **{
+            name: (value, int | np.integer, "a whole number")
+            for name, value in (
+                *((f"sizes[{place}]", size) for place, size in enumerate(sizes or ())),
+                ("draws", draws), ("focus", focus), ("resamples", resamples), ("seed", seed),
+            )
+        },
+    )  # fmt: skip
+    for name, value, least in (
+        *(("sizes", size, 0) for size in sizes), ("draws", draws, 1), ("resamples", resamples, LEAST),
+        ("seed", seed, 0),
+    ):  # fmt: skip
+        if value < least:
+            message = f"{name}: expected at least {least}, got {value}"
+            raise InputError(message, where=name)
     split = _own_split(dataset, seed) if split is None else split
     trial = Trial(dataset, split, tuple(sorted({0, *sizes})), draws, seed)
     judge = Judge(trial, max(s for s in trial.sizes if s <= max(focus, 0)), resamples)
@@ -194,6 +215,14 @@ def refuse_known_people(dataset: Dataset, split: Split, name: str, artifact: Art
             f"{known[0]!r}"
         )
         raise InputError(message, where=name)
+
+
+def _check_kinds(**given: tuple[Any, Any, str]) -> None:
+    """Refuse values of another kind than is said, by the name of their argument."""
+    for name, (value, kind, expected) in given.items():
+        if not isinstance(value, kind):
+            message = f"{name}: expected {expected}, got {value!r:.60}"
+            raise InputError(message, where=name)
 
 
 def _own_split(dataset: Dataset, seed: int) -> Split:

@@ -28,6 +28,7 @@ from gustibus.models.base import (
 from gustibus.models.known import KnownItems
 from gustibus.models.validation import everybody
 from gustibus.posterior import Answering, Evidence, GaussianPrior, Posteriors, Prior, place
+from gustibus.showing import shown
 from gustibus.types import F32, F64, I64
 
 
@@ -57,6 +58,12 @@ class Hybrid:
     known: KnownItems
     shifts: F32
     """`(k, r)` what answers after the fit add to the representations of known items."""
+
+    def __repr__(self) -> str:
+        return shown(
+            self, family=self.family, items=len(self.known), representation=self.representation_dim,
+            user=self.prior.dim,
+        )  # fmt: skip
 
     @classmethod
     def of(cls, inner: PreferenceModel, known: KnownItems) -> Hybrid:

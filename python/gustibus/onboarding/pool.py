@@ -11,6 +11,7 @@ import numpy as np
 
 from gustibus.errors import ArtifactError, InputError
 from gustibus.models.base import PreferenceModel, check_features
+from gustibus.showing import shown
 from gustibus.types import F32, F64, I64, Bool
 
 _TEXTS = ("texts_a", "texts_b", "prompts", "ids")
@@ -53,6 +54,10 @@ class QuestionPool:
     _line: list[tuple[PreferenceModel, Linear]] = field(
         default_factory=list, init=False, repr=False
     )
+
+    def __repr__(self) -> str:
+        held = int(self.held_out.sum())
+        return shown(self, pairs=len(self.ids), held_out=held, texts=any(self.texts_a))
 
     def __post_init__(self) -> None:
         """Check shapes once; later code trusts them."""

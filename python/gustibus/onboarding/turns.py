@@ -50,8 +50,8 @@ class Settings:
     def __post_init__(self) -> None:
         """Check the name and the seed; the other numbers are checked where they are used."""
         _ = QUESTIONS[self.strategy]
-        if self.seed < 0:
-            message = f"seed: expected a number at or above 0, got {self.seed}"
+        if not isinstance(self.seed, int | np.integer) or self.seed < 0:
+            message = f"seed: expected a whole number at or above 0, got {self.seed!r}"
             raise InputError(message, where="seed")
 
 

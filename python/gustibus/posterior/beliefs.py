@@ -10,6 +10,7 @@ import numpy as np
 from gustibus.errors import InputError
 from gustibus.posterior.arrays import floats, mixture_covariance, mixture_mean
 from gustibus.posterior.priors import ParticlePrior, Prior
+from gustibus.showing import shown
 
 if TYPE_CHECKING:
     from gustibus.types import F64, I64, Bool
@@ -61,6 +62,9 @@ class Evidence:
             return cls(delta, offset, target, weight, starts)
         return cls(delta[order], offset[order], target[order], weight[order], starts)
 
+    def __repr__(self) -> str:
+        return shown(self, rows=len(self.target), dim=self.delta.shape[-1], people=self.people)
+
     @property
     def people(self) -> int:
         """Number of people."""
@@ -93,6 +97,12 @@ class Posterior:
             return cls(np.ones(1), means, covariances, 0.0, 0, True, 0)  # noqa: FBT003 - positional record
         return cls(prior.weights, prior.means, prior.covariances, 0.0, 0, True, 0)  # noqa: FBT003 - positional record
 
+    def __repr__(self) -> str:
+        return shown(
+            self, dim=self.means.shape[-1], comparisons=self.comparisons,
+            made_by=self.made_by[:12] or None,
+        )  # fmt: skip
+
     @property
     def mean(self) -> F64:
         """Mean of the mixture, `(u,)`."""
@@ -116,6 +126,9 @@ class Posteriors:
     iterations: I64  # (p,)
     converged: Bool  # (p,)
     comparisons: I64  # (p,)
+
+    def __repr__(self) -> str:
+        return shown(self, people=len(self.means), dim=self.means.shape[-1])
 
     def __len__(self) -> int:
         return len(self.log_evidence)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gustibus import _core
+from gustibus.errors import InputError
 from gustibus.posterior.arrays import floats, softmax
 from gustibus.posterior.beliefs import Evidence, Posterior, Posteriors
 from gustibus.posterior.priors import USUAL, Answering, GaussianPrior, ParticlePrior
@@ -39,6 +40,9 @@ def place(
         covariance: Whether to compute covariances.
         threads: Number of threads; every core by default.
 
+    Raises:
+        InputError: An argument is of another kind or shape, not finite or out of its range.
+
     Examples:
         Three answers, the last one a tie, about a person with two unknowns.
 
@@ -52,6 +56,17 @@ def place(
 
     Source: Rasmussen and Williams 2006, section 3.4 and algorithm 3.1; Opper and Archambeau 2009.
     """
+    if not isinstance(evidence, Evidence) or not isinstance(prior, GaussianPrior):
+        name, wanted, got = (
+            ("prior", "a GaussianPrior", prior)
+            if isinstance(evidence, Evidence)
+            else ("evidence", "what Evidence.build gives", evidence)
+        )
+        message = f"{name}: expected {wanted}, got {type(got).__name__}"
+        raise InputError(message, where=name)
+    if not isinstance(max_iter, int | np.integer) or max_iter < 1:
+        message = f"max_iter: expected a whole number of at least 1, got {max_iter!r}"
+        raise InputError(message, where="max_iter")
     out = _core.place(
         evidence.rows, evidence.starts, prior.factored,
         method, answering.lapse, answering.tie, max_iter, tolerance, covariance, threads,

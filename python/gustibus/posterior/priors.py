@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from gustibus import _core
 from gustibus.errors import InputError
 from gustibus.posterior.arrays import floats, mixture, mixture_covariance, mixture_mean, softmax
 from gustibus.posterior.simplex import beta_cells, simplex_sample
+from gustibus.showing import shown
 
 if TYPE_CHECKING:
     from gustibus.types import F64
@@ -30,6 +32,13 @@ class Answering:
     tie: float = 0.0
     """Threshold `eta` of Rao and Kupper 1967, at least 0."""
 
+    def __post_init__(self) -> None:
+        """Refuse chances and thresholds that are none."""
+        for name, value, most in (("lapse", self.lapse, 0.5), ("tie", self.tie, np.inf)):
+            if not isinstance(value, Real) or not 0 <= value < most:
+                message = f"{name}: expected a number in [0, {most:g}), got {value!r}"
+                raise InputError(message, where=name)
+
 
 USUAL = Answering()
 """The usual lapses of people, no ties."""
@@ -47,13 +56,27 @@ class GaussianPrior:
 
     @classmethod
     def standard(cls, dim: int, scale: float = 1.0) -> GaussianPrior:
-        """One Gaussian with mean 0 and covariance `scale**2` times the identity."""
+        """One Gaussian with mean 0 and covariance `scale**2` times the identity.
+
+        Raises:
+            InputError: `dim` is no whole number of at least 0, or `scale` not a number above 0.
+        """
+        if not isinstance(dim, int | np.integer) or dim < 0:
+            message = f"dim: expected a whole number of at least 0, got {dim!r}"
+            raise InputError(message, where="dim")
+        if not isinstance(scale, Real) or not 0 < scale < np.inf:
+            message = f"scale: expected a number above 0, got {scale!r}"
+            raise InputError(message, where="scale")
         return cls(np.ones(1), np.zeros((1, dim)), scale**2 * np.eye(dim)[None])
 
     @classmethod
     def single(cls, mean: F64, covariance: F64) -> GaussianPrior:
         """One Gaussian with mean `(u,)` and covariance `(u, u)`."""
         return cls(np.ones(1), floats("mean", mean)[None], floats("covariance", covariance)[None])
+
+    def __repr__(self) -> str:
+        parts = len(self.weights)
+        return shown(self, dim=self.dim, parts=parts if parts > 1 else None)
 
     @property
     def dim(self) -> int:
@@ -114,6 +137,9 @@ class ParticlePrior:
         if alpha.size == 2:
             return cls(*beta_cells(alpha))
         return cls(*simplex_sample(alpha, draws, seed, proposal))
+
+    def __repr__(self) -> str:
+        return shown(self, dim=self.dim, particles=len(self.particles))
 
     @property
     def dim(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, cast
 
 import numpy as np
 import pybase64
@@ -27,6 +27,7 @@ MAX_IDS = 4096
 MAX_ROWS = 16_384
 MAX_TEXT = 32 << 10
 """Most bytes of one text."""
+_SHORT = MAX_TEXT // 4  # characters that are never more bytes, so that nobody has to count
 MAX_DIM = 8192
 MAX_NUMBER = 1e11
 """Most that a number of a representation may be away from 0, for people are placed by differences."""
@@ -107,7 +108,7 @@ def text_of(value: str | Sequence[Message], pointer: str) -> str:
         text = _content(value[0])
     else:
         text = "\n\n".join(f"{m.role}: {_content(m)}" for m in value)
-    if len(text) > MAX_TEXT or len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT:
+    if len(text) > _SHORT and len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT:
         detail = f"{pointer}: the text is longer than {MAX_TEXT} bytes"
         raise Problem("too_much_text", detail, errors=[(pointer, detail)])
     return text
@@ -160,6 +161,10 @@ async def represent(
     """
     said = "" if prompt is None else text_of(prompt, "/prompt")
     at = _Places(pointer, names)
+    if set(map(type, candidates)) == {str}:
+        strings = cast("Sequence[str]", candidates)
+        if max(map(len, strings)) <= _SHORT:
+            return await _plain(call, serving, said, strings)
     kinds = _sort(call, serving, candidates, at)
     _limit("text", len(kinds.texts), MAX_TEXTS)
     _limit("base64", kinds.base64, MAX_BASE64)
@@ -184,6 +189,16 @@ async def represent(
         missed = len(kinds.texts) - result.cached
         result.units += len(kinds.texts) + (missed and -(-result.tokens // 32))
     return result
+
+
+async def _plain(call: Call, serving: Serving, said: str, texts: Sequence[str]) -> Represented:
+    """The same for texts that nothing can be wrong with, which are not looked at one by one."""
+    n = len(texts)
+    _limit("text", n, MAX_TEXTS)
+    vectors, cached, tokens = await serving.represent(said, texts)
+    call.state.meter.candidates["text"] += n
+    units = n + (-(-tokens // 32) if cached < n else 0)
+    return Represented(vectors, cached, tokens, units)
 
 
 class _Places:

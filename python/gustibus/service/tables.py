@@ -219,6 +219,15 @@ class Recent(Generic[K, V]):
             self._values.move_to_end(key)
         return value
 
+    def get_all(self, keys: Sequence[K]) -> list[V | None]:
+        """The values of keys, None where there is none."""
+        get, use = self._values.get, self._values.move_to_end
+        found = [get(key) for key in keys]
+        for key, value in zip(keys, found, strict=True):
+            if value is not None:
+                use(key)
+        return found
+
     def put(self, key: K, value: V) -> None:
         """Keep a value, and forget the one that was not used for longest."""
         self._values[key] = value

@@ -127,7 +127,7 @@ def _matrix(utilities: Any) -> F64:
     if wrong.any():
         person, item = np.argwhere(wrong)[0]
         message = (
-            f"utilities: expected finite numbers, got {values[person, item]} at {person, item}"
+            f"utilities: expected finite numbers, got {values[person, item]} at ({person}, {item})"
         )
         raise NotFiniteError(message)
     return values

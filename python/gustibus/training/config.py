@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from gustibus.data.comparisons import Identical
+from gustibus.encoders import ENCODERS
 from gustibus.errors import ConfigError
 from gustibus.models import MODELS
 from gustibus.models.automatic import AUTO
@@ -36,6 +39,9 @@ _TABLES: dict[str, tuple[str, ...]] = {
     "onboarding": ("questions",),
     "transform": ("name",),
 }
+
+
+_DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,9 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before any work starts."""
+        self._check_kinds()
+        if self.encoder != "auto":
+            ENCODERS[self.encoder]
         if self.model != AUTO:
             MODELS[self.model]
         self._check_objective()
@@ -111,14 +120,37 @@ class RunConfig:
         if self.identical not in ("refuse", "drop"):
             message = f"identical: expected refuse or drop, got {self.identical!r}"
             raise ConfigError(message, where="data.identical")
+
+    def _check_kinds(self) -> None:
+        """Refuse values of another kind, which would fail far from here, and name what they are for."""
+        for name in ("data", "output"):
+            value = getattr(self, name)
+            if isinstance(value, Path):  # as it is saved with the model
+                object.__setattr__(self, name, str(value))
+            elif not isinstance(value, str):
+                message = f"{name}: expected a path, got {value!r}"
+                raise ConfigError(message, where="data.path" if name == "data" else name)
+        for name in ("columns", *(f"{t}_options" for t in ("encoder", "model", "objective"))):
+            if not isinstance(getattr(self, name), Mapping):
+                message = f"{name}: expected names with values, got {getattr(self, name)!r}"
+                raise ConfigError(message, where=name)
         for name in ("valid_people", "new_users", "new_prompts"):
             value = getattr(self, name)
-            if not 0 <= value < 1:
-                message = f"{name}: expected a share in [0, 1), got {value}"
+            if not isinstance(value, Real) or not 0 <= float(value) < 1:
+                message = f"{name}: expected a share in [0, 1), got {value!r}"
                 raise ConfigError(message, where=f"data.{name}")
-        if not 0 <= self.questions <= 20_000:
-            message = f"questions: expected 0 to 20000, got {self.questions}"
-            raise ConfigError(message, where="onboarding.questions")
+            object.__setattr__(self, name, float(value))  # as it is saved, whatever counted
+        for name, where, most in (
+            ("questions", "onboarding.questions", 20_000), ("seed", "seed", 2**32 - 1)
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or not 0 <= int(value) <= most:
+                message = f"{name}: expected 0 to {most}, got {value!r}"
+                raise ConfigError(message, where=where)
+            object.__setattr__(self, name, int(value))
+        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
+            message = f"device: expected auto, cpu, cuda or cuda:1, got {self.device!r}"
+            raise ConfigError(message, where="device")
 
     def _check_objective(self) -> None:
         for name in ("objective_options", "auxiliary", "margins"):

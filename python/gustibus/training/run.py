@@ -15,6 +15,7 @@ import numpy as np
 from gustibus.artifact import Artifact, People, check_target
 from gustibus.data import Dataset, Split, four_cells, given_split, read
 from gustibus.encoders import Encoder, load_encoder
+from gustibus.errors import ConfigError
 from gustibus.models.automatic import fit_any
 from gustibus.models.base import PreferenceModel, Progress
 from gustibus.models.fingerprint import fingerprint
@@ -46,6 +47,9 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
             there and holds something else.
         ConfigError: the run is wrong.
     """
+    if not isinstance(config, RunConfig):
+        message = f"config: expected a RunConfig, got {type(config).__name__}"
+        raise ConfigError(message, where="config")
     check_target(Path(config.output))  # now, not when hours of fitting are to be saved
     checkpoint = Path(f"{config.output}.checkpoint")
     if not resume:

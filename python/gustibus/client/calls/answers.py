@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from gustibus.client.decoding import decoder
-from gustibus.client.wire import Page, Request, body_of, candidate_of, segment
+from gustibus.client.wire import Page, Request, body_of, candidate_of, rows_of, segment
 
 Outcome = Literal["a", "b", "tie", "both_bad", "skip"]
 
@@ -101,10 +101,16 @@ def create_comparisons(
             `at`, `source`, `score_id`; sides are candidates as in `score`.
         wait: whether the people are fitted before the reply, at most 50 of them.
         idempotency_key: makes the request as a whole one that is taken once.
+
+    Example:
+        taken = client.comparisons.create([
+            {"id": "c-1", "user": "ada", "prompt": "How?", "a": "Briefly.", "b": "At length.", "outcome": "a"}
+        ], wait=True)
+        taken.accepted, [(one.index, one.problem.detail) for one in taken.rejected]
     """
     rows = [
         {**one, "a": candidate_of(one.get("a", "")), "b": candidate_of(one.get("b", ""))}
-        for one in comparisons
+        for one in rows_of("comparisons", comparisons)
     ]
     return Request(
         "POST", "/v1/comparisons", decoder(Taken), {"wait": "profile" if wait else None},
@@ -147,8 +153,16 @@ def send_follow_ups(
             `next_turn`, in the person's words, and `valence`, a number; at most 1,000.
         min_gap: least difference of valence between two responses to one prompt.
         idempotency_key: makes the request as a whole one that is taken once.
+
+    Example:
+        client.comparisons.follow_ups([
+            {"user": "ada", "prompt": "How?", "response": "Briefly.", "next_turn": "Thanks!", "consent": True}
+        ]).read
     """
-    rows = [{**one, "response": candidate_of(one.get("response", ""))} for one in turns]
+    rows = [
+        {**one, "response": candidate_of(one.get("response", ""))}
+        for one in rows_of("turns", turns)
+    ]
     return Request(
         "POST", "/v1/follow-ups", decoder(TurnsTaken), body=body_of(turns=rows, min_gap=min_gap),
         writes=True, key=idempotency_key,
@@ -158,12 +172,22 @@ def send_follow_ups(
 def list_comparisons(
     *, user: str | None = None, limit: int = 100, after: str | None = None
 ) -> Request[Page[Comparison]]:
-    """Comparisons of one person or of all, the oldest first."""
+    """Comparisons of one person or of all, the oldest first.
+
+    Example:
+        page = client.comparisons.list(user="ada", limit=10)
+        outcomes = [one.outcome for one in client.comparisons.iterate(user="ada")]
+    """
     query = {"user": user, "limit": limit, "after": after}
     return Request("GET", "/v1/comparisons", decoder(Page[Comparison]), query)
 
 
 def delete_comparison(comparison: str) -> Request[ComparisonDeleted]:
-    """Remove a comparison and fit its person again."""
+    """Remove a comparison and fit its person again.
+
+    Example:
+        kept = client.comparisons.list(user="ada").data[0]
+        client.comparisons.delete(kept.id)
+    """
     path = f"/v1/comparisons/{segment(comparison)}"
     return Request("DELETE", path, decoder(ComparisonDeleted), writes=True)

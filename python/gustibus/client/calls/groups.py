@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gustibus.client.decoding import decoder
-from gustibus.client.wire import Array, Candidate, Prompt, Request, body_of, candidate_of
+from gustibus.client.wire import Array, Candidate, Prompt, Request, body_of, candidate_of, several
 
 Choice = str | int
 """A name as the ballots give it, or the place of a candidate."""
@@ -154,7 +154,12 @@ def aggregate(
     transform: str | None = None,
     time_limit: float = 2.0,
 ) -> Request[Aggregated]:
-    """One order for all, from exactly one of rankings, utilities, and users with candidates."""
+    """One order for all, from exactly one of rankings, utilities, and users with candidates.
+
+    Example:
+        found = client.rank.aggregate([["a", "b", "c"], ["b", ["a", "c"]]], method="borda")
+        found.result.winners
+    """
     body = body_of(
         rankings=rankings, utilities=utilities, users=users, candidates=_sent(candidates),
         method=method, labels=labels, weights=weights, unranked=unranked, options=options,
@@ -185,7 +190,12 @@ def committee(
     transform: str | None = None,
     time_limit: float = 2.0,
 ) -> Request[Chosen]:
-    """A committee of `k`, within bounds on groups, from exactly one kind of ballots."""
+    """A committee of `k`, within bounds on groups, from exactly one kind of ballots.
+
+    Example:
+        found = client.rank.committee(2, approvals=[["a", "b"], ["b"], ["d"]], audit=["ejr+"])
+        found.result.members, found.certificate.optimal, found.audit["ejr+"].holds
+    """
     body = body_of(
         k=k, approvals=approvals, rankings=rankings, utilities=utilities, users=users,
         candidates=_sent(candidates), rule=rule, groups=groups, lower=lower, upper=upper,
@@ -210,7 +220,12 @@ def fair_rerank(
     prompt: Prompt | None = None,
     model: str = "default",
 ) -> Request[FairReranked]:
-    """Scored items, or candidates for one person, in an order that is fair to groups."""
+    """Scored items, or candidates for one person, in an order that is fair to groups.
+
+    Example:
+        found = client.rank.rerank(["x", "x", "y", "y"], scores=[3.0, 2.0, 1.0, 0.0], k=2)
+        found.result.order, found.after.ndkl
+    """
     body = body_of(
         groups=list(groups), scores=scores, candidates=_sent(candidates), user=user, k=k,
         method=method, shares=shares, protected=protected, alpha=alpha, seed=seed, prompt=prompt,
@@ -227,10 +242,16 @@ def positions(
     payments: bool = True,
     most: int | None = None,
 ) -> Request[Placed]:
-    """Creatives in positions: click chances `p`, a row a creative, bids per click, and prices."""
+    """Creatives in positions: click chances `p`, a row a creative, bids per click, and prices.
+
+    Example:
+        client.rank.positions([[0.5], [0.4]], [2.0, 1.0]).pairs
+    """
     body = body_of(p=p, values=values, method=method, payments=payments, most=most)
     return Request("POST", "/v1/rank/positions", decoder(Placed), body=body)
 
 
 def _sent(candidates: Sequence[Candidate] | None) -> list[Any] | None:
-    return None if candidates is None else [candidate_of(one) for one in candidates]
+    if candidates is None:
+        return None
+    return [candidate_of(one) for one in several("candidates", candidates)]

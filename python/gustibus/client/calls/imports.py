@@ -61,6 +61,10 @@ def create_import(
         by_id: whether the ids of items count where a record has texts too.
         source: where the log is from, for records that do not say it.
         idempotency_key: names the import for 24 hours; without, every call begins another.
+
+    Example:
+        begun = client.imports.create(columns={"chosen": "good", "rejected": "bad"}, source="log")
+        begun.resume_from
     """
     body = body_of(format=format, columns=columns, by_id=by_id, source=source)
     return Request(
@@ -81,6 +85,10 @@ def send_data(
         final: whether the whole ends with `data`; before, a last line without its end is left out.
         parquet: whether `data` is Parquet.
         compress: whether it goes over the wire as gzip; positions are of the data all the same.
+
+    Example:
+        line = b'{"user": "ada", "prompt": "How?", "good": "Briefly.", "bad": "No."}'
+        client.imports.send(begun.id, line, start=begun.resume_from).accepted
     """
     packed = gzip.compress(data, 6, mtime=0) if compress else data
     # The service takes no more than this for one byte, so that nobody fills it by sending little.
@@ -93,14 +101,23 @@ def send_data(
 
 
 def get_import(name: str) -> Request[Import]:
-    """How far an import has come."""
+    """How far an import has come.
+
+    Example:
+        client.imports.get(begun.id).state
+    """
     return Request("GET", f"/v1/imports/{segment(name)}", decoder(Import))
 
 
 def list_errors(
     name: str, *, limit: int = 1000, after: str | None = None
 ) -> Request[Page[RowError]]:
-    """Records of an import that were refused, in order."""
+    """Records of an import that were refused, in order.
+
+    Example:
+        page = client.imports.errors(begun.id)
+        reasons = [one.detail for one in client.imports.iterate_errors(begun.id)]
+    """
     query = {"limit": limit, "after": after}
     path = f"/v1/imports/{segment(name)}/errors"
     return Request("GET", path, decoder(Page[RowError]), query)

@@ -16,6 +16,7 @@ from gustibus.client.wire import (
     body_of,
     candidate_of,
     embedding_of,
+    rows_of,
     segment,
 )
 
@@ -68,6 +69,9 @@ def put_item(
         prompt: what the response answers.
         tags: at most 32.
         wait: whether a text is encoded before the reply.
+
+    Example:
+        client.items.put("brief", text="Briefly.", tags=["short"], wait=True).state
     """
     body = body_of(
         text=text, messages=messages, prompt=prompt, tags=list(tags),
@@ -78,22 +82,41 @@ def put_item(
 
 
 def put_items(items: Sequence[Mapping[str, Any]], *, wait: bool = False) -> Request[ItemsPut]:
-    """Put up to 1,000 items together, all or none: `{"id", "text" | "messages" | "embedding"}`."""
-    body = body_of(items=[candidate_of(one) for one in items])
+    """Put up to 1,000 items together, all or none: `{"id", "text" | "messages" | "embedding"}`.
+
+    Example:
+        client.items.put_many([
+            {"id": "long", "text": "At length."}, {"id": "no", "text": "No."}
+        ], wait=True).ready
+    """
+    body = body_of(items=[candidate_of(one) for one in rows_of("items", items)])
     query = {"wait": wait or None}
     return Request("POST", "/v1/items:batch", decoder(ItemsPut), query, body, writes=True)
 
 
 def get_item(item: str) -> Request[Item]:
-    """One item."""
+    """One item.
+
+    Example:
+        client.items.get("brief").tags
+    """
     return Request("GET", f"/v1/items/{segment(item)}", decoder(Item))
 
 
 def list_items(*, limit: int = 100, after: str | None = None) -> Request[Page[Item]]:
-    """Items by name."""
+    """Items by name.
+
+    Example:
+        page = client.items.list(limit=10)
+        names = [item.id for item in client.items.iterate()]
+    """
     return Request("GET", "/v1/items", decoder(Page[Item]), {"limit": limit, "after": after})
 
 
 def delete_item(item: str) -> Request[ItemDeleted]:
-    """Remove an item; comparisons of it stay."""
+    """Remove an item; comparisons of it stay.
+
+    Example:
+        client.items.delete("no")
+    """
     return Request("DELETE", f"/v1/items/{segment(item)}", decoder(ItemDeleted), writes=True)

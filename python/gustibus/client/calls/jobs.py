@@ -41,6 +41,10 @@ def create_job(kind: str, *, idempotency_key: str | None = None, **params: Any) 
             `map_neighbours` or `delete_user` (`user`).
         idempotency_key: makes the request one that is taken once.
         params: of the kind.
+
+    Example:
+        job = client.jobs.create("export", user="ada", idempotency_key="export-ada-1")
+        job.state
     """
     body = body_of(kind=kind, **params)
     return Request(
@@ -49,7 +53,11 @@ def create_job(kind: str, *, idempotency_key: str | None = None, **params: Any) 
 
 
 def get_job(job: str) -> Request[Job]:
-    """One job."""
+    """One job.
+
+    Example:
+        client.jobs.get(job.id).state
+    """
     return Request("GET", f"/v1/jobs/{segment(job)}", decoder(Job))
 
 
@@ -57,16 +65,29 @@ def list_jobs(
     *, state: str | None = None, kind: str | None = None, limit: int = 100,
     after: str | None = None,
 ) -> Request[Page[Job]]:  # fmt: skip
-    """Jobs, the newest first."""
+    """Jobs, the newest first.
+
+    Example:
+        page = client.jobs.list(state="succeeded")
+        kinds = [one.kind for one in client.jobs.iterate(kind="export")]
+    """
     query = {"state": state, "kind": kind, "limit": limit, "after": after}
     return Request("GET", "/v1/jobs", decoder(Page[Job]), query)
 
 
 def cancel_job(job: str) -> Request[Job]:
-    """Stop a job; one that has ended stays as it is."""
+    """Stop a job; one that has ended stays as it is.
+
+    Example:
+        client.jobs.cancel(job.id).state
+    """
     return Request("POST", f"/v1/jobs/{segment(job)}:cancel", decoder(Job), writes=True)
 
 
 def job_result(job: str) -> Request[bytes]:
-    """The file that came out of a job."""
+    """The file that came out of a job.
+
+    Example:
+        data = client.jobs.result(job.id)  # of one that has succeeded
+    """
     return Request("GET", f"/v1/jobs/{segment(job)}/result", bytes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gustibus.client.decoding import decoder
-from gustibus.client.wire import Page, Request, body_of, candidate_of, segment
+from gustibus.client.wire import Page, Request, body_of, candidate_of, rows_of, segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,11 @@ def create_matching(
     options: Mapping[str, Any] | None = None,
     idempotency_key: str | None = None,
 ) -> Request[Matching]:
-    """Make a matching of exactly one of capacity and budget; the same again changes nothing."""
+    """Make a matching of exactly one of capacity and budget; the same again changes nothing.
+
+    Example:
+        client.rank.matchings.create("reviews", "balance", capacity=[2, 1])
+    """
     body = body_of(
         rule=rule, capacity=capacity, budget=budget, weight=weight, seed=seed, **(options or {})
     )
@@ -90,12 +94,21 @@ def create_matching(
 
 
 def get_matching(matching: str) -> Request[Matching]:
-    """A matching as it is."""
+    """A matching as it is.
+
+    Example:
+        client.rank.matchings.get("reviews").items
+    """
     return Request("GET", _one(matching), decoder(Matching))
 
 
 def list_matchings(*, limit: int = 100, after: str = "") -> Request[Page[Matching]]:
-    """Matchings by name."""
+    """Matchings by name.
+
+    Example:
+        page = client.rank.matchings.list(limit=10)
+        names = [one.id for one in client.rank.matchings.iterate()]
+    """
     read = decoder(Page[Matching])
 
     def with_next(content: bytes) -> Page[Matching]:
@@ -111,12 +124,16 @@ def arrive(
     """Decide arrivals `{"id", "items"}` with `values`, or `user` and `candidates`, in order.
 
     An id that was decided gets its first decision again.
+
+    Example:
+        decided = client.rank.matchings.arrive("reviews", [{"id": "v-1", "items": [0, 1]}])
+        decided.data[0].item
     """
     rows = [
         {**one, "candidates": [candidate_of(each) for each in one["candidates"]]}
         if one.get("candidates") is not None
         else one
-        for one in arrivals
+        for one in rows_of("arrivals", arrivals)
     ]
     path = _one(matching) + "/arrivals"
     body = body_of(arrivals=rows, model=model)
@@ -127,6 +144,12 @@ def report(matching: str, outcomes: Mapping[int, bool]) -> Request[Changed]:
     """How attempts ended: whether each succeeded.
 
     Not sent again when the connection is lost, as a second report may be refused.
+
+    Example:
+        client.rank.matchings.create("tries", "stochastic_balance", capacity=[2])
+        arrival = {"id": "v-1", "items": [0], "values": [0.5]}
+        (decision,) = client.rank.matchings.arrive("tries", [arrival]).data
+        client.rank.matchings.report("tries", {decision.attempt: True})
     """
     rows = [{"attempt": attempt, "success": success} for attempt, success in outcomes.items()]
     return Request(
@@ -141,6 +164,9 @@ def add_items(
     """More items, with a capacity, or budget, each.
 
     Not sent again when the connection is lost, as they might be added twice.
+
+    Example:
+        client.rank.matchings.add_items("reviews", [3]).first
     """
     body = body_of(capacity=list(capacity), weight=weight)
     return Request(
@@ -150,13 +176,22 @@ def add_items(
 
 
 def expire(matching: str, now: float) -> Request[Changed]:
-    """Give up attempts whose deadline is before `now`."""
+    """Give up attempts whose deadline is before `now`.
+
+    Example:
+        client.rank.matchings.expire("tries", now=60.0)
+    """
     body = body_of(now=now)
     return Request("POST", _one(matching) + "/expire", decoder(Changed), body=body, writes=True)
 
 
 def list_events(matching: str, *, limit: int = 100, after: int = 0) -> Request[Page[Event]]:
-    """The log, from which a matching can be replayed."""
+    """The log, from which a matching can be replayed.
+
+    Example:
+        page = client.rank.matchings.events("reviews", limit=10)
+        count = len(list(client.rank.matchings.iterate_events("reviews")))
+    """
     read = decoder(Page[Event])
 
     def with_next(content: bytes) -> Page[Event]:
@@ -168,7 +203,11 @@ def list_events(matching: str, *, limit: int = 100, after: int = 0) -> Request[P
 
 
 def delete_matching(matching: str) -> Request[None]:
-    """Remove a matching with its log."""
+    """Remove a matching with its log.
+
+    Example:
+        client.rank.matchings.delete("reviews")
+    """
     return Request("DELETE", _one(matching), _nothing, writes=True)
 
 

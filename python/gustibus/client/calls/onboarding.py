@@ -127,7 +127,12 @@ def create_session(
     model: str = "default",
     idempotency_key: str | None = None,
 ) -> Request[Session]:
-    """Begin a session; the reply holds its first question."""
+    """Begin a session; the reply holds its first question.
+
+    Example:
+        session = client.onboarding.create("grace", max_questions=5)
+        session.question.left.text, session.question.right.text
+    """
     body = body_of(
         user=user, min_questions=min_questions, max_questions=max_questions, strategy=strategy,
         seed=seed, model=model,
@@ -136,7 +141,12 @@ def create_session(
 
 
 def next_question(session: str, *, prefetch: int = 0, token: str | None = None) -> Request[Session]:
-    """The question that waits; `prefetch=2` adds what would be asked after either side."""
+    """The question that waits; `prefetch=2` adds what would be asked after either side.
+
+    Example:
+        session = client.onboarding.next(session.id)
+        session.progress.expected_remaining
+    """
     query = {"prefetch": prefetch or None}
     return Request("GET", _session(session) + "/next", decoder(Session), query, token=token)
 
@@ -159,6 +169,9 @@ def put_answer(
         ms: milliseconds that it took.
         pair: id of the pair that was shown; another one than was asked is refused.
         token: of the session, in place of the key.
+
+    Example:
+        session = client.onboarding.answer(session.id, session.question.seq, "left", ms=2300)
     """
     body = body_of(answer=answer, ms=ms, id=pair)
     path = f"{_session(session)}/answers/{question}"
@@ -166,16 +179,28 @@ def put_answer(
 
 
 def undo_answer(session: str, question: int, *, token: str | None = None) -> Request[Session]:
-    """Take an answer back while the session is open: it counts as skipped until answered again."""
+    """Take an answer back while the session is open: it counts as skipped until answered again.
+
+    Example:
+        session = client.onboarding.undo(session.id, 0)
+    """
     return put_answer(session, question, "skip", token=token)
 
 
 def finish_session(session: str, *, token: str | None = None) -> Request[Session]:
-    """Close a session and fit the person."""
+    """Close a session and fit the person.
+
+    Example:
+        client.onboarding.finish(session.id).state
+    """
     path = _session(session) + ":finish"
     return Request("POST", path, decoder(Session), writes=True, token=token)
 
 
 def session_result(session: str, *, token: str | None = None) -> Request[Result]:
-    """What was learned, in words and numbers."""
+    """What was learned, in words and numbers.
+
+    Example:
+        client.onboarding.result(session.id).words
+    """
     return Request("GET", _session(session) + "/result", decoder(Result), token=token)

@@ -78,25 +78,45 @@ class Limits:
 
 
 def livez() -> Request[Health]:
-    """Whether the process answers."""
+    """Whether the process answers.
+
+    Example:
+        client.livez().status
+    """
     return Request("GET", "/livez", decoder(Health))
 
 
 def readyz(*, verbose: bool = False) -> Request[Health]:
-    """Whether requests should be sent there; a service that is not ready raises."""
+    """Whether requests should be sent there; a service that is not ready raises.
+
+    Example:
+        client.readyz(verbose=True).details
+    """
     return Request("GET", "/readyz", decoder(Health), {"verbose": verbose or None})
 
 
 def version() -> Request[Version]:
-    """Build, version of the API, and the model in service."""
+    """Build, version of the API, and the model in service.
+
+    Example:
+        client.version().model
+    """
     return Request("GET", "/v1/version", decoder(Version))
 
 
 def models() -> Request[Models]:
-    """What is served."""
+    """What is served.
+
+    Example:
+        [one.id for one in client.models().data]
+    """
     return Request("GET", "/v1/models", decoder(Models))
 
 
 def limits() -> Request[Limits]:
-    """What a request may be."""
+    """What a request may be.
+
+    Example:
+        client.limits().comparisons
+    """
     return Request("GET", "/v1/limits", decoder(Limits))

@@ -9,7 +9,16 @@ from datetime import datetime
 from typing import Any
 
 from gustibus.client.decoding import decoder
-from gustibus.client.wire import Candidate, Page, Prompt, Request, body_of, candidate_of, segment
+from gustibus.client.wire import (
+    Candidate,
+    Page,
+    Prompt,
+    Request,
+    body_of,
+    candidate_of,
+    segment,
+    several,
+)
 
 Attribute = str | int | float | bool | None
 
@@ -102,18 +111,31 @@ def put_user(
     attributes: Mapping[str, Attribute] | None = None,
     idempotency_key: str | None = None,
 ) -> Request[User]:
-    """Make a person, or change their attributes; those that are left out stay."""
+    """Make a person, or change their attributes; those that are left out stay.
+
+    Example:
+        client.users.put("ada", attributes={"locale": "en"}).state
+    """
     body = body_of(attributes=None if attributes is None else dict(attributes))
     return Request("PUT", _user(user), decoder(User), body=body, writes=True, key=idempotency_key)
 
 
 def get_user(user: str) -> Request[User]:
-    """One person."""
+    """One person.
+
+    Example:
+        client.users.get("ada").comparisons
+    """
     return Request("GET", _user(user), decoder(User))
 
 
 def list_users(*, limit: int = 100, after: str | None = None) -> Request[Page[User]]:
-    """People whom the service has met, by name."""
+    """People whom the service has met, by name.
+
+    Example:
+        page = client.users.list(limit=10)
+        names = [user.id for user in client.users.iterate()]  # page after page
+    """
     return Request("GET", "/v1/users", decoder(Page[User]), {"limit": limit, "after": after})
 
 
@@ -121,29 +143,49 @@ def delete_user(user: str) -> Request[UserDeleted]:
     """Remove everything that names a person.
 
     Should the reply to an earlier attempt have been lost, the next one says 404.
+
+    Example:
+        client.users.delete("somebody").removed
     """
     return Request("DELETE", _user(user), decoder(UserDeleted), writes=True)
 
 
 def get_profile(user: str) -> Request[Profile]:
-    """What is known of a person."""
+    """What is known of a person.
+
+    Example:
+        profile = client.users.profile("ada")
+        [one.mean for one in profile.directions]
+    """
     return Request("GET", _user(user) + "/profile", decoder(Profile))
 
 
 def reset_profile(user: str) -> Request[User]:
-    """Forget the fit and keep the comparisons."""
+    """Forget the fit and keep the comparisons.
+
+    Example:
+        client.users.reset_profile("ada").profile_version
+    """
     return Request("POST", _user(user) + "/profile:reset", decoder(User), writes=True)
 
 
 def get_consent(user: str) -> Request[Consent]:
-    """What a person said about learning from their next turns."""
+    """What a person said about learning from their next turns.
+
+    Example:
+        client.users.consent("ada").follow_ups
+    """
     return Request("GET", _user(user) + "/consent", decoder(Consent))
 
 
 def put_consent(
     user: str, *, follow_ups: bool, idempotency_key: str | None = None
 ) -> Request[Consent]:
-    """Keep what a person says; an opt-out also removes what was read off their turns."""
+    """Keep what a person says; an opt-out also removes what was read off their turns.
+
+    Example:
+        client.users.put_consent("ada", follow_ups=True)
+    """
     body = body_of(follow_ups=follow_ups)
     return Request(
         "PUT", _user(user) + "/consent", decoder(Consent), body=body, writes=True,
@@ -152,7 +194,11 @@ def put_consent(
 
 
 def export_user(user: str) -> Request[list[dict[str, Any]]]:
-    """Everything held about a person, one object a row, its table under `kind`."""
+    """Everything held about a person, one object a row, its table under `kind`.
+
+    Example:
+        kinds = {row["kind"] for row in client.users.export("ada")}
+    """
     return Request("POST", _user(user) + ":export", _lines)
 
 
@@ -170,8 +216,14 @@ def next_pair(
     strategy: str = "d_opt",
     model: str = "default",
 ) -> Request[Pair]:
-    """The pair whose answer would teach most, of the candidates or of the model's own pool."""
-    sent = None if candidates is None else [candidate_of(one) for one in candidates]
+    """The pair whose answer would teach most, of the candidates or of the model's own pool.
+
+    Example:
+        pair = client.users.next_pair("ada", candidates=["Briefly.", "At length.", "No."])
+        pair.a.index, pair.b.index
+    """
+    given = None if candidates is None else several("candidates", candidates)
+    sent = None if given is None else [candidate_of(one) for one in given]
     body = body_of(
         candidates=sent, pairs=pairs, prompt=prompt, exclude=list(exclude), strategy=strategy,
         model=model,

@@ -18,6 +18,7 @@ from gustibus.client.wire import (
     body_of,
     bytes_of,
     candidate_of,
+    several,
 )
 from gustibus.errors import InputError
 
@@ -204,6 +205,11 @@ def score(
         robust: degrees around those weights of which the least score counts.
         combine: how the objectives become one number.
         transform: what the rewards are reported as.
+
+    Example:
+        scores = client.score(["Briefly.", "At length."], user="ada", prompt="How?", stderr=True)
+        scores.ranking, scores.scores, scores.data[0].stderr
+        scores.user.state  # "population" for somebody who is not known
     """
     wanted = [name for name, on in (("stderr", stderr), ("basis", basis)) if on]
     read = decoder(Scores)
@@ -218,7 +224,8 @@ def score(
             }  # fmt: skip
             return Request("POST", "/v1/score", read, query, data, OCTETS)
     body = body_of(
-        candidates=[candidate_of(one) for one in candidates], model=model, user=user,
+        candidates=[candidate_of(one) for one in several("candidates", candidates)],
+        model=model, user=user,
         prompt=prompt, on_unknown_user=on_unknown_user, normalize=normalize,
         weights=weights, robust=robust, combine=combine, transform=_transform_of(transform),
         **({"return": wanted} if wanted else {}),
@@ -254,9 +261,15 @@ def rerank(
     combine: str | None = None,
     transform: Transform | None = None,
 ) -> Request[Reranked]:
-    """Documents in a person's order; relevance is a probability unless `raw_scores` or transformed."""
+    """Documents in a person's order; relevance is a probability unless `raw_scores` or transformed.
+
+    Example:
+        found = client.rerank("How?", ["Briefly.", "At length."], user="ada", top_n=1)
+        found.results[0].index
+    """
     body = body_of(
-        query=query, documents=[candidate_of(one) for one in documents], user=user, top_n=top_n,
+        query=query, documents=[candidate_of(one) for one in several("documents", documents)],
+        user=user, top_n=top_n,
         return_documents=return_documents, raw_scores=raw_scores, model=model,
         on_unknown_user=on_unknown_user, weights=weights, robust=robust, combine=combine,
         transform=_transform_of(transform),
@@ -273,7 +286,11 @@ def compare(
     model: str = "default",
     on_unknown_user: OnUnknown = "population",
 ) -> Request[Compared]:
-    """Probability that a person prefers a to b."""
+    """Probability that a person prefers a to b.
+
+    Example:
+        client.compare("Briefly.", "At length.", user="ada", prompt="How?").p_a
+    """
     body = body_of(
         a=candidate_of(a), b=candidate_of(b), user=user, prompt=prompt, model=model,
         on_unknown_user=on_unknown_user,
@@ -315,11 +332,16 @@ def best_of_n(
         robust: degrees around the weights.
         combine: how the objectives become one number.
         transform: what the rewards are reported as.
+
+    Example:
+        best = client.best_of_n(["Briefly.", "At length."], user="ada", prompt="How?")
+        best.best.index, best.p_best
     """
     if isinstance(candidates, np.ndarray):
         candidates = list(_matrix(candidates))
     body = body_of(
-        candidates=[candidate_of(one) for one in candidates], user=user, prompt=prompt,
+        candidates=[candidate_of(one) for one in several("candidates", candidates)],
+        user=user, prompt=prompt,
         model=model, on_unknown_user=on_unknown_user, seed=seed, method=method, answers=answers,
         k=k, alpha=alpha, weights=weights, robust=robust, combine=combine,
         transform=_transform_of(transform),

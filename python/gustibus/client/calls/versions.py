@@ -62,32 +62,54 @@ class VersionDeleted:
 
 
 def get_model(model: str = "default") -> Request[ModelState]:
-    """A model with its aliases."""
+    """A model with its aliases.
+
+    Example:
+        model = client.versions.model()
+        model.aliases
+    """
     return Request("GET", f"/v1/models/{segment(model)}", decoder(ModelState))
 
 
 def list_versions(
     model: str = "default", *, limit: int = 100, after: str | None = None
 ) -> Request[Page[Version]]:
-    """Versions of a model by number."""
+    """Versions of a model by number.
+
+    Example:
+        page = client.versions.list()
+        numbers = [one.version for one in client.versions.iterate()]
+    """
     query = {"limit": limit, "after": after}
     return Request("GET", _versions(model), decoder(Page[Version]), query)
 
 
 def get_version(version: int, *, model: str = "default") -> Request[Version]:
-    """A version with its card."""
+    """A version with its card.
+
+    Example:
+        client.versions.get(7).card
+    """
     return Request("GET", f"{_versions(model)}/{version}", decoder(Version))
 
 
 def register_version(digest: str, *, model: str = "default") -> Request[Version]:
-    """Number a folder that is in the service's folder of models under its digest."""
+    """Number a folder that is in the service's folder of models under its digest.
+
+    Example:
+        version = client.versions.register("3f9c0a…")
+    """
     return Request(
         "POST", _versions(model), decoder(Version), body=body_of(digest=digest), writes=True
     )  # fmt: skip
 
 
 def validate_version(version: int, *, model: str = "default") -> Request[Version]:
-    """Load a version as a process would that serves it."""
+    """Load a version as a process would that serves it.
+
+    Example:
+        client.versions.validate(7).state
+    """
     path = f"{_versions(model)}/{version}:validate"
     return Request("POST", path, decoder(Version), writes=True)
 
@@ -102,6 +124,9 @@ def put_alias(
         revision: of the alias as it was last read; 0 for one that is not there.
         model: whose.
         alias: name.
+
+    Example:
+        client.versions.promote(7, revision=client.versions.model().revision())
     """
     return Request(
         "PUT", f"/v1/models/{segment(model)}/aliases/{segment(alias)}", decoder(Alias),
@@ -110,7 +135,11 @@ def put_alias(
 
 
 def rollback(*, revision: int, model: str = "default") -> Request[Alias]:
-    """Serve what was served before; `revision` is that of `champion` as it was last read."""
+    """Serve what was served before; `revision` is that of `champion` as it was last read.
+
+    Example:
+        client.versions.rollback(revision=client.versions.model().revision())
+    """
     return Request(
         "POST", f"/v1/models/{segment(model)}:rollback", decoder(Alias), writes=True,
         revision=revision, repeatable=False,
@@ -118,7 +147,11 @@ def rollback(*, revision: int, model: str = "default") -> Request[Alias]:
 
 
 def delete_version(version: int, *, model: str = "default") -> Request[VersionDeleted]:
-    """Forget a version that no alias points at."""
+    """Forget a version that no alias points at.
+
+    Example:
+        client.versions.delete(6)
+    """
     return Request("DELETE", f"{_versions(model)}/{version}", decoder(VersionDeleted), writes=True)
 
 
