@@ -1,8 +1,7 @@
 // The compare page: two answers to one prompt, and which of them somebody prefers.
 
-import { open, Refused } from "./client.js";
+import { first, Refused, session } from "./client.js";
 import { show } from "./markdown.js";
-import { draw } from "./result.js";
 
 const GUARD = 400; // milliseconds in which a new pair takes no answer: it was meant for the last one
 const SECONDS = 12; // that a pair takes, about
@@ -16,7 +15,6 @@ const $ = (id) => document.getElementById(id);
 const choices = [...document.querySelectorAll("[data-answer]")];
 const bar = document.querySelector("progress");
 const narrow = matchMedia("(max-width: 719.98px)");
-const session = open(location.hash, { onTrouble: trouble });
 
 let asked = null; // the question that is shown
 let ahead = {}; // what comes after each answer to it, as far as that is known
@@ -127,7 +125,9 @@ async function follow(reply) {
   if (asked === null || asked.seq !== reply.question.seq || asked.id !== reply.question.id) {
     display(reply.question);
   }
-  if (reply.state === "open") prefetch(reply.question);
+  if (reply.state !== "open") return;
+  if (reply.after) ahead = reply.after;
+  else prefetch(reply.question);
 }
 
 async function prefetch(question) {
@@ -188,6 +188,7 @@ async function stop() {
 async function finished() {
   asked = null;
   const found = await session.result();
+  const { draw } = await import("./result.js");
   document.title = "What your answers say";
   draw(found, { onDoubt: (line) => doubt(line).catch(refused) });
   view("result");
@@ -289,8 +290,10 @@ async function begin() {
     message("There is nothing here", "The link is incomplete: it should end in a # and a long code.");
     return;
   }
+  session.onTrouble = trouble;
   listen();
-  const reply = await session.next(2);
+  const reply = await first;
+  import("./result.js").catch(() => {}); // ahead of the last answer, and not in the way of the first question
   if (reply.state !== "open" || reply.progress.answered > 0) {
     await follow(reply);
     if (reply.state === "open") say("Welcome back: your answers are still here.");
