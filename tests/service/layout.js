@@ -115,5 +115,17 @@
       if (across > EDGE && down > EDGE) complain("overlap", one.element, `and ${named(other.element)}`);
     }
   }
+  // Nothing lies over a text either, as far as it is on the screen.
+  for (const { element, rects } of texts) {
+    for (const rect of rects) {
+      const { left, right, top, bottom } = shown(rect, element);
+      if (right - left < 8 || bottom - top < 8 || top < 0 || bottom > window.innerHeight) continue;
+      for (const x of [left + 3, right - 3]) {
+        const hit = document.elementFromPoint(x, (top + bottom) / 2);
+        if (hit === null || hit.contains(element) || element.contains(hit) || stuck(hit)) continue;
+        complain("covered", element, `by ${named(hit)}`);
+      }
+    }
+  }
   return [...new Set(wrong)];
 }

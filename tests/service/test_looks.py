@@ -1,4 +1,4 @@
-"""How the pages look at the sizes of a phone, a tablet and a desk, and at twice the size: boxes, contrast, pictures."""
+"""How the pages look on a phone, a tablet and a desk, and at twice the size: boxes, contrast, pictures."""
 
 from __future__ import annotations
 
@@ -36,10 +36,17 @@ TEXTS = {
 PAIR = {"prompt": "How do I fall asleep faster?", "preferred": PLAIN, "other": ANSWER}
 LEARNED = {
     "answers": 9, "confidence": 0.8, "repeated": 2, "consistent": 1, "words": [],
-    "tendencies": [{"trait": "length", "words": "You tend to prefer short answers: 8 of 9", "examples": [PAIR]}],
+    "tendencies": [
+        {"trait": "length", "words": "You tend to prefer short answers: 8 of 9", "examples": [PAIR]},
+    ],
     "directions": [{"index": 0, "certainty": 0.97, "examples": [{**PAIR, "p": 0.8, "population_p": 0.6}]}],
 }  # fmt: skip
-TABS = ("Overview", "People", "Groups", "Comparisons", "Models", "Jobs", "Usage", "Audit")
+TABS = {
+    "Overview": "#traffic tbody tr", "People": "#legend .named", "Groups": "#curves figure",
+    "Comparisons": "#comparison-table tbody tr", "Models": "#version-table tbody tr",
+    "Jobs": "#job-table tbody tr", "Usage": "#usage-table tbody tr", "Audit": "#audit-table tbody tr",
+}  # fmt: skip
+"""Pages of operators, and what is on each once it is whole."""
 CHANGING = (
     ".tiles dd, #traffic td { visibility: hidden } #traffic tbody tr:nth-child(n + 4), #usage-table tbody "
     "{ display: none }"
@@ -159,10 +166,11 @@ def test_the_operator_pages_are_in_order_and_look_as_they_did(
     look("door")
     page.get_by_label("Key").fill(world.changing)
     page.keyboard.press("Enter")
-    for tab in TABS:
+    for tab, last in TABS.items():
         page.get_by_role("link", name=tab, exact=True).press("Enter")
         page.get_by_role("heading", name=tab, level=1).wait_for()
-        page.wait_for_load_state("networkidle")
+        page.locator(last).first.wait_for()
+        page.wait_for_function("() => document.getElementById('status').textContent === ''")
         page.evaluate("scrollTo(0, 0)")
         look(tab.lower())
 
@@ -187,7 +195,7 @@ def test_a_page_that_is_taken_up_again_looks_as_before(http, opened, service):
 BROKEN = {
     ".card { width: 150vw }": "wide",
     ".card { height: 4rem; overflow: hidden }": "cut",
-    "#card-right { margin-left: -20rem }": "overlap",
+    "#card-right { margin-left: -20rem }": "covered",
     ".choices { margin-top: -6rem }": "overlap",
     ".card .text { color: #999 }": "faint",
     ".more { opacity: .4 }": "faint",
@@ -200,7 +208,7 @@ UNLIKE = (
     ".card { padding: 0 }", ".pair { grid-template-columns: 1fr }", ".choices { display: block }",
     ".bar { display: none }", ":root { --surface: #222; --ink: #fff }", "h2 { display: none }",
     ".card .text { font-size: 1.4rem }", ".choices button { background: #7b2d43; color: #fff }",
-    "header { flex-direction: column }", ".text table { display: block }",
+    "header { flex-direction: column }", ".text pre { display: none }",
 )  # fmt: skip
 """Style that a picture must show, whether or not anything is out of order."""
 
