@@ -55,7 +55,9 @@ _POLICY: Final = (
 
 
 _VARY: Final = (b"vary", b"accept-encoding")
-_GZIP: Final = re.compile(rb"(?:^|[,\s])gzip\s*(?:,|$|;\s*q=(?!0(?:\.0*)?\s*(?:,|$)))", re.IGNORECASE)
+_GZIP: Final = re.compile(
+    rb"(?:^|[,\s])gzip\s*(?:,|$|;\s*q=(?!0(?:\.0*)?\s*(?:,|$)))", re.IGNORECASE
+)
 """A client that names gzip, unless it rules it out by a weight of zero."""
 
 
