@@ -17,7 +17,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-train-kills test-stateful test-openapi test-slow-clients test-soak soak test-gpu fuzz fuzz-parsers fuzz-sanitized bench docs pictures format clean
+.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-train-kills test-stateful test-openapi test-slow-clients test-soak soak test-gpu fuzz fuzz-parsers fuzz-sanitized bench docs pictures looks format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -136,6 +136,9 @@ docs: install ## the documentation site, in build/site
 
 pictures: install ## pictures of the operator pages, for the documentation
 	$(BIN)/python -m tests.service.pictures docs/figures
+
+looks: install ## new pictures that the tests compare the pages with; look at them before they are kept
+	GUSTIBUS_RENEW_LOOKS=1 $(BIN)/pytest -q tests/service/test_looks.py -k in_order
 
 format: install ## rewrite the sources in the house format
 	cargo fmt --all

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -54,3 +55,49 @@ def axe(page) -> list[str]:
         f"{one['impact']} {one['id']}: {[node['html'][:120] for node in one['nodes']]}"
         for one in found["violations"]
     ]
+
+
+PHONE = {
+    "viewport": {"width": 360, "height": 640},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+SLOWER = 4
+"""How many times slower the processor of a slow phone is."""
+LATENCY, DOWN, UP = 150, 1.6e6 / 8, 0.75e6 / 8
+"""Milliseconds before a reply begins and bytes a second on a slow mobile network."""
+
+
+@dataclass
+class Transfer:
+    """What went over the network: bytes with their headers, and requests that were answered."""
+
+    bytes: float = 0.0
+    replies: int = 0
+
+    def add(self, event) -> None:
+        self.bytes += event["encodedDataLength"]
+        self.replies += 1
+
+
+def crowding(seconds: float = 0.05) -> float:
+    """How many times longer work takes here than it would on processors of its own, 1 or more."""
+    wall, used = time.perf_counter(), time.process_time()
+    while time.process_time() - used < seconds:
+        pass
+    return max(1.0, (time.perf_counter() - wall) / (time.process_time() - used))
+
+
+def slow_phone(page) -> Transfer:
+    """Slow a page down to a cheap phone on a slow network, and count what it transfers.
+
+    Where other programs already slow the browser down, the rest is added: together it is as much.
+    """
+    transfer, tools = Transfer(), page.context.new_cdp_session(page)
+    tools.on("Network.loadingFinished", transfer.add)
+    tools.send("Network.enable")
+    conditions = {"latency": LATENCY, "downloadThroughput": DOWN, "uploadThroughput": UP}
+    tools.send("Network.emulateNetworkConditions", {"offline": False, **conditions})
+    tools.send("Emulation.setCPUThrottlingRate", {"rate": max(1.0, SLOWER / crowding())})
+    return transfer

@@ -65,13 +65,14 @@ class Call:
         model: name for the log.
         user: person for the log, hashed there.
         seen: the revision that a conditional change is based on.
+        unpacks: codings of content that the client of an open route understands, as sent.
         counted: who counts the request among those that are open, None for other routes.
         stream: the body of a route that reads it as it comes.
     """
 
     __slots__ = (
         "body", "caller", "content_type", "counted", "idempotency_key", "model", "params", "query_string",
-        "request_id", "route", "seen", "state", "stream", "units", "user",
+        "request_id", "route", "seen", "state", "stream", "units", "unpacks", "user",
     )  # fmt: skip
 
     def __init__(self, state: State, route: Route, params: dict[str, str]) -> None:
@@ -90,6 +91,7 @@ class Call:
         self.stream: Stream | None = None
         self.counted: Caller | None = None
         self.seen = 0
+        self.unpacks = b""
 
     def read(self, kind: type[T]) -> T:
         """The body as a type."""

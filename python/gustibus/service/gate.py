@@ -149,6 +149,7 @@ class Gate:
         if route.scope == OPEN:
             if header is not None:
                 call.caller = self.state.keys.find(header)
+            call.unpacks = headers.get(b"accept-encoding", b"")
             return
         if not self.state.ready:
             raise Problem("not_ready", "The service is starting or stopping")

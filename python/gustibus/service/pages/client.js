@@ -14,23 +14,16 @@ export class Refused extends Error {
   }
 }
 
-/** The session that the address names, null without one. */
-export function open(address, { onTrouble }) {
-  const found = TOKEN.exec(address);
-  return found === null ? null : new Session(found[1], found[2], onTrouble);
-}
-
 class Session {
   #token;
   #path;
   #renewed = -Infinity;
-  #onTrouble;
 
-  constructor(token, id, onTrouble) {
+  constructor(token, id) {
     this.id = id;
+    this.onTrouble = () => {}; // called with whether the service cannot be reached
     this.#token = token;
     this.#path = `/v1/onboarding/sessions/${encodeURIComponent(id)}`;
-    this.#onTrouble = onTrouble;
   }
 
   next(prefetch = 0) {
@@ -75,13 +68,13 @@ class Session {
         if (!(error instanceof TypeError)) throw error; // fetch's word for: no connection
       }
       if (reply !== null && reply.status < 500 && reply.status !== 429) {
-        this.#onTrouble(false);
+        this.onTrouble(false);
         const value = await reply.json();
         if (!reply.ok) throw new Refused(reply.status, value);
         this.#renew();
         return value;
       }
-      this.#onTrouble(true);
+      this.onTrouble(true);
       const after = 1000 * Number(reply?.headers.get("Retry-After") ?? 0);
       await new Promise((done) => setTimeout(done, Math.max(pause, after)));
     }
@@ -111,3 +104,12 @@ class Session {
     }
   }
 }
+
+const named = TOKEN.exec(location.hash);
+
+/** The session that the address names, null without one. */
+export const session = named && new Session(named[1], named[2]);
+
+/** Where it is, asked as soon as this module is here: the others and the style come meanwhile. */
+export const first = session?.next(2);
+first?.catch(() => {}); // the page awaits it too, and says what is wrong

@@ -127,7 +127,7 @@ export async function usage(failed) {
   const keys = await send("GET", "/v1/keys");
   const names = new Map(keys.data.map((key) => [key.id, key.live ? key.name : `${key.name} (ended)`]));
   const columns = [
-    ["Day", (row) => row.day], ["Key", (row) => names.get(row.key) ?? "removed"], ["Id", (row) => row.key],
+    ["Day", (row) => make("time", row.day)], ["Key", (row) => names.get(row.key) ?? "removed"], ["Id", (row) => row.key],
     ["Requests", (row) => count(row.requests), true], ["Units", (row) => count(row.units), true],
     ["Units a request", (row) => (row.requests ? count(row.units / row.requests) : null), true],
   ]; // prettier-ignore

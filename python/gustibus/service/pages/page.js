@@ -1,11 +1,11 @@
 // The compare page: two answers to one prompt, and which of them somebody prefers.
 
-import { open, Refused } from "./client.js";
+import { first, Refused, session } from "./client.js";
 import { show } from "./markdown.js";
-import { draw } from "./result.js";
 
 const GUARD = 400; // milliseconds in which a new pair takes no answer: it was meant for the last one
 const SECONDS = 12; // that a pair takes, about
+const LONG_PROMPT = 0.45; // of the height of a narrow screen: from here on a question is cut
 const KEYS = {
   1: "left", ArrowLeft: "left", 2: "right", ArrowRight: "right", 3: "tie", t: "tie",
   4: "both_bad", b: "both_bad", s: "skip",
@@ -14,7 +14,7 @@ const KEYS = {
 const $ = (id) => document.getElementById(id);
 const choices = [...document.querySelectorAll("[data-answer]")];
 const bar = document.querySelector("progress");
-const session = open(location.hash, { onTrouble: trouble });
+const narrow = matchMedia("(max-width: 719.98px)");
 
 let asked = null; // the question that is shown
 let ahead = {}; // what comes after each answer to it, as far as that is known
@@ -82,7 +82,7 @@ function display(question) {
   show($("prompt-text"), question.prompt);
   $("prompt-text").hidden = question.prompt === "";
   for (const side of ["left", "right"]) {
-    show($(`text-${side}`), question[side].text || "(This answer has no text.)");
+    show($(`text-${side}`), question[side].text.trim() ? question[side].text : "(This answer has no text.)");
     $(`card-${side}`).scrollTop = 0;
   }
   for (const choice of choices) choice.setAttribute("aria-checked", "false");
@@ -90,9 +90,22 @@ function display(question) {
   $("prompt").scrollTop = 0;
   window.scrollTo(0, 0);
   view("ask");
+  fold();
   $("prompt").focus({ preventScroll: true });
   restart($("ask"), "fresh");
   shownAt = performance.now();
+}
+
+/** On a narrow screen, where things are below each other: cut a long question, and lead from answer to answer. */
+function fold({ open = false } = {}) {
+  const long = (element, share) => narrow.matches && element.scrollHeight > share * window.innerHeight;
+  $("prompt").classList.remove("cut");
+  const cut = long($("prompt-text"), LONG_PROMPT);
+  $("prompt").classList.toggle("cut", cut && !open);
+  $("whole").hidden = !cut;
+  $("whole").setAttribute("aria-expanded", String(open));
+  $("whole").textContent = open ? "Show less of the question" : "Show the whole question";
+  document.querySelector(".pair").classList.toggle("long", long(document.querySelector(".pair"), 1));
 }
 
 /** Play an animation again. */
@@ -112,7 +125,9 @@ async function follow(reply) {
   if (asked === null || asked.seq !== reply.question.seq || asked.id !== reply.question.id) {
     display(reply.question);
   }
-  if (reply.state === "open") prefetch(reply.question);
+  if (reply.state !== "open") return;
+  if (reply.after) ahead = reply.after;
+  else prefetch(reply.question);
 }
 
 async function prefetch(question) {
@@ -173,6 +188,7 @@ async function stop() {
 async function finished() {
   asked = null;
   const found = await session.result();
+  const { draw } = await import("./result.js");
   document.title = "What your answers say";
   draw(found, { onDoubt: (line) => doubt(line).catch(refused) });
   view("result");
@@ -231,6 +247,7 @@ function press(event) {
     return;
   }
   if (!shortcuts()) return;
+  if (event.key.startsWith("Arrow") && event.target.closest?.(".grid")) return; // scrolls a table
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (key in KEYS) choose(KEYS[key]);
   else if (key === "z") undo();
@@ -256,6 +273,15 @@ function listen() {
     localStorage.setItem("gustibus keys", event.target.checked ? "on" : "off");
     document.body.classList.toggle("keyless", !event.target.checked);
   });
+  const opened = () => $("whole").getAttribute("aria-expanded") === "true";
+  $("whole").addEventListener("click", () => fold({ open: !opened() }));
+  window.addEventListener("resize", () => fold({ open: opened() }));
+  for (const button of document.querySelectorAll("[data-to]")) {
+    button.addEventListener("click", () => {
+      $(button.dataset.to).scrollIntoView();
+      $(button.dataset.to).focus({ preventScroll: true });
+    });
+  }
   window.addEventListener("hashchange", () => location.reload());
 }
 
@@ -264,8 +290,10 @@ async function begin() {
     message("There is nothing here", "The link is incomplete: it should end in a # and a long code.");
     return;
   }
+  session.onTrouble = trouble;
   listen();
-  const reply = await session.next(2);
+  const reply = await first;
+  import("./result.js").catch(() => {}); // ahead of the last answer, and not in the way of the first question
   if (reply.state !== "open" || reply.progress.answered > 0) {
     await follow(reply);
     if (reply.state === "open") say("Welcome back: your answers are still here.");
@@ -282,7 +310,7 @@ async function begin() {
     display(reply.question);
     ahead = reply.after ?? {};
   });
-  $("start").focus();
+  $("start").focus({ preventScroll: true }); // Enter begins, and what it is about stays in sight
 }
 
 begin().catch(refused);

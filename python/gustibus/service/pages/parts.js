@@ -108,6 +108,8 @@ export function fill(table, caption, columns, rows, { append = false } = {}) {
       const cell = make("td", "", right ? "right" : "");
       cell.append(shown === null || shown === undefined || shown === "" ? "–" : shown);
       if (!right) cell.dir = "auto";
+      // A name or a day is not broken at its hyphens.
+      if (/^\S{1,20}$/.test(cell.textContent)) cell.classList.add("whole");
       line.append(cell);
     }
     table.tBodies[0].append(line);

@@ -55,8 +55,9 @@ function item(line, onDoubt) {
 function example(pair) {
   const whole = make("li", "example");
   if (pair.prompt) {
-    const prompt = make("p", "asked", short(pair.prompt, 160));
+    const prompt = make("div", "asked text");
     prompt.dir = "auto";
+    show(prompt, short(pair.prompt, 160));
     whole.append(prompt);
   }
   const both = make("div", "both");

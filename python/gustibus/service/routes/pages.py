@@ -6,6 +6,8 @@ the token of a session or the key of an operator, which the pages send in a head
 
 from __future__ import annotations
 
+import gzip
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -52,6 +54,13 @@ _POLICY: Final = (
 )
 
 
+_VARY: Final = (b"vary", b"accept-encoding")
+_GZIP: Final = re.compile(
+    rb"(?:^|[,\s])gzip\s*(?:,|$|;\s*q=(?!0(?:\.0*)?\s*(?:,|$)))", re.IGNORECASE
+)
+"""A client that names gzip, unless it rules it out by a weight of zero."""
+
+
 async def show(call: Call) -> Reply:
     """A file, with a policy under which a page runs nothing but what is served here."""
     name = FILES[call.route.path].name
@@ -65,8 +74,11 @@ async def show(call: Call) -> Reply:
         (b"cross-origin-resource-policy", b"same-origin"),
         (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
     )
-    kind = f"{_kind(name)}; charset=utf-8"
-    return Reply(200, _read(name), kind.encode(), headers)
+    kind = f"{_kind(name)}; charset=utf-8".encode()
+    if not _GZIP.search(call.unpacks):
+        return Reply(200, _read(name), kind, (*headers, _VARY))
+    packed = (_VARY, (b"content-encoding", b"gzip"))
+    return Reply(200, _packed(name), kind, (*headers, *packed))
 
 
 def _kind(name: str) -> str:
@@ -76,6 +88,12 @@ def _kind(name: str) -> str:
 @lru_cache(maxsize=64)
 def _read(name: str) -> bytes:
     return (_FOLDER / name).read_bytes()
+
+
+@lru_cache(maxsize=64)
+def _packed(name: str) -> bytes:
+    """The same at a third of its size: on a slow network the page waits for its bytes."""
+    return gzip.compress(_read(name), mtime=0)
 
 
 ROUTES = tuple(
