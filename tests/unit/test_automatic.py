@@ -11,7 +11,8 @@ import pytest
 
 from gustibus.errors import ConfigError, InputError, UnknownNameError
 from gustibus.models import automatic
-from gustibus.models.automatic import auto_options, fit_any, fit_auto
+from gustibus.models.automatic import fit_any, fit_auto
+from gustibus.models.automatic_options import auto_options
 from gustibus.models.base import TrainingSet
 from tests.conftest import small_world
 

@@ -15,7 +15,7 @@ from gustibus.data.leaks import Split
 from gustibus.errors import ConfigError, GustibusError, InputError
 from gustibus.evaluation import Modelled, Report, evaluate
 from gustibus.models import MODELS
-from gustibus.models.automatic import AUTO
+from gustibus.models.automatic_options import AUTO
 from gustibus.models.base import Progress
 from gustibus.training import RunConfig, train
 from gustibus.training.run import load_data, make_split

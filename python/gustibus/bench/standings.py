@@ -17,7 +17,7 @@ from gustibus.evaluation.judging import ALL
 from gustibus.evaluation.markdown import PARTS, table, yes
 from gustibus.evaluation.protocol import NEW_CELLS
 from gustibus.evaluation.report import Difference, encode
-from gustibus.models.automatic import AUTO
+from gustibus.models.automatic_options import AUTO
 
 POOLED = "bt"
 """The method without people that personal ones are measured against."""

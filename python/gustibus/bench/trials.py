@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gustibus.evaluation.markdown import table
-from gustibus.models.automatic import AUTO
+from gustibus.models.automatic_options import AUTO
 
 if TYPE_CHECKING:
     from gustibus.bench.standings import Standing

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,52 +23,20 @@ import numpy as np
 
 from gustibus.errors import ConfigError, GustibusError, InputError
 from gustibus.models import choosing
-from gustibus.models.base import MODELS, Fitted, Progress, TrainingSet
+from gustibus.models.automatic_options import (
+    AUTO,
+    POOLED,
+    SIZES,
+    AutoOptions,
+    auto_options,
+)
+from gustibus.models.base import Fitted, Progress, TrainingSet
 from gustibus.models.blend_choice import Blended, blended, judge_blend
 from gustibus.models.candidates import Candidate, Judged, Keeper
 from gustibus.models.hybrid import check_takes, fit_model
 from gustibus.models.judges import Draw, draws_of
-from gustibus.models.keywords import check_range
 from gustibus.models.recent import remembered
 from gustibus.models.validation import everybody, foretell, hold_out, losses_of
-
-AUTO = "auto"
-POOLED = "bt"
-FAMILIES = (POOLED, "hierarchical", "lore", "factors", "mrm", "pal", "pro", "ppd", "gpm")
-"""Families that `auto` tries, the quickest first."""
-SIZES: Mapping[str, tuple[str, tuple[int, ...]]] = {
-    "pal": ("prototypes", (3, 16)),
-    "lore": ("rank", (3, 16)),
-    "pro": ("experts", (3, 16)),
-}
-"""The option that is a family's size, and what is tried beside its default."""
-
-
-@dataclass(frozen=True, slots=True)
-class AutoOptions:
-    """Options of the choice.
-
-    Attributes:
-        minutes: time that choice and fit may take together, about; the pooled floor, or the first
-            of `families`, is always fitted.
-        families: names of `MODELS`, in the order in which they are tried.
-        sizes: whether the two best families with a size, if they are not far behind, are tried at
-            other sizes.
-        blends: whether weighted log-odds of up to three candidates are tried.
-        settings: options of a family for all its fits.
-        known_items: see `fit_model`.
-    """
-
-    minutes: float = 60.0
-    families: tuple[str, ...] = FAMILIES
-    sizes: bool = True
-    blends: bool = True
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    known_items: str = "auto"
-
-    def of(self, family: str) -> dict[str, Any]:
-        """What a fit of a family is called with, beside its size."""
-        return {"known_items": self.known_items, **self.settings.get(family, {})}
 
 
 class _LateError(Exception):
@@ -159,32 +126,6 @@ def fit_auto(
     )  # fmt: skip
     report = fitted.report | {"auto": search.report(best, why)}
     return Fitted(fitted.model, report)
-
-
-def auto_options(given: Mapping[str, Any]) -> AutoOptions:
-    """Options from keywords.
-
-    Raises:
-        ConfigError: an unknown keyword, a value out of range, or no families.
-        UnknownNameError: there is no family of a name.
-    """
-    known = AutoOptions.__dataclass_fields__
-    for name in given:
-        if name not in known:
-            message = f"auto has no option {name!r}; known: {sorted(known)}"
-            raise ConfigError(message, where=name)
-    values = dict(given)
-    if "families" in values:
-        names = values["families"]
-        values["families"] = tuple(names.split(",") if isinstance(names, str) else names)
-    options = AutoOptions(**values)
-    check_range("minutes", options.minutes, 0)
-    if not options.families:
-        message = "families: expected at least one name, got none"
-        raise ConfigError(message, where="families")
-    for name in (*options.families, *options.settings):
-        MODELS[name]
-    return options
 
 
 class _Search:

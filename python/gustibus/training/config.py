@@ -15,7 +15,7 @@ from gustibus.data.comparisons import Identical
 from gustibus.encoders import ENCODERS
 from gustibus.errors import ConfigError
 from gustibus.models import MODELS
-from gustibus.models.automatic import AUTO
+from gustibus.models.automatic_options import AUTO
 from gustibus.models.hybrid import check_adds, check_takes
 from gustibus.rewards import Transform
 
