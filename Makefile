@@ -121,6 +121,7 @@ bench: install ## short versions of the benchmarks
 	$(BIN)/python benchmarks/onboarding.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/growth.py --questions 10000 100000
+	$(BIN)/python benchmarks/start.py --people 100000
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/bodies.py
 	$(BIN)/python benchmarks/social_rules.py

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from gustibus.errors import ConfigError, OverloadedError
-from gustibus.store.engine import ReadOnlyError, Store
+from gustibus.store.engine import ReadOnlyError, Store, allow_time
 
 INSERT = "INSERT INTO settings VALUES ('default', '{}', 'x')"
 
@@ -266,7 +266,7 @@ def test_a_connection_that_the_server_closed_is_replaced(migrated_database):
 def test_a_process_killed_in_a_transaction_leaves_nothing(url, store):
     code = f"""
 import sys, time
-from gustibus.store.engine import ReadOnlyError, Store
+from gustibus.store.engine import ReadOnlyError, Store, allow_time
 store = Store(sys.argv[1])
 with store.write() as conn:
     conn.exec_driver_sql("{INSERT.format("done")}")
@@ -284,3 +284,14 @@ with store.write() as conn:
     assert names(store) == {"done"}
     put(store, "next")
     assert names(store) == {"done", "next"}
+
+
+def test_a_start_is_not_held_to_the_time_of_a_request(store):
+    if store.dialect != "postgresql":
+        pytest.skip("SQLite bounds no statement")
+    for _ in range(2):  # the connection goes back to its pool as it was
+        with store.read() as conn:
+            show = "SHOW statement_timeout"
+            assert conn.exec_driver_sql(show).scalar() == "30s"
+            allow_time(conn)
+            assert conn.exec_driver_sql(show).scalar() == "0"

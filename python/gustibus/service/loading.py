@@ -28,6 +28,7 @@ from gustibus.store import (
     Store,
     VersionRow,
     add_usage,
+    allow_time,
     champion,
     deleted_among,
     existing_items,
@@ -144,6 +145,7 @@ def remote_encoder(settings: Settings, artifact: Artifact) -> RemoteEncoder | No
 def fill(state: State) -> None:
     """Fill every table of a state from the store, for the model that it serves."""
     with state.store.read() as conn:
+        allow_time(conn)
         state.sequence = position(conn)  # first: what is written from now on is read again
         state.keys.load(list_keys(conn))
         _load_people(state, conn)

@@ -25,7 +25,7 @@ from gustibus.store.answers import (
 from gustibus.store.auditing import AuditRow, audit, hashed_user, list_audit, verify_audit
 from gustibus.store.changes import Change, position, purge_changes, since
 from gustibus.store.consents import ConsentRow, consents_of, get_consent, set_consent
-from gustibus.store.engine import Store
+from gustibus.store.engine import Store, allow_time
 from gustibus.store.erasure import Removed, delete_user, export_user
 from gustibus.store.exposure import (
     FOLD_FROM,
@@ -201,6 +201,7 @@ __all__ = [
     "add_usage",
     "advance_import",
     "advance_matching",
+    "allow_time",
     "append_events",
     "audit",
     "cancel_job",

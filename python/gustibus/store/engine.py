@@ -155,6 +155,12 @@ class Store:
         self._writing.dispose()
 
 
+def allow_time(conn: Connection) -> None:
+    """Let statements of a transaction take as long as they do: a start has to read everybody."""
+    if conn.dialect.name == "postgresql":
+        conn.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+
 def parse_url(url: str | URL) -> URL:
     """A URL of an engine that the store knows.
 
