@@ -236,6 +236,16 @@ def test_the_map_is_coloured_by_group_or_by_how_well_people_are_known(visit):
     page.get_by_role("heading", name="g1-00").wait_for()
 
 
+def test_a_link_to_the_page_that_is_shown_leaves_the_links_in_sight(visit):
+    page = visit("Overview", viewport={"width": 390, "height": 500})
+    page.get_by_role("row").nth(1).wait_for()
+    page.get_by_role("link", name="Overview", exact=True).click()
+    page.wait_for_url("**/admin#overview")
+    page.wait_for_timeout(200)
+    assert page.evaluate("scrollY") == 0
+    assert page.get_by_role("link", name="Overview", exact=True).bounding_box()["y"] > 0
+
+
 def test_nothing_is_wider_than_a_phone(visit):
     page = visit("Overview", viewport={"width": 390, "height": 780})
     for name in HEADINGS:
