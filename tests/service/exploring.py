@@ -60,6 +60,8 @@ RULES = (
     r"delta: expected a number with late outcomes that overbook, and None otherwise",
     r"/groups: bounds need the groups that they are about$",
     r"/candidates: candidates go with users, not with ",
+    r"/robust: an angle around a direction; a combination has none$",
+    r"columns: expected name=column, each name once, got ",
     r"/answers: needed where a candidate is not a text",
     r"capacity: expected for this rule, and not its counterpart",
     r"/min_questions: more than max_questions",
@@ -68,6 +70,7 @@ RULES = (
     # Numbers that must agree with each other, or with the model.
     r": dimension \d+, the model expects \d+$",
     r"expected shape \(.*\), got \(.*\)$",
+    r"items: expected item numbers below \d+, got \d+$",
     r"groups: expected \d+ labels, got \d+$",
     r"k: expected a (whole )?number from \d+ to \d+, got \d+$",
     r"capacity: expected whole numbers from ",
@@ -83,7 +86,7 @@ RULES = (
     r"a model of family '\w+' has ",
     r"no [\w ]+ ['\"].*['\"]; (known|did you mean)",
     r"/version: there is no version \d+ of '.*'$",
-    r"file: there is no file '.*' in the folder that may be imported$",
+    r"file: there is no file .* in the folder that may be imported$",
     r"Content-Type: the import is of ",
     # Numbers with a point, which are no integers here; texts and years that cannot be kept.
     r"Expected `int( \| null)?`, got `float`$",
