@@ -70,8 +70,10 @@ def main() -> int:
     return int(failed)
 
 
-def sanitizer() -> Path:
-    """The runtime that processes are started with.
+def sanitizer() -> list[Path]:
+    """The libraries that processes are started with: the runtime, and what it looks for at once.
+
+    Of C++ it takes over how errors are thrown, which libraries that come later may do.
 
     Raises:
         MissingError: says what to install.
@@ -83,11 +85,15 @@ def sanitizer() -> Path:
         if shutil.which(name) is None:
             message = f"no {name} on the PATH"
             raise MissingError(message)
-    found = Path(output("gcc", "-print-file-name=libasan.so"))
-    if not found.is_absolute():
-        message = "gcc has no libasan.so (Debian: libasan8; Fedora: libasan)"
-        raise MissingError(message)
-    return found.resolve()
+    names = ("libasan.so", "libstdc++.so.6")
+    found = [Path(output("gcc", f"-print-file-name={name}")) for name in names]
+    for path in found:
+        if not path.is_absolute():
+            message = (
+                f"gcc has no {path} (Debian: libasan8, libstdc++6; Fedora: libasan, libstdc++)"
+            )
+            raise MissingError(message)
+    return [path.resolve() for path in found]
 
 
 def compiled() -> Path:
@@ -127,10 +133,10 @@ def packed(library: Path) -> Path:
     return folder
 
 
-def environment(runtime: Path, package: Path) -> dict[str, str]:
+def environment(runtime: list[Path], package: Path) -> dict[str, str]:
     """What a process of the fuzzers is started with."""
     return dict(os.environ) | {
-        "LD_PRELOAD": str(runtime),
+        "LD_PRELOAD": ":".join(map(str, runtime)),
         "ASAN_OPTIONS": WATCH,
         "PYTHONMALLOC": "malloc",
         "PYTHONPATH": str(package),

@@ -104,7 +104,7 @@ class Runs:
         if name == "between checkpoints":
             return self.changes(rng.randint(1, 4)), rng.uniform(0.0, 0.2)
         if name == "while a checkpoint is written":
-            return lambda: any(self.checkpoint.rglob("*.part")), 0.0
+            return self.writes, 0.0
         left = set(self.folder.glob(".model.part-*"))
         return (lambda: bool(set(self.folder.glob(".model.part-*")) - left)), rng.uniform(0.0, 0.05)
 
@@ -121,10 +121,16 @@ class Runs:
 
     def stamps(self) -> set[tuple[str, int]]:
         found = set()
-        for path in self.checkpoint.rglob("fit.safetensors"):
-            with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # removed at the end of a run
+            for path in self.checkpoint.rglob("fit.safetensors"):
                 found.add((str(path), path.stat().st_mtime_ns))
         return found
+
+    def writes(self) -> bool:
+        """Whether a checkpoint is being written."""
+        with suppress(FileNotFoundError):
+            return any(self.checkpoint.rglob("*.part"))
+        return False
 
 
 MOMENTS = ("between checkpoints", "while a checkpoint is written", "while it is saved")
