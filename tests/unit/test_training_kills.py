@@ -127,9 +127,10 @@ class Runs:
         return found
 
     def writes(self) -> bool:
-        """Whether a checkpoint is being written."""
+        """Whether a checkpoint is being written, where another one lies."""
         with suppress(FileNotFoundError):
-            return any(self.checkpoint.rglob("*.part"))
+            parts = self.checkpoint.rglob("*.part")
+            return any((part.parent / "fit.safetensors").exists() for part in parts)
         return False
 
 
