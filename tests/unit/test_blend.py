@@ -232,9 +232,9 @@ FAST = {
 
 def test_auto_fits_the_blend_that_it_chose(monkeypatch):
     """Any gain counts here; whether a gain is noise has its own test."""
-    from gustibus.models import automatic
+    from gustibus.models import choosing
 
-    monkeypatch.setattr(automatic._Search, "_single", lambda _, least: least)
+    monkeypatch.setattr(choosing, "_single", lambda least, _: least)
     world = small_world(0, people=60, rows=16)
     found = fit_auto(world, None, seed=0, **FAST)
     rows = found.report["auto"]["candidates"]
@@ -246,9 +246,10 @@ def test_auto_fits_the_blend_that_it_chose(monkeypatch):
 
 
 def test_a_gain_that_may_be_noise_is_not_worth_a_blend(monkeypatch):
-    from gustibus.models import automatic, candidates
+    from gustibus.models import automatic, candidates, choosing
 
     monkeypatch.setattr(candidates.Gap, "is_noise", property(lambda _: True))
+    monkeypatch.setattr(choosing, "untold", lambda *_: [])  # has tests of its own
     world = small_world(0, people=60, rows=16)
     search = automatic._Search(
         world, None, automatic.auto_options(FAST), 0, "cpu", None, None
@@ -261,8 +262,9 @@ def test_a_gain_that_may_be_noise_is_not_worth_a_blend(monkeypatch):
 
 
 def test_without_time_to_fit_the_members_again_no_blend_is_taken(monkeypatch):
-    from gustibus.models import automatic
+    from gustibus.models import automatic, choosing
 
+    monkeypatch.setattr(choosing, "untold", lambda *_: [])  # asks for the time by itself
     true = automatic.blended
 
     def slow(*given):

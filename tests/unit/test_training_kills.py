@@ -102,7 +102,7 @@ class Runs:
         if name == "at any time":
             return (lambda: True), rng.uniform(0.0, 6.0)
         if name == "between checkpoints":
-            return self.changes(rng.randint(1, 4)), rng.uniform(0.0, 0.2)
+            return self.changes(rng.randint(1, 2)), rng.uniform(0.0, 0.2)
         if name == "while a checkpoint is written":
             return self.writes, 0.0
         left = set(self.folder.glob(".model.part-*"))
@@ -145,6 +145,8 @@ def survive(runs: Runs, older: Path, moments: Sequence[str], seed: int) -> Artif
     for name in moments:
         for _ in range(5):
             killed = runs.kill(*runs.moment(name, rng))
+            if name == MOMENTS[0]:  # a process that is leaving has nothing to go on from
+                killed = killed and bool(runs.stamps())
             there = Artifact.load(
                 runs.output
             )  # the older one, or the new one: never a part, or none
