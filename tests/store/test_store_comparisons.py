@@ -25,6 +25,7 @@ from gustibus.store import (
     set_sides,
     users_with_news,
 )
+from tests.store.together import at_once
 
 M = "m1"
 
@@ -271,35 +272,21 @@ def test_somebody_who_was_deleted_gets_no_comparisons(store):
 
 def test_answers_are_deleted_one_by_one_while_their_person_is_removed(store):
     """Both take answers and their vectors; whichever is first, both end well."""
-    faults: list[Exception] = []
     for turn in range(10):
         with store.write() as conn:
             put_user(conn, user="ann")
         kept = add(store, [said("ann", number) for number in range(30)])
-        gate = threading.Barrier(2)
 
-        def delete_each(kept: list = kept, gate: threading.Barrier = gate) -> None:
-            gate.wait()
-            try:
-                for one in kept:
-                    with store.write() as conn:
-                        delete_comparison(conn, comparison=one.id)
-            except Exception as error:
-                faults.append(error)
-
-        def remove(gate: threading.Barrier = gate) -> None:
-            gate.wait()
-            try:
+        def delete_each(kept: list = kept) -> None:
+            for one in kept:
                 with store.write() as conn:
-                    delete_user(conn, user="ann")
-            except Exception as error:
-                faults.append(error)
+                    delete_comparison(conn, comparison=one.id)
 
-        threads = [threading.Thread(target=work) for work in (delete_each, remove)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        def remove() -> None:
+            with store.write() as conn:
+                delete_user(conn, user="ann")
+
+        faults = at_once(delete_each, remove)
         assert not faults, (turn, faults)
         with store.read() as conn:
             assert list_comparisons(conn, user="ann") == []

@@ -26,6 +26,7 @@ from gustibus.store import (
     put_user,
     set_answer,
 )
+from tests.store.together import at_once
 
 HOUR = timedelta(hours=1)
 
@@ -158,30 +159,13 @@ def test_a_removal_waits_for_a_session_that_is_being_closed(migrated_database):
 
 def test_a_session_is_closed_while_its_person_is_removed(store):
     """Whichever is first, both end well, and nothing is left of the person."""
-    faults: list[Exception] = []
     for turn in range(25):
         session = begin(store).id
-        gate = threading.Barrier(2)
 
-        def finish(session: str = session, gate: threading.Barrier = gate) -> None:
-            gate.wait()
-            try:
-                with store.write() as conn:
-                    close(conn, session)
-            except Exception as error:
-                faults.append(error)
+        def finish(session: str = session) -> None:
+            with store.write() as conn:
+                close(conn, session)
 
-        def remove(gate: threading.Barrier = gate) -> None:
-            gate.wait()
-            try:
-                forget(store)
-            except Exception as error:
-                faults.append(error)
-
-        threads = [threading.Thread(target=work) for work in (finish, remove)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        faults = at_once(finish, lambda: forget(store))
         assert not faults, (turn, faults)
         assert left_of(store, session) == (None, [])

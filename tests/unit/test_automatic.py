@@ -59,9 +59,9 @@ def test_people_who_agree_lose_nothing_by_it():
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Losses that are made to measure: everybody's by about 0.01 apart, beside a gap by model."""
+    """Losses that are made to measure: a gap by model, and how far people are apart around it."""
 
-    def arrange(gap_of):
+    def arrange(gap_of, scatter_of=None):
         judged = []
         true_foretell, true_losses = automatic.foretell, automatic.losses_of
 
@@ -72,7 +72,8 @@ def measured(monkeypatch):
         def made(told, judges, split):
             found = true_losses(told, judges, split)
             gap = gap_of(judged[-1])
-            apart = np.where(np.arange(len(found)) % 2, 0.01, -0.01) if gap else 0.0
+            scatter = 0.01 * (gap != 0) if scatter_of is None else scatter_of(judged[-1])
+            apart = np.where(np.arange(len(found)) % 2, scatter, -scatter)
             return np.full_like(found, 0.6) + gap + apart
 
         monkeypatch.setattr(automatic, "foretell", noted)
@@ -108,30 +109,24 @@ class TestFewPeopleWhoCannotTell:
 
     OPTIONS: ClassVar = {**FAST, "families": ("bt", "hierarchical", "lore"), "blends": True}
 
-    def arrange(self, monkeypatch, scatter, behind=0.0):
-        judged = []
-        true_foretell, true_losses = automatic.foretell, automatic.losses_of
-
-        def noted(model, judges, split):
-            judged.append(model)
-            return true_foretell(model, judges, split)
-
-        def made(told, judges, split):
-            found = true_losses(told, judges, split)
-            family = judged[-1].family
-            gap = {"bt": 0.5, "hierarchical": 0.0, "lore": behind}[family]
-            each = np.where(np.arange(len(found)) % 2, scatter, -scatter)
-            return np.full_like(found, 0.6) + gap + (each if family == "lore" else 0.0)
-
-        monkeypatch.setattr(automatic, "foretell", noted)
-        monkeypatch.setattr(automatic, "losses_of", made)
+    @pytest.fixture
+    def arrange(self, measured, monkeypatch):
         monkeypatch.setattr(automatic, "blended", lambda *_: None)
+
+        def arranged(scatter, behind=0.0):
+            gaps = {"bt": 0.5, "hierarchical": 0.0, "lore": behind}
+            measured(
+                lambda model: gaps[model.family],
+                lambda model: scatter if model.family == "lore" else 0.0,
+            )
+
+        return arranged
 
     def fitted(self):
         return fit_auto(small_world(0, people=24), None, seed=0, **self.OPTIONS)
 
-    def test_are_served_equal_parts_of_both(self, monkeypatch):
-        self.arrange(monkeypatch, 0.1)
+    def test_are_served_equal_parts_of_both(self, arrange):
+        arrange(0.1)
         fitted = self.fitted()
         found = fitted.report["auto"]
         assert fitted.model.family == "blend"
@@ -144,17 +139,17 @@ class TestFewPeopleWhoCannotTell:
         assert "lore" in found["why"]
 
     @pytest.mark.parametrize(("scatter", "behind"), [(0.001, 0.0), (0.1, 0.3)])
-    def test_but_one_where_they_can(self, monkeypatch, scatter, behind):
-        self.arrange(monkeypatch, scatter, behind)
+    def test_but_one_where_they_can(self, arrange, scatter, behind):
+        arrange(scatter, behind)
         assert self.fitted().model.family in {"hierarchical", "lore"}
 
-    def test_and_one_where_no_blend_is_wanted(self, monkeypatch):
-        self.arrange(monkeypatch, 0.1)
+    def test_and_one_where_no_blend_is_wanted(self, arrange, monkeypatch):
+        arrange(0.1)
         monkeypatch.setitem(self.OPTIONS, "blends", False)
         assert self.fitted().model.family in {"hierarchical", "lore"}
 
-    def test_and_one_where_there_is_no_time_for_the_fits(self, monkeypatch):
-        self.arrange(monkeypatch, 0.1)
+    def test_and_one_where_there_is_no_time_for_the_fits(self, arrange, monkeypatch):
+        arrange(0.1)
         monkeypatch.setattr(automatic._Search, "_no_time", lambda *_: "no time")
         found = self.fitted()
         assert found.model.family in {"hierarchical", "lore"}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gustibus.cli.common import ColumnsOption, IdenticalOption
 from gustibus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,12 +37,8 @@ def league_command(
         list[str] | None,
         Option("--set", help="An option of a method, METHOD.NAME=VALUE; repeatable."),
     ] = None,
-    columns: Annotated[
-        str, Option("--map", help="Column names, such as chosen=good,user=annotator.")
-    ] = "",
-    identical: Annotated[
-        str, Option(help="refuse or drop rows whose two responses are the same (default refuse).")
-    ] = "",
+    columns: ColumnsOption = "",
+    identical: IdenticalOption = "",
     seeds: Annotated[str, Option(help="One trial of every data set each, such as 0,1,2.")] = "0",
     draws: Annotated[int, Option(help="Draws of every person's shots.")] = 10,
     focus: Annotated[int, Option(help="Answers at which methods are compared, and twice it.")] = 5,

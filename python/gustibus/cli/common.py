@@ -20,6 +20,12 @@ AddressOption = Annotated[
     str,
     Option(help="Of a Ray cluster; by default RAY_ADDRESS, or one that is begun here."),
 ]
+ColumnsOption = Annotated[
+    str, Option("--map", help="Column names, such as chosen=good,user=annotator.")
+]
+IdenticalOption = Annotated[
+    str, Option(help="refuse or drop rows whose two responses are the same (default refuse).")
+]
 YesOption = Annotated[bool, Option("--yes", "-y", help="Do not ask first.")]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gustibus.cli.common import parse_options
+from gustibus.cli.common import ColumnsOption, IdenticalOption, parse_options
 from gustibus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -60,12 +60,8 @@ def train_command(
         list[str] | None, Option("--encoder-set", help="An option of the encoder, NAME=VALUE.")
     ] = None,
     layout: Annotated[str, Option(help="Layout of the file (default auto: by its columns).")] = "",
-    columns: Annotated[
-        str, Option("--map", help="Column names, such as chosen=good,user=annotator.")
-    ] = "",
-    identical: Annotated[
-        str, Option(help="refuse or drop rows whose two responses are the same (default refuse).")
-    ] = "",
+    columns: ColumnsOption = "",
+    identical: IdenticalOption = "",
     split: Annotated[
         str, Option(help="given, four_cells or all (default auto: given where the data has parts).")
     ] = "",
