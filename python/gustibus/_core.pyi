@@ -17,6 +17,7 @@ __all__ = [
     "Approvals",
     "Ballots",
     "Cells",
+    "ExpectedLoss",
     "Matcher",
     "Prior",
     "Utilities",
@@ -81,6 +82,13 @@ __all__ = [
 class Prior:
     def __new__(cls, weights: F64, means: F64, covariances: F64) -> Prior: ...
     def __getnewargs__(self) -> _Mixture: ...
+
+class ExpectedLoss:
+    def __new__(
+        cls, sides: I64, target: F64, weight: F64, starts: I64, means: F64, covariances: F64,
+        rule: F64,
+    ) -> ExpectedLoss: ...
+    def at(self, table: F64, threads: int | None) -> tuple[float, F64]: ...
 
 def place(
     rows: _Rows,

@@ -11,13 +11,8 @@ import torch
 from gustibus.errors import ConfigError
 from gustibus.models import MODELS
 from gustibus.models.base import TrainingSet
-from gustibus.models.hierarchical_learn import (
-    Objective,
-    evidence_of,
-    learn,
-    population_reward,
-    settle,
-)
+from gustibus.models.hierarchical_learn import evidence_of, learn, population_reward, settle
+from gustibus.models.hierarchical_objective import Objective
 from gustibus.models.hierarchical_start import Frame
 from gustibus.models.recent import remembered
 from gustibus.models.validation import part

@@ -14,7 +14,6 @@ import torch
 from gustibus.models.base import Progress, TrainingSet
 from gustibus.models.hierarchical_learn import (
     SETTLING,
-    Objective,
     Population,
     exact,
     finish,
@@ -22,6 +21,7 @@ from gustibus.models.hierarchical_learn import (
     population_reward,
     settle,
 )
+from gustibus.models.hierarchical_objective import Objective
 from gustibus.models.hierarchical_options import HierarchicalOptions
 from gustibus.models.hierarchical_start import Frame
 from gustibus.models.torch_network import Checkpoint

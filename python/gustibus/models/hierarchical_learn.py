@@ -14,111 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad, softplus
 
 from gustibus.models.base import TrainingSet
 from gustibus.models.hierarchical import Hierarchical
+from gustibus.models.hierarchical_objective import Objective
 from gustibus.models.hierarchical_start import Frame, spectral_start
 from gustibus.posterior import Answering, Evidence, GaussianPrior, Posteriors, fit_population, place
 from gustibus.types import F64
 
-_BLOCK = 8
-"""Rows of one person that are worked on together."""
-_WIDE = 128
 _WARM_ROUNDS = 4
 SETTLING = 2
 """EM rounds over the distribution of z where nobody can choose them."""
 _MOST_DIRECTIONS = 64
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
-
-
-class Objective:
-    """Expected log loss of a shared reward and a basis, as a function of both.
-
-    Rows lie in blocks of one person each, so that a block needs that person's posterior only once;
-    the places left over weigh nothing.
-    """
-
-    def __init__(self, train: TrainingSet, frame: Frame, device: torch.device) -> None:
-        counts = np.bincount(train.user, minlength=train.people)
-        blocks = -(-counts // _BLOCK)
-        order = np.argsort(train.user, kind="stable")
-        position = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-        slot = np.repeat(np.cumsum(blocks) - blocks, counts) * _BLOCK + position
-
-        def laid_out(values: np.ndarray, kind: type) -> Tensor:
-            out: np.ndarray = np.zeros(int(blocks.sum()) * _BLOCK, kind)
-            out[slot] = values[order]
-            return torch.as_tensor(out, device=device)
-
-        self.items = torch.as_tensor(frame.items, dtype=torch.float32, device=device)
-        self.a, self.b = laid_out(train.a, np.int64), laid_out(train.b, np.int64)
-        self.target = laid_out(train.target, np.float32)
-        self.weight = laid_out(train.weight, np.float32)
-        self.owner = torch.as_tensor(np.repeat(np.arange(train.people), blocks), device=device)
-        self.nodes = torch.as_tensor(_NODES, dtype=torch.float32, device=device)
-        share = _WEIGHTS / _WEIGHTS.sum()
-        self.probability = torch.as_tensor(share, dtype=torch.float32, device=device)
-        self.device = device
-
-    def minimise(
-        self, theta: Tensor, basis: Tensor, ridges: tuple[float, float],
-        posterior: tuple[Tensor, Tensor] | None, steps: int,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """L-BFGS steps on `theta (q,)`, and on `basis (q, k)` where posteriors are given."""
-        theta = theta.detach().clone().requires_grad_()
-        basis = basis.detach().clone().requires_grad_(posterior is not None)
-        free = [theta] if posterior is None else [theta, basis]
-        optimizer = torch.optim.LBFGS(free, max_iter=steps, line_search_fn="strong_wolfe")
-        if posterior is not None:
-            posterior = (posterior[0][self.owner][:, None], posterior[1][self.owner])
-
-        def closure() -> Tensor:
-            optimizer.zero_grad()
-            loss = self._loss(theta, basis, posterior)
-            loss = loss + 0.5 * ridges[0] * theta.square().sum()
-            if posterior is not None:
-                loss = loss + 0.5 * ridges[1] * basis.square().sum()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-            return loss
-
-        optimizer.step(closure)  # type: ignore[arg-type]  # a closure may return a tensor
-        return theta.detach(), basis.detach()
-
-    def _loss(
-        self, theta: Tensor, basis: Tensor, posterior: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
-        if posterior is None:
-            margin = apart(self.items @ theta, self.a, self.b)  # (n,)
-            each = softplus(margin) - self.target * margin
-            return (each * self.weight).sum()
-        means, roots = posterior  # (blocks, 1, k), (blocks, k, k)
-        rewards = self.items @ torch.cat([basis, theta[:, None]], 1)  # (m, k + 1)
-        told = apart(rewards, self.a, self.b)
-        delta = told[:, :-1].unflatten(0, (len(means), _BLOCK))
-        margin = told[:, -1] + (delta * means).sum(-1).flatten()
-        spread = torch.bmm(delta, roots).square().sum(-1).flatten()
-        z = margin[:, None] + (spread + 1e-12).sqrt()[:, None] * self.nodes  # (n, nodes)
-        each = (softplus(z) - self.target[:, None] * z) @ self.probability
-        return (each * self.weight).sum()
-
-
-def apart(table: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Rows a of a table less rows b, `(n,)` or `(n, k)`."""
-    return chosen(table, a) - chosen(table, b)
-
-
-def chosen(table: Tensor, rows: Tensor) -> Tensor:
-    """Some rows of a table, `(n,)` or `(n, k)`.
-
-    Their slopes are added up several times as fast as those of `table[rows]`. On CUDA rows that are
-    short and aligned are taken with an odd column beside them: without it each keeps a block of
-    threads, and all together take ten times as long.
-    """
-    k = table.shape[-1]
-    if table.is_cuda and table.dim() == 2 and k % 4 == 0 and k < _WIDE:
-        return pad(table, (0, 1)).index_select(0, rows)[:, :k]
-    return table.index_select(0, rows)
 
 
 def population_reward(
@@ -170,7 +77,7 @@ def learn(
     basis = spectral_start(train, frame, wide, rank, objective.device)
     for number, ridge in enumerate(sorted(ridges)):
         for _ in range(rounds if number == 0 else min(_WARM_ROUNDS, rounds)):
-            posterior, root = _standardised(objective, train, frame, wide, basis)
+            posterior, root = _standardised(train, frame, wide, basis)
             start = torch.as_tensor(basis @ root, dtype=torch.float32, device=objective.device)
             theta, learned = objective.minimise(theta, start, (pull, ridge), posterior, 8)
             basis, wide = learned.double().cpu().numpy(), theta.double().cpu().numpy()
@@ -178,20 +85,17 @@ def learn(
 
 
 def _standardised(
-    objective: Objective, train: TrainingSet, frame: Frame, theta: F64, basis: F64
-) -> tuple[tuple[Tensor, Tensor], F64]:
+    train: TrainingSet, frame: Frame, theta: F64, basis: F64
+) -> tuple[tuple[F64, F64], F64]:
     """The E step in units in which z has second moment I, and the square root that undoes them."""
-    standard = GaussianPrior.standard(basis.shape[1])
+    k = basis.shape[1]
+    standard = GaussianPrior.standard(k)
     placed = place(evidence_of(train, frame, theta, basis), standard, answering=Answering(0.0))
-    jitter = 1e-9 * np.eye(basis.shape[1])
-    root: F64 = np.asarray(np.linalg.cholesky(_second_moment(placed) + jitter), np.float64)
+    root: F64 = np.asarray(np.linalg.cholesky(_second_moment(placed) + 1e-9 * np.eye(k)))
     inverse = np.linalg.inv(root)
-    covariances = inverse @ placed.covariance @ inverse.T
-    means, roots = (
-        torch.as_tensor(x, dtype=torch.float32, device=objective.device)
-        for x in (placed.mean @ inverse.T, np.linalg.cholesky(covariances + jitter))
-    )
-    return (means, roots), root
+    half = (placed.covariance.reshape(-1, k) @ inverse.T).reshape(-1, k, k)  # C R^-T, as one product
+    covariances = (half.transpose(0, 2, 1).reshape(-1, k) @ inverse.T).reshape(-1, k, k)
+    return (placed.mean @ inverse.T, covariances), root
 
 
 @dataclass(frozen=True)

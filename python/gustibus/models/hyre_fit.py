@@ -20,7 +20,7 @@ from gustibus.models.gpm_transitive import refit_transitive
 from gustibus.models.heads import SCORES, effective
 from gustibus.models.hierarchical import Hierarchical
 from gustibus.models.hierarchical_fit import fit_hierarchical
-from gustibus.models.hierarchical_learn import apart
+from gustibus.models.hierarchical_objective import apart
 from gustibus.models.hierarchical_options import hierarchical_options
 from gustibus.models.hierarchical_start import Frame
 from gustibus.models.hyre import Hyre

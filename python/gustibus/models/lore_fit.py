@@ -19,7 +19,8 @@ from torch.nn.functional import softplus
 
 from gustibus.errors import InputError
 from gustibus.models.base import Fitted, Progress, TrainingSet
-from gustibus.models.hierarchical_learn import Objective, apart, chosen, population_reward
+from gustibus.models.hierarchical_learn import population_reward
+from gustibus.models.hierarchical_objective import Objective, apart, chosen
 from gustibus.models.hierarchical_start import Frame, spectral_start
 from gustibus.models.keywords import check_choice, check_range, read_options
 from gustibus.models.lore import Lore, Onboarding

@@ -19,7 +19,8 @@ from torch.nn.functional import softplus
 
 from gustibus.errors import InputError
 from gustibus.models.base import Fitted, Progress, TrainingSet
-from gustibus.models.hierarchical_learn import Objective, population_reward
+from gustibus.models.hierarchical_learn import population_reward
+from gustibus.models.hierarchical_objective import Objective
 from gustibus.models.hierarchical_start import Frame, spectral_start
 from gustibus.models.keywords import check_choice, check_range, read_options
 from gustibus.models.mrm import Inner, MetaReward, adapted

@@ -15,13 +15,8 @@ import torch
 
 from gustibus.models.base import TrainingSet
 from gustibus.models.hierarchical import Hierarchical
-from gustibus.models.hierarchical_learn import (
-    Objective,
-    evidence_of,
-    finish,
-    learn,
-    population_reward,
-)
+from gustibus.models.hierarchical_learn import evidence_of, finish, learn, population_reward
+from gustibus.models.hierarchical_objective import Objective
 from gustibus.models.hierarchical_start import Frame
 from gustibus.models.pal_options import PalOptions
 from gustibus.models.validation import held_out_losses, hold_out, simplest

@@ -17,7 +17,8 @@ import torch
 
 from gustibus.errors import InputError
 from gustibus.models.base import Fitted, Progress, TrainingSet
-from gustibus.models.hierarchical_learn import Objective, population_reward
+from gustibus.models.hierarchical_learn import population_reward
+from gustibus.models.hierarchical_objective import Objective
 from gustibus.models.hierarchical_start import Frame
 from gustibus.models.ppd import Ppd
 from gustibus.models.ppd_episodes import Episodes, everybody_at_once

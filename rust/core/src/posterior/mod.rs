@@ -7,6 +7,7 @@
 mod acquire;
 mod covariance;
 mod eigen;
+mod expected;
 mod likelihood;
 pub(crate) mod linalg;
 mod newton;
@@ -20,6 +21,7 @@ mod variational;
 mod views;
 
 pub use acquire::{Belief, Pool, Rule, acquire, acquire_batch};
+pub use expected::ExpectedLoss;
 pub use likelihood::Answering;
 pub use newton::Method;
 pub use particles::{ParticleFit, place_particles};

@@ -1,0 +1,382 @@
+//! The expected log loss of everybody's answers under what is believed of each, and its slopes.
+//!
+//! It is what the M step minimises that learns in which directions people differ: with a person's
+//! reward `r = phi z + s` and `z ~ N(m, C)` believed of them, the margin of an answer is Gaussian, and its
+//! loss is averaged over that by a rule of Gauss and Hermite.
+
+use std::ops::Range;
+
+use super::linalg::{dot, mat_mul};
+use super::views::{Labels, check_within};
+use crate::wide::wide;
+use crate::{Error, Result, parallel};
+
+/// Rows that a part of the work has, at least.
+const ROWS: usize = 2048;
+/// Parts at most.
+const PARTS: usize = 16;
+/// Numbers that the slopes of all parts take together, at most.
+const NUMBERS: usize = 1 << 25;
+/// Added to the variance of a margin: the slope of its root stays finite.
+const TINY: f64 = 1e-12;
+/// Nodes that are worked on together.
+const LANES: usize = 8;
+
+type Lanes = [f64; LANES];
+
+/// Answers about items, and what is believed of those who gave them.
+#[derive(Debug, Clone)]
+pub struct ExpectedLoss {
+    sides: Vec<[usize; 2]>,
+    target: Vec<f64>,
+    weight: Vec<f64>,
+    starts: Vec<usize>,
+    means: Vec<f64>,
+    covariances: Vec<f64>,
+    rule: Vec<[Lanes; 2]>,
+    dim: usize,
+    items: usize,
+}
+
+impl ExpectedLoss {
+    /// Checked answers and beliefs.
+    ///
+    /// `sides` has the two items of each answer, `target` and `weight` `(n,)` what was said, `starts`
+    /// `(people + 1,)` whose they are, `means` `(people, dim)` and `covariances` `(people, dim, dim)` what
+    /// is believed, and `rule` nodes and weights of an average over a standard normal variable.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::NotFinite`] or [`Error::Range`].
+    pub fn new(
+        sides: Vec<[usize; 2]>,
+        (target, weight, starts): (Vec<f64>, Vec<f64>, Vec<usize>),
+        (means, covariances, dim): (Vec<f64>, Vec<f64>, usize),
+        rule: &[[f64; 2]],
+    ) -> Result<Self> {
+        let people = Labels::new(&target, &weight, &starts)?.people();
+        if dim == 0 {
+            return Err(Error::range("means", "at least one column", 0));
+        }
+        for (name, expected, got) in [
+            ("sides", target.len(), sides.len()),
+            ("means", people * dim, means.len()),
+            ("covariances", people * dim * dim, covariances.len()),
+        ] {
+            if got != expected {
+                return Err(Error::length(name, expected, got));
+            }
+        }
+        check_within("means", &means)?;
+        check_within("covariances", &covariances)?;
+        check_within("rule", rule.as_flattened())?;
+        let items = sides.iter().flatten().max().map_or(0, |last| last + 1);
+        let rule = rule.chunks(LANES).map(in_lanes).collect();
+        Ok(Self { sides, target, weight, starts, means, covariances, rule, dim, items })
+    }
+
+    /// The loss, and its slopes by every number of a table `(m, dim + 1)`: an item's `phi`, then its `s`.
+    ///
+    /// Neither depends on `threads`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the table has other rows than the items that the answers name.
+    pub fn at(&self, table: &[f64], threads: Option<usize>) -> Result<(f64, Vec<f64>)> {
+        let width = self.dim + 1;
+        if !table.len().is_multiple_of(width) || table.len() / width < self.items {
+            let expected = format!("({} or more, {width})", self.items);
+            let got = format!("{} numbers", table.len());
+            return Err(Error::Shape { name: "table", expected, got });
+        }
+        let parts = self.parts(table.len());
+        let found = parallel::map(parts.len(), threads, |i| self.part(table, parts[i].clone()));
+        let mut whole = (0.0, vec![0.0; table.len()]);
+        for (loss, slopes) in found {
+            whole.0 += loss;
+            whole.1.iter_mut().zip(slopes).for_each(|(sum, slope)| *sum += slope);
+        }
+        Ok(whole)
+    }
+
+    /// People in parts of about as many rows, the same for any number of threads.
+    fn parts(&self, numbers: usize) -> Vec<Range<usize>> {
+        let (people, rows) = (self.starts.len() - 1, self.target.len());
+        let most = PARTS.min(NUMBERS / numbers.max(1)).min(rows / ROWS).max(1);
+        let bounds: Vec<usize> =
+            (0..=most).map(|i| self.starts.partition_point(|s| *s < i * rows / most)).collect();
+        let mut bounds: Vec<usize> = bounds.into_iter().map(|bound| bound.min(people)).collect();
+        bounds[0] = 0;
+        bounds[most] = people;
+        bounds.windows(2).map(|pair| pair[0]..pair[1]).collect()
+    }
+
+    fn part(&self, table: &[f64], people: Range<usize>) -> (f64, Vec<f64>) {
+        let (k, width) = (self.dim, self.dim + 1);
+        let (mut loss, mut slopes) = (0.0, vec![0.0; table.len()]);
+        let (mut delta, mut image, mut slope) = (Vec::new(), Vec::new(), vec![0.0; width]);
+        for person in people {
+            let rows = self.starts[person]..self.starts[person + 1];
+            let mean = &self.means[person * k..(person + 1) * k];
+            delta.clear();
+            for [left, right] in &self.sides[rows.clone()] {
+                let (left, right) = (&table[left * width..][..k], &table[right * width..][..k]);
+                delta.extend(left.iter().zip(right).map(|(x, y)| x - y));
+            }
+            image.resize(delta.len(), 0.0);
+            let covariance = &self.covariances[person * k * k..(person + 1) * k * k];
+            mat_mul(&delta, covariance, &mut image, rows.len(), k, k, 0.0);
+            let believed = (mean, delta.as_slice(), image.as_slice());
+            loss += self.add(rows, table, believed, &mut slope, &mut slopes);
+        }
+        (loss, slopes)
+    }
+
+    /// The loss of one person's rows, whose slopes are added.
+    fn add(
+        &self,
+        rows: Range<usize>,
+        table: &[f64],
+        believed: (&[f64], &[f64], &[f64]),
+        slope: &mut [f64],
+        slopes: &mut [f64],
+    ) -> f64 {
+        let said = (&self.target[rows.clone()], &self.weight[rows.clone()]);
+        add_rows(&self.sides[rows], said, table, believed, &self.rule, slope, slopes)
+    }
+}
+
+wide! {
+    /// Adds the slopes of rows of one person: `mean` is believed, with `delta` the differences of the rows and
+    /// `image` these times the covariance. Returns the loss.
+    fn add_rows(
+        sides: &[[usize; 2]],
+        said: (&[f64], &[f64]),
+        table: &[f64],
+        believed: (&[f64], &[f64], &[f64]),
+        rule: &[[Lanes; 2]],
+        slope: &mut [f64],
+        slopes: &mut [f64],
+    ) -> f64 {
+        let ((target, weight), (mean, delta, image)) = (said, believed);
+        let (k, mut total) = (mean.len(), 0.0);
+        for (row, [left, right]) in sides.iter().enumerate() {
+            let (delta, image) = (&delta[row * k..][..k], &image[row * k..][..k]);
+            let (left, right) = (left * (k + 1), right * (k + 1));
+            let margin = table[left + k] - table[right + k] + dot(delta, mean);
+            let deviation = (dot(delta, image).max(0.0) + TINY).sqrt();
+            let mut sums = [[0.0; LANES]; 3];
+            for [nodes, shares] in rule {
+                add_nodes(&mut sums, margin, deviation, target[row], nodes, shares);
+            }
+            let [loss, by_margin, by_deviation] =
+                sums.map(|lanes| weight[row] * lanes.iter().sum::<f64>());
+            total += loss;
+            let by_variance = by_deviation / deviation;
+            for (slope, (m, u)) in slope.iter_mut().zip(mean.iter().zip(image)) {
+                *slope = by_margin * m + by_variance * u;
+            }
+            slope[k] = by_margin;
+            for (sum, x) in slopes[left..=left + k].iter_mut().zip(slope.iter()) {
+                *sum += x;
+            }
+            for (sum, x) in slopes[right..=right + k].iter_mut().zip(slope.iter()) {
+                *sum -= x;
+            }
+        }
+        total
+    }
+}
+
+/// Adds the loss at some nodes, and its slopes by the margin and by its standard deviation.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "part of wide functions")]
+fn add_nodes(
+    sums: &mut [Lanes; 3],
+    margin: f64,
+    deviation: f64,
+    target: f64,
+    nodes: &Lanes,
+    shares: &Lanes,
+) {
+    for lane in 0..LANES {
+        let z = margin + deviation * nodes[lane];
+        let e = exp_below(-z.abs());
+        let above = 1.0 / (1.0 + e);
+        let logistic = if z >= 0.0 { above } else { e * above };
+        let softplus = (if z >= 0.0 { z } else { 0.0 }) + ln_above(e);
+        let slope = shares[lane] * (logistic - target);
+        sums[0][lane] += shares[lane] * (softplus - target * z);
+        sums[1][lane] += slope;
+        sums[2][lane] += slope * nodes[lane];
+    }
+}
+
+/// `exp x` to 1e-14 of itself for `x` at or below 0; about 1e-304 below -700.
+///
+/// `x = n log 2 + r`, and Taylor's series of `exp r`: plain arithmetic, which the compiler vectorises.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "part of wide functions")]
+fn exp_below(x: f64) -> f64 {
+    const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52: what is added to it loses its fraction
+    const HIGH: f64 = 6.931_471_803_691_238e-1; // log 2 in two parts
+    const LOW: f64 = 1.908_214_929_270_587_7e-10;
+    let x = if x > -700.0 { x } else { -700.0 };
+    let shifted = x * std::f64::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = x - n * HIGH - n * LOW;
+    let mut series = 1.0 / 39_916_800.0;
+    for factorial in
+        [3_628_800.0, 362_880.0, 40_320.0, 5_040.0, 720.0, 120.0, 24.0, 6.0, 2.0, 1.0, 1.0]
+    {
+        series = series * r + 1.0 / factorial;
+    }
+    series * f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52)
+}
+
+/// `log(1 + e)` to 1e-12 for `e` in `[0, 1]`: twice the area tangent of `e / (2 + e)`.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "part of wide functions")]
+fn ln_above(e: f64) -> f64 {
+    let s = e / (2.0 + e);
+    let square = s * s;
+    let mut series = 1.0 / 23.0;
+    for odd in [21.0, 19.0, 17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0] {
+        series = series * square + 1.0 / odd;
+    }
+    2.0 * s * series
+}
+
+/// Nodes and weights side by side; places left over weigh nothing.
+fn in_lanes(rule: &[[f64; 2]]) -> [Lanes; 2] {
+    let mut lanes = [[0.0; LANES]; 2];
+    for (at, [node, share]) in rule.iter().enumerate() {
+        (lanes[0][at], lanes[1][at]) = (*node, *share);
+    }
+    lanes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::likelihood::softplus;
+    use super::*;
+
+    const RULE: [[f64; 2]; 3] =
+        [[-1.732_050_807_568_877, 1.0 / 6.0], [0.0, 2.0 / 3.0], [1.732_050_807_568_877, 1.0 / 6.0]];
+
+    fn numbers(count: usize, seed: u64) -> Vec<f64> {
+        let mut state = seed;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as f64 / f64::from(1_u32 << 30) - 1.0
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// Five items and three people, the second of whom said nothing.
+    fn example(k: usize) -> (ExpectedLoss, Vec<f64>) {
+        let sides = vec![[0, 1], [2, 1], [3, 3], [4, 0], [1, 4]];
+        let said = (vec![1.0, 0.0, 1.0, 0.3, 0.0], vec![1.0, 2.0, 1.0, 0.5, 0.0], vec![0, 2, 2, 5]);
+        let roots = numbers(3 * k * k, 1);
+        let covariances = roots
+            .chunks_exact(k * k)
+            .flat_map(|root| {
+                (0..k * k)
+                    .map(|at| dot(&root[at / k * k..][..k], &root[at % k * k..][..k]))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        let loss =
+            ExpectedLoss::new(sides, said, (numbers(3 * k, 2), covariances, k), &RULE).unwrap();
+        (loss, numbers(5 * (k + 1), 3))
+    }
+
+    #[test]
+    fn slopes_are_those_of_the_loss() {
+        for k in [1, 4, 9] {
+            let (loss, table) = example(k);
+            let (_, slopes) = loss.at(&table, Some(1)).unwrap();
+            for (at, slope) in slopes.iter().enumerate() {
+                let moved = |step: f64| {
+                    let mut moved = table.clone();
+                    moved[at] += step;
+                    loss.at(&moved, Some(1)).unwrap().0
+                };
+                let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                assert!((slope - expected).abs() < 1e-8, "{at}: {slope} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn series_are_those_of_the_standard_library() {
+        for step in 0..=80_000 {
+            let x = -f64::from(step) * 0.01;
+            let (e, expected) = (exp_below(x), x.exp());
+            assert!(x < -700.0 || (e - expected).abs() <= 1e-14 * expected, "{x}");
+            assert!((ln_above(e) - expected.ln_1p()).abs() < 1e-12, "{x}");
+        }
+        assert!((ln_above(exp_below(-1e-9)) - 2.0_f64.ln()).abs() < 1e-9);
+        assert!(exp_below(f64::NEG_INFINITY) < 1e-300);
+    }
+
+    #[test]
+    fn without_doubt_the_loss_is_that_of_the_mean() {
+        let (mut loss, table) = example(2);
+        loss.covariances.fill(0.0);
+        let expected: f64 = loss
+            .sides
+            .iter()
+            .enumerate()
+            .map(|(row, [a, b])| {
+                let person = if row < 2 { 0 } else { 2 };
+                let m = &loss.means[2 * person..][..2];
+                let reward = |i: usize| dot(&table[3 * i..][..2], m) + table[3 * i + 2];
+                let z = reward(*a) - reward(*b);
+                loss.weight[row] * (softplus(z) - loss.target[row] * z)
+            })
+            .sum();
+        assert!((loss.at(&table, None).unwrap().0 - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn threads_and_the_end_of_the_table_change_nothing() {
+        let (people, each, k) = (300, 40, 3);
+        let rows = people * each;
+        let sides = (0..rows).map(|i| [i * 7 % 50, i * 11 % 50]).collect();
+        let said = (vec![1.0; rows], vec![1.0; rows], (0..=people).map(|p| p * each).collect());
+        let eye = (0..people * k * k).map(|at| if at % (k * k) % (k + 1) == 0 { 0.3 } else { 0.0 });
+        let believed = (numbers(people * k, 5), eye.collect(), k);
+        let loss = ExpectedLoss::new(sides, said, believed, &RULE).unwrap();
+        let mut table = numbers(50 * (k + 1), 6);
+        let one = loss.at(&table, Some(1)).unwrap();
+        assert!(loss.parts(table.len()).len() > 3);
+        assert_eq!(one, loss.at(&table, Some(3)).unwrap());
+        table.extend(numbers(k + 1, 7));
+        let more = loss.at(&table, None).unwrap();
+        assert_eq!(one.0, more.0);
+        assert_eq!(more.1[50 * (k + 1)..], [0.0; 4]);
+    }
+
+    #[test]
+    fn wrong_input_is_named() {
+        let (loss, table) = example(2);
+        assert!(matches!(loss.at(&table[3..], None), Err(Error::Shape { name: "table", .. })));
+        assert!(matches!(loss.at(&table[1..], None), Err(Error::Shape { name: "table", .. })));
+        let said = || (vec![1.0], vec![1.0], vec![0, 1]);
+        let fails = |sides, believed| ExpectedLoss::new(sides, said(), believed, &RULE);
+        for (sides, believed, name) in [
+            (vec![], (vec![0.0], vec![1.0], 1), "sides"),
+            (vec![[0, 1]], (vec![], vec![1.0], 1), "means"),
+            (vec![[0, 1]], (vec![0.0], vec![], 1), "covariances"),
+        ] {
+            assert!(
+                matches!(fails(sides, believed), Err(Error::Shape { name: n, .. }) if n == name)
+            );
+        }
+        let nan = fails(vec![[0, 1]], (vec![f64::NAN], vec![1.0], 1));
+        assert!(matches!(nan, Err(Error::NotFinite { name: "means", .. })));
+        let none = fails(vec![[0, 1]], (vec![], vec![], 0));
+        assert!(matches!(none, Err(Error::Range { name: "means", .. })));
+    }
+}
