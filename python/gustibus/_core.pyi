@@ -83,9 +83,16 @@ class Prior:
     def __new__(cls, weights: F64, means: F64, covariances: F64) -> Prior: ...
     def __getnewargs__(self) -> _Mixture: ...
 
+@final
 class ExpectedLoss:
     def __new__(
-        cls, sides: I64, target: F64, weight: F64, starts: I64, means: F64, covariances: F64,
+        cls,
+        sides: I64,
+        target: F64,
+        weight: F64,
+        starts: I64,
+        means: F64,
+        covariances: F64,
         rule: F64,
     ) -> ExpectedLoss: ...
     def at(self, table: F64, threads: int | None) -> tuple[float, F64]: ...

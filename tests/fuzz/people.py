@@ -87,6 +87,24 @@ def particles(draw: Draw) -> None:
     )  # fmt: skip
 
 
+def expected(draw: Draw) -> None:
+    """Averages a loss over what is believed of people."""
+    k, items, people = small(draw, 5), small(draw, 6), draw.pick((0, 1, 3))
+    n = draw.pick((0, 1, 9)) if people else 0
+    roots = draw.rng.normal(size=(people, k, k)) * draw.pick((0.0, 1.0, 1e4))
+    nodes = draw.pick((0, 1, 7, 20))
+    loss = _core.ExpectedLoss(
+        draw.array(draw.rng.integers(0, items, (n, 2)), np.int64),
+        draw.array(draw.rng.choice([0.0, 0.5, 1.0], n), np.float64),
+        draw.array(draw.rng.choice([0.0, 1.0, 2.5], n), np.float64), draw.starts(people, n),
+        draw.array(draw.rng.normal(size=(people, k)), np.float64),
+        draw.array(roots @ roots.transpose(0, 2, 1), np.float64),
+        draw.array(draw.rng.normal(size=(nodes, 2)), np.float64),
+    )  # fmt: skip
+    rewards = draw.rng.normal(size=(items, k + 1)) * draw.pick((0.0, 1.0, 1e300))
+    loss.at(draw.array(rewards, np.float64), draw.threads())
+
+
 def population(draw: Draw) -> None:
     """Fits a population."""
     dim = small(draw, 4)
@@ -137,6 +155,7 @@ TARGETS: dict[str, tuple[Callable[[Draw], Any], ...]] = {
     "place": (place,),
     "place_simplex": (simplex,),
     "place_particles": (particles,),
+    "ExpectedLoss": (expected,),
     "fit_population": (population,),
     "predict": (predict,),
     "acquire": (acquire,),

@@ -12,8 +12,9 @@ from gustibus.errors import ConfigError
 from gustibus.models import MODELS
 from gustibus.models.base import TrainingSet
 from gustibus.models.hierarchical_learn import evidence_of, learn, population_reward, settle
-from gustibus.models.hierarchical_objective import Objective
+from gustibus.models.hierarchical_objective import Objective, _Blocks
 from gustibus.models.hierarchical_start import Frame
+from gustibus.models.known import KnownItems
 from gustibus.models.recent import remembered
 from gustibus.models.validation import part
 from gustibus.posterior import Answering, GaussianPrior, fit_population
@@ -141,3 +142,26 @@ def test_more_directions_are_taken_while_held_out_people_gain():
     assert found.report["chosen"]["rank"] == 32
     assert found.report["held_out_loss"] < few.report["held_out_loss"]
     assert few.model.user_dim <= 16 < found.model.user_dim <= 24
+
+
+def test_the_core_and_torch_average_the_same_loss_over_features_and_own_coordinates():
+    """Loss and slopes of what a basis is learned by; torch computes them where there is a card."""
+    train = kinds(30, 3, rows=25)
+    known = KnownItems.of(train, share=3.0, least=3, most=40)
+    train = replace(train, item_features=known.augment(train.item_features), own=known.columns)
+    frame = Frame.of(train, 0.5, 384)
+    objective = Objective(train, frame, torch.device("cpu"))
+    rng = np.random.default_rng(1)
+    roots, means = rng.standard_normal((30, 4, 4)), rng.standard_normal((30, 4))
+    believed = means, roots @ roots.transpose(0, 2, 1)
+    start = torch.as_tensor(rng.standard_normal((frame.items.shape[1], 5)), dtype=torch.float32)
+    found = []
+    for loss in (objective._expected(*believed), _Blocks(objective, *believed)):
+        columns = start.clone().requires_grad_()
+        value = loss(objective._rewards(columns))
+        (slopes,) = torch.autograd.grad(value, columns)
+        found.append((float(value.detach()), slopes))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-4)
+    rewards = torch.as_tensor(frame.items, dtype=torch.float32) @ start
+    torch.testing.assert_close(objective._rewards(start), rewards)

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from gustibus.errors import ConfigError, InputError
+from gustibus.models import MODELS
 from gustibus.models.directions import rewards
 from gustibus.models.fingerprint import fingerprint
 from gustibus.models.hybrid import Hybrid, ItemAnswers, fit_model
+from gustibus.models.hybrid_choice import Gain, gain_of_known
 from gustibus.models.known import KnownItems
+from gustibus.models.validation import part
 from tests.conftest import small_world
 
 QUICK = {"ridges": [10.0], "equalise": [0.5], "rounds": 4, "folds": 1}
@@ -106,6 +109,58 @@ def test_known_items_are_left_out_where_features_tell_everything():
     assert not isinstance(
         fit_model("bt", small_world(0), None, seed=0).model, Hybrid
     )  # nobody was held out to choose
+
+
+def fitted_with_a_gain_of(gain, monkeypatch):
+    """The report of a fit whose short fits say so, and how many columns each of its fits was given."""
+    world, _ = with_secrets(0, people=60)
+    valid, _ = with_secrets(1, people=30)
+    widths = []
+    run = MODELS["hierarchical"].run
+
+    def fit(train, valid, **options):
+        widths.append(train.item_features.shape[1])
+        return original(train, valid, **options)
+
+    original = run.fit
+    monkeypatch.setattr(run, "fit", fit)
+    monkeypatch.setattr("gustibus.models.hybrid_choice.gain_of_known", lambda *_: gain)
+    fitted = fit_model("hierarchical", world, valid, seed=0, **QUICK)
+    return fitted.report, [width > world.item_features.shape[1] for width in widths]
+
+
+@pytest.mark.parametrize(
+    ("gain", "fits"),
+    [
+        (Gain(0.1, 0.01), [True]),
+        (Gain(-0.1, 0.01), [False]),
+        (Gain(0.01, 0.01), [False, True]),
+        (Gain(0.0, np.inf), [False, True]),
+    ],
+)
+def test_a_family_is_fitted_twice_where_short_fits_leave_doubt(gain, fits, monkeypatch):
+    report, known = fitted_with_a_gain_of(gain, monkeypatch)
+    assert known == fits
+    assert report["known_items_gain"] == gain._asdict()
+    assert len(report["held_out_losses"]) == len(fits)
+
+
+def test_short_fits_tell_what_known_items_are_worth():
+    secret, plain = with_secrets(0, people=300)[0], small_world(0, people=300, rows=40)
+    gains = []
+    for world in (secret, plain):
+        known = known_of(world, least=8)
+        own = replace(
+            world, item_features=known.augment(world.item_features), own=known.columns
+        )  # fmt: skip
+        sets = [
+            tuple(part(data, np.arange(start, stop)) for start, stop in ((0, 200), (200, 300)))
+            for data in (world, own)
+        ]
+        gains.append(gain_of_known(*sets, "cpu"))
+    assert gains[0].told is True
+    assert gains[0].saved > 0.05
+    assert gains[1].told is not True
 
 
 def test_an_unknown_item_is_scored_by_its_features():

@@ -10,17 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, softplus
 
-from gustibus import _core
 from gustibus.models.base import TrainingSet
 from gustibus.models.hierarchical_start import Frame
+from gustibus.posterior import ExpectedLoss
+from gustibus.posterior.expected import NORMAL_RULE
 from gustibus.types import F64
 
 _BLOCK = 8
 """Rows of one person that are worked on together."""
 _WIDE = 128
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
-_RULE = np.column_stack([_NODES, _WEIGHTS / _WEIGHTS.sum()])
-"""Of an average over a standard normal variable: nodes and weights."""
 
 
 class Objective:
@@ -93,12 +91,12 @@ class Objective:
         if self.device.type == "cuda":
             return _Blocks(self, means, covariances)
         train, order = self.train, self.order
-        core = _core.ExpectedLoss(
+        loss = ExpectedLoss(
             np.column_stack([train.a, train.b]).astype(np.int64)[order],
             train.target.astype(np.float64)[order], train.weight.astype(np.float64)[order],
-            self.starts, means, covariances, _RULE,
+            self.starts, means, covariances,
         )  # fmt: skip
-        return lambda rewards: _Averaged.apply(rewards, core)  # type: ignore[no-untyped-call,no-any-return]  # torch does not annotate it
+        return lambda rewards: _Averaged.apply(rewards, loss)
 
     def _moved(self, values: np.ndarray, kind: torch.dtype) -> Tensor:
         return torch.as_tensor(values[self.order], dtype=kind, device=self.device)
@@ -108,13 +106,13 @@ class _Averaged(torch.autograd.Function):
     """The loss and its slopes from the core."""
 
     @staticmethod
-    def forward(ctx: Any, rewards: Tensor, core: _core.ExpectedLoss) -> Tensor:
-        loss, slopes = core.at(rewards.detach().double().numpy(), None)
+    def forward(ctx: Any, rewards: Tensor, of: ExpectedLoss) -> Tensor:
+        loss, slopes = of.at(rewards.detach().double().numpy())
         ctx.save_for_backward(torch.from_numpy(slopes).to(rewards.dtype))
         return torch.tensor(loss, dtype=torch.float64)
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]  # torch takes anything
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None]:
         (slopes,) = ctx.saved_tensors
         return outer[0].to(slopes.dtype) * slopes, None
 
@@ -147,7 +145,7 @@ class _Blocks:
         jitter = 1e-9 * np.eye(means.shape[1])
         self.means = moved(means)[:, None]  # (blocks, 1, k)
         self.roots = moved(np.linalg.cholesky(covariances + jitter))  # (blocks, k, k)
-        rule = torch.as_tensor(_RULE, dtype=torch.float32, device=of.device)
+        rule = torch.as_tensor(NORMAL_RULE, dtype=torch.float32, device=of.device)
         self.nodes, self.shares = rule.T
 
     def __call__(self, rewards: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from gustibus.models.validation import everybody
 from gustibus.posterior import Answering, Evidence, GaussianPrior, Posteriors, Prior, place
 from gustibus.showing import shown
 from gustibus.types import F32, F64, I64
+
+if TYPE_CHECKING:
+    from gustibus.models.hybrid_choice import Gain
 
 
 class ItemAnswers(NamedTuple):
@@ -259,7 +262,8 @@ def fit_model(
     Args:
         family: a name of `MODELS`.
         train: comparisons of the seen people.
-        valid: comparisons of other people, which choose; None leaves known items out.
+        valid: comparisons of other people, which choose; None leaves known items out. Where short
+            fits of `hierarchical` leave no doubt, the family is fitted that way alone.
         seed: of the fit.
         device: `auto`, `cpu` or `cuda`.
         progress: called with the stage and how far it is.
@@ -286,16 +290,22 @@ def fit_model(
     if known_items == "always" or (known_items == "auto" and judged):
         both = train if valid is None else everybody(train, valid)
         known = _known(both, getattr(run, "most_known", _MOST))
-    found: list[Fitted] = []
-    if known is None or known_items == "auto":
-        found.append(run.fit(train, valid, checkpoint=checkpoint, **shared))
+    own = valid_own = told = gain = None
     if known is not None:
-        inner = run.fit(
-            _with_own(train, known), None if valid is None else _with_own(valid, known),
-            checkpoint=None if checkpoint is None else checkpoint / "known", **shared,
-        )  # fmt: skip
+        own, valid_own = _with_own(train, known), None if valid is None else _with_own(valid, known)
+        if known_items == "auto" and valid is not None and valid_own is not None:
+            from gustibus.models.hybrid_choice import gain_of_known  # fits need torch
+
+            gain = gain_of_known((train, valid), (own, valid_own), device, progress)
+            told = gain.told
+    found: list[Fitted] = []
+    if own is None or (known_items == "auto" and told is not True):
+        found.append(run.fit(train, valid, checkpoint=checkpoint, **shared))
+    if known is not None and own is not None and told is not False:
+        beside = None if checkpoint is None else checkpoint / "known"
+        inner = run.fit(own, valid_own, checkpoint=beside, **shared)
         found.append(Fitted(Hybrid.of(inner.model, known), inner.report))
-    return _better(found)
+    return _better(found, gain)
 
 
 def _trained_by(
@@ -320,7 +330,7 @@ def _trained_by(
     return told
 
 
-def _better(found: list[Fitted]) -> Fitted:
+def _better(found: list[Fitted], gain: Gain | None) -> Fitted:
     """The last fit, or the first one where the last, with known items, gained nothing."""
     losses = [each.report["held_out_loss"] for each in found]
     best = found[-1]
@@ -332,6 +342,7 @@ def _better(found: list[Fitted]) -> Fitted:
             "known items" if isinstance(each.model, Hybrid) else "features": loss
             for each, loss in zip(found, losses, strict=True)
         },
+        "known_items_gain": None if gain is None else gain._asdict(),
     }  # fmt: skip
     return Fitted(best.model, report)
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from gustibus.models.base import Fitted, TrainingSet
+from gustibus.models.base import TrainingSet
 
-_fits: ContextVar[dict[bytes, Fitted] | None] = ContextVar("fits", default=None)
+_T = TypeVar("_T")
+_fits: ContextVar[dict[bytes, Any] | None] = ContextVar("fits", default=None)
 
 
 @contextmanager
@@ -29,8 +30,8 @@ def remembered() -> Iterator[None]:
         _fits.reset(token)
 
 
-def once(make: Callable[[], Fitted], *parts: TrainingSet | str | None) -> Fitted:
-    """A fit, made unless the same was made before.
+def once(make: Callable[[], _T], *parts: TrainingSet | str | None) -> _T:
+    """A fit, or what else is made of data, unless the same was made before.
 
     A fit is a function of its data, settings and seed, so that one that was kept is the one that
     would be made.
@@ -45,7 +46,8 @@ def once(make: Callable[[], Fitted], *parts: TrainingSet | str | None) -> Fitted
     key = identity(*parts)
     if key not in known:
         known[key] = make()
-    return known[key]
+    kept: _T = known[key]
+    return kept
 
 
 def identity(*parts: TrainingSet | str | None) -> bytes:

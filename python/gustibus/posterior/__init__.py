@@ -9,6 +9,7 @@ the user vector `w`. Results do not depend on the number of threads.
 from __future__ import annotations
 
 from gustibus.posterior.beliefs import Evidence, Posterior, Posteriors
+from gustibus.posterior.expected import ExpectedLoss
 from gustibus.posterior.placing import (
     particle_weights,
     place,
@@ -30,6 +31,7 @@ __all__ = [
     "QUESTION_RULES",
     "Answering",
     "Evidence",
+    "ExpectedLoss",
     "GaussianPrior",
     "ParticlePrior",
     "Population",
