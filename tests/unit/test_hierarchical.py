@@ -10,6 +10,7 @@ import torch
 
 from gustibus.errors import ConfigError
 from gustibus.models import MODELS
+from gustibus.models.automatic import fit_any
 from gustibus.models.base import TrainingSet
 from gustibus.models.hierarchical_learn import evidence_of, learn, population_reward, settle
 from gustibus.models.hierarchical_objective import Objective, _Blocks
@@ -128,6 +129,17 @@ def test_a_search_makes_a_fit_once_and_again_for_other_data_or_settings():
         assert fits(replace(train, target=1 - train.target))
         assert not fits(train)
     assert fits(train), "outside of a search every fit is made"
+
+
+def test_a_fit_that_is_made_once_counts_its_seconds_every_time():
+    train, valid = kinds(20, 2), kinds(8, 2)
+    with remembered():
+        first, again = (
+            fit_any("hierarchical", train, valid, seed=7, known_items="never", **QUICK).report
+            for _ in range(2)
+        )
+    assert again["seconds"] == pytest.approx(first["seconds"], rel=0.5)
+    assert first["seconds"] > 0
 
 
 def test_more_directions_are_taken_while_held_out_people_gain():

@@ -17,6 +17,7 @@ from gustibus.evaluation import Modelled, Report, evaluate
 from gustibus.models import MODELS
 from gustibus.models.automatic_options import AUTO
 from gustibus.models.base import Progress
+from gustibus.models.recent import remembered
 from gustibus.training import RunConfig, train
 from gustibus.training.run import load_data, make_split
 
@@ -142,21 +143,22 @@ def _one(
     out = Path(config.output) / name / str(seed)
     artifacts: dict[str, Artifact] = {}
     failed: dict[str, str] = {}
-    for method, entry in config.methods.items():
-        run = config.run(
-            source, seed=seed, output=str(out / method), model=entry.family, questions=0,
-            model_options=dict(entry.options),
-        )  # fmt: skip
-        title = f"{name} {seed} {method}"
-        try:
-            artifacts[method], made = _trained(run, title, config, progress)
-            if made:
-                tell(f"{title}: trained in {artifacts[method].card['fit']['seconds']:.0f} s")
-        except ConfigError:
-            raise
-        except GustibusError as error:
-            failed[method] = error.message
-            tell(f"{title}: left out, {error.message}")
+    with remembered():  # several families begin with the same fit
+        for method, entry in config.methods.items():
+            run = config.run(
+                source, seed=seed, output=str(out / method), model=entry.family, questions=0,
+                model_options=dict(entry.options),
+            )  # fmt: skip
+            title = f"{name} {seed} {method}"
+            try:
+                artifacts[method], made = _trained(run, title, config, progress)
+                if made:
+                    tell(f"{title}: trained in {artifacts[method].card['fit']['seconds']:.0f} s")
+            except ConfigError:
+                raise
+            except GustibusError as error:
+                failed[method] = error.message
+                tell(f"{title}: left out, {error.message}")
     if not artifacts:
         message = f"{source}: no method could be trained: {'; '.join(failed.values())}"
         raise InputError(message, where="data")

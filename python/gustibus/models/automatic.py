@@ -35,7 +35,7 @@ from gustibus.models.blend_choice import Blended, blended, judge_blend
 from gustibus.models.candidates import Candidate, Judged, Keeper
 from gustibus.models.hybrid import check_takes, fit_model
 from gustibus.models.judges import Draw, draws_of
-from gustibus.models.recent import remembered
+from gustibus.models.recent import remembered, spared
 from gustibus.models.validation import everybody, foretell, hold_out, losses_of
 
 
@@ -66,6 +66,10 @@ def fit_any(
         checkpoint: folder for the state of an interrupted fit.
         **options: of the family.
 
+    Returns:
+        The model, and its family's report; `seconds` is what all of it takes, with known items and
+        without, and with what `remembered` has spared.
+
     Raises:
         ConfigError: an option is wrong.
         InputError: there are no comparisons.
@@ -74,11 +78,15 @@ def fit_any(
     shared: dict[str, Any] = {
         "seed": seed, "device": device, "progress": progress, "checkpoint": checkpoint,
     }  # fmt: skip
-    if family == AUTO:
-        if options.get("objective") is not None:
-            check_takes(AUTO, options["objective"])
-        return fit_auto(train, valid, **shared, **options)
-    return fit_model(family, train, valid, **shared, **options)
+    if family == AUTO and options.get("objective") is not None:
+        check_takes(AUTO, options["objective"])
+    began = time.perf_counter() - spared()
+    model, report = (
+        fit_auto(train, valid, **shared, **options)
+        if family == AUTO
+        else fit_model(family, train, valid, **shared, **options)
+    )
+    return Fitted(model, report | {"seconds": time.perf_counter() - began + spared()})
 
 
 def fit_auto(

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,17 +18,33 @@ import numpy as np
 from gustibus.models.base import TrainingSet
 
 _T = TypeVar("_T")
-_fits: ContextVar[dict[bytes, Any] | None] = ContextVar("fits", default=None)
+
+
+@dataclass
+class _Kept:
+    """What was made, and the seconds that it took; and those that were spared since."""
+
+    made: dict[bytes, tuple[Any, float]] = field(default_factory=dict)
+    spared: float = 0.0
+
+
+_kept: ContextVar[_Kept | None] = ContextVar("kept", default=None)
 
 
 @contextmanager
 def remembered() -> Iterator[None]:
     """Fits that are made through `once` inside are kept until the end."""
-    token = _fits.set({})
+    token = _kept.set(_Kept())
     try:
         yield
     finally:
-        _fits.reset(token)
+        _kept.reset(token)
+
+
+def spared() -> float:
+    """Seconds that kept fits have spared so far, by what making them took."""
+    kept = _kept.get()
+    return 0.0 if kept is None else kept.spared
 
 
 def once(make: Callable[[], _T], *parts: TrainingSet | str | None) -> _T:
@@ -40,14 +57,18 @@ def once(make: Callable[[], _T], *parts: TrainingSet | str | None) -> _T:
         make: makes it.
         *parts: what it depends on: data, which count by content, and settings as text.
     """
-    known = _fits.get()
-    if known is None:
+    kept = _kept.get()
+    if kept is None:
         return make()
     key = identity(*parts)
-    if key not in known:
-        known[key] = make()
-    kept: _T = known[key]
-    return kept
+    if key in kept.made:
+        kept.spared += kept.made[key][1]
+    else:
+        began = time.perf_counter()
+        made = make()
+        kept.made[key] = made, time.perf_counter() - began
+    found: _T = kept.made[key][0]
+    return found
 
 
 def identity(*parts: TrainingSet | str | None) -> bytes:
@@ -56,7 +77,7 @@ def identity(*parts: TrainingSet | str | None) -> bytes:
     for part in parts:
         values = [part]
         if isinstance(part, TrainingSet):
-            values = [getattr(part, field.name) for field in fields(part)]
+            values = [getattr(part, one.name) for one in fields(part)]
         for value in values:
             _add(state, value)
     return state.digest()

@@ -191,7 +191,7 @@ fn copy_sides(sides: &ArrayDyn<'_, i64>) -> Result<Vec<[usize; 2]>> {
 /// Rows of two numbers.
 fn pairs<T: Copy>(name: &'static str, shape: &[usize], values: &[T]) -> Result<Vec<[T; 2]>> {
     match shape {
-        [_, 2] => Ok(values.as_chunks().0.to_vec()),
+        [_, 2] => Ok(values.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect()),
         _ => Err(Error::Shape { name, expected: "(n, 2)".to_owned(), got: format!("{shape:?}") }),
     }
 }
