@@ -112,6 +112,7 @@ class TestFewPeopleWhoCannotTell:
     @pytest.fixture
     def arrange(self, measured, monkeypatch):
         monkeypatch.setattr(automatic, "blended", lambda *_: None)
+        monkeypatch.setattr(automatic, "in_equal_parts", lambda *_: [])
 
         def arranged(scatter, behind=0.0):
             gaps = {"bt": 0.5, "hierarchical": 0.0, "lore": behind}
@@ -154,6 +155,46 @@ class TestFewPeopleWhoCannotTell:
         found = self.fitted()
         assert found.model.family in {"hierarchical", "lore"}
         assert all(c["family"] != "blend" for c in found.report["auto"]["candidates"])
+
+
+class TestItemsKnownByTheirNamesAlone:
+    """`factors` foretell best, and say nothing of a new item."""
+
+    OPTIONS: ClassVar = {**FAST, "families": ("bt", "hierarchical", "factors"), "blends": True}
+
+    @pytest.fixture
+    def arrange(self, measured, monkeypatch):
+        monkeypatch.setattr(automatic, "blended", lambda *_: None)
+        monkeypatch.setattr(automatic, "in_equal_parts", lambda *_: [])
+        gaps = {"bt": 0.5, "hierarchical": 0.1, "factors": 0.0}
+        measured(lambda model: gaps[model.family], lambda _: 0.0)
+
+        def blend_is(behind):
+            def judged(number, one):
+                best = next(m for m in one.members if m.family == "factors").draws[number]
+                one.draws.append(best._replace(losses=best.losses + behind))
+
+            monkeypatch.setattr(automatic._Search, "_judge_blend", lambda _, *given: judged(*given))
+
+        return blend_is
+
+    def fitted(self):
+        return fit_auto(small_world(0, people=60), None, seed=0, **self.OPTIONS)
+
+    def test_are_blended_with_what_reads_features(self, arrange):
+        arrange(-0.01)
+        fitted = self.fitted()
+        found = fitted.report["auto"]
+        members = [m["family"] for m in found["chosen"]["options"]["members"]]
+        assert members == ["factors", "hierarchical"]
+        assert "by their names alone" in found["why"]
+        new = np.random.default_rng(0).standard_normal((2, 6)).astype(np.float32)
+        user = np.ones((1, fitted.model.user_dim))
+        assert np.ptp(fitted.model.utility(user, fitted.model.represent(new))) > 0
+
+    def test_unless_that_costs_what_can_be_told(self, arrange):
+        arrange(0.05)
+        assert self.fitted().model.family == "factors"
 
 
 def test_the_choice_is_the_same_for_the_same_seed():

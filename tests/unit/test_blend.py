@@ -9,7 +9,7 @@ from gustibus.errors import ConfigError, InputError, UnknownNameError
 from gustibus.models.automatic import fit_auto
 from gustibus.models.base import MODELS, PreferenceModel, TrainingSet
 from gustibus.models.blend import Blend
-from gustibus.models.blend_choice import blended, judge_blend
+from gustibus.models.blend_choice import blended, in_equal_parts, judge_blend
 from gustibus.models.blend_fit import blend_options
 from gustibus.models.candidates import Candidate, Judged
 from gustibus.models.hybrid import fit_model
@@ -169,6 +169,30 @@ def test_a_timid_member_is_made_to_speak_up():
     assert weights["pal"] > 3 * weights["lore"]
 
 
+def test_equal_parts_are_of_the_best_two_families_and_of_the_best_three():
+    draw = drawn()
+    split, right = hold_out(draw.judges), truth(draw)
+    rng = np.random.default_rng(4)
+    best, second, third, poor, circles, size = (
+        candidate(name, draw, right + noise * rng.standard_normal(len(right)))
+        for name, noise in (
+            ("lore", 2), ("pal", 3), ("ppd", 4), ("bt", 9), ("gpm", 1), ("pro", 1),
+        )
+    )  # fmt: skip
+    circles.draws[0] = circles.draws[0]._replace(transitive=False)
+    size.options["experts"] = 3
+    again = candidate("mrm", draw, best.draws[0].told.margin[0])
+    among = [poor, third, circles, size, best, again, second]
+    pair, three = in_equal_parts(among, draw, split, {})
+    assert [m.family for m in pair.members] == ["lore", "pal"]
+    assert [m.family for m in three.members] == ["lore", "pal", "ppd"]
+    assert pair.weights == (0.5, 0.5)
+    assert pair.loss < best.loss
+    mean = sum(m.draws[0].told.margin for m in three.members) / 3
+    np.testing.assert_allclose(three.draws[0].told.margin, mean)
+    assert in_equal_parts([best, again], draw, split, {}) == []
+
+
 def test_equal_candidates_are_not_blended():
     draw = drawn()
     margin = truth(draw) + np.random.default_rng(0).standard_normal(len(truth(draw)))
@@ -265,6 +289,7 @@ def test_without_time_to_fit_the_members_again_no_blend_is_taken(monkeypatch):
     from gustibus.models import automatic, choosing
 
     monkeypatch.setattr(choosing, "untold", lambda *_: [])  # asks for the time by itself
+    monkeypatch.setattr(automatic, "in_equal_parts", lambda *_: [])
     true = automatic.blended
 
     def slow(*given):

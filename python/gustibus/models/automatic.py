@@ -8,7 +8,9 @@ for these people, and it can learn from those who come. Where a blend of familie
 loss by no more than its error, the best single one is taken: it needs one fit, and one to serve. But
 where so few people judge that a family could be far behind another and nobody would see it, those
 that they cannot tell apart are blended in equal parts: log loss is convex, so that the blend is no
-worse than they are on average, and which of them is best need not be guessed.
+worse than they are on average, and which of them is best need not be guessed. A family that knows items
+by their names alone is blended with the best one that reads features, where that costs nothing that
+can be told: alone it has nothing to say of a new item.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from gustibus.models.automatic_options import (
     auto_options,
 )
 from gustibus.models.base import Fitted, Progress, TrainingSet
-from gustibus.models.blend_choice import Blended, blended, judge_blend
+from gustibus.models.blend_choice import Blended, blended, in_equal_parts, judge_blend
 from gustibus.models.candidates import Candidate, Judged, Keeper
 from gustibus.models.hybrid import check_takes, fit_model
 from gustibus.models.judges import Draw, draws_of
@@ -221,14 +223,17 @@ class _Search:
         return found
 
     def _blend(self) -> None:
-        """The best blend, where there is time to fit its members once more, as a candidate."""
-        one = blended(self.candidates, self.draws[0], self.splits[0], self._settings())
-        if one is None:
-            return
-        self.candidates.append(one)
-        if late := self._no_time(one):
-            one.fate = late
-            one.draws.clear()
+        """The best blend, and equal parts, where there is time to fit their members once more."""
+        people = self.draws[0], self.splits[0], self._settings()
+        weighted, equal = (
+            blended(self.candidates, *people),
+            in_equal_parts(self.candidates, *people),
+        )
+        for one in equal if weighted is None else [weighted, *equal]:
+            self.candidates.append(one)
+            if late := self._no_time(one):
+                one.fate = late
+                one.draws.clear()
 
     def _settings(self) -> dict[str, dict[str, Any]]:
         """Options of each family that all its fits have."""
@@ -242,17 +247,18 @@ class _Search:
         return ""
 
     def _together(self, best: Candidate) -> Blended | None:
-        """What few people cannot tell from the best family, in equal parts with it; None mostly."""
+        """Equal parts of the best family and what it needs beside it; None mostly."""
         if not self.options.blends:
             return None
         others = choosing.untold(best, self.candidates, POOLED)
+        others = others or choosing.readers(best, self.candidates, POOLED)
         if not others:
             return None
         members = [best, *others]
         one = Blended(members, [1 / len(members)] * len(members), self._settings())
         for number in range(len(best.draws)):
             self._judge_blend(number, one)
-        if self._no_time(one):
+        if self._no_time(one) or not one.against(best).is_noise:
             return None
         self.candidates.append(one)
         return one
@@ -288,6 +294,12 @@ class _Search:
     def _why_together(self, one: Blended, best: Candidate) -> str:
         others = [m for m in one.members if m is not best]
         gaps = ", ".join(f"{m.title} ({m.against(best)} behind)" for m in others)
+        if not choosing.reads_features(best):
+            return (
+                f"{best.title} has the least loss, {best.loss:.4f}, over {len(best.losses)} people that "
+                f"it was not fitted on, but knows items by their names alone; equal parts of it and "
+                f"{gaps} are {one.against(best)} behind, and score new ones too" + self._late()
+            )
         return (
             f"{len(best.losses)} people that they were not fitted on cannot tell {best.title}, loss "
             f"{best.loss:.4f}, from {gaps}: equal parts of them are no worse than they are on average"

@@ -80,6 +80,30 @@ def blended(
     return one
 
 
+def in_equal_parts(
+    candidates: Sequence[Candidate],
+    draw: Draw,
+    split: HeldOut,
+    settings: Mapping[str, Mapping[str, Any]],
+) -> list[Blended]:
+    """Equal parts of the best two families, and of the best three: no weights, which people flatter.
+
+    Args:
+        candidates: that the draw, the first, has judged; families at other sizes are left out.
+        draw: its people.
+        split: of the judging people's answers.
+        settings: options of a family that all its fits have.
+    """
+    plain = [c for c in candidates if not c.options and np.isfinite(c.loss)]
+    able = different([c for c in plain if c.draws[0].transitive])
+    found = []
+    for count in range(2, min(MOST, len(able)) + 1):
+        one = Blended(able[:count], [1 / count] * count, settings)
+        one.draws.append(_judged(one.members, one.weights, draw, split, 0))
+        found.append(one)
+    return found
+
+
 def _best(able: list[Candidate], draw: Draw, split: HeldOut, who: Bool) -> I64:
     """The weights, in parts, of the blend with the least mean loss over some people.
 

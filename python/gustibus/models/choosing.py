@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gustibus.models.base import MODELS
 from gustibus.models.blend_choice import MOST, Blended, different
 from gustibus.models.candidates import Candidate
 
@@ -44,13 +45,37 @@ def untold(best: Candidate, among: Sequence[Candidate], pooled: str) -> list[Can
     return found if errors and max(errors) >= _UNSEEN else []
 
 
+def readers(best: Candidate, among: Sequence[Candidate], pooled: str) -> list[Candidate]:
+    """The best other family that reads features, where the best one knows items by their names alone.
+
+    Args:
+        best: what would be taken alone.
+        among: all candidates.
+        pooled: the family without a personal part.
+    """
+    if isinstance(best, Blended) or reads_features(best) or not _blendable(best):
+        return []
+    able = [
+        c for c in _as_judged_as(best, among)
+        if not isinstance(c, Blended) and not c.options and c.family != pooled and reads_features(c)
+        and _blendable(c)
+    ]  # fmt: skip
+    return sorted(able, key=_loss)[:1]
+
+
+def reads_features(one: Candidate) -> bool:
+    """Whether it can say anything of an item that it was not fitted on."""
+    return isinstance(one, Blended) or getattr(MODELS[one.family].run, "reads_features", True)
+
+
 def _single(least: Candidate, among: Sequence[Candidate]) -> Candidate:
     """The best candidate; no blend whose gain over the best of the others may be noise."""
     if not isinstance(least, Blended):
         return least
-    others = [c for c in _as_judged_as(least, among) if not isinstance(c, Blended)]
-    rival = min(others, key=_loss, default=least)
-    return rival if rival.against(least).is_noise else least
+    judged = _as_judged_as(least, among)
+    blends = [c for c in judged if isinstance(c, Blended)]
+    rival = min((c for c in judged if c not in blends), key=_loss, default=least)
+    return min((c for c in blends if not rival.against(c).is_noise), key=_loss, default=rival)
 
 
 def _plain(best: Candidate, among: Sequence[Candidate]) -> Candidate:

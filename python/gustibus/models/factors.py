@@ -42,6 +42,8 @@ class Factors(LinearInUser):
     prompt_dim: ClassVar[int] = 0
     most_known: ClassVar[int] = 0
     """Of `Hybrid`, which would give the items coordinates that they have here already."""
+    reads_features: ClassVar[bool] = False
+    """Features tell which item it is, and nothing of an item that is not known."""
 
     @property
     def item_dim(self) -> int:
