@@ -52,8 +52,8 @@ class CreateMatching(Struct, forbid_unknown_fields=True):
     seed: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
     seeds: Literal["item", "unit"] | None = None
     range: tuple[float, float] | None = None
-    horizon: float | None = None
-    step: float | None = None
+    horizon: Annotated[float, Meta(ge=1, le=1e15)] | None = None
+    step: Annotated[float, Meta(ge=0, le=1e15)] | None = None
     score: Literal["table", "gompertz"] | None = None
     late: Literal["instant", "reserve", "overbook"] | None = None
     delta: Annotated[float, Meta(ge=0, le=1)] | None = None

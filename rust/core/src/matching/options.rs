@@ -189,6 +189,6 @@ fn within(name: &'static str, x: f64, low: f64, high: f64) -> Result<f64> {
     Err(Error::Range {
         name,
         expected: format!("a number from {low} to {high}"),
-        got: x.to_string(),
+        got: format!("{x:?}"), // tiny numbers without their zeros
     })
 }
