@@ -296,7 +296,10 @@ def _write_json(path: Path, value: Any) -> None:
 
 def _write_tensors(path: Path, arrays: Mapping[str, Any]) -> None:
     save_file = _safetensors().save_file
+    path.touch()  # with the mode of the files beside it; save_file leaves its own to their owner alone
+    mode = path.stat().st_mode
     save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, str(path))
+    path.chmod(mode)
 
 
 def _read_tensors(path: Path) -> dict[str, Any]:

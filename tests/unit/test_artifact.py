@@ -61,6 +61,19 @@ def test_loading_gives_back_what_was_saved(folder):
     assert f"{artifact.card['metrics']['log_loss_of_validation_people']:.4g}" in card
 
 
+@pytest.mark.skipif(os.name != "posix", reason="files have no such modes")
+def test_whoever_may_read_one_file_of_a_model_may_read_all(folder, tmp_path):
+    """A service that runs as another user than the training can be given the folder."""
+    script = (
+        "import os, sys; os.umask(int(sys.argv[1], 8)); from gustibus.artifact import Artifact; "
+        "Artifact.load(sys.argv[2]).save(sys.argv[3])"
+    )
+    for umask, mode in (("022", 0o644), ("027", 0o640)):
+        target = tmp_path / umask
+        subprocess.run([sys.executable, "-c", script, umask, str(folder), str(target)], check=True)
+        assert {path.stat().st_mode & 0o777 for path in target.iterdir()} == {mode}
+
+
 def test_a_card_without_figures_has_no_empty_table(folder, tmp_path):
     artifact = Artifact.load(folder)
     replace(artifact, card={**artifact.card, "metrics": {}}).save(tmp_path / "bare")

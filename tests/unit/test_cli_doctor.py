@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from gustibus.cli.app import run
-from gustibus.store import upgrade
+from gustibus.store import Store, move_alias, register_version, upgrade
 from tests.service.harness import save_texts_model
 
 
@@ -28,8 +28,8 @@ def database(tmp_path):
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch):
-    for name in ("GUSTIBUS_URL", "GUSTIBUS_DATABASE", "GUSTIBUS_MODEL", "GUSTIBUS_KEY"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("URL", "DATABASE", "MODEL", "MODELS", "KEY"):
+        monkeypatch.delenv(f"GUSTIBUS_{name}", raising=False)
 
 
 def doctor(capsys, *arguments):
@@ -77,6 +77,31 @@ def test_a_damaged_model(models, database, tmp_path, capsys):
     code, _, checks = doctor(capsys, "--database", database, "--model", str(tmp_path / "bad"))
     assert (code, checks["model"]["status"]) == (1, "fail")
     assert checks["database"]["status"] == "ok"
+
+
+def test_the_version_that_is_promoted(models, database, tmp_path, monkeypatch, capsys):
+    import shutil
+
+    from gustibus.artifact import Artifact
+
+    digest = Artifact.load(models / "good").digest
+    monkeypatch.setenv("GUSTIBUS_MODELS", str(tmp_path))
+    _, _, checks = doctor(capsys, "--database", database)
+    assert checks["model"]["status"] == "warn"
+    assert "promoted" in checks["model"]["detail"]
+    store = Store(database)
+    with store.write() as conn:
+        register_version(conn, model="default", digest=digest)
+        move_alias(conn, model="default", alias="champion", version=1, seen=0)
+    store.close()
+    code, _, checks = doctor(capsys, "--database", database)
+    assert (code, checks["model"]["status"]) == (1, "fail")  # it is promoted, and nowhere
+    shutil.copytree(models / "good", tmp_path / digest)
+    code, _, checks = doctor(capsys, "--database", database)
+    assert (code, checks["model"]["status"]) == (0, "ok")
+    assert digest[:12] in checks["model"]["detail"]
+    _, _, checks = doctor(capsys, "--database", f"sqlite:///{tmp_path}/none.db")
+    assert (checks["database"]["status"], checks["model"]["status"]) == ("fail", "warn")
 
 
 def test_secrets_are_not_shown(monkeypatch, capsys):

@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -159,13 +160,33 @@ def _database(settings: Settings) -> tuple[Status, str]:
 def _model(settings: Settings) -> tuple[Status, str]:
     from gustibus.artifact import Artifact
 
-    if not settings.model:
-        return "warn", "none is set; a service keeps people and answers, and scores nothing"
-    artifact = Artifact.load(settings.model)
+    folder = _folder(settings)
+    if folder is None:
+        what = "no version is promoted" if settings.models else "none is set"
+        return "warn", f"{what}; a service keeps people and answers, and scores nothing"
+    artifact = Artifact.load(folder)
     encoder = artifact.card.get("encoder")
     asks = 0 if artifact.pool is None else len(artifact.pool)
     named = encoder["name"] if encoder else "no encoder"
     return "ok", f"{artifact.model.family} {artifact.digest[:12]}, {named}, {asks} questions"
+
+
+def _folder(settings: Settings) -> Path | None:
+    """Of the model that a service would load: the one that is set, else the version that is promoted."""
+    from gustibus.store import Store, champion
+
+    if settings.model or not settings.models:
+        return Path(settings.model) if settings.model else None
+    file = _sqlite_file(settings)
+    if file is not None and not file.is_file():
+        return None
+    store = Store(settings.database, readers=1, writers=1)
+    try:
+        with store.read() as conn:
+            row = champion(conn, model=settings.model_name)
+    finally:
+        store.close()
+    return None if row is None else Path(settings.models) / row.digest
 
 
 def _device(settings: Settings) -> tuple[Status, str]:
@@ -187,8 +208,10 @@ def _device(settings: Settings) -> tuple[Status, str]:
 def _encoder_name(settings: Settings) -> str:
     import json
 
-    card = Path(settings.model) / "card.json"
-    if not settings.model or not card.is_file():
+    folder = None
+    with suppress(GustibusError):  # the check of the model says what is wrong
+        folder = _folder(settings)
+    if folder is None or not (card := folder / "card.json").is_file():
         return ""
     spec = json.loads(card.read_text(encoding="utf-8")).get("encoder")
     return str(spec["name"]) if spec else ""
