@@ -235,3 +235,14 @@ def test_whoever_leaves_while_waiting_is_passed_over(service):
     asyncio.run(main())
     assert begun == [0, 1, 2, 6, 7, 8, 9]
     assert service.told == 0
+
+
+def test_a_turn_is_over_once_a_request_has_waited_for_something_else(service):
+    async def main() -> None:
+        await service.turns.wait()
+        number = service.turns.number
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert service.turns.number != number
+
+    asyncio.run(main())

@@ -225,12 +225,12 @@ class Gate:
         else:
             limit = 0
         if not limit:
-            return await self._in_turn(route, call)
+            return await route.run(call)
         DEADLINE.set(monotonic() + limit / 1e3)
         clock = asyncio.timeout(limit / 1e3)
         try:
             async with clock:
-                return await self._in_turn(route, call)
+                return await route.run(call)
         except TimeoutError:
             if not clock.expired():
                 raise
@@ -238,15 +238,16 @@ class Gate:
             detail = f"The reply was not ready within the deadline of {limit} ms"
             raise Problem("deadline_exceeded", detail) from None
 
-    async def _in_turn(self, route: Route, call: Call) -> Reply | Streamed:
-        """The handler's reply; scoring waits for its turn, and may be refused before its body is decoded."""
-        if call.counted is not None:
-            await self._turns.wait()
-        return await route.run(call)
-
     async def _read_body(
         self, call: Call, headers: Headers, scope: Scope, receive: Receive
     ) -> None:
+        """The body, once it is the request's turn.
+
+        Raises:
+            Gone: the client has left.
+            QueueFullError: the request has waited for too long.
+            Problem: 400, 408, 413, 415.
+        """
         route = call.route
         limit = self._limits[route.body]
         kind = _media_type(headers)
@@ -255,6 +256,9 @@ class Gate:
         length = headers.get(b"content-length", b"")
         if _LENGTH.fullmatch(length) and int(length) > limit:
             raise too_large(limit, unread=True)
+        if call.counted is not None:  # who is refused then costs no reading
+            await self._turns.wait()
+        turn = self._turns.number
         message = await receive()
         body: bytes = message.get("body", b"")
         if message.get("more_body", False):
@@ -265,6 +269,8 @@ class Gate:
             raise Gone
         if len(body) > limit:
             raise too_large(limit)
+        if call.counted is not None and turn != self._turns.number:  # the body came later
+            await self._turns.wait()
         call.content_type = kind
         if not body and route.optional:
             return

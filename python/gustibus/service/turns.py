@@ -52,7 +52,9 @@ class Turns:
         self._clock = clock
         self._queue: deque[Waiting] = deque()
         self._mean = TURN  # seconds of a request
-        self._began = 0.0  # the turn at hand
+        self.number = 0
+        """Of the turn at hand."""
+        self._began = 0.0
         self._begun = 0  # requests in it; 0 between turns
         self._queued = 0  # of these, those that were in the queue
 
@@ -84,6 +86,7 @@ class Turns:
             self._mean += _RECENT * (min(seconds, _TIMES * self._mean) - self._mean)
             self._mean = max(self._mean, _LEAST)
         self._begun = 0
+        self.number += 1
         if self._queue:  # what was read during the turn gets there first
             loop = asyncio.get_running_loop()
             loop.call_soon(loop.call_soon, self._next)
