@@ -127,7 +127,7 @@ def test_goodput_at_five_times_the_capacity(tmp_path, vectors_folder, vectors_mo
     Seconds of a clock say more of what else the machine does: goodput a second is printed and not judged, and
     p99 of what is accepted is judged beside that at half the load, and by how many answers are given
     meanwhile. Other waits and seconds can be tried by `GUSTIBUS_MAX_WAIT` and `GUSTIBUS_OVERLOAD`; in a short
-    run more than one in a hundred is of the first moment, in which the queue grows until it is too long.
+    run more than one in a hundred is of the beginning and the end, when the queue grows and drains.
     """
     seconds = float(os.environ.get("GUSTIBUS_OVERLOAD", "60"))
     wait = os.environ.get("GUSTIBUS_MAX_WAIT", "0.25")
