@@ -122,24 +122,24 @@ def test_those_who_come_while_others_keep_the_service_busy_are_let_in(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_goodput_at_five_times_the_capacity(tmp_path, vectors_folder, vectors_model):
-    """Of the service's processor time at least 80 % goes into answers as it does with the load it can take.
+    """At least 80 % of the service's processor time goes into answers, and what is accepted is answered soon.
 
-    Seconds of a clock would say more of what else the machine does; they are printed too, and with them how
-    much slower p99 of what is accepted is than at half the load (`slower`). What is let in may wait for
-    `GUSTIBUS_MAX_WAIT`, a quarter of a second by default, however fast it is answered, so that `slower`
-    depends on it; other waits and seconds can be tried by that variable and `GUSTIBUS_OVERLOAD`.
+    Seconds of a clock say more of what else the machine does: goodput a second is printed and not judged, and
+    p99 of what is accepted is judged beside that at half the load, and by how many answers are given
+    meanwhile. Other waits and seconds can be tried by `GUSTIBUS_MAX_WAIT` and `GUSTIBUS_OVERLOAD`; in a short
+    run more than one in a hundred is of the beginning and the end, when the queue grows and drains.
     """
     seconds = float(os.environ.get("GUSTIBUS_OVERLOAD", "60"))
-    wait = float(os.environ.get("GUSTIBUS_MAX_WAIT", "0.25"))
+    wait = os.environ.get("GUSTIBUS_MAX_WAIT", "0.25")
     with running(
         f"sqlite:///{tmp_path}/s.db", tmp_path, gustibus_model=str(vectors_folder),
-        gustibus_rate="0", gustibus_in_flight="512", gustibus_max_wait=str(wait),
+        gustibus_rate="0", gustibus_in_flight="512", gustibus_max_wait=wait,
     ) as service:  # fmt: skip
         fill(service)
-        # Requests that cost the service a few times what they cost the generator beside it. As many at once
-        # as wait for less than what is allowed, so that none is refused.
+        # Requests that cost the service a few times what they cost the generator beside it, and so few at once
+        # that none is refused.
         began = processor(service)
-        alone = load(service, tmp_path, 4096, "closed", 16 if wait > 0.1 else 2, 10)
+        alone = load(service, tmp_path, 4096, "closed", 4, 10)
         middle = processor(service)
         each = (middle - began) / alone["statuses"]["200"]
         capacity = alone["statuses"]["200"] / alone["seconds"]
@@ -148,16 +148,19 @@ def test_goodput_at_five_times_the_capacity(tmp_path, vectors_folder, vectors_mo
         many = load(service, tmp_path, 4096, "open", 512, seconds, 5 * capacity)
         offered = many["requests"] / many["seconds"]
         answered = many["statuses"].get("200", 0)
+        goodput = answered / many["seconds"]
         share = each * answered / (processor(service) - began)
         slower = many["accepted_p99"] / half["accepted_p99"]
         told = {
-            "capacity": capacity, "offered": offered, "goodput": answered / many["seconds"],
-            "wait": wait, "half": half, "slower": slower, "machine": os.getloadavg()[0],
+            "capacity": capacity, "offered": offered, "goodput": goodput, "half": half, "slower": slower,
+            "answers": many["accepted_p99"] * goodput, "machine": os.getloadavg()[0],
         }  # fmt: skip
         print(json.dumps({**many, "generator": many["share"], **told, "share": share}))
         if offered < 4 * capacity:
             pytest.skip(f"{offered:.0f} requests a second could be sent, capacity {capacity:.0f}")
         assert share >= 0.8
+        assert slower <= 2
+        assert many["accepted_p99"] * goodput <= 12
         assert set(many["statuses"]) <= {"200", "429", "503"}
         assert many["silent"] == 0, "a refusal does not say when to come back"
 

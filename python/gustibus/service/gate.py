@@ -37,6 +37,7 @@ from gustibus.service.keys import as_bearer
 from gustibus.service.problems import MEDIA_TYPE, Problem, from_error
 from gustibus.service.routing import ANY, OPEN, Route, Table
 from gustibus.service.threads import DEADLINE
+from gustibus.service.turns import Turns
 
 if TYPE_CHECKING:
     from gustibus.service.state import State
@@ -78,7 +79,7 @@ class Gate:
         self._deadline_ms = settings.deadline_ms
         self._most_in_flight = settings.in_flight
         self._max_wait = settings.max_wait
-        self._batch = 0.0
+        self._turns = Turns(settings.max_wait, lambda: self.state.meter.reject("queue_full"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or take part in start and stop."""
@@ -176,7 +177,7 @@ class Gate:
                 self.state.meter.reject("concurrency")
                 detail = f"The key has {caller.opened[0]} requests open, at most that many may be"
                 raise Problem("tenant_concurrency", detail)
-            lag = max(self.state.meter.lag, self._waited())
+            lag = self.state.meter.lag
             if lag > self._max_wait:
                 self.state.meter.reject("queue_full")
                 detail = f"Requests wait for {lag:.1f} s here, more than {self._max_wait:g} s"
@@ -194,21 +195,6 @@ class Gate:
                 call.idempotency_key = given.decode()
             elif route.keyed:
                 raise Problem("bad_header", "Idempotency-Key: this operation needs one")
-
-    def _waited(self) -> float:
-        """Seconds that the request at hand has waited for those that came in with it.
-
-        What the event loop finds to be ready at one look is worked off in turn, and what is called
-        soon comes behind it, so that the first of a batch can tell the others when it began.
-        """
-        now = perf_counter()
-        if self._batch == 0.0:
-            self._batch = now
-            asyncio.get_running_loop().call_soon(self._next_batch)
-        return now - self._batch
-
-    def _next_batch(self) -> None:
-        self._batch = 0.0
 
     def _stream(self, route: Route, headers: Headers, receive: Receive) -> Stream:
         """The body as it comes, of a kind that the route takes.
@@ -255,6 +241,13 @@ class Gate:
     async def _read_body(
         self, call: Call, headers: Headers, scope: Scope, receive: Receive
     ) -> None:
+        """The body, once it is the request's turn.
+
+        Raises:
+            Gone: the client has left.
+            QueueFullError: the request has waited for too long.
+            Problem: 400, 408, 413, 415.
+        """
         route = call.route
         limit = self._limits[route.body]
         kind = _media_type(headers)
@@ -263,6 +256,9 @@ class Gate:
         length = headers.get(b"content-length", b"")
         if _LENGTH.fullmatch(length) and int(length) > limit:
             raise too_large(limit, unread=True)
+        if call.counted is not None:  # who is refused then costs no reading
+            await self._turns.wait()
+        turn = self._turns.number
         message = await receive()
         body: bytes = message.get("body", b"")
         if message.get("more_body", False):
@@ -273,6 +269,8 @@ class Gate:
             raise Gone
         if len(body) > limit:
             raise too_large(limit)
+        if call.counted is not None and turn != self._turns.number:  # the body came later
+            await self._turns.wait()
         call.content_type = kind
         if not body and route.optional:
             return

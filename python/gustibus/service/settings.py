@@ -64,7 +64,7 @@ class Settings:
     body_rate: float = 1024.0
     """Bytes of a body that earn it another second."""
     max_wait: float = 0.25
-    """Seconds that requests may wait for the event loop; above it scoring gets 503."""
+    """Seconds that requests may wait for their turn on the event loop; above it scoring gets 503."""
     scoring_body: int = 4 * MIB
     """Most bytes of a JSON body on scoring routes."""
     binary_body: int = 64 * MIB
