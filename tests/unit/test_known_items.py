@@ -135,7 +135,7 @@ def fitted_with_a_gain_of(gain, monkeypatch):
         (Gain(0.1, 0.01), [True]),
         (Gain(-0.1, 0.01), [False]),
         (Gain(0.01, 0.01), [False, True]),
-        (Gain(0.0, np.inf), [False, True]),
+        (Gain(0.0, None), [False, True]),
     ],
 )
 def test_a_family_is_fitted_twice_where_short_fits_leave_doubt(gain, fits, monkeypatch):
@@ -143,6 +143,13 @@ def test_a_family_is_fitted_twice_where_short_fits_leave_doubt(gain, fits, monke
     assert known == fits
     assert report["known_items_gain"] == gain._asdict()
     assert len(report["held_out_losses"]) == len(fits)
+
+
+def test_a_family_of_quick_fits_is_fitted_twice_without_asking():
+    world, _ = with_secrets(0, people=60)
+    report = fit_model("bt", world, with_secrets(1, people=30)[0], seed=0).report
+    assert report["known_items_gain"] is None
+    assert set(report["held_out_losses"]) == {"features", "known items"}
 
 
 def test_short_fits_tell_what_known_items_are_worth():

@@ -293,7 +293,8 @@ def fit_model(
     own = valid_own = told = gain = None
     if known is not None:
         own, valid_own = _with_own(train, known), None if valid is None else _with_own(valid, known)
-        if known_items == "auto" and valid is not None and valid_own is not None:
+        slow = not getattr(run, "fits_quickly", False)
+        if known_items == "auto" and slow and valid is not None and valid_own is not None:
             from gustibus.models.hybrid_choice import gain_of_known  # fits need torch
 
             gain = gain_of_known((train, valid), (own, valid_own), device, progress)

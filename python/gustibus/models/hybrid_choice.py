@@ -25,12 +25,13 @@ class Gain(NamedTuple):
     """Mean loss that known items save held-out people, in nats, and its standard error over them."""
 
     saved: float
-    error: float
+    error: float | None
+    """None where too few people judge."""
 
     @property
     def told(self) -> bool | None:
         """Whether known items serve them; None where it is not clear beyond doubt."""
-        if not abs(self.saved) > _CLEAR * self.error:
+        if self.error is None or not abs(self.saved) > _CLEAR * self.error:
             return None
         return self.saved > 0
 
@@ -62,7 +63,7 @@ def gain_of_known(
         saved = losses[0] - losses[1]
         judged = saved[np.isfinite(saved)]
         if len(judged) < 2:
-            return Gain(0.0, np.inf)
+            return Gain(0.0, None)
         return Gain(float(judged.mean()), float(judged.std(ddof=1) / np.sqrt(len(judged))))
 
     return once(quick, *plain, *known, f"known items {where}")
