@@ -271,8 +271,8 @@ class _Search:
         close = sorted(self._close(done), key=lambda c: c.loss)
         blends = [c for c in close if isinstance(c, Blended)]
         single = [c for c in close if not isinstance(c, Blended)]
-        members = [m for one in blends for m in one.members if m not in single]
-        return [*single, *members, *blends] if len(close) > 1 else []
+        members = [m for one in blends for m in one.members]  # blends share some
+        return [*dict.fromkeys([*single, *members]), *blends] if len(close) > 1 else []
 
     def _close(self, done: int) -> list[Candidate]:
         """Candidates of so many draws that are less than two errors behind the best."""

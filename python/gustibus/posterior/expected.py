@@ -41,7 +41,7 @@ class ExpectedLoss:
         ...     np.array([[0, 1]]), np.ones(1), np.ones(1), np.array([0, 1]), np.zeros((1, 1)), eye
         ... )
         >>> value, slopes = loss.at(np.zeros((2, 2)))
-        >>> round(value, 4), slopes.tolist()
+        >>> round(value, 4), slopes.round(4).tolist()
         (0.6931, [[0.0, -0.5], [0.0, 0.5]])
     """
 
