@@ -24,9 +24,15 @@ def doubles(values: Any) -> F64:
 
     Raises:
         TypeError: Complex numbers, of which NumPy would keep the real part, or others that it cannot read.
-        ValueError: No numbers at all.
+        ValueError: No numbers at all, or rows of several lengths.
     """
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        message = "rows of several lengths"
+        raise ValueError(message) from None
     if array.dtype.kind == "c":
         message = "complex numbers"
         raise TypeError(message)

@@ -220,6 +220,11 @@ def test_approvals_are_the_same_from_any_container():
         ([1.0, 2.0], {}, "shape"),
         ("x", {}, "numbers"),
         (np.array([[1j]]), {}, "utilities: expected numbers"),
+        (
+            [[1.0, 2.0], [3.0]],
+            {},
+            "utilities: expected numbers, got list: rows of several lengths$",
+        ),
         ([[1.0]], {"transform": "magic"}, "transform"),
         ([[1.0]], {"transform": "softmax", "temperature": 0}, "temperature"),
         ([[1.0]], {"labels": ["a", "b"]}, "labels"),
