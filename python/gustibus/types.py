@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gustibus.errors import InputError
+
 F32: TypeAlias = NDArray[np.float32]
 F64: TypeAlias = NDArray[np.float64]
 I32: TypeAlias = NDArray[np.int32]
@@ -37,3 +39,23 @@ def doubles(values: Any) -> F64:
         message = "complex numbers"
         raise TypeError(message)
     return np.asarray(array, np.float64)
+
+
+def integers(name: str, values: Any, *, dims: int = 1, empty: bool = False) -> I64:
+    """A contiguous array of whole numbers with `dims` dimensions.
+
+    Raises:
+        InputError: not whole numbers, another shape, or empty.
+    """
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        message = f"{name}: expected whole numbers, got {type(values).__name__}: {error}"
+        raise InputError(message) from error
+    if array.ndim != dims or (array.size == 0 and not empty):
+        message = f"{name}: expected {dims} dimension(s) and no empty one, got {array.shape}"
+        raise InputError(message)
+    if array.size and array.dtype.kind not in "iu":
+        message = f"{name}: expected whole numbers, got an array of {array.dtype}"
+        raise InputError(message)
+    return np.ascontiguousarray(array, np.int64)

@@ -104,16 +104,21 @@ def test_another_size_is_taken_where_it_is_clearly_ahead(ahead, taken, measured)
         assert "is the family as it comes" in found["why"]
 
 
+@pytest.fixture
+def no_gain_by_blends(monkeypatch):
+    """No blend is a candidate, so that one is taken for other reasons than its loss."""
+    monkeypatch.setattr(automatic, "blended", lambda *_: None)
+    monkeypatch.setattr(automatic, "in_equal_parts", lambda *_: [])
+
+
+@pytest.mark.usefixtures("no_gain_by_blends")
 class TestFewPeopleWhoCannotTell:
     """Families within an error of each other; losses of people scatter by 0.01 or by a tenth."""
 
     OPTIONS: ClassVar = {**FAST, "families": ("bt", "hierarchical", "lore"), "blends": True}
 
     @pytest.fixture
-    def arrange(self, measured, monkeypatch):
-        monkeypatch.setattr(automatic, "blended", lambda *_: None)
-        monkeypatch.setattr(automatic, "in_equal_parts", lambda *_: [])
-
+    def arrange(self, measured):
         def arranged(scatter, behind=0.0):
             gaps = {"bt": 0.5, "hierarchical": 0.0, "lore": behind}
             measured(
@@ -157,6 +162,7 @@ class TestFewPeopleWhoCannotTell:
         assert all(c["family"] != "blend" for c in found.report["auto"]["candidates"])
 
 
+@pytest.mark.usefixtures("no_gain_by_blends")
 class TestItemsKnownByTheirNamesAlone:
     """`factors` foretell best, and say nothing of a new item."""
 
@@ -164,8 +170,6 @@ class TestItemsKnownByTheirNamesAlone:
 
     @pytest.fixture
     def arrange(self, measured, monkeypatch):
-        monkeypatch.setattr(automatic, "blended", lambda *_: None)
-        monkeypatch.setattr(automatic, "in_equal_parts", lambda *_: [])
         gaps = {"bt": 0.5, "hierarchical": 0.1, "factors": 0.0}
         measured(lambda model: gaps[model.family], lambda _: 0.0)
 

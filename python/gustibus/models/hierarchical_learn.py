@@ -93,9 +93,8 @@ def _standardised(
     placed = place(evidence_of(train, frame, theta, basis), standard, answering=Answering(0.0))
     root: F64 = np.asarray(np.linalg.cholesky(_second_moment(placed) + 1e-9 * np.eye(k)))
     inverse = np.linalg.inv(root)
-    half = (placed.covariance.reshape(-1, k) @ inverse.T).reshape(
-        -1, k, k
-    )  # C R^-T, as one product
+    # R^-1 C R^-T of everybody as two large products
+    half = (placed.covariance.reshape(-1, k) @ inverse.T).reshape(-1, k, k)
     covariances = (half.transpose(0, 2, 1).reshape(-1, k) @ inverse.T).reshape(-1, k, k)
     return (placed.mean @ inverse.T, covariances), root
 

@@ -290,21 +290,23 @@ def fit_model(
     if known_items == "always" or (known_items == "auto" and judged):
         both = train if valid is None else everybody(train, valid)
         known = _known(both, getattr(run, "most_known", _MOST))
-    own = valid_own = told = gain = None
+    serves: bool | None = False  # known items; None where both fits have to tell
+    own, own_valid, gain = train, valid, None
     if known is not None:
-        own, valid_own = _with_own(train, known), None if valid is None else _with_own(valid, known)
+        own, own_valid = _with_own(train, known), None if valid is None else _with_own(valid, known)
+        serves = True if known_items == "always" else None
         slow = not getattr(run, "fits_quickly", False)
-        if known_items == "auto" and slow and valid is not None and valid_own is not None:
+        if serves is None and slow and valid is not None and own_valid is not None:
             from gustibus.models.hybrid_choice import gain_of_known  # fits need torch
 
-            gain = gain_of_known((train, valid), (own, valid_own), device, progress)
-            told = gain.told
+            gain = gain_of_known((train, valid), (own, own_valid), device, progress)
+            serves = gain.told
     found: list[Fitted] = []
-    if own is None or (known_items == "auto" and told is not True):
+    if serves is not True:
         found.append(run.fit(train, valid, checkpoint=checkpoint, **shared))
-    if known is not None and own is not None and told is not False:
+    if known is not None and serves is not False:
         beside = None if checkpoint is None else checkpoint / "known"
-        inner = run.fit(own, valid_own, checkpoint=beside, **shared)
+        inner = run.fit(own, own_valid, checkpoint=beside, **shared)
         found.append(Fitted(Hybrid.of(inner.model, known), inner.report))
     return _better(found, gain)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from gustibus import _core
 from gustibus.posterior.arrays import floats
+from gustibus.types import integers
 
 if TYPE_CHECKING:
     from gustibus.types import F64, I64
@@ -21,8 +22,8 @@ class ExpectedLoss:
     """Expected log loss of answers, by the rewards of the items that they compare.
 
     An item's reward for a person is `phi . z + s` with `z ~ N(m, C)` believed of them; the margin of an
-    answer is Gaussian, and its log loss is averaged over that. The M step of expectation maximisation
-    over `phi` and `s` minimises it.
+    answer is Gaussian, and its log loss is averaged over that by a rule of Gauss and Hermite with seven
+    nodes. The M step of expectation maximisation over `phi` and `s` minimises it.
 
     Args:
         sides: `(n, 2)` left and right item of each answer, rows of the table.
@@ -30,10 +31,10 @@ class ExpectedLoss:
         weight: `(n,)` at or above 0.
         starts: `(p + 1,)`; person i has rows `starts[i]` up to `starts[i + 1]`.
         means: `(p, k)`.
-        covariances: `(p, k, k)`.
+        covariances: `(p, k, k)`, symmetric.
 
     Raises:
-        InputError: An argument is of another shape, not finite or out of its range.
+        InputError: An argument is of another kind or shape, not finite or out of its range.
 
     Examples:
         >>> eye = np.eye(1)[None]
@@ -49,8 +50,8 @@ class ExpectedLoss:
         self, sides: I64, target: F64, weight: F64, starts: I64, means: F64, covariances: F64
     ) -> None:
         self._core = _core.ExpectedLoss(
-            np.ascontiguousarray(sides, np.int64), floats("target", target), floats("weight", weight),
-            np.ascontiguousarray(starts, np.int64), floats("means", means),
+            integers("sides", sides, dims=2, empty=True), floats("target", target),
+            floats("weight", weight), integers("starts", starts), floats("means", means),
             floats("covariances", covariances), NORMAL_RULE,
         )  # fmt: skip
 
@@ -60,6 +61,10 @@ class ExpectedLoss:
         Args:
             table: `(m, k + 1)` an item's `phi`, then its `s`.
             threads: Number of threads; every core by default. Results do not depend on it.
+
+        Returns:
+            The loss in nats and `(m, k + 1)` slopes. Where a compared item is not finite the loss is
+            not either, which a line search takes for a step too far, and the slopes mean nothing.
 
         Raises:
             InputError: The table is of another width, or lacks items that were compared.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gustibus.errors import InputError, NotFiniteError
-from gustibus.types import F64, I64, doubles
+from gustibus.types import F64, doubles
 
 
 def whole(name: str, value: Any, *, least: int = 1, most: int = 2**63 - 1) -> int:
@@ -73,23 +73,3 @@ def reals(name: str, values: Any, *, dims: int = 1) -> F64:
         message = f"{name}: expected {dims} dimension(s) and no empty one, got {np.shape(values)}"
         raise InputError(message)
     return array
-
-
-def integers(name: str, values: Any, *, dims: int = 1, empty: bool = False) -> I64:
-    """A contiguous array of whole numbers with `dims` dimensions.
-
-    Raises:
-        InputError: not whole numbers, another shape, or empty.
-    """
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError) as error:
-        message = f"{name}: expected whole numbers, got {type(values).__name__}: {error}"
-        raise InputError(message) from error
-    if array.ndim != dims or (array.size == 0 and not empty):
-        message = f"{name}: expected {dims} dimension(s) and no empty one, got {array.shape}"
-        raise InputError(message)
-    if array.size and array.dtype.kind not in "iu":
-        message = f"{name}: expected whole numbers, got an array of {array.dtype}"
-        raise InputError(message)
-    return np.ascontiguousarray(array, np.int64)

@@ -10,12 +10,12 @@ import numpy as np
 
 from gustibus import _core
 from gustibus.errors import InputError
-from gustibus.social.arguments import integers, real, reals, seed_of, whole
+from gustibus.social.arguments import real, reals, seed_of, whole
 from gustibus.social.grouping import Grouping, bounds_of, grouping, shares_of
 
 if TYPE_CHECKING:
     from gustibus.social.interning import Labels
-    from gustibus.types import I64
+    from gustibus.types import I64, integers
 
 _ALIASES = {
     "detconstsort": "det_const_sort",

@@ -9,12 +9,12 @@ import numpy as np
 
 from gustibus import _core
 from gustibus.errors import InputError
-from gustibus.social.arguments import integers, real, reals, threads_of
+from gustibus.social.arguments import real, reals, threads_of
 from gustibus.social.grouping import grouping, shares_of
 
 if TYPE_CHECKING:
     from gustibus.social.interning import Labels
-    from gustibus.types import F64, I64
+    from gustibus.types import F64, I64, integers
 
 
 @dataclass(frozen=True, slots=True)

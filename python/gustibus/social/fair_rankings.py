@@ -10,13 +10,13 @@ import numpy as np
 
 from gustibus import _core
 from gustibus.errors import InputError
-from gustibus.social.arguments import integers, real, threads_of, whole
+from gustibus.social.arguments import real, threads_of, whole
 from gustibus.social.grouping import Grouping, bounds_of, grouping, share_bounds, shares_of
 from gustibus.social.profile import Profile
 
 if TYPE_CHECKING:
     from gustibus.social.interning import Labels
-    from gustibus.types import I64
+    from gustibus.types import I64, integers
 
 
 def closest_fair_ranking(

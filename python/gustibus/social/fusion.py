@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from gustibus import _core
 from gustibus.errors import InputError
-from gustibus.social.arguments import integers, real, reals, threads_of
+from gustibus.social.arguments import real, reals, threads_of
 from gustibus.social.interning import Labels, in_order
-from gustibus.types import F64, I64, doubles
+from gustibus.types import F64, I64, doubles, integers
 
 _ALIASES = {
     "anz": "comb_anz",

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gustibus.errors import InputError
-from gustibus.social.arguments import integers, reals
+from gustibus.social.arguments import reals
 from gustibus.social.interning import Labels, in_order
 
 if TYPE_CHECKING:
-    from gustibus.types import F64, I64
+    from gustibus.types import F64, I64, integers
 
 ROUNDING = 1e-9
 """Absorbs rounding in products such as `100 * 0.29`."""

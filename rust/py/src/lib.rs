@@ -7,6 +7,7 @@ mod arrays;
 mod bias;
 mod committee;
 mod errors;
+mod expected;
 mod fairness;
 mod matching;
 mod posterior;
@@ -28,6 +29,8 @@ mod _core {
         Approvals, Utilities, check_axiom, committee_rules, committee_score, elect,
     };
     #[pymodule_export]
+    use super::expected::ExpectedLoss;
+    #[pymodule_export]
     use super::fairness::{
         attention_gap, birkhoff, closest_ranking, fail_probability, fair_consensus, fair_measures,
         fair_rerank, fair_table, fairness_tables, fuse_runs, pairwise_parity, repair_parity,
@@ -39,8 +42,8 @@ mod _core {
     };
     #[pymodule_export]
     use super::posterior::{
-        ExpectedLoss, Prior, acquire, acquire_batch, fit_population, place, place_particles,
-        place_simplex, predict,
+        Prior, acquire, acquire_batch, fit_population, place, place_particles, place_simplex,
+        predict,
     };
     #[pymodule_export]
     use super::profiles::{social_axis, social_distances, social_sample};
