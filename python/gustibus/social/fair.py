@@ -12,10 +12,11 @@ from gustibus import _core
 from gustibus.errors import InputError
 from gustibus.social.arguments import real, reals, seed_of, whole
 from gustibus.social.grouping import Grouping, bounds_of, grouping, shares_of
+from gustibus.types import integers
 
 if TYPE_CHECKING:
     from gustibus.social.interning import Labels
-    from gustibus.types import I64, integers
+    from gustibus.types import I64
 
 _ALIASES = {
     "detconstsort": "det_const_sort",

@@ -11,10 +11,11 @@ from gustibus import _core
 from gustibus.errors import InputError
 from gustibus.social.arguments import real, reals, threads_of
 from gustibus.social.grouping import grouping, shares_of
+from gustibus.types import integers
 
 if TYPE_CHECKING:
     from gustibus.social.interning import Labels
-    from gustibus.types import F64, I64, integers
+    from gustibus.types import F64, I64
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from gustibus.errors import InputError
 from gustibus.social.arguments import real, threads_of, whole
 from gustibus.social.grouping import Grouping, bounds_of, grouping, share_bounds, shares_of
 from gustibus.social.profile import Profile
+from gustibus.types import integers
 
 if TYPE_CHECKING:
     from gustibus.social.interning import Labels
-    from gustibus.types import I64, integers
+    from gustibus.types import I64
 
 
 def closest_fair_ranking(

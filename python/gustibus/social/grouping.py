@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from gustibus.errors import InputError
 from gustibus.social.arguments import reals
 from gustibus.social.interning import Labels, in_order
+from gustibus.types import integers
 
 if TYPE_CHECKING:
-    from gustibus.types import F64, I64, integers
+    from gustibus.types import F64, I64
 
 ROUNDING = 1e-9
 """Absorbs rounding in products such as `100 * 0.29`."""
