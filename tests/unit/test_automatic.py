@@ -13,7 +13,8 @@ from gustibus.errors import ConfigError, InputError, UnknownNameError
 from gustibus.models import automatic
 from gustibus.models.automatic import fit_any, fit_auto
 from gustibus.models.automatic_options import auto_options
-from gustibus.models.base import TrainingSet
+from gustibus.models.base import Fitted, TrainingSet
+from gustibus.models.recent import once, remembered
 from tests.conftest import small_world
 
 QUICK = {
@@ -55,6 +56,17 @@ def test_people_who_agree_lose_nothing_by_it():
         min(found["candidates"], key=lambda c: c["loss"]),
     )
     assert chosen["loss"] <= least["loss"] + max(least["error"], chosen["error"])
+
+
+def test_seconds_count_a_shared_fit_once_for_each_who_shares_it(monkeypatch):
+    def pause() -> float:
+        time.sleep(0.2)
+        return 0.0
+
+    monkeypatch.setattr(automatic, "fit_model", lambda *_, **__: Fitted(once(pause, "pause"), {}))
+    with remembered():
+        seconds = [fit_any("bt", alike(0), None, seed=0).report["seconds"] for _ in range(4)]
+    assert seconds == pytest.approx([0.2] * 4, abs=0.1)
 
 
 @pytest.fixture

@@ -17,11 +17,18 @@ _RECENT = 0.1  # weight of the last turn in the mean time of a request
 _TIMES = 3.0  # the mean, which one turn counts at most: a pause of the process is no long request
 
 
+class Refusal(NamedTuple):
+    """What a request that has waited for too long is told."""
+
+    waited: float
+    retry_after: float
+
+
 class Waiting(NamedTuple):
     """A request in the queue."""
 
     came: float
-    begins: asyncio.Future[None]
+    begins: asyncio.Future[Refusal | None]
 
 
 class Turns:
@@ -72,7 +79,13 @@ class Turns:
             return
         waiting = Waiting(now, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
-        await waiting.begins
+        # An error kept by the future would hold the frame that it was raised in, and that frame the future:
+        # under overload the garbage collector had to look for tens of thousands of them.
+        refusal = await waiting.begins
+        if refusal is not None:
+            waited, retry_after = refusal
+            message = f"requests wait for {waited:.1f} s here, more than {self._longest:g} s"
+            raise QueueFullError(message, retry_after=retry_after)
 
     def _start(self, now: float, *, queued: int) -> None:
         self._began, self._begun, self._queued = now, queued, queued
@@ -110,9 +123,7 @@ class Turns:
         if waiting.begins.done():
             return
         waited = now - waiting.came
-        message = f"requests wait for {waited:.1f} s here, more than {self._longest:g} s"
-        wait = max(waited, self._backlog())
-        waiting.begins.set_exception(QueueFullError(message, retry_after=wait))
+        waiting.begins.set_result(Refusal(waited, retry_after=max(waited, self._backlog())))
         self._tell()
 
     def _backlog(self) -> float:
