@@ -218,6 +218,11 @@ def _sort(
     kinds = _Sorted()
     rows = call.state.items.rows
     for place, candidate in enumerate(candidates):
+        # Requests of thousands are of these, and a place's name is only for errors.
+        if isinstance(candidate, Candidate) and candidate.id in rows and _ways(candidate) == 1:
+            kinds.ids.append(place)
+            kinds.rows.append(rows[candidate.id])
+            continue
         at = places[place]
         if isinstance(candidate, str):
             kinds.texts.append(place)
@@ -225,11 +230,7 @@ def _sort(
             continue
         one_of(candidate, at)
         if candidate.id is not None:
-            row = rows.get(candidate.id)
-            if row is None:
-                no_item(call.state, candidate.id, f"{at}/id")
-            kinds.ids.append(place)
-            kinds.rows.append(row)
+            no_item(call.state, candidate.id, f"{at}/id")
         elif candidate.text is not None:
             kinds.texts.append(place)
             kinds.strings.append(text_of(candidate.text, f"{at}/text"))
@@ -252,9 +253,14 @@ def one_of(candidate: Candidate, at: str) -> None:
     Raises:
         Problem: 422.
     """
-    given = (candidate.text, candidate.messages, candidate.id, candidate.embedding)
-    if sum(value is not None for value in given) != 1:
+    if _ways(candidate) != 1:
         raise invalid(at, "expected exactly one of text, messages, id and embedding")
+
+
+def _ways(candidate: Candidate) -> int:
+    """In how many ways a candidate is given."""
+    given = (candidate.text, candidate.messages, candidate.id, candidate.embedding)
+    return len(given) - given.count(None)
 
 
 def no_item(state: State, item: str, pointer: str) -> NoReturn:
