@@ -20,12 +20,15 @@ from gustibus.service.problems import MEDIA_TYPE, Problem
 
 SLOW: Final = "gustibus.slow"
 """In the scope of a request whose body is given up; the empty piece that comes with it says so."""
+WHOLE: Final = "gustibus.whole"
+"""In the scope of a request of which nothing can be done before all of its body is there."""
 MAX_HEAD: Final = 64 << 10
 """Bytes of a head that has no end, at which it is given up; the gate refuses shorter ones."""
 _HEAD = b"content-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
 _NEVER = -1.0
 _PARTS = 10
 _PIECE = 4 << 10  # bytes of a body that are worth waking up those who read it
+_LUMP = 256 << 10  # the same for those who wait for all of it
 _SOME = 16  # connections that are looked at in one turn of the event loop
 _FEW = 4  # that are given up in one, which takes longer
 _TICK = 0.1  # seconds between calls
@@ -88,9 +91,10 @@ class ClientConnection(HttpToolsProtocol):
         Each that is passed on takes a turn of the event loop, ten times what it takes to receive it.
         """
         self._size += len(body)
-        if self._held or len(body) < _PIECE:
+        enough = _LUMP if WHOLE in self.scope else _PIECE
+        if self._held or len(body) < enough:
             self._held += body
-            if len(self._held) < _PIECE:
+            if len(self._held) < enough:
                 return
             body = self._taken()
         super().on_body(body)

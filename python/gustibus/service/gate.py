@@ -30,7 +30,7 @@ from gustibus.service.bodies import (
     too_slow,
 )
 from gustibus.service.call import JSON, Call, Reply, Streamed
-from gustibus.service.connections import SLOW
+from gustibus.service.connections import SLOW, WHOLE
 from gustibus.service.decoding import inflate, is_gzip
 from gustibus.service.ids import ulid
 from gustibus.service.keys import as_bearer
@@ -259,6 +259,7 @@ class Gate:
         if call.counted is not None:  # who is refused then costs no reading
             await self._turns.wait()
         turn = self._turns.number
+        scope[WHOLE] = True
         message = await receive()
         body: bytes = message.get("body", b"")
         if message.get("more_body", False):
