@@ -153,6 +153,16 @@ def test_a_service_that_is_not_there(make):
         make(f"http://127.0.0.1:{port}").livez()
 
 
+def test_a_client_that_was_closed_says_so_and_sends_nothing(make, script):
+    client = make(script.url)
+    again = client.with_options(timeout=3.0)
+    client.close()
+    for one in (client, again):
+        with pytest.raises(ApiConnectionError, match="the client was closed"):
+            one.livez()
+    assert not script.seen
+
+
 def test_a_reply_that_does_not_come_in_time(make, script):
     script.answers = [(0, {}, b"{}")]
     with pytest.raises(ApiTimeoutError, match="no reply in time"):

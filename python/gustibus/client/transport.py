@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from gustibus.client.attempts import Attempts, Options
 from gustibus.client.doors import AsyncDoor, SyncDoor
+from gustibus.client.errors import ApiConnectionError
 from gustibus.client.operations import Operations
 from gustibus.client.wire import Raw, Request, header_of
 from gustibus.errors import ConfigError, MissingExtraError
@@ -80,6 +81,8 @@ class Connected:
         return Attempts(request, self.options, api_key=self._api_key)
 
     def _arguments(self, attempts: Attempts[T]) -> Mapping[str, Any]:
+        if self._http.is_closed:
+            raise ApiConnectionError("the client was closed, and this call came after it")
         found = attempts.outgoing()
         return {**found, "url": self.base_url + found["url"], "follow_redirects": False}
 
@@ -123,7 +126,7 @@ class Client(Connected, SyncDoor, Operations):
 
         Raises:
             ApiError: the service answered with a problem.
-            ApiConnectionError: it could not be reached.
+            ApiConnectionError: it could not be reached, or this client is closed.
         """
         attempts = self._begin(request)
         while True:
@@ -174,7 +177,7 @@ class AsyncClient(Connected, AsyncDoor, Operations):
 
         Raises:
             ApiError: the service answered with a problem.
-            ApiConnectionError: it could not be reached.
+            ApiConnectionError: it could not be reached, or this client is closed.
         """
         attempts = self._begin(request)
         while True:
