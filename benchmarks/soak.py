@@ -1,6 +1,6 @@
 """Whether the service stays as it is: mixed reads and writes for hours.
 
-    python benchmarks/soak.py [--hours 8] [--rate 50] [--window 300] [--database URL]
+    python benchmarks/soak.py [--hours 8] [--rate 50] [--window 300]
 
 One process of the service and an open loop of requests from this one: 64 candidates by id, best of 16,
 profiles, lists of answers, answers, and people that come and are deleted. Each window ends in a line:
