@@ -207,6 +207,27 @@ def test_columns_are_mapped_and_identical_rows_dropped_as_in_training(tmp_path):
     assert "expected refuse or drop, got 'keep'" in str(wrong.exception)
 
 
+def test_a_file_that_fits_two_layouts_is_read_as_the_one_that_is_named(tmp_path):
+    source = odd_file(tmp_path / "odd.jsonl")
+    rows = [json.loads(line) for line in source.read_text().splitlines()]
+    twice = [
+        {**row, "response_a": row["good"], "response_b": row["bad"], "outcome": "a"} for row in rows
+    ]
+    source.write_text("".join(f"{json.dumps(row)}\n" for row in twice))
+
+    def command(*more: str):
+        return CliRunner().invoke(app, [
+            "bench", "league", str(source), "-o", str(tmp_path / "out"), "--method", "bt", "--draws", "2",
+            "--map", "user=annotator,prompt=question,chosen=good,rejected=bad", "--identical", "drop", *more,
+        ])  # fmt: skip
+
+    assert "fits the layouts" in str(command().exception) + command().output
+    found = command("--layout", "chosen_rejected")
+    assert found.exit_code == 0, found.output
+    card = json.loads((tmp_path / "out" / "odd" / "0" / "bt" / "card.json").read_text())
+    assert card["run"]["layout"] == "chosen_rejected"
+
+
 def test_a_model_from_before_a_setting_existed_is_kept(folder):
     league(folder, "first", methods={"bt": ENTRIES["bt"]})
     card = folder / "out" / "first" / "0" / "bt" / "card.json"

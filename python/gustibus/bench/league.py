@@ -55,6 +55,7 @@ class LeagueConfig:
         draws: of every person's shots.
         focus: shots of the user-swap control.
         device: of the fits.
+        layout: of the files; `auto` looks at their columns.
         columns: the files' names for the columns, such as `{"chosen": "good"}`; those of every data set.
         identical: `refuse` or `drop` comparisons of a response with itself.
         fresh: train and judge everything again.
@@ -67,6 +68,7 @@ class LeagueConfig:
     draws: int = 10
     focus: int = 5
     device: str = "auto"
+    layout: str = "auto"
     columns: Mapping[str, str] = field(default_factory=dict)
     identical: Identical = "refuse"
     fresh: bool = False
@@ -95,8 +97,8 @@ class LeagueConfig:
     def run(self, source: str, *, seed: int, output: str = "", **options: Any) -> RunConfig:
         """A run on one of the data sets, read as the league says."""
         return RunConfig(
-            data=source, output=output, columns=dict(self.columns), identical=self.identical, seed=seed,
-            device=self.device, **options,
+            data=source, output=output, layout=self.layout, columns=dict(self.columns),
+            identical=self.identical, seed=seed, device=self.device, **options,
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gustibus.cli.common import ColumnsOption, IdenticalOption
+from gustibus.cli.common import ColumnsOption, IdenticalOption, LayoutOption
 from gustibus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def league_command(
         list[str] | None,
         Option("--set", help="An option of a method, METHOD.NAME=VALUE; repeatable."),
     ] = None,
+    layout: LayoutOption = "",
     columns: ColumnsOption = "",
     identical: IdenticalOption = "",
     seeds: Annotated[str, Option(help="One trial of every data set each, such as 0,1,2.")] = "0",
@@ -57,8 +58,7 @@ def league_command(
     from gustibus.data import parse_columns
 
     reading: dict[str, Any] = {"columns": parse_columns(columns)} if columns else {}
-    if identical:
-        reading["identical"] = identical
+    reading |= {k: v for k, v in (("layout", layout), ("identical", identical)) if v}
     config = LeagueConfig(
         data=tuple(data), output=output, methods=_methods(method or [], option or []),
         seeds=_seeds(seeds), draws=draws, focus=focus, device=device, fresh=fresh, **reading,

@@ -23,6 +23,7 @@ AddressOption = Annotated[
 ColumnsOption = Annotated[
     str, Option("--map", help="Column names, such as chosen=good,user=annotator.")
 ]
+LayoutOption = Annotated[str, Option(help="Layout of the file (default auto: by its columns).")]
 IdenticalOption = Annotated[
     str, Option(help="refuse or drop rows whose two responses are the same (default refuse).")
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gustibus.cli.common import ColumnsOption, IdenticalOption, parse_options
+from gustibus.cli.common import ColumnsOption, IdenticalOption, LayoutOption, parse_options
 from gustibus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def train_command(
     encoder_option: Annotated[
         list[str] | None, Option("--encoder-set", help="An option of the encoder, NAME=VALUE.")
     ] = None,
-    layout: Annotated[str, Option(help="Layout of the file (default auto: by its columns).")] = "",
+    layout: LayoutOption = "",
     columns: ColumnsOption = "",
     identical: IdenticalOption = "",
     split: Annotated[
