@@ -7,7 +7,7 @@ time, so that a thousand of them hold up nobody else, and neither do many that a
 
 from __future__ import annotations
 
-from asyncio import get_running_loop
+from asyncio import Transport, get_running_loop
 from collections.abc import Callable, MutableMapping
 from itertools import count
 from time import monotonic
@@ -22,6 +22,8 @@ SLOW: Final = "gustibus.slow"
 """In the scope of a request whose body is given up; the empty piece that comes with it says so."""
 WHOLE: Final = "gustibus.whole"
 """In the scope of a request of which nothing can be done before all of its body is there."""
+AT_ONCE: Final = "gustibus.at_once"
+"""In the scope of a request whose reply has a body that follows its head at once."""
 MAX_HEAD: Final = 64 << 10
 """Bytes of a head that has no end, at which it is given up; the gate refuses shorter ones."""
 _HEAD = b"content-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
@@ -48,6 +50,32 @@ class Patience(NamedTuple):
     """Bytes of a body that earn it another second."""
     idle: float
     """Seconds between two requests."""
+
+
+class _Outlet:
+    """What a reply is written to: a head waits for a body that follows at once, and both are one write.
+
+    Each write is a system call and a packet of its own, a tenth of what it costs to score by id.
+    """
+
+    __slots__ = ("_head", "_scope", "_transport", "close", "is_closing")
+
+    def __init__(self, transport: Transport, scope: MutableMapping[str, Any]) -> None:
+        self.close = transport.close
+        self.is_closing = transport.is_closing
+        self._transport = transport
+        self._scope = scope
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Of a reply first the head, then the body."""
+        if self._head:
+            self._transport.writelines((self._head, data))
+            self._head = b""
+        elif self._scope.pop(AT_ONCE, False):
+            self._head = data
+        else:
+            self._transport.write(data)
 
 
 class ClientConnection(HttpToolsProtocol):
@@ -84,6 +112,8 @@ class ClientConnection(HttpToolsProtocol):
         self._heading, self._coming = False, True
         self._waited, self._size = _NEVER, 0
         super().on_headers_complete()
+        scope: MutableMapping[str, Any] = self.scope  # type: ignore[assignment]  # a typed dict
+        self.cycle.transport = _Outlet(self.transport, scope)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body; small ones are passed on together.

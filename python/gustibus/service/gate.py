@@ -30,7 +30,7 @@ from gustibus.service.bodies import (
     too_slow,
 )
 from gustibus.service.call import JSON, Call, Reply, Streamed
-from gustibus.service.connections import SLOW, WHOLE
+from gustibus.service.connections import AT_ONCE, SLOW, WHOLE
 from gustibus.service.decoding import inflate, is_gzip
 from gustibus.service.ids import ulid
 from gustibus.service.keys import as_bearer
@@ -137,7 +137,7 @@ class Gate:
         meter.in_flight -= 1
         meter.count(template, scope["method"], reply.status, seconds)
         self.state.journal.add(scope["method"], template, reply.status, seconds, request_id, call)
-        await _send(reply, head, scope["method"], receive, send)
+        await _send(reply, head, scope, receive, send)
 
     def _admit(self, call: Call, headers: Headers) -> None:
         """Key, scope and rate: refuse unless the table allows it.
@@ -403,22 +403,24 @@ def _head(
 async def _send(
     reply: Reply | Streamed,
     head: list[tuple[bytes, bytes]],
-    method: str,
+    scope: Scope,
     receive: Receive,
     send: Send,
 ) -> None:
     """The reply, whole or piece by piece."""
     if isinstance(reply, Streamed):
         await send({"type": "http.response.start", "status": reply.status, "headers": head})
-        if method == "HEAD":
+        if scope["method"] == "HEAD":
             await drop_pieces(reply)
             await send({"type": "http.response.body", "body": b""})
         else:
             await send_pieces(reply, receive, send)
         return
     head.append((b"content-length", b"%d" % len(reply.body)))
+    body = b"" if scope["method"] == "HEAD" else reply.body
+    if body:
+        scope[AT_ONCE] = True
     await send({"type": "http.response.start", "status": reply.status, "headers": head})
-    body = b"" if method == "HEAD" else reply.body
     if CLOSE in head:
         await send({"type": "http.response.body", "body": body, "more_body": True})
         await linger(receive)

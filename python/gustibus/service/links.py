@@ -8,6 +8,7 @@ from gustibus.service.routing import Route, Table
 
 _ID: Final = "$response.body#/id"
 _FIRST: Final = "$response.body#/data/0/id"
+_NAMED: Final = "$response.body#/data/0/name"
 _ASKED: Final = {
     "session": "$request.path.session", "question": "$response.body#/question/seq",
 }  # fmt: skip
@@ -35,7 +36,8 @@ SOURCES: Final[dict[str, dict[str, str]]] = {
     "post_job": {"job": _ID},
     "list_jobs": {"job": _FIRST},
     "list_versions": _VERSION,
-    "admin_models": {"model": _FIRST},
+    "list_models": {"model": _NAMED},
+    "admin_models": {"model": _NAMED},
     "admin_versions": _VERSION,
     "post_key": {"key": _ID},
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import numpy as np
 from msgspec import Meta, Struct
 
-from gustibus.errors import GustibusError
+from gustibus.errors import GustibusError, InputError
 from gustibus.service.candidates import AnyCandidate, Prompt, model_of, represent
 from gustibus.service.ids import Id
 from gustibus.service.people import OnUnknown, find_person
@@ -91,9 +91,17 @@ async def ballots_of(call: Call, body: Voters, kinds: Sequence[str]) -> tuple[Ba
     _refuse_many(kind, len(names | set(body.labels or ())))
     if kind == "approvals":
         labels = body.labels or sorted(names)
-        return lambda: ApprovalProfile(rows, labels=labels, weights=body.weights), []
+        return lambda: _approvals(rows, body, labels), []
     unranked = getattr(body, "unranked", "last")
     return lambda: Profile(rows, weights=body.weights, labels=body.labels, unranked=unranked), []
+
+
+def _approvals(rows: list[list[str]], body: Voters, labels: list[str]) -> ApprovalProfile:
+    try:
+        return ApprovalProfile(rows, labels=labels, weights=body.weights)
+    except InputError as error:  # speaks of the library's argument
+        message = error.message.replace("ballots:", "approvals:", 1)
+        raise InputError(message) from None
 
 
 def _utilities(

@@ -98,8 +98,8 @@ class ApprovalProfile:
             message = "ballots: expected at least one, got none"
             raise InputError(message)
         self._starts = starts
-        self._items = _sorted_sets(starts, items)
         self._labels: Labels = labels or tuple(range(m))
+        self._items = _sorted_sets(starts, items, self._labels)
         self._weights = None if weights is None else _weights(weights)
         self._handle = _core.Approvals(starts, self._items, m, self._weights)
 
@@ -189,7 +189,7 @@ def _ballot(ballot: Any) -> Any:
     return ballot
 
 
-def _sorted_sets(starts: I64, items: I64) -> NDArray[np.uint32]:
+def _sorted_sets(starts: I64, items: I64, labels: Labels) -> NDArray[np.uint32]:
     """Items sorted within each set; the core refuses those that stand twice."""
     if starts[0] != 0 or starts[-1] != len(items) or (np.diff(starts) < 0).any():
         message = f"starts: expected numbers rising from 0 to {len(items)}, got others"
@@ -203,7 +203,7 @@ def _sorted_sets(starts: I64, items: I64) -> NDArray[np.uint32]:
             at = int(np.argmax(same))
             message = (
                 "ballots: expected each item at most once on a ballot, "
-                f"got item {items[at]} twice on ballot {person[at]}"
+                f"got {labels[items[at]]!r} twice on ballot {person[at]}"
             )
             raise InputError(message)
     return items.astype(np.uint32)

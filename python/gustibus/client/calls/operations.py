@@ -28,9 +28,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that is served."""
+    """A model that is served; `name` is what its versions and aliases are asked for by."""
 
     id: str
+    name: str
     created: int
     digest: str
     family: str

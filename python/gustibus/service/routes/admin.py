@@ -189,6 +189,8 @@ class ModelShown(Struct):
     """A model with its card."""
 
     id: str
+    name: str
+    """By which its versions and aliases are asked for."""
     digest: str
     family: str
     user_dim: int
@@ -213,7 +215,7 @@ async def models(call: Call) -> Reply:
         return ok(ModelsShown("list", []))
     artifact = serving.artifact
     return ok(ModelsShown("list", [ModelShown(
-        serving.label, serving.digest, serving.model.family, serving.model.user_dim,
+        serving.label, serving.name, serving.digest, serving.model.family, serving.model.user_dim,
         len(artifact.people.ids), 0 if artifact.pool is None else len(artifact.pool),
         serving.min_comparisons, artifact.card,
     )]))  # fmt: skip

@@ -122,6 +122,8 @@ class Model(Struct):
     """A model in the shape of OpenAI's list, with what scoring needs to know."""
 
     id: str
+    name: str
+    """By which its versions and aliases are asked for."""
     object: Literal["model"]
     created: int
     owned_by: Literal["gustibus"]
@@ -154,7 +156,7 @@ def _describe(serving: Serving) -> Model:
     card, model, pool = serving.artifact.card, serving.model, serving.artifact.pool
     encoder = card.get("encoder")
     return Model(
-        id=serving.label, object="model", created=_created(card), owned_by="gustibus",
+        id=serving.label, name=serving.name, object="model", created=_created(card), owned_by="gustibus",
         digest=serving.digest, family=model.family, embedding_dim=model.item_dim,
         representation_dim=model.representation_dim, user_dim=model.user_dim,
         min_comparisons=serving.min_comparisons, encoder=encoder["name"] if encoder else None,
