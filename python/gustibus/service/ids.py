@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from gustibus.store.ids import ulid
 
-__all__ = ["CLIENT_ID", "PATTERN", "Id", "PlainId", "ulid"]
+__all__ = ["CLIENT_ID", "PATTERN", "UNIQUE", "Id", "PlainId", "ulid"]
 
 PATTERN = r"^[A-Za-z0-9._:@-]{1,128}$"
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
@@ -19,3 +19,6 @@ Id = Annotated[str, Meta(pattern=PATTERN, examples=["u-831"])]
 
 PlainId = Annotated[str, Meta(extra_json_schema={"pattern": PATTERN})]
 """The same where the pattern is checked by hand, because a pattern costs more than the rest."""
+
+UNIQUE = Meta(extra_json_schema={"uniqueItems": True})
+"""Of lists that may hold nothing twice, which the library looks after."""

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from gustibus.errors import GustibusError, InputError
 from gustibus.service.candidates import AnyCandidate, Prompt, model_of, represent
-from gustibus.service.ids import Id
+from gustibus.service.ids import UNIQUE, Id
 from gustibus.service.people import OnUnknown, find_person
 from gustibus.service.problems import Problem, from_error, invalid
 from gustibus.service.routes.scoring import ModelName, note
@@ -27,6 +27,8 @@ MAX_CELLS = 2_000_000
 """Places on all ballots together, or people times candidates."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Names = Annotated[list[Name], UNIQUE]
+Ranking = Annotated[list[Name | Names], UNIQUE]
 Choice = str | int
 """A name as the ballots give it, or the place of a candidate."""
 Seconds = Annotated[float, Meta(gt=0, le=30)]
@@ -38,9 +40,9 @@ class Voters(Struct, forbid_unknown_fields=True, kw_only=True):
     Exactly one of `rankings`, `approvals`, `utilities` and `users` is given.
     """
 
-    rankings: Annotated[list[list[Name | list[Name]]], Meta(min_length=1)] | None = None
+    rankings: Annotated[list[Ranking], Meta(min_length=1)] | None = None
     """Ballots, best first; a list inside a ballot ties its names."""
-    approvals: Annotated[list[list[Name]], Meta(min_length=1)] | None = None
+    approvals: Annotated[list[Names], Meta(min_length=1)] | None = None
     utilities: Annotated[list[list[float]], Meta(min_length=1)] | None = None
     """A row a voter, a number for each of `labels`."""
     labels: Annotated[list[Name], Meta(min_length=1, max_length=MAX_CHOICES)] | None = None
