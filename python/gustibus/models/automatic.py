@@ -261,7 +261,8 @@ class _Search:
             self._judge_blend(number, one)
         if self._no_time(one) or not one.against(best).is_noise:
             return None
-        self.candidates.append(one)
+        # Equal parts of the best two or three were tried before, on fewer draws perhaps.
+        self.candidates = [*(c for c in self.candidates if c.title != one.title), one]
         return one
 
     def _among(self, done: int) -> list[Candidate]:
