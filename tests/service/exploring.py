@@ -82,6 +82,7 @@ RULES = (
     r"items: expected item numbers below \d+, got \d+$",
     r"groups: expected \d+ labels, got \d+$",
     r"rankings: expected items among the labels ",
+    r"rankings: expected full strict rankings, got partial or weak ballots$",
     r"shares: expected the groups \(.*\), got \(.*\)$",
     r"utilities: expected numbers, got list: rows of several lengths$",
     r"options: (expected no options|only .*) for the rule \w+, got ",

@@ -108,6 +108,7 @@ def test_a_fair_order_is_the_one_of_the_library(texts_http):
         ("aggregate", {"rankings": [["a"]], "weights": [-1]}, "invalid_field", "/weights"),
         ("aggregate", {"approvals": [["a"]]}, "invalid_field", "/rankings"),
         ("committee", {"approvals": [["a", "b", "a"]], "k": 1}, "invalid_field", "/approvals"),
+        ("committee", {"rankings": [["a"], ["b", "a"]], "k": 1}, "invalid_field", "/rankings"),
         ("aggregate", {"users": ["u"], "candidates": []}, "invalid_field", "/candidates"),
         ("committee", {"rankings": [["a", "b"]], "k": 3}, "invalid_field", "/k"),
         ("committee", {"rankings": [["a", "b"]], "k": -1}, "invalid_field", "/k"),

@@ -70,7 +70,7 @@ async def ballots_of(call: Call, body: Voters, kinds: Sequence[str]) -> tuple[Ba
     Raises:
         Problem: 413 or 422.
     """
-    given = [k for k in ("rankings", "approvals", "utilities", "users") if getattr(body, k)]
+    given = _given(body)
     if len(given) != 1 or given[0] not in kinds:
         raise invalid(f"/{kinds[0]}", f"expected exactly one of {', '.join(kinds)}")
     kind = given[0]
@@ -93,17 +93,9 @@ async def ballots_of(call: Call, body: Voters, kinds: Sequence[str]) -> tuple[Ba
     _refuse_many(kind, len(names | set(body.labels or ())))
     if kind == "approvals":
         labels = body.labels or sorted(names)
-        return lambda: _approvals(rows, body, labels), []
+        return lambda: ApprovalProfile(rows, labels=labels, weights=body.weights), []
     unranked = getattr(body, "unranked", "last")
     return lambda: Profile(rows, weights=body.weights, labels=body.labels, unranked=unranked), []
-
-
-def _approvals(rows: list[list[str]], body: Voters, labels: list[str]) -> ApprovalProfile:
-    try:
-        return ApprovalProfile(rows, labels=labels, weights=body.weights)
-    except InputError as error:  # speaks of the library's argument
-        message = error.message.replace("ballots:", "approvals:", 1)
-        raise InputError(message) from None
 
 
 def _utilities(
@@ -128,8 +120,18 @@ async def scores_of(
     return np.atleast_2d(values), unknown
 
 
-async def decided(call: Call, work: Callable[[], T]) -> T:
+def _given(body: Voters) -> list[str]:
+    """The fields that say who decides."""
+    return [k for k in ("rankings", "approvals", "utilities", "users") if getattr(body, k)]
+
+
+async def decided(call: Call, work: Callable[[], T], body: Voters | None = None) -> T:
     """Work in the pool for groups; errors of the library point at the field that they name.
+
+    Args:
+        call: the request.
+        work: that is done.
+        body: whose field is meant where the library speaks of its profile or its ballots.
 
     Raises:
         Problem: 422, or 503 when too much work waits.
@@ -139,7 +141,10 @@ async def decided(call: Call, work: Callable[[], T]) -> T:
     except GustibusError as error:
         if error.code in {"queue_full", "internal"}:
             raise
-        name = error.message.partition(":")[0]
+        name, _, rest = error.message.partition(":")
+        if body is not None and name in {"profile", "ballots"}:
+            name = _given(body)[0]
+            error = InputError(f"{name}:{rest}")
         pointer = f"/{name}" if name.isidentifier() else ""
         raise from_error(error, pointer=pointer) from None
 

@@ -220,7 +220,7 @@ async def aggregate(call: Call) -> Reply:
         assert isinstance(profile, Profile), "approvals are refused above"
         return decide(profile, body.method, options=body.options, time_limit=body.time_limit)
 
-    found = await decided(call, work)
+    found = await decided(call, work, body)
     row = rules()[found.rule]
     result = AggregateResult(
         _choices(found.winners), [_choices(bucket) for bucket in found.ranking],
@@ -267,7 +267,7 @@ async def choose_committee(call: Call) -> Reply:
                 audit[name] = Audit(check.holds, list(check.voters), members, check.seats)
         return found, profile.labels, audit, price
 
-    found, names, audit, price = await decided(call, work)
+    found, names, audit, price = await decided(call, work, body)
     kind = (
         "approvals"
         if body.approvals is not None
