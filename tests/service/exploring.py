@@ -143,16 +143,21 @@ class Names:
     """Names by what they are of, that requests may ask for.
 
     Attributes:
-        live: the latest of each kind.
-        older: those told before them, which may be deleted: what comes later needs the others.
+        live: the latest of each kind, or one that was made for the run.
+        made: kinds of those.
+        older: told before, or beside, which may be deleted: what comes later needs the others.
     """
 
-    live: dict[str, str] = field(default_factory=lambda: dict(KNOWN))
+    live: dict[str, str]
+    made: frozenset[str] = frozenset()
     older: dict[str, str] = field(default_factory=dict)
 
     def add(self, found: Mapping[str, str]) -> None:
         """Take in names that a reply tells."""
         for kind, name in found.items():
+            if kind in self.made:
+                self.older[kind] = name
+                continue
             if self.live.get(kind) not in {None, name, KNOWN.get(kind)}:
                 self.older[kind] = self.live[kind]
             self.live[kind] = name
@@ -191,10 +196,9 @@ def explore(
         phases: of schemathesis.
         examples: random cases, and random sequences, of each operation.
         seed: of what is random.
-        known: names that exist by what they are of, beside `KNOWN`.
+        known: names that were made for the run, by what they are of, beside `KNOWN`.
     """
-    told, names = Told(), Names()
-    names.add(known)
+    told, names = Told(), Names({**KNOWN, **known}, frozenset(known))
     config = _config(base, key, phases, examples, seed)
     schema = schemathesis.openapi.from_dict(document(), config=config)
 
