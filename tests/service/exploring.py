@@ -85,7 +85,7 @@ RULES = (
     r"rankings: expected full strict rankings, got partial or weak ballots$",
     r"shares: expected the groups \(.*\), got \(.*\)$",
     r"utilities: expected numbers, got list: rows of several lengths$",
-    r"options: (expected no options|only .*) for the rule \w+, got ",
+    r"options: expected (no options|only .*) for the rule \w+, got ",
     r"k: expected a (whole )?number from \d+ to \d+, got \d+$",
     r"capacity: expected whole numbers from ",
     r"p: expected rows of one length, got rows of several$",

@@ -178,9 +178,12 @@ async def represent(
         out[kinds.ids] = call.state.items.vectors[kinds.rows]
         counts["id"] += len(kinds.ids)
     if kinds.embeddings:
-        features = np.stack(kinds.features)
-        where = [f"{at[i]}/embedding" for i in kinds.embeddings]
-        out[kinds.embeddings] = await from_features(serving, said, features, where)
+        features, where = np.stack(kinds.features), _Embeddings(at, kinds.embeddings)
+        found = await from_features(serving, said, features, where)
+        if len(kinds.embeddings) == n:  # in the order of the candidates
+            result.vectors = found
+        else:
+            out[kinds.embeddings] = found
         counts["embedding"] += len(kinds.embeddings)
     if kinds.texts:
         vectors, result.cached, result.tokens = await serving.represent(said, kinds.strings)
@@ -212,6 +215,20 @@ class _Places:
         return f"{self._pointer}/{place if self._names is None else self._names[place]}"
 
 
+class _Embeddings(Sequence[str]):
+    """Pointers to embeddings by their row, made when one is asked for."""
+
+    def __init__(self, places: _Places, numbers: Sequence[int]) -> None:
+        self._places = places
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, row: int) -> str:  # type: ignore[override]  # rows are never slices
+        return f"{self._places[self._numbers[row]]}/embedding"
+
+
 def _sort(
     call: Call, serving: Serving, candidates: Sequence[AnyCandidate], places: _Places
 ) -> _Sorted:
@@ -238,7 +255,8 @@ def _sort(
             kinds.texts.append(place)
             kinds.strings.append(text_of(candidate.messages, f"{at}/messages"))
         elif candidate.embedding is not None:
-            call.need("score:raw")
+            if not kinds.embeddings:
+                call.need("score:raw")
             kinds.base64 += isinstance(candidate.embedding, Embedding)
             kinds.arrays += not isinstance(candidate.embedding, Embedding)
             kinds.embeddings.append(place)
