@@ -44,8 +44,14 @@ def doubles(values: Any) -> F64:
 def integers(name: str, values: Any, *, dims: int = 1, empty: bool = False) -> I64:
     """A contiguous array of whole numbers with `dims` dimensions.
 
+    Args:
+        name: of the argument, for errors.
+        values: integers of any width; floats and flags are refused.
+        dims: number of dimensions.
+        empty: whether the array may hold nothing.
+
     Raises:
-        InputError: not whole numbers, another shape, or empty.
+        InputError: not whole numbers, another number of dimensions, or empty where it may not be.
     """
     try:
         array = np.asarray(values)

@@ -133,7 +133,6 @@ EXAMPLES = ("u-831", "0")
 """People of the document's examples, and of the smallest requests that its schemas allow."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _NUMBERS = count()
-_CHANCE = Random(0)
 UNKNOWN = "unknown-property"
 """In the name of a header that the document does not have: HTTP passes it over, and refuses nothing."""
 
@@ -146,11 +145,13 @@ class Names:
         live: the latest of each kind, or one that was made for the run.
         made: kinds of those.
         older: told before, or beside, which may be deleted: what comes later needs the others.
+        chance: by which a request asks for what is there.
     """
 
     live: dict[str, str]
     made: frozenset[str] = frozenset()
     older: dict[str, str] = field(default_factory=dict)
+    chance: Random = field(default_factory=Random)
 
     def add(self, found: Mapping[str, str]) -> None:
         """Take in names that a reply tells."""
@@ -198,7 +199,7 @@ def explore(
         seed: of what is random.
         known: names that were made for the run, by what they are of, beside `KNOWN`.
     """
-    told, names = Told(), Names({**KNOWN, **known}, frozenset(known))
+    told, names = Told(), Names({**KNOWN, **known}, frozenset(known), chance=Random(seed))
     config = _config(base, key, phases, examples, seed)
     schema = schemathesis.openapi.from_dict(document(), config=config)
 
@@ -313,7 +314,7 @@ def spare(case: Any, key: str, known: Names) -> None:
     if positive and not REQUEST_ID.fullmatch(str(headers.get("X-Request-Id", "-"))):
         headers.pop("X-Request-Id")  # the tool takes it for the name of something that was made
     # By chance: the checks send some requests again, so that of an operation's own all may have even numbers.
-    if not positive or _CHANCE.random() < 0.5:
+    if not positive or known.chance.random() < 0.5:
         return
     if "Idempotency-Key" in headers:
         headers["Idempotency-Key"] = f"fresh {number}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, cast
 
@@ -178,8 +178,12 @@ async def represent(
         out[kinds.ids] = call.state.items.vectors[kinds.rows]
         counts["id"] += len(kinds.ids)
     if kinds.embeddings:
-        features, where = np.stack(kinds.features), _Embeddings(at, kinds.embeddings)
-        found = await from_features(serving, said, features, where)
+        found = await from_features(
+            serving,
+            said,
+            np.stack(kinds.features),
+            lambda row: f"{at[kinds.embeddings[row]]}/embedding",
+        )
         if len(kinds.embeddings) == n:  # in the order of the candidates
             result.vectors = found
         else:
@@ -213,20 +217,6 @@ class _Places:
 
     def __getitem__(self, place: int) -> str:
         return f"{self._pointer}/{place if self._names is None else self._names[place]}"
-
-
-class _Embeddings(Sequence[str]):
-    """Pointers to embeddings by their row, made when one is asked for."""
-
-    def __init__(self, places: _Places, numbers: Sequence[int]) -> None:
-        self._places = places
-        self._numbers = numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def __getitem__(self, row: int) -> str:  # type: ignore[override]  # rows are never slices
-        return f"{self._places[self._numbers[row]]}/embedding"
 
 
 def _sort(
@@ -322,9 +312,9 @@ def vector_of(embedding: Embedding | list[float], dim: int, pointer: str) -> F32
 
 
 async def from_features(
-    serving: Serving, prompt: str, features: F32, pointers: Sequence[str]
+    serving: Serving, prompt: str, features: F32, pointer: Callable[[int], str]
 ) -> F32:
-    """Representations `(n, r)` of embeddings `(n, d)`.
+    """Representations `(n, r)` of embeddings `(n, d)`; `pointer` names a row in errors.
 
     Raises:
         Problem: 422 when a number is NaN, infinite or too large.
@@ -336,9 +326,9 @@ async def from_features(
         found = represented(serving, features, prompts)
     except NotFiniteError:
         row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
-        raise invalid(pointers[row], "holds NaN or infinity", code="not_finite") from None
+        raise invalid(pointer(row), "holds NaN or infinity", code="not_finite") from None
     for row in too_large(found)[:1]:
-        raise invalid(pointers[row], TOO_LARGE)
+        raise invalid(pointer(row), TOO_LARGE)
     return found
 
 

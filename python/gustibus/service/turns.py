@@ -18,7 +18,7 @@ _TIMES = 3.0  # the mean, which one turn counts at most: a pause of the process 
 
 
 class Refusal(NamedTuple):
-    """What a request that has waited for too long is told."""
+    """What a request that has waited for too long is told, both in seconds."""
 
     waited: float
     retry_after: float

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import numpy as np
 from msgspec import Meta, Struct
 
-from gustibus.errors import GustibusError, InputError
+from gustibus.errors import GustibusError
 from gustibus.service.candidates import AnyCandidate, Prompt, model_of, represent
 from gustibus.service.ids import UNIQUE, Id
 from gustibus.service.people import OnUnknown, find_person
@@ -144,7 +144,7 @@ async def decided(call: Call, work: Callable[[], T], body: Voters | None = None)
         name, _, rest = error.message.partition(":")
         if body is not None and name in {"profile", "ballots"}:
             name = _given(body)[0]
-            error = InputError(f"{name}:{rest}")
+            error = type(error)(f"{name}:{rest}")
         pointer = f"/{name}" if name.isidentifier() else ""
         raise from_error(error, pointer=pointer) from None
 

@@ -205,18 +205,12 @@ async def _score_binary(call: Call) -> Reply:
         )
     features = np.frombuffer(call.body, kind).reshape(count, dim)
     person = await find_person(call, query.user, query.on_unknown_user)
-    at = _Rows()
-    vectors = await from_features(serving, "", features.astype(np.float32, copy=False), at)
+    vectors = await from_features(
+        serving, "", features.astype(np.float32, copy=False), lambda row: f"/{row}"
+    )
     call.state.meter.candidates["embedding"] += count
     made = Represented(vectors, units=count)
     return await _scored(call, serving, query.user, person, made, query.normalize, [])
-
-
-class _Rows(list[str]):
-    """Pointers of rows, made when one is asked for."""
-
-    def __getitem__(self, row: object) -> str:  # type: ignore[override]  # rows are never slices
-        return f"/{row}"
 
 
 async def _scored(
