@@ -8,6 +8,7 @@ the old one until they are answered, and then it is let go.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from pathlib import Path
 from time import perf_counter
@@ -89,7 +90,7 @@ class Reloader:
         self._tasks = _begin(new)
         retiring = asyncio.create_task(self._retire(old, before))
         self._retiring.add(retiring)
-        retiring.add_done_callback(self._retiring.discard)
+        retiring.add_done_callback(self._let_go)
 
     async def _retire(self, old: State, tasks: list[asyncio.Task[None]]) -> None:
         """Let a state go once every request that began with it is answered."""
@@ -102,6 +103,11 @@ class Reloader:
         if old.serving is not None:
             old.serving.close()
         self._gate.state.refits.look()  # answers to the old version came in until now
+
+    def _let_go(self, retired: asyncio.Task[None]) -> None:
+        """Free an old state now: it is a ring of objects, and until rings are looked for holds its model."""
+        self._retiring.discard(retired)
+        gc.collect()
 
 
 def _begin(state: State) -> list[asyncio.Task[None]]:
