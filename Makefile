@@ -40,7 +40,7 @@ $(VENV)/.dev: $(VENV)/.run
 
 RUST := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml
 $(VENV)/.built: $(RUST) pyproject.toml $(VENV)/.run
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
+	PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
 	@touch $@
 
 build: $(VENV)/.built ## compile the extension and install gustibus into the environment
