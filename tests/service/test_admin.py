@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gustibus.service.metrics import BOUNDS, Meter
-from gustibus.service.peoplemap import draw_lots, project
+from gustibus.service.peoplemap import BLOCK, draw_lots, project
 from tests.service.harness import new_key, running
 from tests.service.test_onboarding_over_http import begin, put
 
@@ -181,6 +181,17 @@ def test_the_plane_is_that_of_the_main_directions():
     np.testing.assert_allclose(plane.explained[0], variance[0] / variance.sum(), atol=0.02)
     order = rng.permutation(200)
     np.testing.assert_allclose(project(means[order]).points, plane.points[order], atol=1e-9)
+
+
+def test_many_people_are_placed_block_by_block():
+    rng = np.random.default_rng(1)
+    means = (rng.standard_normal((2 * BLOCK + 7, 3)) * [3, 2, 0.1] + 100).astype(np.float32)
+    plane = project(means)
+    centred = means.astype(np.float64) - means.mean(axis=0, dtype=np.float64)
+    np.testing.assert_allclose(plane.points, centred @ plane.axes, atol=1e-9)
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    np.testing.assert_allclose(abs(plane.axes.T @ vectors[:, :0:-1]), np.eye(2), atol=1e-9)
+    np.testing.assert_allclose(plane.explained, values[:0:-1] / values.sum())
 
 
 @pytest.mark.parametrize("means", [np.zeros((0, 4)), np.ones((3, 4)), np.zeros((5, 0))])

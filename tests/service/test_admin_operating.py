@@ -10,6 +10,7 @@ import pytest
 from gustibus.posterior import GaussianPrior, ParticlePrior
 from gustibus.service.fitting import Answers, fit_person
 from gustibus.service.peoplegroups import accuracy, foretell, group_of
+from gustibus.service.peoplemap import BLOCK
 from gustibus.service.smallgroups import SMALL
 from tests.service.harness import model_of, new_key
 from tests.service.operated import SIZES, operated, prior
@@ -38,6 +39,8 @@ def test_a_person_belongs_to_the_group_that_most_probably_holds_them():
     wide = GaussianPrior(np.full(2, 0.5), np.zeros((2, 1)), np.array([[[9.0]], [[1.0]]]))
     np.testing.assert_array_equal(group_of(wide, np.array([[0.1], [5.0]])), [1, 0])
     np.testing.assert_array_equal(group_of(prior(), prior().means), [0, 1, 2])
+    many = np.tile(prior().means.astype(np.float32), (BLOCK, 1))  # three blocks of them
+    np.testing.assert_array_equal(group_of(prior(), many), np.tile([0, 1, 2], BLOCK))
 
 
 def test_a_prior_without_groups_is_one_group():

@@ -59,15 +59,32 @@ def test_who_takes_the_row_of_somebody_who_left_begins_anew(table):
     assert table.find("ann") is None
     assert (table.find("new").count, table.find("new").mean.tolist()) == (0, NOWHERE.tolist())
     assert table.count_answered() == 0
-    assert table.answered()[0] == []
+    assert table.answered()().names == []
 
 
 def test_a_profile_wins_over_what_the_training_said(table):
     table.load(["bob", "ann"], np.full((2, 2), 2, np.float32), [1, 0], [4, 5])
     assert (table.find("bob").count, table.find("bob").mean.tolist()) == (1, [2, 2])
     assert np.array_equal(table.find("ann").mean, NOWHERE), "reset: they stand on no answer"
-    names, means, counts = table.answered()
-    assert (names, means.dtype, counts.tolist()) == (["bob"], np.float64, [1])
+    names, means, counts = table.answered()()
+    assert (names, means.dtype, counts.tolist()) == (["bob"], np.float32, [1])
+
+
+def test_who_leaves_while_everybody_is_read_is_left_out():
+    table = PeopleTable(NOWHERE)
+    names = [f"p{n}" for n in range(5)]
+    table.load(names, np.arange(10, dtype=np.float32).reshape(5, 2), [1, 2, 0, 4, 5], [1] * 5)
+    read = table.answered()
+    table.drop("p1")
+    table.put("new", np.full(2, 9.0), count=3, version=1)  # in the row of p1
+    found = read()
+    assert found.names == ["p0", "p3", "p4"]
+    assert found.means.tolist() == [[0, 1], [6, 7], [8, 9]]
+    assert found.counts.tolist() == [1, 4, 5]
+    assert sorted(table.answered()().names) == ["new", "p0", "p3", "p4"]
+    for number in range(2000):  # beyond the arrays that a reader holds
+        table.put(f"q{number}", np.zeros(2), count=1, version=1)
+    assert read().names == ["p0", "p3", "p4"]
 
 
 def test_many_take_the_rows_of_those_who_left_and_then_new_ones(table):

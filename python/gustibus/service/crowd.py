@@ -9,7 +9,7 @@ import numpy as np
 from gustibus.service.peoplegroups import group_of, shares
 from gustibus.service.peoplemap import MOST, Plane, draw_by_group, project
 from gustibus.service.smallgroups import left_out, told_apart
-from gustibus.types import F64, I64, Bool
+from gustibus.types import F32, I64, Bool
 
 if TYPE_CHECKING:
     from gustibus.service.serving import Serving
@@ -23,7 +23,7 @@ class Crowd(NamedTuple):
     """
 
     names: list[str]
-    means: F64
+    means: F32
     """`(n, u)`."""
     counts: I64
     """`(n,)` answers."""
@@ -53,9 +53,10 @@ class Crowd(NamedTuple):
 
 async def crowd_of(state: State, serving: Serving) -> Crowd:
     """Everybody who has answered by now."""
-    names, means, counts = state.people.answered()
+    read = state.people.answered()
 
     def sort_out() -> Crowd:
+        names, means, counts = read()
         of = group_of(serving.model.prior, means)
         apart = told_apart(np.bincount(of, minlength=len(shares(serving.model.prior))))
         return Crowd(names, means, counts, of, apart, left_out(names, of, apart))

@@ -10,7 +10,8 @@ from gustibus.evaluation.metrics import Calibration, calibration, correctness
 from gustibus.models.base import PreferenceModel
 from gustibus.posterior import GaussianPrior, Posterior, Prior, predict
 from gustibus.service.fitting import Answers, fit_person
-from gustibus.types import F64, I64
+from gustibus.service.peoplemap import BLOCK
+from gustibus.types import F32, F64, I64
 
 BINS = 5
 """Of a calibration curve."""
@@ -22,20 +23,25 @@ def shares(prior: Prior) -> F64:
     return np.asarray(prior.weights if isinstance(prior, GaussianPrior) else np.ones(1), np.float64)
 
 
-def group_of(prior: Prior, means: F64) -> I64:
+def group_of(prior: Prior, means: F32 | F64) -> I64:
     """Row `(n,)` of the group that most probably holds each of `(n, u)` user vectors.
 
     The largest of `log share_g + log N(mean; mu_g, Sigma_g)`; the first of equal ones.
     """
     if not isinstance(prior, GaussianPrior) or len(prior.weights) == 1 or means.shape[1] == 0:
         return np.zeros(len(means), np.int64)
-    found = np.empty((len(means), len(prior.weights)))
-    for row, covariance in enumerate(prior.covariances):
-        lower = np.linalg.cholesky(covariance)
-        away = np.linalg.solve(lower, (means - prior.means[row]).T)  # (u, n)
-        found[:, row] = -0.5 * np.einsum("un,un->n", away, away) - np.log(np.diag(lower)).sum()
+    lower = [np.linalg.cholesky(covariance) for covariance in prior.covariances]
     with np.errstate(divide="ignore"):
-        return np.asarray(np.argmax(found + np.log(prior.weights), axis=1), np.int64)
+        share = np.log(prior.weights)
+    found = np.empty(len(means), np.int64)
+    for at in range(0, len(means), BLOCK):
+        some = means[at : at + BLOCK].astype(np.float64)
+        likely = np.empty((len(some), len(lower)))
+        for row, half in enumerate(lower):
+            away = np.linalg.solve(half, (some - prior.means[row]).T)  # (u, n)
+            likely[:, row] = -0.5 * np.einsum("un,un->n", away, away) - np.log(np.diag(half)).sum()
+        found[at : at + BLOCK] = np.argmax(likely + share, axis=1)
+    return found
 
 
 class Foretold(NamedTuple):

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gustibus.types import F64, I64
+from gustibus.types import F32, F64, I64
 
 MOST = 20_000
 """Most people drawn."""
+BLOCK = 1 << 14
+"""People whose vectors are copied at once: of a million, all together take more memory than the service."""
 _FEW = 10  # of each group are drawn at least, where there are so many
 
 
@@ -26,7 +28,7 @@ class Plane(NamedTuple):
     """Share of the variance along each axis."""
 
 
-def project(means: F64) -> Plane:
+def project(means: F32 | F64) -> Plane:
     """Principal components of user vectors.
 
     An axis points where its largest loading is positive, so that it does not flip from one day to
@@ -36,8 +38,13 @@ def project(means: F64) -> Plane:
         means: `(n, u)`.
     """
     axes, explained = np.zeros((means.shape[1], 2)), np.zeros(2)
-    centred = means - means.mean(axis=0) if len(means) else means
-    values, vectors = np.linalg.eigh(centred.T @ centred)
+    middle = means.mean(axis=0, dtype=np.float64) if len(means) else np.zeros(means.shape[1])
+    blocks = [slice(at, at + BLOCK) for at in range(0, len(means), BLOCK)]
+    scatter = np.zeros((means.shape[1], means.shape[1]))
+    for block in blocks:
+        centred = means[block] - middle
+        scatter += centred.T @ centred
+    values, vectors = np.linalg.eigh(scatter)
     total = float(values.sum())
     for axis in range(min(2, len(values))):
         loading = vectors[:, -1 - axis]
@@ -46,7 +53,10 @@ def project(means: F64) -> Plane:
         sign = np.sign(loading[np.argmax(np.abs(loading))])
         axes[:, axis] = sign * loading
         explained[axis] = values[-1 - axis] / total
-    return Plane(centred @ axes, axes, (float(explained[0]), float(explained[1])))
+    points = np.empty((len(means), 2))
+    for block in blocks:
+        points[block] = (means[block] - middle) @ axes
+    return Plane(points, axes, (float(explained[0]), float(explained[1])))
 
 
 def turn(points: F64, onto: F64) -> F64:

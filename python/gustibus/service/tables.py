@@ -7,7 +7,7 @@ because growing makes new ones.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain, count
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -32,6 +32,20 @@ class Person(NamedTuple):
     """Whether the service has heard of this person."""
 
 
+_ROWS = 1 << 14
+"""People of a table that are read at once: others get their turn in between."""
+
+
+class Answered(NamedTuple):
+    """People who have answered."""
+
+    names: list[str]
+    means: F32
+    """`(n, u)` user vectors."""
+    counts: I64
+    """`(n,)` comparisons."""
+
+
 class PeopleTable:
     """User vectors by name.
 
@@ -44,6 +58,7 @@ class PeopleTable:
         self.population = Person(population, 0, 0, known=False)
         self._rows: dict[str, int] = {}
         self._free: list[int] = []
+        self._dropped = 0  # people, ever
         self._means = np.zeros((capacity, len(population)), np.float32)  # as the store keeps them
         self._counts = np.zeros(capacity, np.int32)
         self._versions = np.zeros(capacity, np.int64)
@@ -117,13 +132,31 @@ class PeopleTable:
         """How many people have answered."""
         return int(np.count_nonzero(self._counts))  # rows of those who were dropped hold 0
 
-    def answered(self) -> tuple[list[str], F64, I64]:
-        """Everybody who has answered: names, user vectors `(n, u)` and comparisons `(n,)`."""
-        rows = np.fromiter(self._rows.values(), np.int64, len(self._rows))
-        kept = self._counts[rows] > 0
-        names = [name for name, told in zip(self._rows, kept.tolist(), strict=True) if told]
-        rows = rows[kept]
-        return names, self._means[rows].astype(np.float64), self._counts[rows].astype(np.int64)
+    def answered(self) -> Callable[[], Answered]:
+        """What reads everybody who has answered by now, in a thread: of a million it takes a second.
+
+        Who is placed anew meanwhile may be read where they were or where they are, and who is dropped is
+        left out.
+        """
+        of, means, counts, dropped = dict(self._rows), self._means, self._counts, self._dropped
+
+        def read() -> Answered:
+            names = list(of)
+            rows = np.fromiter(of.values(), np.int64, len(of))
+            kept = np.flatnonzero(counts[rows] > 0)
+            found = np.empty((len(kept), means.shape[1]), np.float32)
+            for at in range(0, len(kept), _ROWS):
+                block = kept[at : at + _ROWS]
+                found[at : at + _ROWS] = means[rows[block]]
+            told = [names[place] for place in kept.tolist()]
+            answers = counts[rows[kept]].astype(np.int64)
+            if dropped != self._dropped:  # rows may be others' by now
+                still = np.array([name in self._rows for name in told], np.bool_)
+                told = [name for name, here in zip(told, still.tolist(), strict=True) if here]
+                found, answers = found[still], answers[still]
+            return Answered(told, found, answers)
+
+        return read
 
     def drop(self, user: str) -> bool:
         """Forget somebody; their row is wiped."""
@@ -133,6 +166,7 @@ class PeopleTable:
         self._means[row] = 0.0
         self._counts[row] = self._versions[row] = 0
         self._free.append(row)
+        self._dropped += 1
         return True
 
     def _grow(self, rows: int) -> None:

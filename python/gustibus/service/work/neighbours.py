@@ -32,7 +32,7 @@ async def map_neighbours(task: Task) -> dict[str, Any]:
         raise JobError(message)
     users, vectors = [crowd.names[row] for row in rows], crowd.means[rows]
     task.total = len(rows)
-    points = await embed_aside(np.asarray(vectors))
+    points = await embed_aside(vectors.astype(np.float64))
     kept = await task.state.threads.write(
         partial(put_neighbours, model=model, users=users, points=points)
     )
