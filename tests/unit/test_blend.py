@@ -9,7 +9,7 @@ from gustibus.errors import ConfigError, InputError, UnknownNameError
 from gustibus.models.automatic import fit_auto
 from gustibus.models.base import MODELS, PreferenceModel, TrainingSet
 from gustibus.models.blend import Blend
-from gustibus.models.blend_choice import blended, in_equal_parts, judge_blend
+from gustibus.models.blend_choice import Blended, blended, in_equal_parts, judge_blend, rescaled
 from gustibus.models.blend_fit import blend_options
 from gustibus.models.candidates import Candidate, Judged
 from gustibus.models.hybrid import fit_model
@@ -191,6 +191,72 @@ def test_equal_parts_are_of_the_best_two_families_and_of_the_best_three():
     mean = sum(m.draws[0].told.margin for m in three.members) / 3
     np.testing.assert_allclose(three.draws[0].told.margin, mean)
     assert in_equal_parts([best, again], draw, split, {}) == []
+
+
+def halves(draws: list[Draw], share: float, *, seed: int) -> Blended:
+    """Equal parts of two candidates whose log-odds are a share of what they should be."""
+    rng, members = np.random.default_rng(seed), []
+    for name in ("lore", "pal"):
+        one = Candidate(name, {})
+        for draw in draws:
+            sure = truth(draw) + 2 * rng.standard_normal(len(truth(draw)))
+            one.draws += candidate(name, draw, share * sure).draws
+        members.append(one)
+    blend = Blended(members, [0.5, 0.5], {"lore": {"rank": 3}})
+    for number, draw in enumerate(draws):
+        judged = judge_blend(blend, number, draw, hold_out(draw.judges))
+        assert judged is not None
+        blend.draws.append(judged)
+    return blend
+
+
+def test_a_timid_blend_is_made_to_speak_up_and_a_sure_one_to_doubt():
+    draws = list(draws_of(small_world(0, people=60, rows=16), 0))[:2]
+    splits = [hold_out(draw.judges) for draw in draws]
+    timid = rescaled(halves(draws, 0.25, seed=5), draws, splits, {"lore": {"rank": 3}})
+    assert timid is not None
+    assert timid.weights == (1.0, 1.0), "twice is the most"
+    assert timid.options["members"][0] == {"family": "lore", "rank": 3}
+    assert len(timid.draws) == 2
+    sure = rescaled(halves(draws, 8.0, seed=5), draws, splits, {})
+    assert sure is not None
+    assert sure.weights == (0.25, 0.25), "half is the least"
+    for share, found in ((0.25, timid), (8.0, sure)):
+        again = judge_blend(found, 1, draws[1], splits[1])
+        assert again is not None
+        np.testing.assert_allclose(found.draws[1].told.margin, again.told.margin)
+        assert found.loss < halves(draws, share, seed=5).loss
+
+
+def test_a_blend_is_scaled_by_people_who_do_not_judge_that():
+    """Of log-odds that know nothing, the least are best, whoever says so; those that are right stay."""
+    draws = list(draws_of(small_world(0, people=60, rows=16), 0))[:2]
+    splits = [hold_out(draw.judges) for draw in draws]
+    fit = min(
+        (halves(draws, share, seed=6) for share in np.arange(0.3, 3, 0.1)), key=lambda one: one.loss
+    )
+    assert rescaled(fit, draws, splits, {}) is None
+    fit.draws[0].losses[:] = np.nan
+    fit.draws[1].losses[:] = np.nan
+    assert rescaled(fit, draws, splits, {}) is None, "nobody can tell"
+
+
+def test_auto_says_by_how_much_it_scaled_its_blend(monkeypatch):
+    from gustibus.models import automatic, choosing
+
+    monkeypatch.setattr(choosing, "_single", lambda least, _: least)
+    true = automatic.rescaled
+
+    def scaled(one, *rest):
+        found = true(one, *rest)
+        return found or Blended(one.members, [1.5 * w for w in one.weights], {})
+
+    monkeypatch.setattr(automatic, "rescaled", scaled)
+    found = fit_auto(small_world(0, people=60, rows=16), None, seed=0, **FAST)
+    assert "with all weights times" in found.report["auto"]["why"]
+    assert isinstance(found.model, Blend)
+    chosen = found.report["auto"]["chosen"]["options"]
+    assert list(found.model.weights) == chosen["weights"]
 
 
 def test_equal_candidates_are_not_blended():

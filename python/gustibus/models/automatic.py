@@ -10,7 +10,8 @@ where so few people judge that a family could be far behind another and nobody w
 that they cannot tell apart are blended in equal parts: log loss is convex, so that the blend is no
 worse than they are on average, and which of them is best need not be guessed. A family that knows items
 by their names alone is blended with the best one that reads features, where that costs nothing that
-can be told: alone it has nothing to say of a new item.
+can be told: alone it has nothing to say of a new item. A blend's weights are multiplied by what makes
+it neither too timid nor too sure, where that foretells better beyond doubt.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from gustibus.models.automatic_options import (
     auto_options,
 )
 from gustibus.models.base import Fitted, Progress, TrainingSet
-from gustibus.models.blend_choice import Blended, blended, in_equal_parts, judge_blend
+from gustibus.models.blend_choice import Blended, blended, in_equal_parts, judge_blend, rescaled
 from gustibus.models.candidates import Candidate, Judged, Keeper
 from gustibus.models.hybrid import check_takes, fit_model
 from gustibus.models.judges import Draw, draws_of
@@ -182,8 +183,8 @@ class _Search:
         chosen = choosing.preferred(least, self.candidates, POOLED)
         together = self._together(chosen)
         if together is not None:
-            return together, self._why_together(together, chosen)
-        return chosen, self._why(chosen, least)
+            return self._scaled(together, self._why_together(together, chosen))
+        return self._scaled(chosen, self._why(chosen, least))
 
     def _unjudged(self, able: list[Candidate], why: str) -> tuple[Candidate, str]:
         """What to take where the people cannot tell, and why."""
@@ -264,6 +265,20 @@ class _Search:
         # Equal parts of the best two or three were tried before, on fewer draws perhaps.
         self.candidates = [*(c for c in self.candidates if c.title != one.title), one]
         return one
+
+    def _scaled(self, best: Candidate, why: str) -> tuple[Candidate, str]:
+        """What was chosen and why; a blend is made as sure as people find it right."""
+        if not isinstance(best, Blended):
+            return best, why
+        found = rescaled(best, self.draws, self.splits, self._settings())
+        if found is None:
+            return best, why
+        self.candidates.append(found)
+        times = found.weights[0] / best.weights[0]
+        return (
+            found,
+            f"{why}; with all weights times {times:g} it is {best.against(found)} ahead of itself",
+        )
 
     def _among(self, done: int) -> list[Candidate]:
         """Those that another draw of people could still bring to the front, the best first.

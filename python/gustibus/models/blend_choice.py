@@ -1,7 +1,7 @@
 """Which families to blend: those whose log-odds together foretell best whom none was fitted on.
 
 Source: Wolpert 1992, "Stacked Generalization"; Breiman 1996, "Stacked Regressions", for weights that
-are not negative.
+are not negative; Guo et al. 2017, "On Calibration of Modern Neural Networks", for one scale of all of them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _PARTS, _LARGEST = 8, 3.0
 """Weights are multiples of one over as many, up to the largest."""
 _SAME = 1e-6
 """Log-odds by which two candidates differ at most that foretell the same."""
+_SCALES = np.arange(_PARTS // 2, 2 * _PARTS + 1) / _PARTS
+"""By which all weights of a blend may be multiplied."""
 
 
 class Blended(Candidate):
@@ -102,6 +104,50 @@ def in_equal_parts(
         one.draws.append(_judged(one.members, one.weights, draw, split, 0))
         found.append(one)
     return found
+
+
+def rescaled(
+    one: Blended,
+    draws: Sequence[Draw],
+    splits: Sequence[HeldOut],
+    settings: Mapping[str, Mapping[str, Any]],
+) -> Blended | None:
+    """A blend with all its weights times what makes it neither too timid nor too sure.
+
+    None where that does not foretell better beyond doubt. Its losses are those under the scale that the
+    other half of the people found.
+
+    Args:
+        one: that was judged in the first draws.
+        draws: of people.
+        splits: of the judging people's answers in each.
+        settings: options of a family that all its fits have.
+    """
+    judged = [
+        [
+            _judged(one.members, [scale * w for w in one.weights], draw, split, number)
+            for scale in _SCALES
+        ]
+        for number, (draw, split) in enumerate(zip(draws, splits, strict=True))
+        if number < len(one.draws)
+    ]
+    losses = [np.stack([each.losses for each in row]) for row in judged]  # (s, p) each
+    whole = np.concatenate(losses, axis=1)
+    half = np.concatenate([np.arange(row.shape[1]) % 2 == 0 for row in losses])
+    best, even, odd = (_least(whole[:, who]) for who in (np.ones_like(half), half, ~half))
+    if _SCALES[best] == 1:
+        return None
+    found = Blended(one.members, [float(_SCALES[best]) * w for w in one.weights], settings)
+    for row, each in zip(judged, losses, strict=True):
+        crossed = np.where(np.arange(each.shape[1]) % 2 == 0, each[odd], each[even])
+        found.draws.append(row[best]._replace(losses=crossed))
+    gap = one.against(found)
+    return found if gap.behind is not None and gap.behind > 2 * (gap.error or 0.0) else None
+
+
+def _least(losses: F64) -> int:
+    """Row `(s, p)` of least mean over those who judged."""
+    return int(np.argmin([_mean(row) for row in losses]))
 
 
 def _best(able: list[Candidate], draw: Draw, split: HeldOut, who: Bool) -> I64:
