@@ -93,12 +93,16 @@ def test_s2_without_a_constant_coordinate_blocks_are_at_chance_on_a_ranking():
 
 @pytest.mark.parametrize(
     ("circle", "quality", "scalar", "floor"),
-    [(1, 0, (0.45, 0.55), 0.89), (1, 1, (0.72, 0.82), 0.90), (0.5, 1, (0.82, 0.92), 0.87)],
+    [(1, 0, (0.45, 0.55), 0.903), (1, 1, (0.72, 0.82), 0.906), (0.5, 1, (0.82, 0.92), 0.884)],
 )
 def test_s2_the_hybrid_is_ahead_where_preferences_run_in_circles(circle, quality, scalar, floor):
-    train, test, truth = circles_and_quality(circle, quality, seed=0)
-    assert scalar[0] <= agreement(BT.fit(train, None, seed=0).model, test, truth) <= scalar[1]
-    assert agreement(GPM.fit(train, None, seed=0, **S2).model, test, truth) > floor
+    """Floors are 0.02 to 0.025 below the reference figures, which are means of two seeds as well."""
+    found = []
+    for seed in (0, 1):
+        train, test, truth = circles_and_quality(circle, quality, seed=seed)
+        assert scalar[0] <= agreement(BT.fit(train, None, seed=0).model, test, truth) <= scalar[1]
+        found.append(agreement(GPM.fit(train, None, seed=0, **S2).model, test, truth))
+    assert np.mean(found) > floor
 
 
 # S3
