@@ -57,21 +57,26 @@ class Cluster:
             pytest.skip(f"{name} does not run here: {done.stderr.decode()[-200:]}")
 
     def start(self) -> None:
-        """Start and wait until it takes connections, recovery included."""
-        self.process = subprocess.Popen(
-            [str(self._binaries / "postgres"), "-D", str(self.data), "-p", str(self.port),
-             "-k", "", "-h", "127.0.0.1", "-c", "fsync=on"],
-            user=self._user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-            env={**os.environ, **self.environment},
-        )  # fmt: skip
+        """Start and wait until it takes connections, recovery included.
+
+        A process that was being made when the server was killed may hold its memory for a moment longer:
+        the server ends at once then, and is started again.
+        """
         import psycopg
 
         until = time.monotonic() + 60
         while True:
+            if self.process is None or self.process.poll() is not None:
+                self.process = subprocess.Popen(
+                    [str(self._binaries / "postgres"), "-D", str(self.data), "-p", str(self.port),
+                     "-k", "", "-h", "127.0.0.1", "-c", "fsync=on"],
+                    user=self._user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+                    env={**os.environ, **self.environment},
+                )  # fmt: skip
             with contextlib.suppress(psycopg.OperationalError):
                 psycopg.connect(self.url, connect_timeout=2).close()
                 return
-            assert time.monotonic() < until
+            assert time.monotonic() < until, "the database does not start"
             time.sleep(0.05)
 
     def kill(self) -> None:
