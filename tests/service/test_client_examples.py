@@ -133,6 +133,7 @@ def test_examples_of_versions_are_requests():
         "POST /v1/models/default/versions",
         "POST /v1/models/default/versions/7:validate",
         "PUT /v1/models/default/aliases/champion",
+        "DELETE /v1/models/default/aliases/spare",
         "POST /v1/models/default:rollback",
         "DELETE /v1/models/default/versions/6",
     ]

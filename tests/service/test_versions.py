@@ -122,6 +122,34 @@ def test_versions_are_registered_promoted_and_rolled_back(served, models):
         assert http.get("/v1/models/default").json()["serving"] == "default@1"
 
 
+def test_an_alias_of_what_is_served_is_asked_for_and_forgotten(served, models):
+    base, first, body = "/v1/models/default/aliases/", {"If-None-Match": "*"}, {"version": 1}
+    asked = {"candidates": [{"embedding": [1.0] * DIM}], "model": "default@spare"}
+    with served.client() as http:
+        ready(http, models[1])
+        assert http.post("/v1/score", json=asked).status_code == 404
+        assert http.put(base + "spare", json=body, headers=first).status_code == 200
+        until = time.monotonic() + 20
+        while (reply := http.post("/v1/score", json=asked)).status_code == 404:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert reply.json()["model"] == "default@1"
+        promote(http, 2)
+        serving(http, "default@2")
+        assert http.post("/v1/score", json=asked).status_code == 404, "it points at another version"
+        held = http.delete("/v1/models/default/versions/1")
+        assert (held.status_code, held.json()["code"]) == (409, "conflict")
+        for name, headers, status in (
+            ("spare", {}, 428), ("spare", {"If-Match": '"7"'}, 412), ("none", {"If-Match": '"1"'}, 404),
+            ("champion", {"If-Match": '"2"'}, 409), ("spare", {"If-Match": '"1"'}, 200),
+            ("spare", {"If-Match": '"1"'}, 404),
+        ):  # fmt: skip
+            reply = http.delete(base + name, headers=headers)
+            assert reply.status_code == status, (name, headers, reply.text)
+        assert http.get(base + "spare").status_code == 404
+        assert http.delete("/v1/models/default/versions/1").status_code == 200
+
+
 def test_a_damaged_version_is_neither_validated_nor_served(tmp_path, models):
     root = tmp_path / "models"
     shutil.copytree(models[0], root)

@@ -61,6 +61,7 @@ class Versions(Space[Door_co]):
     register = Operation(versions.register_version)
     validate = Operation(versions.validate_version)
     promote = Operation(versions.put_alias)
+    delete_alias = Operation(versions.delete_alias)
     rollback = Operation(versions.rollback)
     delete = Operation(versions.delete_version)
 

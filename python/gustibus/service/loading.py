@@ -39,6 +39,7 @@ from gustibus.store import (
     iter_placed,
     iter_unplaced,
     iter_vectors,
+    list_aliases,
     list_keys,
     position,
     profiles_of,
@@ -148,9 +149,17 @@ def fill(state: State) -> None:
         allow_time(conn)
         state.sequence = position(conn)  # first: what is written from now on is read again
         state.keys.load(list_keys(conn))
+        _load_aliases(state, conn)
         _load_people(state, conn)
         _load_items(state, conn)
         state.exposure, _ = shown(state, conn)
+
+
+def _load_aliases(state: State, conn: Connection) -> None:
+    serving = state.serving
+    if serving is not None and serving.version is not None:
+        found = list_aliases(conn, model=serving.name)
+        serving.aliases = frozenset(row.alias for row in found if row.version == serving.version)
 
 
 def _load_people(state: State, conn: Connection) -> None:
@@ -302,6 +311,7 @@ async def catch_up(state: State) -> None:
         state.keys.load(keys)
     if any(change.kind == "model" for change in changes):
         state.moved.set()
+        await state.threads.read(lambda conn: _load_aliases(state, conn))
     users = [change.name for change in changes if change.kind == "user"]
     items = [change.name for change in changes if change.kind == "item"]
     for start in range(0, max(len(users), len(items)), _MOST):

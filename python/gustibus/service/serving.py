@@ -80,6 +80,8 @@ class Serving:
         """`(u, u)` covariance of the population."""
         self.typical = self._typical(self.population)
         self.remote = remote
+        self.aliases: frozenset[str] = frozenset()
+        """Names that point at this version, as of when the store was last read."""
         self.tested = False
         """Whether texts were found to be encoded as when the model was made."""
         self.encoded = 0
@@ -120,13 +122,15 @@ class Serving:
     def answers_to(self, name: str) -> bool:
         """Whether a request means this model.
 
-        It is `default` or its name, alone or with `@` and `champion`, its number, or the beginning
-        of its digest.
+        It is `default` or its name, alone or with `@` and an alias that points at it, its number, or the
+        beginning of its digest. What is served is meant by `champion`, also while another version loads.
         """
         base, _, version = name.partition("@")
         if base not in {"default", self.name}:
             return False
-        if not version or (self.version is not None and version in (CHAMPION, str(self.version))):
+        if not version:
+            return True
+        if self.version is not None and version in {CHAMPION, str(self.version), *self.aliases}:
             return True
         return len(version) >= 4 and self.digest.startswith(version)
 

@@ -146,6 +146,23 @@ def move_alias(
     return get_alias(conn, model=model, alias=alias)
 
 
+def delete_alias(conn: Connection, *, model: str, alias: str, seen: int) -> AliasRow | None:
+    """Forget an alias, and return what it was; None when its revision is another by now.
+
+    Args:
+        conn: a write transaction.
+        model: whose.
+        alias: name.
+        seen: the revision that the caller knows.
+    """
+    row = get_alias(conn, model=model, alias=alias)
+    here = _named(model, alias) & (aliases.c.revision == seen)
+    if row is None or not conn.execute(delete(aliases).where(here)).rowcount:
+        return None
+    note(conn, "model", [model])
+    return row
+
+
 def champion(conn: Connection, *, model: str) -> VersionRow | None:
     """The version that is to be served, None when no version was promoted."""
     found = get_alias(conn, model=model)

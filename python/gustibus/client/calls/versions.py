@@ -61,6 +61,13 @@ class VersionDeleted:
     id: str
 
 
+@dataclass(frozen=True, slots=True)
+class AliasDeleted:
+    """An alias that was forgotten."""
+
+    id: str
+
+
 def get_model(model: str = "default") -> Request[ModelState]:
     """A model with its aliases.
 
@@ -131,6 +138,18 @@ def put_alias(
     return Request(
         "PUT", f"/v1/models/{segment(model)}/aliases/{segment(alias)}", decoder(Alias),
         body=body_of(version=version), writes=True, revision=revision,
+    )  # fmt: skip
+
+
+def delete_alias(alias: str, *, revision: int, model: str = "default") -> Request[AliasDeleted]:
+    """Forget an alias other than `champion`; `revision` is its own as it was last read.
+
+    Example:
+        client.versions.delete_alias("spare", revision=1)
+    """
+    return Request(
+        "DELETE", f"/v1/models/{segment(model)}/aliases/{segment(alias)}", decoder(AliasDeleted),
+        writes=True, revision=revision,
     )  # fmt: skip
 
 

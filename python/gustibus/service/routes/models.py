@@ -23,6 +23,7 @@ from gustibus.store import (
     Connection,
     VersionRow,
     audit,
+    delete_alias,
     delete_version,
     get_alias,
     get_version,
@@ -101,6 +102,14 @@ class VersionDeleted(Struct):
 
     id: str
     object: Literal["model.version"]
+    deleted: Literal[True]
+
+
+class AliasDeleted(Struct):
+    """An alias that points at nothing any more."""
+
+    id: str
+    object: Literal["model.alias"]
     deleted: Literal[True]
 
 
@@ -237,7 +246,7 @@ async def get_one_alias(call: Call) -> Reply:
     model, alias = _model(call), call.param("alias")
     row = await call.state.threads.read(lambda conn: get_alias(conn, model=model, alias=alias))
     if row is None:
-        raise Problem("not_found", f"There is no alias {alias!r} of {model!r}")
+        raise _no_alias(model, alias)
     return _told(row)
 
 
@@ -252,6 +261,34 @@ async def put_alias(call: Call) -> Reply:
         lambda conn: _move(conn, call, model, alias, body.version, "model.promote")
     )
     return _told(row)
+
+
+async def remove_alias(call: Call) -> Reply:
+    """Forget an alias, so that its version can be forgotten, too."""
+    model, alias = _model(call), call.param("alias")
+    if alias == CHAMPION:
+        detail = f"{model}@{CHAMPION} is what is served; point it at another version"
+        raise Problem("conflict", detail)
+
+    def work(conn: Connection) -> None:
+        if get_alias(conn, model=model, alias=alias) is None:
+            raise _no_alias(model, alias)
+        row = delete_alias(conn, model=model, alias=alias, seen=call.seen)
+        if row is None:
+            raise _moved(alias, call.seen)
+        _note(conn, call, "model.delete_alias", f"{model}@{alias}", version=row.version)
+
+    await call.state.threads.write(work)
+    return ok(AliasDeleted(f"{model}@{alias}", "model.alias", True))  # noqa: FBT003 - positional record
+
+
+def _no_alias(model: str, alias: str) -> Problem:
+    return Problem("not_found", f"There is no alias {alias!r} of {model!r}")
+
+
+def _moved(alias: str, seen: int) -> Problem:
+    detail = f"The alias {alias!r} is not at revision {seen}; read it again"
+    return Problem("etag_mismatch", detail)
 
 
 async def rollback(call: Call) -> Reply:
@@ -277,8 +314,7 @@ def _move(
         raise Problem("conflict", f"Version {version} was not validated yet")
     row = move_alias(conn, model=model, alias=alias, version=version, seen=call.seen)
     if row is None:
-        detail = f"The alias {alias!r} is not at revision {call.seen}; read it again"
-        raise Problem("etag_mismatch", detail)
+        raise _moved(alias, call.seen)
     _note(conn, call, action, f"{model}@{alias}", version=version, before=row.previous)
     return row
 
@@ -340,6 +376,11 @@ ROUTES = (
         "Point an alias at a validated version; the one that `champion` points at is served.",
         request=PutAlias, response=Alias, problems=("not_found", "conflict", *STORE),
         conditional=True, example={"version": 2},
+    ),
+    Route(
+        "DELETE", _ALIAS, "delete_alias", "models:write", remove_alias, "Models",
+        "Forget an alias other than `champion`; its version stays.",
+        response=AliasDeleted, problems=("not_found", "conflict", *STORE), conditional=True,
     ),
     Route(
         "POST", _ONE + ":rollback", "rollback_model", "models:write", rollback, "Models",
