@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -78,53 +79,172 @@ def verdict(
 ) -> Verdict:
     """Whether the data set tells methods apart, and whether people's own answers matter.
 
-    Methods are compared without answers, at `focus` and with all answers; the level of each
-    comparison allows for their number.
+    See `separation`, here on the headline part.
     """
-    differences = [d for d in differences if d.part == headline and d.shots in (0, focus, ALL)]
-    reasons: list[str] = []
-    separates = _separates(methods, differences, headline, reasons)
-    _rules(methods, differences, reasons)
+    told = separation(methods, differences, parts=(headline,), focus=focus)
+    reasons = list(told.reasons)
+    here = [d for d in differences if d.part == headline and d.shots in (0, focus, ALL)]
+    _rules(methods, here, reasons)
     personal = _personal(methods, reasons)
     reasons += [f"control `{c.name}` failed: {c.found}" for c in controls if c.passed is False]
-    return Verdict(separates, personal, tuple(reasons))
+    return Verdict(told.separates, personal, tuple(reasons))
 
 
-def _separates(
-    methods: Sequence[Method], differences: Sequence[Difference], headline: str, reasons: list[str]
-) -> bool:
-    learned = {m.name for m in methods if m.kind != "rule"}
+class Separation(NamedTuple):
+    """Whether anything can be told apart on a data set."""
+
+    separates: bool
+    reasons: tuple[str, ...]
+    """What was looked at, and the figures."""
+
+
+def separation(
+    methods: Sequence[Method],
+    differences: Sequence[Difference],
+    *,
+    parts: Sequence[str],
+    focus: int,
+) -> Separation:
+    """Whether a data set tells methods apart, by what people's answers in some parts say.
+
+    It does when both hold, each at a level of 5 % that allows for every figure looked at:
+
+    1. some learned method is right more often than a coin, so that there is something to learn;
+    2. two contenders are told apart in any of three ways, which share the level: a method from the
+       pooled reward (the first learned method that knows no people), any two learned methods from
+       each other, or a personal method from itself placed on another person's answers.
+
+    Every pair of twenty methods is hundreds of comparisons, which a difference of ten points over
+    forty people does not survive; the few that a benchmark is for, with the pooled reward and with
+    another person's answers, are therefore asked on their own. Figures are those without answers,
+    at `focus` and with all answers. A part on which a method without people is right on `SATURATED`
+    of the answers leaves personal ones nothing to show and does not count.
+
+    Args:
+        methods: of a report.
+        differences: of every pair of them.
+        parts: in which contenders are compared.
+        focus: shots.
+    """
+    full = [(part, *_saturated(methods, part)) for part in parts]
+    reasons = [
+        f"saturated: `{name}`, which knows no people, is right on {best:.3f} of `{part}`"
+        for part, best, name in full
+        if best >= SATURATED
+    ]
+    left = tuple(part for part, best, _ in full if best < SATURATED)
+    if not left:
+        return Separation(separates=False, reasons=tuple(reasons))
+    learns = _beats_a_coin(methods, left, focus, reasons)
+    learned = [m.name for m in methods if m.kind != "rule"]
     compared = [
         d for d in differences
-        if {d.first, d.second} <= learned and d.accuracy.error > 0
+        if d.part in left and d.shots in (0, focus, ALL)
+        and {d.first, d.second} <= {*learned} and d.accuracy.error > 0
     ]  # fmt: skip
-    clear = [d for d in compared if _differs(d.accuracy, len(compared))]
+    pooled = next((m.name for m in methods if m.name in learned and not m.personal), None)
+    ways = [
+        _pairs_differ(compared, left, reasons),
+        _over_pooled(compared, pooled, reasons),
+        _swaps_cost(methods, reasons),
+    ]
+    return Separation(separates=learns and any(ways), reasons=tuple(reasons))
+
+
+_WAYS = 3
+"""In which contenders are told apart."""
+
+
+def _saturated(methods: Sequence[Method], part: str) -> tuple[float, str]:
+    """The best learned method without people on a part, and how often it is right."""
     pooled = [
-        (c.accuracy.value, m.name) for m in methods if not m.personal and m.name in learned
-        if (c := m.cell(headline)) is not None
+        (c.accuracy.value, m.name) for m in methods if not m.personal and m.kind != "rule"
+        if (c := m.cell(part)) is not None
     ]  # fmt: skip
-    best, name = max(pooled, default=(0.0, ""))
-    if best >= SATURATED:
+    return max(pooled, default=(0.0, ""))
+
+
+def _beats_a_coin(
+    methods: Sequence[Method], parts: Sequence[str], focus: int, reasons: list[str]
+) -> bool:
+    """Whether any learned method is right more often than one time in two."""
+    found = [
+        (m.name, part, e.accuracy)
+        for m in methods if m.kind != "rule"
+        for part in parts
+        for e in (m.cell(part), m.point(part, 0), m.point(part, focus))
+        if e is not None and np.isfinite(e.accuracy.value)
+    ]  # fmt: skip
+    if not found:
+        reasons.append(f"no learned method was judged on {_named(parts)}")
+        return False
+    beats = any(_less_half(e).is_above_zero(tests=len(found)) for _, _, e in found)
+    if not beats:
+        name, part, best = max(found, key=lambda one: one[2].value)
         reasons.append(
-            f"saturated: `{name}`, which knows no people, is right on {best:.3f} of `{headline}`"
+            f"no learned method is right more often than a coin beyond chance ({len(found)} "
+            f"figures; the best is `{name}` on `{part}`: {show(best)}, over {best.people} people)"
         )
+    return beats
+
+
+def _pairs_differ(compared: Sequence[Difference], parts: Sequence[str], reasons: list[str]) -> bool:
+    """Whether any two learned methods differ."""
+    clear = [d for d in compared if _differs(d.accuracy, _WAYS * len(compared))]
     largest = _largest(clear or compared)
-    if not clear:
+    if clear:
         reasons.append(
-            f"no two learned methods differ on `{headline}` beyond chance "
-            f"({len(compared)} paired differences{largest})"
-        )
-        if any(d.accuracy.low > 0 or d.accuracy.high < 0 for d in compared):
-            reasons.append(
-                "an interval without 0 allows for one comparison, the verdict for all of them: more "
-                "held-out people would tell"
-            )
-    else:
-        reasons.append(
-            f"{len(clear)} of {len(compared)} paired differences on `{headline}` are beyond "
+            f"{len(clear)} of {len(compared)} paired differences on {_named(parts)} are beyond "
             f"chance{largest}"
         )
-    return bool(clear) and best < SATURATED
+        return True
+    reasons.append(
+        f"no two learned methods differ on {_named(parts)} beyond chance "
+        f"({len(compared)} paired differences{largest})"
+    )
+    if any(d.accuracy.excludes_zero for d in compared):
+        reasons.append(
+            "an interval without 0 allows for one comparison, the verdict for all of them: more "
+            "held-out people would tell"
+        )
+    return False
+
+
+def _over_pooled(compared: Sequence[Difference], pooled: str | None, reasons: list[str]) -> bool:
+    """Whether any learned method differs from the pooled reward."""
+    found = [d for d in compared if pooled in (d.first, d.second)]
+    clear = [d for d in found if _differs(d.accuracy, _WAYS * len(found))]
+    if pooled is not None and found:
+        reasons.append(
+            f"{len(clear) or 'none'} of {len(found)} differences from the pooled reward `{pooled}` "
+            f"{'is' if len(clear) < 2 else 'are'} beyond chance{_largest(clear or found)}"
+        )
+    return bool(clear)
+
+
+def _swaps_cost(methods: Sequence[Method], reasons: list[str]) -> bool:
+    """Whether any method does worse on another person's answers, with all of them or a few."""
+    found = [
+        (m.name, s.drop) for m in methods for s in (m.swap, m.few_swap) if s is not None
+    ]  # fmt: skip
+    clear = [one for one in found if one[1].is_above_zero(tests=_WAYS * len(found))]
+    if found:
+        name, most = max(clear or found, key=lambda one: one[1].value)
+        reasons.append(
+            f"{len(clear) or 'none'} of {len(found)} falls of accuracy with another person's answers "
+            f"{'is' if len(clear) < 2 else 'are'} beyond chance; the largest is that of `{name}`: "
+            f"{show(most, sign=True)}, over {most.people} people"
+        )
+    return bool(clear)
+
+
+def _named(parts: Sequence[str]) -> str:
+    return " and ".join(f"`{part}`" for part in parts)
+
+
+def _less_half(e: Estimate) -> Estimate:
+    """An accuracy less that of a coin."""
+    return Estimate(e.value - 0.5, e.low - 0.5, e.high - 0.5, e.error, e.people)
 
 
 def _largest(differences: Sequence[Difference]) -> str:

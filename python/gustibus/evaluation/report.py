@@ -195,7 +195,7 @@ class Verdict:
     """What the data set can tell.
 
     Attributes:
-        separates: whether it tells any two learned methods apart.
+        separates: whether it tells methods apart, see `findings.separation`.
         personal_signal: whether people's own answers matter; None where no personal method ran.
         reasons: sentences that say why.
     """
