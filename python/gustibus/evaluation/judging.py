@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 
@@ -34,13 +35,25 @@ Outcome = Mapping[tuple[str, int], Scores]
 """Scores by part and number of shots, `ALL` for the cells."""
 
 
+class Paired(Protocol):
+    """What a difference needs of one method: `Scores`, or those parts of it that were kept."""
+
+    @property
+    def accuracy(self) -> F64:
+        """`(p,)`, NaN for people who were not judged."""
+
+    @property
+    def log_loss(self) -> F64:
+        """`(p,)` in nats."""
+
+
 @dataclass(frozen=True)
 class Judge:
     """The trial and the draws of people that all intervals rest on."""
 
     trial: Trial
     focus: int
-    """Shots at which the time to place a person is taken."""
+    """Shots at which the time to place a person is taken; the most below where nobody has them."""
     draws: int
     """Of people."""
 
@@ -67,14 +80,14 @@ class Judge:
         outcome = {(part, ALL): scores for part, (scores, _) in cells.items()}
         outcome |= {(p, s.size): scores for s in curve for p, scores in s.scores.items()}
         swap, flip = self._controls(one)
-        timed = [s.microseconds for s in curve if s.size == self.focus]
+        timed = [s.microseconds for s in curve if min(self.focus, 1) <= s.size <= self.focus]
         return Method(
             name=one.name,
             family=one.family,
             kind=one.kind,
             personal=one.personal,
             fit_seconds=one.fit_seconds,
-            place_microseconds=timed[0] if timed else float("nan"),
+            place_microseconds=timed[-1] if timed else float("nan"),
             bytes_per_person=one.bytes_per_person,
             digest=one.digest,
             cells=tuple(self._cell(part, *found) for part, found in cells.items()),
@@ -106,14 +119,7 @@ class Judge:
         self, where: tuple[str, int], first: tuple[str, Scores], second: tuple[str, Scores]
     ) -> Difference:
         """Two methods, person by person."""
-        over, x, y = self.over(where[0]), first[1], second[1]
-        return Difference(
-            *where, first[0], second[0],
-            accuracy=over.mean(x.accuracy - y.accuracy),
-            log_loss=over.mean(x.log_loss - y.log_loss),
-            harmed=over.mean(worse(x.accuracy, y.accuracy)),
-            helped=over.mean(worse(y.accuracy, x.accuracy)),
-        )  # fmt: skip
+        return paired(self.over(where[0]), where, first, second)
 
     def _controls(self, one: Contender) -> tuple[Swap | None, Flip | None]:
         part = self.trial.headline
@@ -174,6 +180,27 @@ class Judge:
             "calibration_error": over.calibration_error(scores.gaps, scores.rows),
             "worst_decile": over.worst_share(scores.accuracy),
         }
+
+
+def paired(
+    over: Resamples, where: tuple[str, int], first: tuple[str, Paired], second: tuple[str, Paired]
+) -> Difference:
+    """Two methods on the same people.
+
+    Args:
+        over: draws of the people of the part.
+        where: part and number of shots.
+        first: name and figures of a method.
+        second: of another.
+    """
+    x, y = first[1], second[1]
+    return Difference(
+        *where, first[0], second[0],
+        accuracy=over.mean(x.accuracy - y.accuracy),
+        log_loss=over.mean(x.log_loss - y.log_loss),
+        harmed=over.mean(worse(x.accuracy, y.accuracy)),
+        helped=over.mean(worse(y.accuracy, x.accuracy)),
+    )  # fmt: skip
 
 
 def worse(first: F64, second: F64) -> F64:

@@ -119,7 +119,8 @@ class Method:
         kind: `model`, `baseline` or `rule`.
         personal: whether it has a personal part.
         fit_seconds: NaN when not known.
-        place_microseconds: to place one person on `focus` shots, in a batch of all.
+        place_microseconds: to place one person on `focus` shots, or on the most below that anybody
+            has, in a batch of all.
         bytes_per_person: kept of one person.
         digest: of the artifact, empty for other models.
         cells: of seen and new people.

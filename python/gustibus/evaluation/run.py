@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
@@ -31,6 +31,7 @@ from gustibus.models.base import PreferenceModel, Progress, TrainingSet
 
 Judged: TypeAlias = PreferenceModel | Artifact | Modelled | Fixed
 Options: TypeAlias = Mapping[str, Any]
+Scored: TypeAlias = Callable[[str, Outcome], None]
 
 
 def evaluate(
@@ -49,6 +50,7 @@ def evaluate(
     device: str = "cpu",
     digest: str = "",
     progress: Progress | None = None,
+    scored: Scored | None = None,
 ) -> Report:
     """Judge methods by the protocol: four cells, few-shot curve, controls, intervals over people.
 
@@ -76,6 +78,8 @@ def evaluate(
         device: of the fits.
         digest: identity of the data; by default it is computed.
         progress: called with a stage and how far it is.
+        scored: called with the name of every method and the scores of its people, which another
+            report of the same people can be joined by, see `merged`.
 
     Raises:
         InputError: the split leaks or holds nothing out, an artifact knows people that the split
@@ -123,6 +127,8 @@ def evaluate(
             method = _against_shuffled(judge, method, outcome, fitting, wanted[one.name])
         methods.append(method)
         outcomes.append((one.name, outcome))
+        if scored is not None:
+            scored(one.name, outcome)
     methods = correct_swaps(methods)
     differences = judge.differences(outcomes)
     controls = data_controls(judge, train)
