@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,13 +12,14 @@ from typer.testing import CliRunner
 
 from gustibus.bench import METHODS, Entry, LeagueConfig, run_league
 from gustibus.bench.league import _settings
-from gustibus.bench.standings import Standing
+from gustibus.bench.standings import League, Standing
 from gustibus.cli.app import app
 from gustibus.data import write_folder
 from gustibus.data.synthetic import linear_mixture_world
 from gustibus.errors import ConfigError, UnknownNameError
 from gustibus.evaluation import Report
 from gustibus.evaluation.protocol import NEW_CELLS
+from gustibus.evaluation.report import encode
 from gustibus.models import MODELS
 
 QUICK = {"ridges": [10.0], "equalise": [0.5], "rounds": 3}
@@ -46,6 +49,15 @@ def league(folder, *names, **settings):
         **{"methods": ENTRIES, "draws": 2, **settings},
     )  # fmt: skip
     return run_league(config, told=said.append), said
+
+
+def clear(folder):
+    """A data set `clear` whose thirty new people are enough to tell methods apart."""
+    dataset, _ = linear_mixture_world(
+        seen=30, new=30, train=24, test=20, support=12, query=20, seed=0
+    )
+    write_folder(dataset, folder / "clear")
+    return dataset
 
 
 def test_every_family_takes_part_by_default():
@@ -79,7 +91,7 @@ def test_trials_under_several_seeds_are_also_told_together(folder):
     row = next(line for line in said if line.startswith("| `bt`"))
     assert f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" in row
     assert f"{np.mean(leads):+.3f}, in {sum(x > 0 for x in leads)} of 2" in row
-    alone, _ = league(folder, "second")
+    alone = League(found.standings[:1], focus=found.focus)
     assert "Over seeds" not in alone.markdown()
 
 
@@ -112,6 +124,81 @@ def test_rivals_are_measured_in_accuracy_and_in_log_loss(folder):
         ahead = lead(found.standings[0], "auto", "vpl", "query", 5)
         assert claims[claim] == (ahead.value > 0)
         assert f"{ahead.value:+.3f}" in found.markdown()
+
+
+def test_one_row_is_made_again_alone(folder):
+    clear(folder)
+    methods = {"bt": ENTRIES["bt"], "ridge": Entry("ridge", {})}
+    before, _ = league(folder, "clear", "second", methods=methods)
+    other = {"bt": Entry("bt", {"ridge": 300})}
+    after, said = league(folder, "clear", methods=other, fresh=True)
+    assert [line.partition(":")[0] for line in said] == ["clear 0 bt", "clear 0"]
+    assert [s.data for s in after.standings] == ["clear", "second"]
+    old, new = before.standings[0].report, after.standings[0].report
+    assert [m.name for m in new.methods] == [m.name for m in old.methods]
+    for name in ("ridge", "linear", "shrunk", "item_mean", "length"):
+        assert encode(new.method(name)) == encode(old.method(name))
+    assert new.method("bt").digest != old.method("bt").digest
+    rows = [line for line in before.markdown().splitlines() if line.startswith("| `ridge`")]
+    shown = (folder / "out" / "league.md").read_text().splitlines()
+    assert [line for line in shown if line.startswith("| `ridge`")] == rows
+    assert any(line.startswith("| `bt`") for line in shown)
+    record = json.loads((folder / "out" / "league.json").read_text())
+    assert [m["name"] for m in record[0]["report"]["methods"]][:2] == ["bt", "ridge"]
+    assert encode(after.standings[1].report) == encode(before.standings[1].report)
+    # what is joined is what judging both at once gives
+    whole = Report.load(folder / "out" / "clear" / "0")
+    assert encode(whole) == encode(new)
+    config = LeagueConfig(
+        (str(folder / "clear"),), str(folder / "anew"), draws=2,
+        methods={**other, "ridge": methods["ridge"]},
+    )  # fmt: skip
+    anew = run_league(config).standings[0].report
+    assert encode(anew.differences) == encode(new.differences)
+    assert anew.verdict == new.verdict
+
+
+def test_rows_without_the_figures_of_people_are_judged_again(folder):
+    methods = {"bt": ENTRIES["bt"], "ridge": Entry("ridge", {})}
+    before, _ = league(folder, "first", methods=methods)
+    out = folder / "out" / "first" / "0"
+    (out / ".scores" / "ridge.npz").unlink()  # as versions left it that kept none
+    after, _ = league(folder, "first", methods={"bt": ENTRIES["bt"]}, fresh=True)
+    old, new = (s.standings[0].report for s in (before, after))
+    assert new.method("ridge").cells == old.method("ridge").cells
+    assert new.difference("bt", "ridge") == old.difference("bt", "ridge")
+    (out / ".scores" / "ridge.npz").write_bytes(b"cut off")
+    shutil.rmtree(out / "ridge")
+    last, said = league(folder, "first", methods={"bt": ENTRIES["bt"]}, fresh=True)
+    assert "first 0 ridge: its row stays, its model is gone: not compared" in said
+    report = last.standings[0].report
+    assert report.method("ridge").cells == old.method("ridge").cells
+    assert report.difference("bt", "ridge") is None
+    other, said = league(folder, "first", methods={"bt": ENTRIES["bt"]}, draws=3)
+    assert [m.name for m in other.standings[0].report.methods if m.kind == "model"] == ["bt"]
+    assert any("no longer in the tables" in line for line in said)
+
+
+def test_a_data_set_of_coin_flips_is_refused(folder):
+    dataset = clear(folder)
+    coin = np.random.default_rng(0).integers(0, 2, len(dataset.comparisons)).astype(np.float32)
+    comparisons = replace(dataset.comparisons, target=coin)
+    write_folder(replace(dataset, comparisons=comparisons), folder / "coins")
+    methods = {"bt": ENTRIES["bt"], "ridge": Entry("ridge", {})}
+    found, said = league(folder, "clear", "coins", methods=methods)
+    assert [s.data for s in found.refused] == ["coins"]
+    assert "coins 0: refused, nothing can be told apart" in said
+    text = (folder / "out" / "league.md").read_text()
+    reasons = text.split("### Refused")[1].split("###")[0]
+    assert "- coins:\n" in reasons
+    assert "right more often than a coin beyond chance" in reasons
+    assert all("coins" not in part for part in text.split("###")[2:])
+    assert "| method | clear |" in text
+    assert all("coins" not in said for _, _, said in found.claims())
+    alone = League(found.refused, focus=5)
+    assert alone.claims() == []
+    assert "new people" not in alone.markdown()
+    assert alone.save(folder / "alone") == []
 
 
 def test_other_options_train_again(folder):

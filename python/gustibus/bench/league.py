@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gustibus.artifact import Artifact
+from gustibus.bench.keeping import choices
+from gustibus.bench.rows import Told, Trial, is_alike, judged
 from gustibus.bench.standings import League, Standing
 from gustibus.data.comparisons import Identical
-from gustibus.data.leaks import Split
 from gustibus.errors import ConfigError, GustibusError, InputError
-from gustibus.evaluation import Modelled, Report, evaluate
 from gustibus.models import MODELS
 from gustibus.models.automatic_options import AUTO
 from gustibus.models.base import Progress
 from gustibus.models.recent import remembered
 from gustibus.training import RunConfig, train
-from gustibus.training.run import load_data, make_split
-
-SIZES = (0, 1, 2, 5, 10, 20)
-"""Shots at which new people are judged."""
 
 
 class Entry(NamedTuple):
@@ -102,18 +98,18 @@ class LeagueConfig:
         )  # fmt: skip
 
 
-Told = Callable[[str], None]
-"""Called with a line when something is done, or failed."""
-
-
 def run_league(
     config: LeagueConfig, *, progress: Progress | None = None, told: Told | None = None
 ) -> League:
     """Train, judge, and put the tables and plots into the output folder.
 
     Models of the same configuration and reports of the same models are kept, so that a league that
-    was cut off goes on where it was, and one with another method trains that one alone. A method
-    that cannot be trained on a data set is left out there and named in the tables.
+    was cut off goes on where it was, and one with another method trains that one alone. Whatever
+    else the folder holds stays in the tables: other methods with their rows as they were, other
+    data sets that were judged alike. One row is made again by its data set and method alone, with
+    `fresh` where nothing else is changed; differences, tables and claims are then made again. A new
+    folder begins from nothing. A method that cannot be trained on a data set is left out there and
+    named in the tables, and so is a data set on which nothing can be told apart.
 
     Args:
         config: the league.
@@ -127,19 +123,40 @@ def run_league(
         InputError: a data set cannot be read, or nothing can be trained on it.
     """
     tell = told or (lambda _: None)
-    standings = [
-        _one(config, source, seed, progress, tell)
+    before = _before(config, tell)
+    found = [
+        _one(config, source, seed, before.get((Path(source).stem, seed)), progress, tell)
         for source in config.data
         for seed in config.seeds
     ]
-    league = League(tuple(standings), focus=config.focus)
+    standings = before | {(s.data, s.seed): s for s in found}
+    league = League(tuple(standings.values()), focus=config.focus)
+    for refused in (s for s in league.refused if s in found):
+        tell(f"{refused.data} {refused.seed}: refused, nothing can be told apart")
     league.save(config.output)
     return league
 
 
+def _before(config: LeagueConfig, tell: Told) -> dict[tuple[str, int], Standing]:
+    """What the folder's league holds that was judged alike."""
+    try:
+        league = League.load(config.output)
+    except InputError:  # none yet, or of another version
+        return {}
+    found = {}
+    asked = {(Path(source).stem, seed) for source in config.data for seed in config.seeds}
+    for s in league.standings:
+        if is_alike(s.report, config, s.seed):
+            found[s.data, s.seed] = s
+        elif (s.data, s.seed) not in asked:
+            tell(f"{s.data} {s.seed}: was judged by other draws or shots, no longer in the tables")
+    return found
+
+
 def _one(
-    config: LeagueConfig, source: str, seed: int, progress: Progress | None, tell: Told
-) -> Standing:
+    config: LeagueConfig, source: str, seed: int, before: Standing | None,
+    progress: Progress | None, tell: Told,
+) -> Standing:  # fmt: skip
     """All methods on one data set under one seed."""
     name = Path(source).stem
     out = Path(config.output) / name / str(seed)
@@ -164,17 +181,14 @@ def _one(
     if not artifacts:
         message = f"{source}: no method could be trained: {'; '.join(failed.values())}"
         raise InputError(message, where="data")
-    report = _kept(out, artifacts, config, seed)
-    if report is None:
-        report = _judged(config, source, seed, artifacts, progress)
-        report.save(out)
-        tell(f"{name} {seed}: judged")
-    chosen = {
-        method: artifact.card["fit"]["auto"]
-        for method, artifact in artifacts.items()
-        if "auto" in artifact.card["fit"]
-    }
-    return Standing(name, seed, report, chosen, failed)
+    report = judged(Trial(config, source, seed, out, progress, tell), artifacts, [*failed])
+    models = [m.name for m in report.methods if m.kind == "model"]
+    if before is not None:  # failures of methods that nobody asked for now
+        failed = {n: w for n, w in before.failed.items() if n not in config.methods} | failed
+    return Standing(
+        name, seed, report, choices(out, models),
+        {n: why for n, why in failed.items() if n not in models},
+    )  # fmt: skip
 
 
 def _trained(
@@ -204,49 +218,3 @@ def _settings(run: Any) -> Any:
     except (TypeError, GustibusError):
         return None
     return json.loads(json.dumps({k: v for k, v in whole.items() if k not in ("data", "output")}))
-
-
-def _judged(
-    config: LeagueConfig,
-    source: str,
-    seed: int,
-    artifacts: Mapping[str, Artifact],
-    progress: Progress | None,
-) -> Report:
-    """The methods on people that none of them has seen."""
-    plain = config.run(source, seed=seed)
-    dataset, _ = load_data(plain)
-    split = make_split(dataset, plain)
-    for method, artifact in artifacts.items():
-        _refuse_other_split(method, artifact, split)
-    return evaluate(
-        dataset, split, {n: Modelled.of(n, a, dataset) for n, a in artifacts.items()},
-        sizes=SIZES, focus=config.focus, draws=config.draws, seed=seed, progress=progress,
-    )  # fmt: skip
-
-
-def _kept(
-    out: Path, artifacts: Mapping[str, Artifact], config: LeagueConfig, seed: int
-) -> Report | None:
-    """The report of these models and settings, if it is there."""
-    if config.fresh or not (out / "report.json").is_file():
-        return None
-    try:
-        report = Report.load(out)
-    except GustibusError:  # of another version
-        return None
-    found = {m.name: m.digest for m in report.methods if m.kind == "model"}
-    same = (report.sizes, report.draws, report.seed, report.focus) == (
-        SIZES, config.draws, seed, config.focus
-    )  # fmt: skip
-    return report if same and found == {n: a.digest for n, a in artifacts.items()} else None
-
-
-def _refuse_other_split(method: str, artifact: Artifact, split: Split) -> None:
-    rows = {name: len(index) for name, index in split.items()}
-    if artifact.card["split"] != rows:
-        message = (
-            f"{method}: was trained on another split than the one to judge: expected {rows}, got "
-            f"{artifact.card['split']}; run the league again with fresh"
-        )
-        raise InputError(message, where=method)

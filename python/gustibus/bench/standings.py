@@ -1,30 +1,28 @@
-"""What a league found: tables of all data sets, claims that the figures bear out, a picture."""
+"""What a league found: all data sets, and the folder with tables, claims and pictures."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gustibus.bench.picture import draw
-from gustibus.bench.trials import together
+from gustibus.bench.claims import Claim, claims
+from gustibus.bench.pictures import draw
+from gustibus.bench.tables import markdown
+from gustibus.errors import InputError
 from gustibus.evaluation import Report
-from gustibus.evaluation.findings import show
+from gustibus.evaluation.findings import Separation, separation
 from gustibus.evaluation.intervals import Estimate
 from gustibus.evaluation.judging import ALL
-from gustibus.evaluation.markdown import PARTS, table, yes
 from gustibus.evaluation.protocol import NEW_CELLS
 from gustibus.evaluation.report import Difference, encode
 from gustibus.models.automatic_options import AUTO
 
-POOLED = "bt"
-"""The method without people that personal ones are measured against."""
-_AMONG = ("bt", "hierarchical", "pal", "pro", "gpm", "ppd")
-"""Families of this project, the best of which in hindsight is what the choice is held to."""
-_RIVALS = ("pal-published", "lore", "vpl", "factors")
-"""What the choice has to be ahead of."""
+_BLEND = "blend"
+_PUBLISHED = "-published"
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,18 @@ class Standing:
         """For tables."""
         return self.data if self.seed == 0 else f"{self.data}, seed {self.seed}"
 
+    @cached_property
+    def separation(self) -> Separation:
+        """Whether anything is told apart on what the tables show: the cells of new people.
+
+        On the headline part where nobody is new. Asked of the figures, not of the report's verdict,
+        which another version may have reached in another way.
+        """
+        parts = [part for part in NEW_CELLS if self.has_cell(part)] or [self.report.headline]
+        return separation(
+            self.report.methods, self.report.differences, parts=parts, focus=self.report.focus
+        )
+
     @property
     def is_personal(self) -> bool:
         """Whether any method does worse on new people who were given someone else's few answers."""
@@ -58,8 +68,17 @@ class Standing:
             swaps = [m.swap for m in self.report.methods if m.swap is not None]
         return any(swap.personal for swap in swaps)
 
+    @property
+    def singles(self) -> list[str]:
+        """Single families as they come: neither chosen nor blended, no published recipe."""
+        return [
+            m.name for m in self.report.methods
+            if m.kind == "model" and m.name not in {AUTO, *self.chosen}
+            and _BLEND not in (m.name, m.family) and not m.name.endswith(_PUBLISHED)
+        ]  # fmt: skip
+
     def accuracy(self, method: str, part: str, shots: int) -> Estimate | None:
-        """Of new people after that many answers, or after all where nobody gave as many."""
+        """Of people after that many answers, or after all where nobody gave as many."""
         found = next((m for m in self.report.methods if m.name == method), None)
         if found is None:
             return None
@@ -81,12 +100,16 @@ class Standing:
         return None if found is None else found.log_loss
 
     def best(self, part: str, shots: int) -> str | None:
-        """The project's family that did best, which only hindsight knows."""
+        """The single family that did best, which only hindsight knows."""
         found = {
-            name: estimate.value for name in _AMONG
+            name: estimate.value for name in self.singles
             if (estimate := self.accuracy(name, part, shots)) is not None
         }  # fmt: skip
         return max(found, key=lambda name: found[name]) if found else None
+
+    def has_cell(self, part: str) -> bool:
+        """Whether anybody answered in a part."""
+        return any(m.cell(part) is not None for m in self.report.methods)
 
     def _paired(self, first: str, second: str, part: str, shots: int) -> Difference | None:
         where = shots if self._has(part, shots) else ALL
@@ -108,10 +131,20 @@ class League:
     standings: tuple[Standing, ...]
     focus: int = 5
 
+    @cached_property
+    def judged(self) -> tuple[Standing, ...]:
+        """Data sets that tell methods apart: those of tables, claims and pictures."""
+        return tuple(s for s in self.standings if s.separation.separates)
+
+    @cached_property
+    def refused(self) -> tuple[Standing, ...]:
+        """Data sets on which nothing can be told apart, named with the reason and left out."""
+        return tuple(s for s in self.standings if not s.separation.separates)
+
     @property
     def methods(self) -> list[str]:
-        """Names of all methods, in the order of the tables."""
-        return list(dict.fromkeys(m.name for s in self.standings for m in s.report.methods))
+        """Names of the methods on judged data sets, in the order of the tables."""
+        return list(dict.fromkeys(m.name for s in self.judged for m in s.report.methods))
 
     @property
     def shots(self) -> tuple[int, int]:
@@ -120,37 +153,18 @@ class League:
 
     def markdown(self) -> str:
         """Tables of everything."""
-        parts = [self._data()]
-        for part in NEW_CELLS:
-            for shots in self.shots:
-                title = f"### {PARTS[part]}, {shots} answers"
-                if any(
-                    s.report.method(s.report.methods[0].name).cell(part) for s in self.standings
-                ):
-                    parts += [title, self._accuracy(part, shots)]
-        for shots in self.shots:
-            found = together(self.standings, self.methods, NEW_CELLS[0], shots)
-            if found is not None:
-                parts += [f"### Over seeds: {PARTS[NEW_CELLS[0]]}, {shots} answers", found]
-        if AUTO in self.methods:
-            parts += ["### What was chosen", self._choices()]
-            for shots in self.shots:
-                parts += [
-                    f"### Lead of `{AUTO}` after {shots} answers, new people on known items",
-                    self._leads(NEW_CELLS[0], shots),
-                    f"### Log loss that `{AUTO}` saves after {shots} answers, new people on known items",
-                    self._savings(NEW_CELLS[0], shots),
-                ]
-        parts += ["### Cost", self._costs(), "### Claims", self._claims()]
-        failed = [
-            f"- {s.title}, `{n}`: {why}" for s in self.standings for n, why in s.failed.items()
-        ]
-        if failed:
-            parts += ["### Left out", "\n".join(failed)]
-        return "\n\n".join(parts) + "\n"
+        return markdown(self)
 
-    def save(self, folder: str | Path) -> None:
-        """Write `league.md`, `league.json` and, where matplotlib is there, `league.png`."""
+    def claims(self) -> list[Claim]:
+        """Those that the league's methods allow, over the data sets that tell methods apart."""
+        return claims(self)
+
+    def save(self, folder: str | Path) -> list[str]:
+        """Write `league.md`, `league.json` and, where matplotlib is there, the pictures.
+
+        Returns:
+            File names of the pictures.
+        """
         where = Path(folder)
         where.mkdir(parents=True, exist_ok=True)
         record = [
@@ -158,147 +172,32 @@ class League:
              "report": encode(s.report)}
             for s in self.standings
         ]  # fmt: skip
+        names = draw(self, where)
+        figures = "".join(f"\n![{name}]({name})\n" for name in names)
         for name, text in (
-            ("league.json", json.dumps(record, indent=1)), ("league.md", self.markdown()),
+            ("league.json", json.dumps(record, indent=1)), ("league.md", self.markdown() + figures),
         ):  # fmt: skip
             scratch = where / f"{name}.part"
             scratch.write_text(text, encoding="utf-8")
             scratch.replace(where / name)
-        draw(self.standings, where / "league.png", part=NEW_CELLS[0])
+        return names
 
-    def claims(self) -> list[tuple[str, bool, str]]:
-        """`(claim, whether it holds, what was found)`; those that the league's methods allow."""
-        found = []
-        part = NEW_CELLS[0]
-        if AUTO in self.methods:
-            for rival in _RIVALS:
-                for shots in self.shots:
-                    found += self._ahead(rival, part, shots)
-            gaps = [
-                (f"{s.title}, {shots} answers", lead)
-                for s in self.standings for shots in self.shots
-                if (best := s.best(part, shots)) is not None
-                and (lead := s.lead(AUTO, best, part, shots)) is not None
-            ]  # fmt: skip
-            if gaps:
-                found.append(_claim(
-                    f"`{AUTO}` is within a point of the best single family in hindsight",
-                    gaps, lambda e: e.value >= -0.01,
-                ))  # fmt: skip
-        for name in (
-            n for n in (AUTO, *_AMONG[1:]) if n in self.methods and POOLED in self.methods
-        ):
-            worst = [
-                (f"{s.title}, {shots} answers", gap.accuracy)
-                for s in self.standings
-                for shots in s.report.sizes
-                if (gap := s.report.difference(name, POOLED, part=part, shots=shots)) is not None
-            ]
-            found.append(_claim(
-                f"`{name}` is never behind `{POOLED}` beyond its interval",
-                worst, lambda e: e.high >= 0,
-            ))  # fmt: skip
-        return found
+    @classmethod
+    def load(cls, folder: str | Path, *, focus: int = 5) -> League:
+        """Read `league.json` of a folder.
 
-    def _ahead(self, rival: str, part: str, shots: int) -> list[tuple[str, bool, str]]:
-        """Claims that the automatic choice is ahead of a rival, one for each measure."""
-        found = []
-        for measure, lead in (("accuracy", Standing.lead), ("log loss", Standing.saving)):
-            leads = [
-                (s.title, gap) for s in self.standings
-                if s.is_personal and (gap := lead(s, AUTO, rival, part, shots)) is not None
-            ]  # fmt: skip
-            if leads:
-                found.append(_claim(
-                    f"`{AUTO}` is ahead of `{rival}` in {measure} after {shots} answers on every "
-                    "data set with personal signal", leads, lambda e: e.value > 0,
-                ))  # fmt: skip
-        return found
-
-    def _data(self) -> str:
-        head = ["data", "people seen", "new", "answers to fit on", "tells methods apart",
-                f"personal at {self.focus} answers", "failed controls"]  # fmt: skip
-        rows = [
-            [s.title, str(s.report.people["seen"]), str(s.report.people["new"]),
-             f"{s.report.split.get('train', 0):,}", yes(s.report.verdict.separates),
-             yes(s.is_personal),
-             ", ".join(c.name for c in s.report.controls if c.passed is False) or "none"]
-            for s in self.standings
-        ]  # fmt: skip
-        return table(head, rows)
-
-    def _accuracy(self, part: str, shots: int) -> str:
-        head = ["method", *(s.title for s in self.standings)]
-        return table(head, [
-            [f"`{name}`", *(_cell(s.accuracy(name, part, shots)) for s in self.standings)]
-            for name in self.methods
-        ])  # fmt: skip
-
-    def _choices(self) -> str:
-        rows = []
-        for s in self.standings:
-            for name, record in s.chosen.items():
-                chosen = record["chosen"]
-                title = chosen.get("title", chosen["family"])  # cards of former versions have none
-                rows.append([s.title, f"`{name}`", title, record["why"]])
-        return table(["data", "method", "chosen", "why"], rows)
-
-    def _savings(self, part: str, shots: int) -> str:
-        return table(
-            ["over", *(s.title for s in self.standings)],
-            self._against(lambda s, name: s.saving(AUTO, name, part, shots)),
-        )
-
-    def _against(self, found: Callable[[Standing, str], Estimate | None]) -> list[list[str]]:
-        """A row for each other method than the automatic choice."""
-        return [
-            [f"`{name}`", *(_cell(found(s, name), sign=True) for s in self.standings)]
-            for name in self.methods
-            if name != AUTO
-        ]
-
-    def _leads(self, part: str, shots: int) -> str:
-        rows = self._against(lambda s, name: s.lead(AUTO, name, part, shots))
-        best = []
-        for s in self.standings:
-            name = s.best(part, shots)
-            lead = None if name is None else s.lead(AUTO, name, part, shots)
-            best.append("–" if name is None else f"{_cell(lead, sign=True)} (`{name}`)")
-        return table(
-            ["over", *(s.title for s in self.standings)], [*rows, ["the best in hindsight", *best]]
-        )
-
-    def _costs(self) -> str:
-        """Seconds to fit and microseconds to place a person, by data set."""
-        rows = []
-        for name in self.methods:
-            cells = []
-            for s in self.standings:
-                found = next((m for m in s.report.methods if m.name == name), None)
-                times = [] if found is None else [
-                    (found.fit_seconds, "s"), (found.place_microseconds, "us"),
-                ]  # fmt: skip
-                said = [f"{time:.0f} {unit}" for time, unit in times if time == time]
-                cells.append(", ".join(said) or "–")
-            rows.append([f"`{name}`", *cells])
-        return table(["to fit, to place a person", *(s.title for s in self.standings)], rows)
-
-    def _claims(self) -> str:
-        return "\n".join(
-            f"- {'holds' if holds else '**does not hold**'}: {claim}. {found}"
-            for claim, holds, found in self.claims()
-        )
-
-
-def _claim(
-    claim: str, leads: Sequence[tuple[str, Estimate]], test: Callable[[Estimate], bool]
-) -> tuple[str, bool, str]:
-    """A claim over data sets, with its exceptions, or its closest call."""
-    against = [(title, lead) for title, lead in leads if not test(lead)]
-    shown = against or [min(leads, key=lambda pair: pair[1].value)]
-    said = "; ".join(f"{title} {show(lead, sign=True)}" for title, lead in shown)
-    return claim, not against, f"{'Not' if against else 'Closest'}: {said}."
-
-
-def _cell(estimate: Estimate | None, *, sign: bool = False) -> str:
-    return "–" if estimate is None else show(estimate, sign=sign)
+        Raises:
+            InputError: there is none, or it holds something else.
+        """
+        path = Path(folder) / "league.json"
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            standings = tuple(
+                Standing(one["data"], int(one["seed"]), Report.from_json(one["report"]),
+                         dict(one["chosen"]), dict(one["failed"]))
+                for one in record
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            message = f"{path}: not the record of a league ({type(error).__name__}: {error})"
+            raise InputError(message, where=str(path)) from None
+        return cls(standings, focus=focus)

@@ -27,7 +27,13 @@ def league_command(
     *,
     data: Annotated[list[str], typer.Argument(help="Folders or files of comparisons.")],
     output: Annotated[
-        str, Option("--output", "-o", help="Folder for models, reports, league.md and league.png.")
+        str,
+        Option(
+            "--output",
+            "-o",
+            help="Folder for models, reports, league.md, league.json and the pictures: league.png, "
+            "forest.png, calibration.png and cost.png.",
+        ),
     ],
     method: Annotated[
         list[str] | None,
@@ -50,6 +56,9 @@ def league_command(
     """Train every family on every data set and judge all of them on people they have not seen.
 
     A league that was cut off goes on where it was: models and reports of the same settings are kept.
+    One row is made again by its data set and --method alone, with --fresh if no setting changed; the
+    other rows of the folder stay as they are, and differences, tables and claims are made again. A
+    data set on which nothing can be told apart is refused: named with the reason, in no table.
 
     Example: gustibus bench league logs.parquet other/ -o league --method bt --method auto
     """
