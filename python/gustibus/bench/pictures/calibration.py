@@ -44,8 +44,8 @@ def draw_calibration(league: League) -> Any:
             title_fontsize=7.5, alignment="left",
         )  # fmt: skip
     figure.supxlabel(
-        "probability of the side thought likelier, in %; people placed on all their answers",
-        fontsize=10,
+        "probability of the side thought likelier, in %;\npeople placed on all their answers",
+        fontsize=9,
     )
-    figure.supylabel("answers that were right, in %", fontsize=10)
+    figure.supylabel("answers that were right, in %", fontsize=9)
     return figure
