@@ -53,9 +53,10 @@ def stderr(covariance: F64, gradient: F64) -> F64:
 def draw(mean: F64, covariance: F64, *, draws: int, seed: int) -> F64:
     """`(draws, u)` user vectors from `N(mean, covariance)`; a singular covariance is fine."""
     values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))  # (u, u)
+    # the symmetric root: with directions of equal variance no other one moves as little as its input
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T  # (u, u)
     noise = np.random.default_rng(seed).standard_normal((draws, len(mean)))
-    return np.asarray(mean + noise @ root.T)
+    return np.asarray(mean + noise @ root)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 
 from gustibus.errors import InputError
 from gustibus.posterior import Answering
-from gustibus.scoring import best_of_n, compare, normalize, rank, stderr
+from gustibus.scoring import best_of_n, compare, draw, normalize, rank, stderr
 
 RNG = np.random.default_rng(0)
 ROOT = RNG.normal(size=(3, 3))
@@ -35,6 +35,14 @@ def test_best_of_n_knows_how_sure_it_is():
     regret = (sampled.max(1) - sampled[:, found.index]).mean()
     assert found.expected_regret == pytest.approx(regret, rel=0.05)
     assert found == best_of_n(MEAN, COVARIANCE, VALUE, GRADIENT, draws=20_000, seed=1)
+
+
+def test_draws_hardly_move_where_rounding_turns_directions_of_equal_variance():
+    even, noise = np.eye(6), 1e-7 * RNG.normal(size=(6, 6))
+    one, other = (
+        draw(np.zeros(6), spread, draws=50, seed=0) for spread in (even, even + noise + noise.T)
+    )
+    np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_one_candidate_is_the_best_without_doubt_and_none_is_an_error():
