@@ -182,9 +182,10 @@ class State:
         if row is not None:
             spread, version = row.covariance, row.version
         else:
-            trained = self.trained(user)
-            known = trained is not None and trained.covariance.any()
-            spread = trained.covariance if trained is not None and known else self.prior_spread()
+            # some families say nothing of how sure they are: zeros that were kept are theirs
+            kept = self.serving is not None and len(self.serving.artifact.people.covariances) > 0
+            trained = self.trained(user) if kept else None
+            spread = self.prior_spread() if trained is None else trained.covariance
             version = person.version
         self.spreads.put(user, (version, spread))
         return spread
