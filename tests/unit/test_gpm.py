@@ -16,6 +16,7 @@ from gustibus.evaluation import Modelled
 from gustibus.evaluation.rows import fitting_sets, rows_of
 from gustibus.models import MODELS
 from gustibus.models.gpm import GeneralPreference
+from gustibus.models.gpm_fit import mean_cyclic_share
 from gustibus.models.gpm_gate import GATES, Gate
 from gustibus.models.gpm_module import Statistics, losses
 from gustibus.models.gpm_rank import (
@@ -25,6 +26,7 @@ from gustibus.models.gpm_rank import (
     skew_scores,
     von_neumann_winner,
 )
+from gustibus.models.validation import hold_out
 from gustibus.posterior import Answering, GaussianPrior
 from gustibus.scoring import Scorer
 from tests.conftest import small_world
@@ -370,6 +372,44 @@ def test_held_out_people_choose_blocks_where_there_are_circles_and_none_where_th
     plain, _ = FIT(straight, small_world(0, people=12), seed=0, **{**QUICK, "gate": "none"})
     assert plain.transitive
     assert plain.cyclic_share(plain.prior.mean, candidates(plain, 5)) == 0.0
+
+
+def test_the_report_says_how_much_of_what_held_out_people_think_runs_in_circles():
+    options = {**QUICK, "steps": 150, "optional": False, "gate": "none", "personal": False}
+    circles, straight = circle_world(people=12), small_world(1, people=12)
+    report = FIT(circle_world(), circles, seed=0, **options).report
+    assert report["cyclic_share"] == report["history"][0]["cyclic_share"] > 0.5
+    assert FIT(small_world(0), straight, seed=0, **options).report["cyclic_share"] < 0.1
+    assert FIT(circle_world(), None, seed=0, **options).report["cyclic_share"] is None
+
+
+@pytest.mark.parametrize("gate", ["none", "softmax"])
+def test_the_mean_cyclic_share_is_that_of_each_persons_items(gate):
+    model, world = made(shift=2, gate=gate, h=6, d=6), small_world(0, people=4, rows=12)
+    split = hold_out(world)
+    shares = []
+    for who in range(4):
+        support = split.support[split.support_starts[who] : split.support_starts[who + 1]]
+        sides = [
+            model.represent(
+                world.item_features[side[support]], world.prompt_features[world.prompt[support]]
+            )
+            for side in (world.a, world.b)
+        ]
+        person = model.place(*sides, world.target[support].astype(float))[0].mean
+        query = split.query[split.query_person == who]
+        asked: dict[int, int] = {}  # items with the prompt that they were first seen under
+        for side in (world.a, world.b):
+            for row in query:
+                asked.setdefault(int(side[row]), int(world.prompt[row]))
+        reps = model.represent(
+            world.item_features[list(asked)], world.prompt_features[list(asked.values())]
+        )
+        shares.append(model.cyclic_share(person, reps))
+    assert np.ptp(shares) > 0.01
+    assert mean_cyclic_share(model, world, split) == pytest.approx(np.mean(shares), rel=1e-5)
+    alone = small_world(0, people=4, rows=1)
+    assert mean_cyclic_share(model, alone, hold_out(alone)) is None
 
 
 def test_people_who_run_round_the_other_way_are_told_apart():

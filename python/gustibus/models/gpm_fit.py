@@ -32,7 +32,14 @@ from gustibus.models.gpm_transitive import (
 from gustibus.models.gpm_transitive import fit_transitive as fit_transitive_part
 from gustibus.models.stepping import Stepper, adam, cosine, scale_rates
 from gustibus.models.torch_network import drawn, pick_device
-from gustibus.models.validation import everybody, held_out_losses, hold_out, simplest
+from gustibus.models.validation import (
+    HeldOut,
+    everybody,
+    held_out_losses,
+    hold_out,
+    representations,
+    simplest,
+)
 
 
 class _Candidate(NamedTuple):
@@ -77,6 +84,7 @@ def fit_gpm(
         )  # fmt: skip
     history: list[dict[str, Any]] = []
     held: float | None = None
+    circular: float | None = None
     if judged is None:
         gate = "none" if options.gate == "auto" else options.gate
         candidate = _Candidate(options.blocks, gate, options.ridges[len(options.ridges) // 2])
@@ -85,11 +93,14 @@ def fit_gpm(
         first = nobody(train)
         if chosen_base is not None:
             first = refit_transitive(train, chosen_base, options.transitive, where)
-        candidate, held, history = _choose(fitter, train, judged, first, options, progress)
+        candidate, chosen, history = _choose(fitter, train, judged, first, options, progress)
+        held = chosen["valid_loss"] if math.isfinite(chosen["valid_loss"]) else None
+        circular = chosen["cyclic_share"]
     model = fitter.fit(whole, base, candidate)
     report = {
         "options": asdict(options) | {"transitive": dict(options.transitive)}, "history": history,
         "chosen": candidate._asdict(), "transitive": chosen_base, "held_out_loss": held,
+        "cyclic_share": circular,
         "temperature": model.temperature, "seconds": time.perf_counter() - started,
         "block_scales": model.prior.mean[: model.size].tolist() if model.user_dim else None,
     }  # fmt: skip
@@ -111,23 +122,61 @@ def _candidates(options: GpmOptions, *, prompted: bool) -> list[_Candidate]:
 def _choose(
     fitter: _Fitter, train: TrainingSet, valid: TrainingSet, base: Transitive,
     options: GpmOptions, progress: Progress | None,
-) -> tuple[_Candidate, float | None, list[dict[str, Any]]]:  # fmt: skip
-    """The simplest candidate as good as the best on held-out people, its loss, all losses."""
+) -> tuple[_Candidate, dict[str, Any], list[dict[str, Any]]]:  # fmt: skip
+    """The simplest candidate as good as the best on held-out people, what is told of it, and of all."""
     split = hold_out(valid)
     candidates = _candidates(options, prompted=train.prompt_features is not None)
     history: list[dict[str, Any]] = []
     found = []
     for done, candidate in enumerate(candidates, 1):
-        each = held_out_losses(fitter.fit(train, base, candidate), valid, split)
+        model = fitter.fit(train, base, candidate)
+        each = held_out_losses(model, valid, split)
         found.append(each)
         judged = each[np.isfinite(each)]
         mean = float(judged.mean()) if len(judged) else float("nan")
-        history.append({**candidate._asdict(), "valid_loss": mean})
+        told = {"valid_loss": mean, "cyclic_share": mean_cyclic_share(model, valid, split)}
+        history.append({**candidate._asdict(), **told})
         if progress is not None:
             progress("gpm", done, len(candidates), mean)
     best = simplest(np.column_stack(found))
-    loss = history[best]["valid_loss"]
-    return candidates[best], loss if math.isfinite(loss) else None, history
+    return candidates[best], history[best], history
+
+
+def mean_cyclic_share(
+    model: GeneralPreference, people: TrainingSet, split: HeldOut
+) -> float | None:
+    """How much of what held-out people think of the items they were asked about runs in circles.
+
+    The mean over people, each placed by their support answers, of the share in `[0, 1]` of squared
+    margins that no ranking explains, among the items of their query answers, each under the prompt
+    that it was first seen to answer. People with fewer than three such items, of which none can run
+    in a circle, are left out.
+
+    Args:
+        model: whose margins.
+        people: held-out ones.
+        split: their answers.
+
+    Returns:
+        None where nobody is left.
+    """
+    a, b = representations(model, people, split.support)
+    placed = model.place(
+        a, b, people.target[split.support].astype(np.float64),
+        weight=people.weight[split.support].astype(np.float64), starts=split.support_starts,
+        covariance=False,
+    )  # fmt: skip
+    sides = np.concatenate(representations(model, people, split.query))  # (2 s, r)
+    item = np.concatenate([people.a[split.query], people.b[split.query]])
+    person = np.tile(split.query_person, 2)
+    _, first = np.unique(np.stack([person, item]), axis=1, return_index=True)
+    first = first[np.argsort(person[first], kind="stable")]
+    shares = []
+    for rows in np.split(first, np.flatnonzero(np.diff(person[first])) + 1):
+        if len(rows) > 2:
+            mean = placed.mean[person[rows[0]]]
+            shares.append(model.cyclic_share(mean, sides[rows]))
+    return float(np.mean(shares)) if shares else None
 
 
 class _Fitter:
