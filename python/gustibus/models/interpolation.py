@@ -68,4 +68,6 @@ def mixed_utility(
         return model.utility(mixed, representations)
     every = np.concatenate([np.asarray(users, np.float64), model.prior.mean[None]])
     weights = np.append(shares, 1 - np.sum(shares))
-    return np.asarray(weights @ model.utility(every, representations))
+    # one by one, and nobody without a share: a whole person's rewards are theirs to the last bit
+    each = [w * model.utility(u, representations) for u, w in zip(every, weights, strict=True) if w]
+    return np.asarray(np.sum(each, axis=0))
