@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -266,17 +267,17 @@ def images(seed):
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_a_unet_of_diffusers_learns_a_pair(unet, kind):
-    diffusers, model, frozen = unet
+    diffusers, _, frozen = unet
     scheduler = diffusers.DDPMScheduler(num_train_timesteps=50, prediction_type=kind)
-    prompts = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(3))
-    model.load_state_dict(frozen.state_dict())
+    prompts = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(3)).double()
+    model, frozen = copy.deepcopy(frozen).double(), copy.deepcopy(frozen).double()
     policy, reference = (predictor(m, scheduler, prompts) for m in (model, frozen))
     step = torch.optim.Adam(model.parameters(), lr=1e-3)
     losses = []
     for _ in range(6):
         errors = pair_errors(
-            policy, reference, images(1), images(2), step=torch.tensor([10, 30]),
-            abar=scheduler.alphas_cumprod, noise=images(4),
+            policy, reference, images(1).double(), images(2).double(),
+            step=torch.tensor([10, 30]), abar=scheduler.alphas_cumprod, noise=images(4).double(),
         )  # fmt: skip
         loss = diffusion_dpo(*errors, beta=2000)
         losses.append(loss.mean().item())
@@ -284,8 +285,50 @@ def test_a_unet_of_diffusers_learns_a_pair(unet, kind):
         step.zero_grad()
         loss.mean().backward()
         step.step()
-    assert losses[0] == pytest.approx(math.log(2), abs=1e-4)
+    assert losses[0] == pytest.approx(math.log(2), abs=1e-6)
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_only_adapters_receive_gradients_and_without_them_the_model_is_its_reference(unet):
+    peft = pytest.importorskip("peft", reason="peft is not installed")
+    diffusers, _, frozen = unet
+    model = copy.deepcopy(frozen).double().requires_grad_(requires_grad=False)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.manual_seed(0)
+    model.add_adapter(peft.LoraConfig(r=2, target_modules=["to_k", "to_v"]))
+    scheduler = diffusers.DDPMScheduler(num_train_timesteps=50)
+    prompts = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(3)).double()
+    policy = predictor(model, scheduler, prompts)
+
+    def reference(x, at):
+        model.disable_adapters()
+        said = policy(x, at)
+        model.enable_adapters()
+        return said
+
+    trained = {name: p for name, p in model.named_parameters() if "lora_" in name}
+    others = {name: p for name, p in model.named_parameters() if "lora_" not in name}
+    step = torch.optim.Adam(trained.values(), lr=1e-2)
+    losses = []
+    for taken in range(4):
+        errors = pair_errors(
+            policy, reference, images(1).double(), images(2).double(), step=torch.tensor([10, 30]),
+            abar=scheduler.alphas_cumprod, noise=images(4).double(),
+        )  # fmt: skip
+        loss = diffusion_dpo(*errors, beta=2000).mean()
+        losses.append(loss.item())
+        step.zero_grad()
+        loss.backward()
+        assert all(p.grad is None and not p.requires_grad for p in others.values())
+        for name, p in trained.items():  # the inner map waits for the outer one, which starts at 0
+            assert bool(p.grad.any()) == ("lora_B" in name or taken > 0), name
+        step.step()
+    assert losses[0] == pytest.approx(math.log(2), abs=1e-6)
+    assert losses[-1] < losses[0]
+    after = {name.replace(".base_layer", ""): p for name, p in others.items()}
+    assert after
+    for name, p in after.items():
+        assert torch.equal(p, before[name]), name
 
 
 def test_inversion_takes_the_moves_of_the_scheduler_of_diffusers_backwards(unet):

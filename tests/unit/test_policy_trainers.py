@@ -207,6 +207,17 @@ def test_an_adapter_is_compared_with_its_base(tokenizer, tmp_path):
     logs = [log for log in trainer.state.log_history if "loss" in log]
     assert logs[0]["rewards/margins"] == pytest.approx(0, abs=1e-5)
     assert logs[-1]["rewards/margins"] > 0
+    trainer.model.zero_grad()
+    trainer.compute_loss(trainer.model, batch_of(trainer)).backward()
+    base = causal(0).state_dict()
+    for name, p in trainer.model.named_parameters():
+        assert p.requires_grad == ("lora_" in name), name
+        if p.requires_grad:
+            assert p.grad.any(), name
+        else:
+            assert p.grad is None, name
+            plain = name.removeprefix("base_model.model.").replace(".base_layer", "")
+            assert torch.equal(p, base[plain]), name
 
 
 def test_targets_say_how_sure_a_pair_is(tokenizer, tmp_path):

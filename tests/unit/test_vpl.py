@@ -97,22 +97,45 @@ def test_always_rescaled_vectors_have_one_length_and_published_ones_do_not(perso
     np.testing.assert_allclose(always / 2, training / np.linalg.norm(training), atol=1e-12)
 
 
-def test_the_divergence_pulls_to_the_population_and_the_swap_loss_to_opposites():
+def loss_of(swap, eta, beta):
+    """The loss of one batch, and what encoded it."""
     world = small_world(0)
-    losses = {}
-    for name, given in {"plain": {}, "swap": {"swap": 1.0}}.items():
-        options = vpl_options({"latent": 4, "hidden": 8, "empty": 0.0, **given})
-        torch.manual_seed(0)
-        machine = Machine(6, options)
-        rows = Rows.of(world, torch.as_tensor(world.item_features))
-        episodes = Drawer(world, options, 0).draw(torch.device("cpu"))
-        for beta in (0.0, 1.0):
-            generator = torch.Generator().manual_seed(0)
-            loss = episode_loss(machine, rows, episodes, beta, generator)
-            losses[name, beta] = float(loss.detach())
-    assert losses["plain", 1.0] > losses["plain", 0.0]
-    # mean and swapped mean are at most one apart in cosine, and at least the same to start with
-    assert 0 < losses["swap", 0.0] - losses["plain", 0.0] <= 1.1
+    options = vpl_options(
+        {"latent": 4, "hidden": 8, "empty": 0.0, "swap": swap, "swap_eta": eta, "low": -3.0}
+    )
+    torch.manual_seed(0)
+    machine = Machine(6, options)
+    rows = Rows.of(world, torch.as_tensor(world.item_features))
+    episodes = Drawer(world, options, 0).draw(torch.device("cpu"))
+    loss = episode_loss(machine, rows, episodes, beta, torch.Generator().manual_seed(0))
+    return float(loss.detach()), machine, rows, episodes
+
+
+def test_the_divergence_pulls_to_the_population():
+    assert loss_of(0.0, 0.0, 1.0)[0] > loss_of(0.0, 0.0, 0.0)[0]
+
+
+@pytest.mark.parametrize(("swap", "eta"), [(1.0, 0.0), (1.0, 0.5), (0.3, 2.0)])
+def test_the_swap_loss_is_that_of_its_formula(swap, eta):
+    """`(1 + cos(mu, mu')) / 2 + eta (1 - cos(v, v')) / 2`, primes of exchanged answers."""
+    found, machine, rows, episodes = loss_of(swap, eta, 0.0)
+    context, told = episodes.context, episodes.told
+    a, b = rows.items[rows.a[context]], rows.items[rows.b[context]]
+    each = []
+    for target in (rows.target[context], 1 - rows.target[context]):
+        share = torch.cat([told * target, told * (1 - target)], 1)
+        with torch.no_grad():
+            encoded = machine.encode(torch.cat([a, b], 1), torch.cat([b, a], 1), share)
+        each.append([part.numpy().astype(np.float64) for part in encoded])
+    (mu, v), (mu_back, v_back) = each
+
+    def cosine(x, y):
+        return (x * y).sum(1) / np.linalg.norm(x, axis=1) / np.linalg.norm(y, axis=1)
+
+    turned, kept = (1 + cosine(mu, mu_back)) / 2, (1 - cosine(v, v_back)) / 2
+    assert kept.max() > 1e-4
+    expected = swap * (turned + eta * kept).mean()
+    assert found - loss_of(0.0, eta, 0.0)[0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_no_query_shares_an_item_with_its_context():
@@ -132,6 +155,22 @@ def ideal_points():
     dataset, _ = ideal_point_world(seed=0, seen=45, new=1, test=1, support=1, query=1)
     rows = np.flatnonzero(dataset.comparisons.split == "train")
     return training_set(dataset, rows)[0]
+
+
+def test_the_swap_loss_drives_opposite_contexts_apart(ideal_points):
+    """Of ideal points the opposite answers are nobody's: without the loss they are not the mirror."""
+    found = {}
+    for swap in (0.0, 0.1):
+        model = VPL.fit(ideal_points, None, seed=0, beta=0.0, swap=swap, **QUICK).model
+        reps, cosines = model.represent(ideal_points.item_features), []
+        for who in range(ideal_points.people):
+            rows = np.flatnonzero(ideal_points.user == who)[:12]
+            sides = reps[ideal_points.a[rows]], reps[ideal_points.b[rows]]
+            target = ideal_points.target[rows].astype(float)
+            one, other = (model.place(*sides, said).mean[0] for said in (target, 1 - target))
+            cosines.append(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+        found[swap] = np.mean(cosines)
+    assert found[0.1] < found[0.0] - 0.3, found
 
 
 def test_the_monitor_fires_under_a_heavy_divergence_alone(ideal_points):
