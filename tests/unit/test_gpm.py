@@ -294,16 +294,27 @@ def test_a_gate_starts_with_equal_blocks():
         Gate("hard", zero, zero[0], zero[:, 0], zero[:, 0])
 
 
+@pytest.mark.parametrize("d", [5, 384])
 @every
-def test_a_representation_does_not_depend_on_what_it_travels_with(options):
-    model = made(**options)
-    together = candidates(model, 40)
+def test_a_pair_does_not_depend_on_what_it_travels_with(options, d):
+    model = made(**options, d=d)
     rng = np.random.default_rng(1)
-    items = rng.standard_normal((40, 5)).astype(np.float32)
+    items = rng.standard_normal((200, d)).astype(np.float32)
     prompt = rng.standard_normal((1, model.prompt_dim)).astype(np.float32)
-    for i in (0, 17, 39):
-        alone = model.represent(items[i : i + 1], prompt if model.prompt_dim else None)
-        np.testing.assert_allclose(alone[0], together[i], atol=1e-5)
+    user = model.prior.mean
+
+    def margins(*rows):
+        each = np.repeat(prompt, len(rows), axis=0) if model.prompt_dim else None
+        reps = model.represent(items[list(rows)], each)
+        return model.contrast(user, reps[:-1], reps[1:])[0]
+
+    together = margins(*range(200))
+    for i in range(0, 198, 18):
+        alone = np.concatenate([model.represent(items[[j]], prompt if model.prompt_dim else None)
+                                for j in (i, i + 1)])  # fmt: skip
+        found = [margins(i, i + 1)[0], model.contrast(user, alone[:1], alone[1:])[0][0]]
+        found += [margins(*range(i, i + 3))[0], -margins(*range(i + 1, -1, -1))[0]]
+        np.testing.assert_allclose(found, together[i], rtol=1e-6, atol=0)
 
 
 def test_a_gated_model_without_prompts_says_so():

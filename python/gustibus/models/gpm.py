@@ -101,11 +101,7 @@ class GeneralPreference:
 
     def embed(self, items: F32) -> F32:
         """`(n, d)` -> `(n, 2 k)` coordinates as the operator meets them, length 1 if `unit_norm`."""
-        x = check_features("items", items, self.item_dim)
-        v = (x - self.center) / self.spread @ self.blocks + self.bias
-        if self.unit_norm:
-            v = v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), np.float32(1e-12))
-        return np.asarray(v, np.float32)
+        return self._project(items)[1].astype(np.float32)
 
     def represent(self, items: F32, prompts: F32 | None = None) -> F32:
         """`(n, d)`, and `(n, dp)` with a gate, -> `(n, r)`.
@@ -113,12 +109,31 @@ class GeneralPreference:
         Raises:
             InputError: a model with a gate got no prompts, or shapes do not fit.
         """
-        x = check_features("items", items, self.item_dim) - self.center
-        v = self.embed(items) / np.float32(np.sqrt(self.temperature))
-        parts = [(x @ self.scalar)[:, None], x @ self.shift, v]
+        along, v = self._project(items)
+        parts = [along, v / np.sqrt(self.temperature)]
         if self.prompt_dim:
-            parts.append(self._gates(prompts, len(x)))
+            parts.append(self._gates(prompts, len(v)))
         return np.concatenate(parts, axis=1).astype(np.float32)
+
+    def _project(self, items: F32) -> tuple[F64, F64]:
+        """Scalar and shift `(n, 1 + s)`, and coordinates `(n, 2 k)`, of `(n, d)`.
+
+        In double precision: in single precision a product is summed in another order in another
+        batch, and a margin is a small difference of large numbers.
+        """
+        x = check_features("items", items, self.item_dim) - self.center
+        out = x.astype(np.float64) @ self._columns
+        along, v = np.split(out, [1 + self.shift.shape[1]], axis=1)
+        v = v + self.bias
+        if self.unit_norm:
+            v = v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12)
+        return along, v
+
+    @cached_property
+    def _columns(self) -> F64:
+        """`(d, 1 + s + 2 k)` of centred features: scalar, shift, blocks."""
+        blocks = self.blocks / self.spread[:, None].astype(np.float64)
+        return np.column_stack([self.scalar, self.shift, blocks])
 
     def _gates(self, prompts: F32 | None, rows: int) -> F32:
         if prompts is None:
