@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gustibus.artifact import Artifact, People
 from gustibus.errors import ConfigError, DimensionError, InputError, NotFiniteError
@@ -303,11 +305,62 @@ def test_adding_a_person_changes_nobody_else(model):
     np.testing.assert_array_equal(alone.mean, joined.mean[:2])
 
 
-def test_swapping_sides_and_flipping_targets_places_a_person_alike(model):
-    a, b = some(model, 6, 1), some(model, 6, 2)
-    target = np.array([1.0, 0, 1, 0.5, 0, 1])
-    one, other = model.place(a, b, target)[0], model.place(b, a, 1 - target)[0]
-    np.testing.assert_allclose(one.mean, other.mean, atol=1e-7)
+def answers_of(model, n, seed, dtype):
+    """Comparisons of one person among few items, some of them ties or unsure."""
+    rng = np.random.default_rng(seed)
+    items = some(model, 12, seed % 1000)
+    a = rng.integers(0, 12, n)
+    b = (a + rng.integers(1, 12, n)) % 12
+    target = rng.choice([0.0, 0.2, 0.5, 1.0], n)
+    return items[a].astype(dtype), items[b].astype(dtype), target, rng
+
+
+def assert_alike(one, other):
+    """Two posteriors agree to a millionth of their size."""
+    for name in ("mean", "covariance"):
+        x, y = getattr(one, name), getattr(other, name)
+        np.testing.assert_allclose(x, y, rtol=0, atol=1e-6 * max(np.abs(x).max(initial=0.0), 1e-3))
+
+
+ANSWERS = given(
+    n=st.integers(1, 14), seed=st.integers(0, 2**32 - 1),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)  # fmt: skip
+FEW = settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@FEW
+@ANSWERS
+def test_the_order_of_comparisons_does_not_move_a_person(model, n, seed, dtype):
+    a, b, target, rng = answers_of(model, n, seed, dtype)
+    weight, order = rng.uniform(0.5, 2, n), rng.permutation(n)
+    one = model.place(a, b, target, weight=weight)[0]
+    other = model.place(a[order], b[order], target[order], weight=weight[order])[0]
+    assert_alike(one, other)
+
+
+@FEW
+@ANSWERS
+def test_a_comparison_made_again_counts_as_its_weight(model, n, seed, dtype):
+    a, b, target, rng = answers_of(model, n, seed, dtype)
+    times = rng.integers(1, 4, n)
+    again = np.repeat(np.arange(n), times)
+    one = model.place(a, b, target, weight=times.astype(float))[0]
+    other = model.place(a[again], b[again], target[again])[0]
+    assert_alike(one, other)
+
+
+@FEW
+@ANSWERS
+def test_swapping_sides_and_flipping_targets_places_a_person_alike(model, n, seed, dtype):
+    a, b, target, rng = answers_of(model, n, seed, dtype)
+    turned = rng.random(n) < 0.5
+    first, second = np.where(turned[:, None], b, a), np.where(turned[:, None], a, b)
+    one = model.place(a, b, target)[0]
+    other = model.place(first, second, np.where(turned, 1 - target, target))[0]
+    assert_alike(one, other)
 
 
 def test_a_wrong_dimension_and_nan_are_named(model):

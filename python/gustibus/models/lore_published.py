@@ -53,9 +53,16 @@ def onboarded(
 
 
 def _starts(evidence: Evidence, k: int, seed: int) -> F64:
-    """`(p, k)` logits from N(0, I), one stream for each person's answers."""
-    signed = evidence.delta * (2 * evidence.target - 1)[:, None] + 0.0  # no -0: same bytes
-    return np.stack([
-        np.random.default_rng([seed, zlib.crc32(signed[start:stop].tobytes())]).standard_normal(k)
-        for start, stop in pairwise(evidence.starts)
-    ]) if evidence.people else np.zeros((0, k))  # fmt: skip
+    """`(p, k)` logits from N(0, I), one stream for what each person answered.
+
+    In whatever order, on whichever side and how often it was answered: rows are signed, rounded, and
+    taken once in their own order.
+    """
+    delta, _, target, weight = evidence.rows
+    signed = (delta * (2 * target - 1)[:, None] + 0.0).astype(np.float32)  # no -0: same bytes
+    logits = np.zeros((evidence.people, k))
+    for person, (start, stop) in enumerate(pairwise(evidence.starts)):
+        told = np.unique(signed[start:stop][weight[start:stop] > 0], axis=0)
+        stream = np.random.default_rng([seed, zlib.crc32(told.tobytes())])
+        logits[person] = stream.standard_normal(k)
+    return logits
