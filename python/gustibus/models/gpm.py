@@ -99,10 +99,6 @@ class GeneralPreference:
         """Blocks and directions of the shift, or 0."""
         return self.prior.dim
 
-    def embed(self, items: F32) -> F32:
-        """`(n, d)` -> `(n, 2 k)` coordinates as the operator meets them, length 1 if `unit_norm`."""
-        return self._project(items)[1].astype(np.float32)
-
     def represent(self, items: F32, prompts: F32 | None = None) -> F32:
         """`(n, d)`, and `(n, dp)` with a gate, -> `(n, r)`.
 
