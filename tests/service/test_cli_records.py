@@ -295,6 +295,12 @@ def test_answers_written_to_the_database_reach_a_running_service(
         (["import", "log.jsonl", "--map", "good", "--database", "{db}"], 1, "name=column"),
         (["import", "log.jsonl", "--database", "sqlite:///{tmp}/none.db"], 3, "db upgrade"),
         (["import", "log.jsonl", "--url", "http://127.0.0.1:9"], 1, "no connection"),
+        (
+            ["models", "list", "--url", "http://ada:secret@127.0.0.1:9"],
+            1,
+            "GET /v1/models: no connection to http://127.0.0.1:9 ([Errno 111] Connection refused); "
+            "GUSTIBUS_URL says where the service is",
+        ),
         (["export", "-o", "x.csv", "--database", "{db}"], 2, "--output"),
         (["export", "--json", "--database", "{db}"], 2, "--output"),
         (["users", "show", "nobody", "--database", "{db}"], 3, "nobody"),
@@ -324,6 +330,60 @@ def test_models_of_a_service(http, service, vectors_model, monkeypatch, capsys):
     assert run(["models", "show", row["id"], "--url", service.base, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == row
     assert run(["models", "show", "other", "--url", service.base]) == 3
+
+
+def test_a_model_is_not_copied_for_a_service_that_does_not_take_it(
+    texts, texts_folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("gustibus.client.attempts.Options.delay", lambda *a: 0.0)
+    monkeypatch.delenv("GUSTIBUS_MODELS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    command = ["models", "register", str(texts_folder)]
+    assert run([*command, "--url", texts.base]) == 2
+    assert "--root: expected the service's folder of models" in capsys.readouterr().err
+    root = ["--root", str(tmp_path)]
+    assert run([*command, *root, "--url", "http://127.0.0.1:9"]) == 1
+    assert run([*command, *root, "--url", texts.base]) == 1  # without a key
+    assert "no key was sent: set GUSTIBUS_KEY" in capsys.readouterr().err
+    monkeypatch.setenv("GUSTIBUS_KEY", texts.key)
+    assert run([*command, *root, "--url", texts.base]) != 0  # the service has another folder
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_score_asks_a_service_for_its_people_and_items(texts, texts_http, monkeypatch, capsys):
+    def scored(*lines, flags=()):
+        monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+        code = run(["score", *flags, "--json"])
+        said = capsys.readouterr()
+        return (json.loads(said.out) if code == 0 else code), said.err
+
+    monkeypatch.setenv("GUSTIBUS_KEY", texts.key)
+    monkeypatch.setenv("GUSTIBUS_URL", texts.base)
+    texts_http.put("/v1/items/scored-one", json={"text": "warm and short"}).raise_for_status()
+    rows, said = scored(
+        '{"id": "scored-one"}', "warm and short", '{"text": "dry and long"}',
+        flags=["--user", "trained-0", "--prompt", "Well?"],
+    )  # fmt: skip
+    assert said == ""
+    by_index = {row["index"]: row for row in rows}
+    assert (by_index[0]["id"], by_index[2]["text"]) == ("scored-one", "dry and long")
+    assert by_index[0]["score"] == pytest.approx(by_index[1]["score"], abs=1e-5)
+    assert by_index[0]["stderr"] > 0.0
+    sent = {"user": "trained-0", "prompt": "Well?", "candidates": ["dry and long"]}
+    reply = texts_http.post("/v1/score", json=sent).json()
+    assert by_index[2]["score"] == pytest.approx(reply["data"][0]["score"], abs=1e-5)
+    best, _ = scored(
+        "warm", "warm", "dry", flags=["--method", "majority_vote", "--url", texts.base]
+    )
+    assert (best[0]["answer"], best[0]["count"]) == ("warm", 2)
+    assert (
+        "'nobody-here' is not known to the service"
+        in scored("a", flags=["--user", "nobody-here"])[1]
+    )
+    assert scored('{"id": "never-kept"}')[0] == 3
+    monkeypatch.delenv("GUSTIBUS_KEY")
+    code, said = scored("a")
+    assert (code, said.count("no key was sent: set GUSTIBUS_KEY")) == (1, 1)
 
 
 def answers(monkeypatch, text):

@@ -127,8 +127,45 @@ def test_score_chooses_among_answers(trained, capsys, monkeypatch):
     assert "--alpha: belongs to a method" in chosen("--alpha", "0.5")
     assert "no selection 'best_of_m'" in chosen("--method", "best_of_m")
     odd = chosen("--method", "best_of_n", given=['{"text": "x", "anser": "y"}'])
-    assert "candidates: line 1: expected an object with the texts" in odd
-    assert '{"text": "x"}' in chosen(given=['{"text": "x"}'])  # without a method a line is a text
+    assert "candidates: line 1: expected an object with one of ['text', 'embedding']" in odd
+    assert "got ['anser', 'text']" in odd
+
+
+def test_score_reads_objects_as_candidates(trained, capsys, monkeypatch):
+    def scored(*lines, flags=()):
+        monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+        code = run(["score", str(trained / "model"), *flags, "--json"])
+        out, error = capsys.readouterr()
+        return json.loads(out) if code == 0 else error
+
+    scorer = gustibus.load(str(trained / "model"))
+    vector = json.dumps({"embedding": scorer.encoder.encode(["a"])[0].tolist()})
+    plain, told, embedded = (scored(line)[0] for line in ("a", '{"text":"a"}', vector))
+    assert plain["score"] == told["score"] == pytest.approx(embedded["score"], rel=1e-5)
+    assert (plain["text"], told["text"], "text" in embedded) == ("a", "a", False)
+    order = scored("b b", vector, '{"text": "some words"}')
+    assert {row["index"]: row["score"] for row in order} == pytest.approx({
+        0: scored("b b")[0]["score"], 1: told["score"], 2: scored("some words")[0]["score"],
+    }, rel=1e-5)  # fmt: skip
+    assert scored('{"text":"a"}', flags=["--text"])[0]["text"] == '{"text":"a"}'
+    for line, reason in (
+        ('{"id":"i1"}', "line 2: a model folder knows no ids"),
+        ('{"id":"i1","text":"a"}', "line 2: expected an object with one of ['text', 'embedding']"),
+        ('{"text":"a","more":1}', "got ['more', 'text']; --text reads every line as a text"),
+        ('{"text":"a","answer":"b"}', "got ['answer', 'text']"),
+        ("{}", "line 2: expected an object"),
+        ('{"text":1}', "line 2: text: expected a text, got 1"),
+        ('{"text":"a', "line 2: expected a JSON object, got something else"),
+        ('{"embedding":[1,2]}', f"line 2: embedding: expected {scorer.model.item_dim} numbers"),
+        ('{"embedding":"x"}', "line 2: embedding"),
+    ):
+        assert reason in scored("a", line), line
+
+
+def test_score_without_a_model_says_where_else_it_could_be_asked(capsys, monkeypatch):
+    monkeypatch.delenv("GUSTIBUS_URL", raising=False)
+    assert run(["score"]) == 2
+    assert "expected a model folder, or a service: --url or GUSTIBUS_URL" in capsys.readouterr().err
 
 
 def test_score_by_stated_weights(trained, capsys, monkeypatch):
@@ -192,6 +229,8 @@ def test_score_by_stated_weights(trained, capsys, monkeypatch):
             "none.db: no such file",
         ),
         (["serve", "--database", "sqlite:///{tmp}/none.db"], 3, "none.db: no such file"),
+        (["worker", "--database", "sqlite:///{tmp}/none.db"], 3, "none.db: no such file"),
+        (["models", "register", "x"], 2, "--root: expected the service's folder of models, here"),
         (["demo", "--port", "{taken}"], 2, "--port 0 takes a free one"),
         (["train"], 2, "Missing argument"),
         (["nonsense"], 2, "No such command"),
@@ -204,6 +243,7 @@ def test_errors_are_one_line_and_an_exit_code(
     arguments, code, reason, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GUSTIBUS_MODELS", raising=False)
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     (tmp_path / "log.csv").write_text("user,prompt,chosen,rejected\nu,p,x,y\n")
     if any("k.db" in argument for argument in arguments):
