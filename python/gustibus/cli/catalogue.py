@@ -96,19 +96,24 @@ def register_command(
     url: UrlOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Put a model into the service's folder of models, and give it the next number."""
+    """Put a model into the service's folder of models, and give it the next number.
+
+    The service is asked first; where it refuses the model, no copy of it stays.
+    """
     from gustibus.artifact import Artifact
     from gustibus.cli.common import emit
 
-    root = root or Path(os.environ.get("GUSTIBUS_MODELS", "."))
-    if not root.is_dir():
-        message = f"--root: expected the service's folder of models, got {root}"
-        raise ConfigError(message, where="--root")
+    root = _models_folder(root)
     artifact = Artifact.load(folder)
-    if not (root / artifact.digest).exists():
-        _copy(folder, root / artifact.digest)
     with _client(url) as client:
-        row = client.versions.register(artifact.digest)
+        client.versions.model()  # nothing is copied for a service that cannot be reached
+        copied = _copy(folder, root / artifact.digest)
+        try:
+            row = client.versions.register(artifact.digest)
+        except BaseException:
+            if copied:
+                shutil.rmtree(root / artifact.digest, ignore_errors=True)
+            raise
         row = client.versions.validate(row.version)
     if as_json:
         emit({"id": row.id, "version": row.version, "digest": row.digest, "state": row.state})
@@ -117,14 +122,34 @@ def register_command(
     return 0
 
 
-def _copy(folder: Path, target: Path) -> None:
-    """A whole copy under its own name, or none."""
+def _models_folder(given: Path | None) -> Path:
+    """The folder of models that a flag or the environment names.
+
+    Raises:
+        ConfigError: none is named, or it is no folder.
+    """
+    named = given or os.environ.get("GUSTIBUS_MODELS")
+    if not named:
+        message = "--root: expected the service's folder of models, here or as GUSTIBUS_MODELS"
+        raise ConfigError(message, where="--root")
+    root = Path(named)
+    if not root.is_dir():
+        message = f"--root: expected the service's folder of models, got {root}"
+        raise ConfigError(message, where="--root")
+    return root
+
+
+def _copy(folder: Path, target: Path) -> bool:
+    """A whole copy under its own name, or none; False where it is there already."""
+    if target.exists():
+        return False
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         shutil.copytree(folder, scratch)
         scratch.rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    return True
 
 
 def promote_command(
