@@ -86,10 +86,14 @@ def worker_command(
     """Work on jobs: imports, exports, refits and removals. Run as many as there is work for."""
     from gustibus.service.run import work
     from gustibus.service.settings import Settings
+    from gustibus.store import check_revision
 
     given = {"GUSTIBUS_MODEL": model, "GUSTIBUS_DATABASE": database}
     environment = {**os.environ, **{name: value for name, value in given.items() if value}}
-    work(Settings.from_env(environment))
+    settings = Settings.from_env(environment)
+    settings.check()
+    check_revision(existing(settings.database))
+    work(settings)
     return 0
 
 
