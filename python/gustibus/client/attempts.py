@@ -20,6 +20,7 @@ T = TypeVar("T")
 MAX_DEADLINE_MS = 60_000
 _CERTAIN = frozenset({429, 503})
 """Refusals before any effect."""
+_NO_KEY = "no key was sent: set GUSTIBUS_KEY"
 _IN_PROGRESS = frozenset({"idempotency_in_progress"})
 
 
@@ -75,16 +76,18 @@ class Attempts(Generic[T]):
         request: what is wanted.
         options: how.
         api_key: of the caller, empty without.
+        place: where the service is, for messages.
         clock: monotonic seconds.
         draw: uniform from 0 to 1.
     """
 
     def __init__(
-        self, request: Request[T], options: Options, *, api_key: str = "",
+        self, request: Request[T], options: Options, *, api_key: str = "", place: str = "",
         clock: Callable[[], float] = time.monotonic, draw: Callable[[], float] = random.random,
     ) -> None:  # fmt: skip
         self._request = request
         self._options = options
+        self._place = place
         self._clock = clock
         self._draw = draw
         self._until = None if options.deadline is None else clock() + options.deadline
@@ -132,7 +135,8 @@ class Attempts(Generic[T]):
         """
         if 200 <= status < 300:
             return Raw(status, headers, content, self.retries, self._request.read)
-        error = error_of(status, headers, content)
+        hint = "" if "authorization" in self._headers else _NO_KEY
+        error = error_of(status, headers, content, hint=hint if status == 401 else "")
         if not self._worth_repeating(error):
             raise error
         return self._wait(error, error.retry_after)
@@ -149,8 +153,11 @@ class Attempts(Generic[T]):
             ApiConnectionError: there is no attempt left, or the request may not be repeated.
         """
         kind = ApiTimeoutError if slow else ApiConnectionError
-        reason = str(error) or type(error).__name__
-        told = kind(f"{self._named}: {'no reply in time' if slow else 'no connection'} ({reason})")
+        place = f" {'from' if slow else 'to'} {self._place}" if self._place else ""
+        told = kind(
+            f"{self._named}: {'no reply in time' if slow else 'no connection'}{place} "
+            f"({str(error) or type(error).__name__}); GUSTIBUS_URL says where the service is"
+        )
         if sent and not self._request.repeatable:
             raise told from error
         return self._wait(told, None)

@@ -36,7 +36,7 @@ class ApiError(GustibusError):
 
     def __init__(
         self, status: int, body: Mapping[str, Any], *, request_id: str = "",
-        retry_after: float | None = None,
+        retry_after: float | None = None, hint: str = "",
     ) -> None:  # fmt: skip
         self.status = status
         self.code = str(body.get("code") or f"http_{status}")
@@ -49,7 +49,8 @@ class ApiError(GustibusError):
         self.retry_after = retry_after
         self.body = body
         named = f", request {self.request_id}" if self.request_id else ""
-        super().__init__(f"{self.detail} ({status} {self.code}{named})", where=self.pointer)
+        message = f"{self.detail} ({status} {self.code}{named})"
+        super().__init__(f"{message}; {hint}" if hint else message, where=self.pointer)
 
     @property
     def pointer(self) -> str | None:
@@ -127,8 +128,17 @@ _KINDS: Mapping[int, type[ApiError]] = {
 }
 
 
-def error_of(status: int, headers: Mapping[str, str], content: bytes) -> ApiError:
-    """The exception for a reply that is not a success, whatever its body holds."""
+def error_of(
+    status: int, headers: Mapping[str, str], content: bytes, *, hint: str = ""
+) -> ApiError:  # fmt: skip
+    """The exception for a reply that is not a success, whatever its body holds.
+
+    Args:
+        status: of the reply.
+        headers: of the reply.
+        content: of the reply.
+        hint: what the caller may do about it, after what the service says.
+    """
     try:
         body = json.loads(content)
     except ValueError:
@@ -139,7 +149,7 @@ def error_of(status: int, headers: Mapping[str, str], content: bytes) -> ApiErro
     kind = _KINDS.get(status, ServiceError if status >= 500 else InvalidRequestError)
     return kind(
         status, body, request_id=headers.get("x-request-id", ""),
-        retry_after=seconds_of(headers.get("retry-after")),
+        retry_after=seconds_of(headers.get("retry-after")), hint=hint,
     )  # fmt: skip
 
 

@@ -73,12 +73,16 @@ class Connected:
 
     def __repr__(self) -> str:
         """Where the service is; never the key, nor a password in the address."""
+        return shown(self, base_url=self._place, api_key="…" if self._api_key else None)
+
+    @property
+    def _place(self) -> str:
+        """The address as it may be shown."""
         parts = urlsplit(self.base_url)
-        place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        return shown(self, base_url=place, api_key="…" if self._api_key else None)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
     def _begin(self, request: Request[T]) -> Attempts[T]:
-        return Attempts(request, self.options, api_key=self._api_key)
+        return Attempts(request, self.options, api_key=self._api_key, place=self._place)
 
     def _arguments(self, attempts: Attempts[T]) -> Mapping[str, Any]:
         if self._http.is_closed:
