@@ -134,6 +134,28 @@ def trained(tmp_path):
     return tmp_path
 
 
+def test_a_wrong_candidate_is_named_with_its_file_and_row(trained, capsys):
+    model = str(trained / "model")
+    dim = Artifact.load(model).model.item_dim
+    good = [0.0] * dim
+
+    def told(*rows):
+        path = trained / "wrong.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        out = str(trained / "never")
+        assert run(["bulk-score", model, "--candidates", str(path), "-o", out]) == 1
+        return capsys.readouterr().err
+
+    twice = told({"id": "x", "text": "a"}, {"id": "y", "text": "b"}, {"id": "x", "text": "c"})
+    assert "wrong.jsonl:3: the id 'x' is that of row 1 too" in twice
+    short = told({"id": "x", "embedding": good}, {"id": "y", "embedding": good[1:]})
+    assert f"wrong.jsonl:2: embedding: expected {dim} finite numbers, got {dim - 1}" in short
+    odd = told({"id": "x", "embedding": [*good[1:], float("nan")]})
+    assert f"wrong.jsonl:1: embedding: expected {dim} finite numbers, got NaN" in odd
+    assert "wrong.jsonl:1: expected the columns id and text" in told({"text": "a"})
+    assert not (trained / "never").exists()
+
+
 def test_a_killed_run_is_finished_by_the_same_command(trained, capsys):
     command = ["bulk-score", str(trained / "model"), "--candidates", str(trained / "c.jsonl"),
                "--top", "3", "--parts", "30"]  # fmt: skip

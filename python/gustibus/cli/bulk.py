@@ -87,32 +87,57 @@ def _candidates(artifact: Artifact, path: Path, prompt: str) -> tuple[list[str],
     from gustibus.data.streaming import rows_of
     from gustibus.scoring import Scorer
 
-    names: list[str] = []
+    places: dict[str, int] = {}
     given: list[Any] = []
     column = ""
     for row in rows_of(path):
         if isinstance(row.values, InputError):
             raise row.values
+        place = f"{path}:{row.number}"
         column = column or next((c for c in ("embedding", "text") if c in row.values), "")
         if "id" not in row.values or column not in row.values:
-            message = f"{path}:{row.number}: expected the columns id and text, or id and embedding"
+            message = f"{place}: expected the columns id and text, or id and embedding"
             raise InputError(message, where="candidates")
-        names.append(str(row.values["id"]))
-        given.append(row.values[column])
-    if not names or len(set(names)) < len(names):
-        message = f"{path}: expected candidates of different ids, got {len(names)} rows"
+        name = str(row.values["id"])
+        if name in places:
+            message = f"{place}: the id {name!r} is that of row {places[name]} too"
+            raise InputError(message, where="candidates")
+        places[name] = row.number
+        cell = row.values[column]
+        given.append(
+            _vector(place, cell, artifact.model.item_dim) if column == "embedding" else cell
+        )
+    names = list(places)
+    if not names:
+        message = f"{path}: expected at least one candidate, got none"
         raise InputError(message, where="candidates")
     if column == "text":
         return names, Scorer(artifact).represent(prompt, [str(text) for text in given])
-    try:
-        features = np.asarray(given, np.float32)
-    except ValueError:
-        message = f"{path}: expected embeddings of one length"
-        raise InputError(message, where="candidates") from None
+    features = np.stack(given)
     prompts = None
     if artifact.model.prompt_dim:
         prompts = np.repeat(Scorer(artifact).encoder.encode([prompt]), len(features), axis=0)
     return names, artifact.model.represent(features, prompts)
+
+
+def _vector(place: str, value: Any, dim: int) -> F32:
+    """One embedding of a table.
+
+    Raises:
+        InputError: it is none of the model's; the message has the file and the row.
+    """
+    import numpy as np
+
+    try:
+        row = np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        row = np.zeros((0, 0), np.float32)
+    if row.shape != (dim,) or not np.isfinite(row).all():
+        got = "other values" if row.ndim != 1 else f"{len(row)}"
+        got = "NaN or infinity" if row.shape == (dim,) else got
+        message = f"{place}: embedding: expected {dim} finite numbers, got {got}"
+        raise InputError(message, where="candidates")
+    return row
 
 
 def _people(artifact: Artifact, database: str) -> tuple[list[str], F32 | F64]:

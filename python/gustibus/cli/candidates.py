@@ -64,7 +64,9 @@ def read_candidates(
         InputError: there are none, or a line is no candidate; the message has its number.
     """
     found = [
-        Candidate(number, "text", line) if plain else _candidate(number, line, kinds, choosing)
+        Candidate(number, "text", line)
+        if plain
+        else _candidate(number, line, kinds, choosing=choosing)
         for number, line in enumerate(map(str.strip, lines), 1)
         if line
     ]
@@ -75,7 +77,9 @@ def read_candidates(
     return found
 
 
-def _candidate(number: int, line: str, kinds: tuple[str, ...], choosing: bool) -> Candidate:
+def _candidate(
+    number: int, line: str, kinds: tuple[str, ...], *, choosing: bool
+) -> Candidate:  # fmt: skip
     if not line.startswith(("{", '"')):
         return Candidate(number, "text", line)
     try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from typer import Option
 
-from gustibus.errors import ConfigError, NotFoundError
+from gustibus.errors import ConfigError, InputError, NotFoundError
 
 JsonOption = Annotated[bool, Option("--json", help="One JSON document.")]
 EngineOption = Annotated[
@@ -69,6 +70,24 @@ def existing(url: str) -> str:
         )
         raise NotFoundError(message, where="--database")
     return url
+
+
+def writable(path: Path, flag: str) -> Path:
+    """A file that can be made where it is wanted, found out before there is anything to write.
+
+    Raises:
+        NotFoundError: its folder is not there.
+        InputError: its folder cannot be written to, or it is a folder itself.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        message = f"{flag}: {path}: there is no folder {folder}"
+        raise NotFoundError(message, where=flag)
+    if path.is_dir() or not os.access(folder, os.W_OK):
+        reason = "it is a folder" if path.is_dir() else f"the folder {folder} cannot be written to"
+        message = f"{flag}: {path}: {reason}"
+        raise InputError(message, where=flag)
+    return path
 
 
 def parse_options(pairs: list[str]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gustibus.cli.common import AddressOption, EngineOption
-from gustibus.errors import InputError
+from gustibus.cli.common import AddressOption, EngineOption, JsonOption, emit, writable
+from gustibus.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
     from gustibus.bulk.encoding import Encoded
@@ -40,6 +40,7 @@ def encode_command(
     workers: Annotated[int, Option(min=1, help="That encode at once, on Ray.")] = 1,
     gpus: Annotated[float, Option(min=0, help="Accelerators of each worker, on Ray.")] = 0.0,
     address: AddressOption = "",
+    as_json: JsonOption = False,
 ) -> int:
     """Encode texts to a float32 array, one row a text.
 
@@ -48,7 +49,7 @@ def encode_command(
     from gustibus.cli.common import parse_options
 
     texts = list(_texts(Path(source), column))
-    options, target = parse_options(encoder_option or []), Path(output)
+    options, target = parse_options(encoder_option or []), writable(Path(output), "--output")
     if engine == "ray":
         from gustibus.bulk import encode_on_ray
         from gustibus.cli.progress import Bars
@@ -61,6 +62,12 @@ def encode_command(
             )  # fmt: skip
     else:
         made = _encode_here(texts, encoder, options, cache, target)
+    if as_json:
+        emit({
+            "output": output, "texts": made.texts, "dim": made.dim, "encoder": made.name,
+            "fingerprint": made.fingerprint,
+        })  # fmt: skip
+        return 0
     sys.stdout.write(
         f"{made.texts} texts, {made.dim} dimensions, {made.name} {made.fingerprint[:12]}: {target}\n"
     )
@@ -85,6 +92,9 @@ def _encode_here(
 
 
 def _texts(path: Path, column: str) -> Iterator[str]:
+    if not path.is_file():
+        message = f"{path}: no such file"
+        raise NotFoundError(message, where=str(path))
     try:
         if path.suffix == ".txt":
             yield from path.read_text(encoding="utf-8").splitlines()

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gustibus.cli.common import JsonOption
+from gustibus.cli.common import JsonOption, writable
 from gustibus.cli.records import DatabaseOption, UrlOption
 from gustibus.errors import ConfigError
 
@@ -56,6 +56,8 @@ def export_command(
     if as_json and output is None:
         message = "--json: expected --output beside it, as the rows go to standard output"
         raise ConfigError(message, where="--json")
+    if output is not None:
+        writable(output, "--output")
     with opened(url, database) as records:
         if user:
             records.show(user)  # nobody of that name is exit code 3, not an empty file

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gustibus.cli.common import JsonOption, YesOption, confirmed
+from gustibus.cli.common import JsonOption, YesOption, confirmed, writable
 from gustibus.cli.records import DatabaseOption, UrlOption
 
 UserArgument = Annotated[str, typer.Argument(help="Id of the person.")]
@@ -60,6 +60,8 @@ def export_command(
     from gustibus.cli.common import emit
     from gustibus.cli.records import opened
 
+    if output is not None:
+        writable(output, "--output")
     with opened(url, database) as records:
         rows = records.export(user)
     text = "".join(json.dumps(row) + "\n" for row in rows)
