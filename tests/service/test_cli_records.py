@@ -99,6 +99,42 @@ def test_a_packed_file_is_imported_as_it_is(target, tmp_path, capsys, request, m
     assert "cannot be unpacked" in capsys.readouterr().err
 
 
+def test_a_file_of_which_nothing_can_be_read_is_no_run_to_go_on_with(database, tmp_path, capsys):
+    (tmp_path / "bad.parquet").write_bytes(b"no Parquet at all")
+    assert run(["import", str(tmp_path / "bad.parquet"), "--database", database]) == 1
+    error = capsys.readouterr().err
+    assert "bad.parquet: cannot be read as Parquet (truncated or not Parquet)" in error
+    assert "--skip" not in error
+    assert "run the command again" not in error
+
+
+@pytest.mark.parametrize("layout", ["ndjson", "csv"])
+def test_a_pipe_is_imported(target, layout, tmp_path, capsys, request):
+    user = f"pipe-{request.node.callspec.id}"
+    rows = [{**TEXT, "user": user, "outcome": o} for o in ("a", "b")]
+    if layout == "csv":
+        text = "\n".join([",".join(rows[0]), *(",".join(row.values()) for row in rows)])
+        broken = "only,two"
+    else:
+        text, broken = "\n".join(json.dumps(row) for row in rows), "{broken"
+
+    def piped(text, *flags):
+        return subprocess.run(
+            [sys.executable, "-m", "gustibus", "import", "-", "--format", layout, *target, *flags],
+            input=text.encode(), capture_output=True, check=False, cwd=tmp_path,
+        )  # fmt: skip
+
+    done = piped(text, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["accepted"] == 2
+    done = piped(f"{text}\n{broken}\n")
+    assert done.returncode == 4, done.stderr
+    assert done.stdout.decode() == "0 accepted, 2 duplicates, 1 rejected, see stdin.rejects.jsonl\n"
+    (refused,) = lines((tmp_path / "stdin.rejects.jsonl").read_text())
+    assert "gustibus-" not in refused["problem"]
+    assert len(exported(capsys, target, user)) == 2
+
+
 def test_bad_records_are_written_down_and_the_rest_is_taken(target, tmp_path, capsys, request):
     user = f"bad-{request.node.callspec.id}"
     good = {**TEXT, "user": user, "outcome": "a"}
@@ -301,7 +337,15 @@ def test_answers_written_to_the_database_reach_a_running_service(
             "GET /v1/models: no connection to http://127.0.0.1:9 ([Errno 111] Connection refused); "
             "GUSTIBUS_URL says where the service is",
         ),
+        (["import", "log.jsonl", "--format", "csv", "--database", "{db}"], 2, "--format: belongs"),
         (["export", "-o", "x.csv", "--database", "{db}"], 2, "--output"),
+        (
+            ["export", "-o", "/nope/o.jsonl", "--database", "{db}"],
+            3,
+            "--output: /nope/o.jsonl: there is no folder /nope",
+        ),
+        (["export", "-o", "{tmp}/d.jsonl", "--database", "{db}"], 1, "d.jsonl: it is a folder"),
+        (["users", "export", "u", "-o", "/nope/u", "--database", "{db}"], 3, "no folder /nope"),
         (["export", "--json", "--database", "{db}"], 2, "--output"),
         (["users", "show", "nobody", "--database", "{db}"], 3, "nobody"),
         (["users", "delete", "nobody", "--yes", "--database", "{db}"], 3, "nobody"),
@@ -315,6 +359,7 @@ def test_errors_are_one_line_and_an_exit_code(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("gustibus.client.attempts.Options.delay", lambda *a: 0.0)
     write(tmp_path / "log.jsonl", [{**TEXT, "user": "u", "outcome": "a"}])
+    (tmp_path / "d.jsonl").mkdir()
     given = [a.replace("{db}", database).replace("{tmp}", str(tmp_path)) for a in arguments]
     assert run(given) == code
     error = capsys.readouterr().err

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, TextIO
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self, TextIO
 
 import typer
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from gustibus.data.answers import Answer
 
 Option = typer.Option
+_STDIN = "standard input"
 _ROWS = 4000
 """Rows that are sent, or committed, together."""
 
@@ -32,7 +36,10 @@ def register(app: typer.Typer) -> None:
 
 def import_command(
     *,
-    file: Annotated[Path, typer.Argument(help="Parquet, JSON Lines or CSV; text also with .gz.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Parquet, JSON Lines or CSV; text also with .gz. - is standard input."),
+    ],
     url: UrlOption = "",
     database: DatabaseOption = "",
     columns: Annotated[
@@ -42,6 +49,10 @@ def import_command(
     skip: Annotated[int, Option(min=0, help="Leave out the first records.")] = 0,
     rejects: Annotated[
         Path | None, Option(help="Where records that are refused go; default FILE.rejects.jsonl.")
+    ] = None,
+    layout: Annotated[
+        Literal["ndjson", "csv", "tsv"] | None,
+        Option("--format", help="Of standard input; default ndjson, a JSON object a line."),
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -59,13 +70,19 @@ def import_command(
     from gustibus.data.streaming import rows_of
 
     names = parse_columns(columns) if columns else {}
-    target = rejects or file.with_name(file.name + ".rejects.jsonl")
+    piped = str(file) == "-"
+    if layout and not piped:
+        message = f"--format: belongs to standard input; the name of {file} says what it is"
+        raise ConfigError(message, where="--format")
+    target = rejects or file.with_name(("stdin" if piped else file.name) + ".rejects.jsonl")
     if target.resolve() == file.resolve():
         message = "--rejects: expected another file than the one that is read"
         raise ConfigError(message, where="--rejects")
-    rows = rows_of(file)
     with ExitStack() as stack:
         records = stack.enter_context(opened(url, database))
+        if piped:
+            file = stack.enter_context(_spooled(layout or "ndjson"))
+        rows = rows_of(file)
         if isinstance(records, Served) and can_stream(file) and not skip:
             told = stream(records.client, file, names, target, by_id=by_id)
             return _report(told, target, as_json=as_json)
@@ -77,20 +94,47 @@ def import_command(
                 if run.read <= skip:
                     run.done = run.read
                     continue
-                run.take(f"{file}:{row.number}", row.number, row.values, names, by_id=by_id)
+                values = row.values
+                if piped and isinstance(values, InputError):
+                    values = _renamed(values, file)
+                place = f"{_STDIN if piped else file}:{row.number}"
+                run.take(place, row.number, values, names, by_id=by_id)
                 if len(run.waiting) >= _ROWS:
                     run.send()
                     bars.show("importing", row.position, row.size, run.words)
             run.send()
             run.settle()
         except (KeyboardInterrupt, GustibusError):
-            sys.stderr.write(
-                f"stopped after {run.done} records: {run.words}; run the command again to go on, or "
-                f"with --skip {run.done} to begin there\n"
-            )
+            if run.read > skip:  # a file of which nothing can be read is no run that was stopped
+                there = f", or with --skip {run.done} to begin there" if run.done else ""
+                sys.stderr.write(
+                    f"stopped after {run.done} records: {run.words}; run the command again to go "
+                    f"on{there}\n"
+                )
             raise
     told = Counts(run.read, run.accepted, run.duplicates, run.rejected, min(skip, run.read))
     return _report(told, target, as_json=as_json)
+
+
+@contextmanager
+def _spooled(layout: str) -> Iterator[Path]:
+    """Standard input as a file for as long as it is read; what is wrong with it goes by its own name."""
+    if sys.stdin.isatty():
+        sys.stderr.write(f"Records as {layout}; Ctrl-D ends them:\n")
+    with TemporaryDirectory(prefix="gustibus-") as folder:
+        path = Path(folder) / f"stdin.{layout}"
+        with path.open("wb") as out:
+            shutil.copyfileobj(sys.stdin.buffer, out)
+        try:
+            yield path
+        except InputError as error:
+            if str(path) in error.message:
+                raise _renamed(error, path) from None
+            raise
+
+
+def _renamed(error: InputError, path: Path) -> InputError:
+    return InputError(error.message.replace(str(path), _STDIN), where=_STDIN)
 
 
 def _report(told: Counts, target: Path, *, as_json: bool) -> int:
