@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import warnings
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -230,6 +231,30 @@ def test_score_by_stated_weights(trained, capsys, monkeypatch):
         ),
         (["serve", "--database", "sqlite:///{tmp}/none.db"], 3, "none.db: no such file"),
         (["worker", "--database", "sqlite:///{tmp}/none.db"], 3, "none.db: no such file"),
+        (["encode", "nope.txt", "-o", "x.npy"], 3, "nope.txt: no such file"),
+        (["encode", "log.csv", "--column", "user", "-o", "/nope/x"], 3, "there is no folder /nope"),
+        (["serve", "--workers", "0"], 2, "WORKERS"),
+        (["serve", "--set", "burts=1"], 1, "no setting 'burts'; did you mean ['burst'"),
+        (["worker", "--set", "burst"], 2, "--set: expected NAME=VALUE"),
+        (["keys", "create", " ", "--database", "sqlite:///{tmp}/k.db"], 2, "name: expected 1 to"),
+        (
+            ["keys", "create", "x", "--expires", "soon", "--database", "sqlite:///{tmp}/k.db"],
+            2,
+            "--expires: expected days, such as 90, or an ISO time, got 'soon'",
+        ),
+        (
+            [
+                "keys",
+                "create",
+                "x",
+                "--expires",
+                "2001-01-01",
+                "--database",
+                "sqlite:///{tmp}/k.db",
+            ],
+            2,
+            "--expires: expected a time to come",
+        ),
         (["models", "register", "x"], 2, "--root: expected the service's folder of models, here"),
         (["demo", "--port", "{taken}"], 2, "--port 0 takes a free one"),
         (["train"], 2, "Missing argument"),
@@ -339,15 +364,52 @@ def test_the_schema_and_keys_as_json(tmp_path, capsys):
     key = told("keys", "create", "laptop", "--scope", "score")
     assert key["key"].startswith("gustibus_live_")
     (row,) = told("keys", "list")
-    assert row == {"id": key["id"], "state": "live", "name": "laptop", "scopes": ["score"]}
+    assert row == {"id": key["id"], "state": "live", "name": "laptop", "scopes": ["score"],
+                   "expires_at": None}  # fmt: skip
     assert told("keys", "revoke", key["id"]) == {"id": key["id"], "state": "revoked"}
     assert told("keys", "list")[0]["state"] == "revoked"
+
+
+def test_a_key_expires(tmp_path, capsys):
+    database = ["--database", f"sqlite:///{tmp_path}/keys.db"]
+    assert run(["db", "upgrade", *database]) == 0
+    capsys.readouterr()
+    found = []
+    for given in ("30", "2999-01-31T12:00:00+02:00"):
+        assert run(["keys", "create", "x", "--expires", given, "--json", *database]) == 0
+        found.append(datetime.fromisoformat(json.loads(capsys.readouterr().out)["expires_at"]))
+    assert timedelta(days=29) < found[0] - datetime.now(UTC) < timedelta(days=30)
+    assert found[1].isoformat() == "2999-01-31T10:00:00+00:00"
+    assert run(["keys", "list", *database]) == 0
+    assert "until 2999-01-31T10:00:00+00:00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command", [["rank", "rules"], ["rank", "rules", "--committees"], ["rank", "match", "rules"]]
+)
+def test_rules_as_json(command, capsys):
+    assert run([*command, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert all(row["name"] and row["source"] for row in rows)
+    assert len(rows) > 5
+
+
+def test_flags_are_settings_over_the_environment(monkeypatch, tmp_path):
+    from gustibus.cli.operating import _settings
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GUSTIBUS_WORKERS", "3")
+    monkeypatch.setenv("GUSTIBUS_PORT", "1")
+    found = _settings(["burst=7", "port=2"], port=None, workers=2, model="")
+    assert (found.burst, found.port, found.workers) == (7.0, 2, 2)
 
 
 def test_encode_writes_an_array(tmp_path, capsys):
     (tmp_path / "texts.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n')
     assert run(["encode", str(tmp_path / "texts.jsonl"), "-o", str(tmp_path / "x.npy"),
-                "--encoder", "hashing", "--encoder-set", "dim=32"]) == 0  # fmt: skip
+                "--encoder", "hashing", "--encoder-set", "dim=32", "--json"]) == 0  # fmt: skip
+    told = json.loads(capsys.readouterr().out)
+    assert (told["texts"], told["dim"], told["encoder"]) == (2, 32, "hashing")
     assert np.load(tmp_path / "x.npy").shape == (2, 32)
     assert run(["encode", str(tmp_path / "texts.jsonl"), "-o", "y", "--column", "words"]) == 1
     assert "'words'" in capsys.readouterr().err

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gustibus.cli.common import JsonOption, emit, existing
+from gustibus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gustibus.service.settings import Settings
+    from gustibus.store.keys import KeyRow
 
 Option = typer.Option
 _DATABASE = "sqlite:///gustibus.db"
@@ -50,29 +57,50 @@ DatabaseOption = Annotated[
 ]
 
 
+ModelOption = Annotated[str, Option(help="Folder of a trained model; default GUSTIBUS_MODEL.")]
+ModelsOption = Annotated[
+    str, Option(help="Folder of registered models, instead of one; default GUSTIBUS_MODELS.")
+]
+FilesOption = Annotated[
+    str, Option(help="Folder for results of jobs; default GUSTIBUS_FILES, without it none.")
+]
+SettingsOption = Annotated[
+    list[str] | None,
+    Option("--set", help="Any other setting, NAME=VALUE, as GUSTIBUS_NAME would be; may repeat."),
+]
+
+
 def serve_command(
     *,
-    model: Annotated[str, Option(help="Folder of a trained model; default GUSTIBUS_MODEL.")] = "",
+    model: ModelOption = "",
+    models: ModelsOption = "",
     database: DatabaseOption = "",
-    host: Annotated[str, Option(help="Address to listen on.")] = "",
-    port: Annotated[int | None, Option(help="Port to listen on.")] = None,
+    host: Annotated[str, Option(help="Address to listen on; default GUSTIBUS_HOST.")] = "",
+    port: Annotated[int | None, Option(help="Port to listen on; default GUSTIBUS_PORT.")] = None,
+    workers: Annotated[
+        int | None, Option(help="Processes that share the port; default GUSTIBUS_WORKERS.")
+    ] = None,
+    metrics_port: Annotated[
+        int | None, Option(help="Port of /metrics; default GUSTIBUS_METRICS_PORT.")
+    ] = None,
+    files: FilesOption = "",
+    given: SettingsOption = None,
     upgrade: Annotated[bool, Option(help="Bring the database's schema up to date first.")] = False,
 ) -> int:
-    """Serve a model over HTTP."""
+    """Serve a model over HTTP.
+
+    Example: gustibus serve --model runs/first --workers 2 --set rate=1000
+    """
     from gustibus.service.run import serve
-    from gustibus.service.settings import Settings
     from gustibus.store import check_revision
     from gustibus.store import upgrade as upgrade_schema
 
-    given = {
-        "GUSTIBUS_MODEL": model, "GUSTIBUS_DATABASE": database, "GUSTIBUS_HOST": host,
-        "GUSTIBUS_PORT": "" if port is None else str(port),
-    }  # fmt: skip
-    environment = {**os.environ, **{name: value for name, value in given.items() if value}}
-    settings = Settings.from_env(environment)
+    settings = _settings(
+        given, model=model, models=models, database=database, host=host, port=port,
+        workers=workers, metrics_port=metrics_port, files=files,
+    )  # fmt: skip
     if upgrade:
         upgrade_schema(settings.database)
-    settings.check()
     check_revision(existing(settings.database))  # here it is one line, from the server a log
     serve(settings)
     return 0
@@ -80,21 +108,46 @@ def serve_command(
 
 def worker_command(
     *,
-    model: Annotated[str, Option(help="Folder of a trained model; default GUSTIBUS_MODEL.")] = "",
+    model: ModelOption = "",
+    models: ModelsOption = "",
     database: DatabaseOption = "",
+    files: FilesOption = "",
+    given: SettingsOption = None,
 ) -> int:
     """Work on jobs: imports, exports, refits and removals. Run as many as there is work for."""
     from gustibus.service.run import work
-    from gustibus.service.settings import Settings
     from gustibus.store import check_revision
 
-    given = {"GUSTIBUS_MODEL": model, "GUSTIBUS_DATABASE": database}
-    environment = {**os.environ, **{name: value for name, value in given.items() if value}}
-    settings = Settings.from_env(environment)
-    settings.check()
+    settings = _settings(given, model=model, models=models, database=database, files=files)
     check_revision(existing(settings.database))
     work(settings)
     return 0
+
+
+def _settings(pairs: list[str] | None, **flags: str | int | None) -> Settings:
+    """Settings of the flags over `--set` over the environment over the settings file.
+
+    Raises:
+        ConfigError: a setting is wrong.
+        UnknownNameError: `--set` names none.
+    """
+    from gustibus.errors import UnknownNameError
+    from gustibus.service.settings import PREFIX, Settings
+
+    told: dict[str, str] = {}
+    known = [field.name for field in fields(Settings)]
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not equals:
+            message = f"--set: expected NAME=VALUE, got {pair!r}"
+            raise ConfigError(message, where="--set")
+        if name not in known:
+            raise UnknownNameError.of("setting", name, known)
+        told[name] = value
+    told |= {name: str(value) for name, value in flags.items() if value not in ("", None)}
+    return Settings.from_env(
+        {**os.environ, **{PREFIX + name.upper(): value for name, value in told.items()}}
+    )
 
 
 def demo_command(
@@ -159,6 +212,9 @@ def create_key_command(
         list[str] | None,
         Option(help="A scope such as admin, repeatable; default: all that applications need."),
     ] = None,
+    expires: Annotated[
+        str, Option(help="Days from now, such as 90, or an ISO time; default: never.")
+    ] = "",
     database: DatabaseOption = "",
     as_json: JsonOption = False,
 ) -> int:
@@ -167,6 +223,10 @@ def create_key_command(
     from gustibus.service.routing import OPERATING, SCOPES
     from gustibus.store import Store, audit, create_key
 
+    if not 1 <= len(name.strip()) <= 128:
+        message = f"name: expected 1 to 128 characters that say what the key is for, got {name!r}"
+        raise ConfigError(message, where="name")
+    until = _expiry(expires)
     scopes = scope or sorted(SCOPES.keys() - OPERATING)
     for one in scopes:
         if one not in SCOPES:
@@ -174,17 +234,42 @@ def create_key_command(
     store = Store(existing(_database(database)))
     try:
         with store.write() as conn:
-            key = create_key(conn, name=name, scopes=scopes)
+            key = create_key(conn, name=name, scopes=scopes, expires_at=until)
             audit(conn, actor="cli", action="key.create", what=key.id, scopes=sorted(scopes))
     finally:
         store.close()
     if as_json:
         emit({
-            "id": key.id, "name": key.name, "scopes": list(key.scopes), "key": key.secret_text
+            "id": key.id, "name": key.name, "scopes": list(key.scopes),
+            "expires_at": until and until.isoformat(), "key": key.secret_text,
         })  # fmt: skip
     else:
         sys.stdout.write(f"{key.secret_text}\n")
     return 0
+
+
+def _expiry(given: str) -> datetime | None:
+    """The time that a number of days or an ISO time names; one without a zone is in UTC.
+
+    Raises:
+        ConfigError: it is neither, or has passed.
+    """
+    if not given:
+        return None
+    now = datetime.now(UTC)
+    try:
+        if given.isascii() and given.isdigit():
+            until = now + timedelta(days=int(given))
+        else:
+            until = datetime.fromisoformat(given)
+            until = (until if until.tzinfo else until.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        message = f"--expires: expected days, such as 90, or an ISO time, got {given!r}"
+        raise ConfigError(message, where="--expires") from None
+    if not now < until or until.year > 9998:
+        message = f"--expires: expected a time to come, of the year 9998 or before, got {given!r}"
+        raise ConfigError(message, where="--expires")
+    return until
 
 
 def list_keys_command(*, database: DatabaseOption = "", as_json: JsonOption = False) -> int:
@@ -195,8 +280,9 @@ def list_keys_command(*, database: DatabaseOption = "", as_json: JsonOption = Fa
     try:
         with store.read() as conn:
             rows = [
-                {"id": key.id, "state": "revoked" if key.revoked_at else "live", "name": key.name,
-                 "scopes": list(key.scopes)} for key in list_keys(conn)
+                {"id": key.id, "state": _state(key), "name": key.name, "scopes": list(key.scopes),
+                 "expires_at": key.expires_at and key.expires_at.isoformat()}
+                for key in list_keys(conn)
             ]  # fmt: skip
     finally:
         store.close()
@@ -205,8 +291,16 @@ def list_keys_command(*, database: DatabaseOption = "", as_json: JsonOption = Fa
         return 0
     for row in rows:
         scopes = " ".join(row["scopes"])
-        sys.stdout.write(f"{row['id']}  {row['state']:8} {row['name']}  {scopes}\n")
+        until = f"  until {row['expires_at']}" if row["expires_at"] else ""
+        sys.stdout.write(f"{row['id']}  {row['state']:8} {row['name']}  {scopes}{until}\n")
     return 0
+
+
+def _state(key: KeyRow) -> str:
+    if key.revoked_at:
+        return "revoked"
+    expired = key.expires_at is not None and key.expires_at <= datetime.now(UTC)
+    return "expired" if expired else "live"
 
 
 def revoke_key_command(
