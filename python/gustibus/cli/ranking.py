@@ -183,11 +183,22 @@ def strengths_command(
 
 
 def rules_command(
-    *, committees: Annotated[bool, Option(help="Rules of committees instead of orders.")] = False
+    *,
+    committees: Annotated[bool, Option(help="Rules of committees instead of orders.")] = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Every rule with its source."""
+    from gustibus.cli.common import emit
     from gustibus.social import committee_rules, rules
 
+    if as_json and committees:
+        emit([
+            {"name": r.name, "ballots": r.ballots, "source": r.source} for r in committee_rules()
+        ])  # fmt: skip
+        return 0
+    if as_json:
+        emit([{"name": r.name, "source": r.source} for r in rules().values()])
+        return 0
     rows = (
         [(f"{r.name} ({r.ballots})", r.source) for r in committee_rules()]
         if committees
@@ -234,10 +245,14 @@ def simulate_command(
     return 0
 
 
-def matching_rules_command() -> int:
+def matching_rules_command(*, as_json: JsonOption = False) -> int:
     """Every matching rule with its source."""
+    from gustibus.cli.common import emit
     from gustibus.matching import RULES
 
+    if as_json:
+        emit([{"name": name, "source": entry.source} for name, entry in RULES.items()])
+        return 0
     wide = max(map(len, RULES))
     rows = (f"{name:{wide}}  {entry.source}\n" for name, entry in RULES.items())
     sys.stdout.write("".join(rows))
