@@ -32,6 +32,12 @@ def trained(tmp_path_factory):
     return root
 
 
+@pytest.fixture(autouse=True)
+def bare(monkeypatch):
+    for name in ("GUSTIBUS_URL", "GUSTIBUS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def test_every_command_has_help(capsys):
     for command in (
         "train", "encode", "eval", "score", "serve", "demo", "openapi", "db", "keys", "doctor",
@@ -163,8 +169,7 @@ def test_score_reads_objects_as_candidates(trained, capsys, monkeypatch):
         assert reason in scored("a", line), line
 
 
-def test_score_without_a_model_says_where_else_it_could_be_asked(capsys, monkeypatch):
-    monkeypatch.delenv("GUSTIBUS_URL", raising=False)
+def test_score_without_a_model_says_where_else_it_could_be_asked(capsys):
     assert run(["score"]) == 2
     assert "expected a model folder, or a service: --url or GUSTIBUS_URL" in capsys.readouterr().err
 
@@ -402,6 +407,24 @@ def test_flags_are_settings_over_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("GUSTIBUS_PORT", "1")
     found = _settings(["burst=7", "port=2"], port=None, workers=2, model="")
     assert (found.burst, found.port, found.workers) == (7.0, 2, 2)
+
+
+@pytest.mark.timeout(120)
+def test_bench_measures_a_model_folder(trained, capsys):
+    model = str(trained / "model")
+    assert run(["bench", "place", model, "--people", "20", "--seconds", "0.1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert 0 < told["place_p50_us"] <= told["place_p99_us"]
+    assert told["candidates_per_second"] > 1000
+    assert run(["bench", "place", model, "--people", "20", "--seconds", "0.1"]) == 0
+    assert "placing a person by 10 answers" in capsys.readouterr().out
+    flags = ["--seconds", "0.5", "--connections", "2", "--user", "person-001"]
+    assert run(["bench", "serve", model, *flags, "--workers", "2", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["refused"], told["failed"], told["connections"]) == (0, 0, 2)
+    assert told["answered"] == pytest.approx(told["requests_per_second"] * told["seconds"])
+    assert 0 < told["p50_ms"] <= told["p99_ms"]
+    assert run(["bench", "serve"]) == 2
 
 
 def test_encode_writes_an_array(tmp_path, capsys):

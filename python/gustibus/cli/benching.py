@@ -1,4 +1,4 @@
-"""`gustibus bench league`."""
+"""`gustibus bench`: `league` here, `serve` and `place` beside it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gustibus.cli.common import ColumnsOption, IdenticalOption, LayoutOption
+from gustibus.cli.measuring import place_command, serve_command
 from gustibus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,8 +19,13 @@ Option = typer.Option
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    bench = typer.Typer(help="Compare methods on your own data.", no_args_is_help=True)
+    bench = typer.Typer(
+        help="Compare methods on your own data, and measure how fast a model is.",
+        no_args_is_help=True,
+    )
     bench.command("league")(league_command)
+    bench.command("serve")(serve_command)
+    bench.command("place")(place_command)
     app.add_typer(bench, name="bench")
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -279,7 +279,7 @@ def list_keys_command(*, database: DatabaseOption = "", as_json: JsonOption = Fa
     store = Store(existing(_database(database)))
     try:
         with store.read() as conn:
-            rows = [
+            rows: list[dict[str, Any]] = [
                 {"id": key.id, "state": _state(key), "name": key.name, "scopes": list(key.scopes),
                  "expires_at": key.expires_at and key.expires_at.isoformat()}
                 for key in list_keys(conn)
