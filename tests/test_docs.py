@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+TUTORIALS = [ROOT / "docs" / "quickstart.md", *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]
 
 
 @pytest.mark.timeout(280)
@@ -29,6 +30,17 @@ def test_a_tutorial_runs(page, tmp_path, monkeypatch):
             ["bash", "-e", "-c", block], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize(
+    ("script", "page"),
+    [("cli_reference", "reference/cli.md"), ("http_reference", "reference/http.md")],
+)
+def test_a_page_is_what_its_script_writes(script, page):
+    made = runpy.run_path(str(ROOT / "scripts" / f"{script}.py"))["page"]()
+    assert (ROOT / "docs" / page).read_text("utf-8") == made, (
+        f"docs/{page} has drifted: python scripts/{script}.py > docs/{page}"
+    )
 
 
 def test_every_page_of_the_site_is_there_and_every_link_leads_somewhere():

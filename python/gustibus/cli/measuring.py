@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +34,7 @@ _START = 60.0
 """Seconds in which a service has to be ready."""
 _BODIES = 16
 """Different bodies that are sent in turn."""
+_REFUSALS = (429, 503)
 _PATIENCE = 30.0
 """Seconds for a reply."""
 
@@ -81,6 +83,8 @@ def serve_command(
             "answered, refused, failed": f"{load.answered}, {load.refused}, {load.failed}",
             "cores taken by the load": f"{load.client_cores:.2f}",
         }))  # fmt: skip
+    if load.problem:
+        sys.stderr.write(f"gustibus: the first that failed: {load.problem}\n")
     return 1 if not load.answered else 4 if load.failed else 0
 
 
@@ -102,6 +106,8 @@ class _Load(NamedTuple):
     refused: int
     """With 429 or 503."""
     failed: int
+    problem: str
+    """Of the first that failed, empty where none did."""
     seconds: float
     connections: int
     candidates: int
@@ -143,46 +149,66 @@ def _load(target: _Target, user: str, count: int, connections: int, seconds: flo
         used = time.process_time() - used
     took = time.perf_counter() - begun
     statuses: Counter[int] = Counter()
-    for counted, _ in results:
-        statuses.update(counted)
-    times = np.array([t for _, measured in results for t in measured])
+    for one in results:
+        statuses.update(one.statuses)
+    times = np.array([t for one in results for t in one.times])
+    problem = next((one.problem for one in results if one.problem), "")
     half, most = np.quantile(times, [0.5, 0.99]) * 1e3 if len(times) else (0.0, 0.0)
-    refused = statuses[429] + statuses[503]
+    refused = sum(statuses[status] for status in _REFUSALS)
     return _Load(
         len(times) / took, count * len(times) / took, float(half), float(most), len(times), refused,
-        statuses.total() - refused - len(times), took, connections, count, used / took,
+        statuses.total() - refused - len(times), problem, took, connections, count, used / took,
     )  # fmt: skip
 
 
-def _busy(
-    target: _Target, path: str, bodies: list[bytes], warm: float, until: float
-) -> tuple[Counter[int], list[float]]:
-    """One connection: how often each status came (0 where none did), and seconds of those with 200."""
+@dataclass(slots=True)
+class _Done:
+    """What one connection was answered."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    """How often each came; 0 where there was no reply."""
+    times: list[float] = field(default_factory=list)
+    """Seconds of those with 200."""
+    problem: str = ""
+    """Of the first reply that was neither a success nor a refusal."""
+
+
+def _busy(target: _Target, path: str, bodies: list[bytes], warm: float, until: float) -> _Done:
+    """Send over one connection, one request after the other."""
     parts = urlsplit(target.url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=_PATIENCE)
     headers = {"Content-Type": "application/octet-stream"}
     headers |= {"Authorization": f"Bearer {target.key}"} if target.key else {}
-    statuses, times, place = Counter[int](), list[float](), 0
+    done, place = _Done(), 0
     try:
         while (begun := time.perf_counter()) < until:
             try:
                 connection.request("POST", path, bodies[place % len(bodies)], headers)
                 reply = connection.getresponse()
-                reply.read()
-                status = reply.status
-            except (OSError, HTTPException):
-                status = 0
+                content, status = reply.read(), reply.status
+            except (OSError, HTTPException) as error:
+                content, status = str(error).encode(), 0
                 connection.close()
                 time.sleep(0.01)  # a service that is gone is not called a million times
             place += 1
-            if begun >= warm:
-                statuses[status] += 1
-                if status == 200:
-                    times.append(time.perf_counter() - begun)
+            if begun < warm:
+                continue
+            done.statuses[status] += 1
+            if status == 200:
+                done.times.append(time.perf_counter() - begun)
+            elif status not in _REFUSALS and not done.problem:
+                done.problem = _problem(status, content)
     finally:
         connection.close()
-    return statuses, times
+    return done
+
+
+def _problem(status: int, content: bytes) -> str:
+    """What a reply that is no success says of itself."""
+    from gustibus.client.errors import error_of
+
+    return error_of(status, {}, content).message if status else content.decode("utf-8", "replace")
 
 
 @contextmanager
@@ -197,7 +223,7 @@ def _throw_away(model: Path, workers: int) -> Iterator[_Target]:
         upgrade(database)
         store = Store(database)
         with store.write() as conn:
-            key = create_key(conn, name="bench", scopes=["models:read", "score"]).secret_text
+            key = create_key(conn, name="bench", scopes=["models:read", "score", "score:raw"]).secret_text
         store.close()
         settings = {
             "DATABASE": database, "MODEL": str(model.resolve()), "MODELS": "", "HOST": "127.0.0.1",
