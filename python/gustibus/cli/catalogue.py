@@ -106,7 +106,7 @@ def register_command(
     root = _models_folder(root)
     artifact = Artifact.load(folder)
     with _client(url) as client:
-        client.versions.model()  # nothing is copied for a service that cannot be reached
+        client.version()  # nothing is copied for a service that cannot be reached, or refuses the key
         copied = _copy(folder, root / artifact.digest)
         try:
             row = client.versions.register(artifact.digest)
