@@ -223,7 +223,9 @@ def _throw_away(model: Path, workers: int) -> Iterator[_Target]:
         upgrade(database)
         store = Store(database)
         with store.write() as conn:
-            key = create_key(conn, name="bench", scopes=["models:read", "score", "score:raw"]).secret_text
+            key = create_key(
+                conn, name="bench", scopes=["models:read", "score", "score:raw"]
+            ).secret_text
         store.close()
         settings = {
             "DATABASE": database, "MODEL": str(model.resolve()), "MODELS": "", "HOST": "127.0.0.1",
