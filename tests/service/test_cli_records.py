@@ -229,6 +229,36 @@ def test_an_export_can_be_imported_elsewhere(database, tmp_path, capsys, suffix)
     assert list(tmp_path.glob(".out*")) == []
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_an_export_of_a_service_is_there_already(
+    http, service, tmp_path, monkeypatch, capsys, suffix
+):
+    monkeypatch.setenv("GUSTIBUS_KEY", service.key)
+    user, target = f"back-{suffix}", ["--url", service.base]
+    sides = {"a": {"id": "item-1"}, "b": {"id": "item-2"}}
+    rows = [{**sides, "user": user, "outcome": "a", "prompt": ""}] * 2
+    rows.append({**sides, "user": user, "outcome": "b", "id": f"{user}-1", "strength": 0.5})
+    assert http.post("/v1/comparisons", json={"comparisons": rows}).status_code == 201
+    path = tmp_path / f"out.{suffix}"
+    assert run(["export", "--user", user, "-o", str(path), *target]) == 0
+    capsys.readouterr()
+    before = exported(capsys, target, user)
+    for _ in range(2):
+        assert run(["import", str(path), *target]) == 0
+        assert capsys.readouterr().out == "0 accepted, 3 duplicates, 0 rejected\n"
+        assert exported(capsys, target, user) == before
+    vector = {"embedding": [0.5] * 6}
+    rows = [{"user": user, "a": vector, "b": {"id": "item-2"}, "outcome": "tie"}]
+    assert http.post("/v1/comparisons", json={"comparisons": rows}).status_code == 201
+    assert run(["export", "--user", user, "-o", str(path), *target]) == 0
+    assert run(["import", str(path), "--json", *target]) == (0 if suffix == "jsonl" else 4)
+    said = capsys.readouterr().out
+    told = json.loads(said[said.index("{") :])
+    assert (told["accepted"], told["duplicates"]) == (0, 4 if suffix == "jsonl" else 3)
+    if suffix == "parquet":  # goes through requests, which need both sides
+        assert "embeddings" in path.with_name("out.parquet.rejects.jsonl").read_text()
+
+
 def test_more_than_a_request_holds_is_sent_in_parts(
     texts, texts_http, tmp_path, monkeypatch, capsys
 ):

@@ -108,6 +108,15 @@ class Served:
             self._most = limits.comparisons, limits.other_body_bytes - 4096
         rows, size = self._most
         done, start, used = Sent(), 0, 0
+        places = [n for n, one in enumerate(answers) if not _is_hollow(one)]
+        if len(places) < len(answers):  # a request needs both sides
+            whole = set(places)
+            found = self.add([answers[place] for place in places])
+            found.rejected = [(places[at], code, told) for at, code, told in found.rejected]
+            found.rejected += [
+                (n, "invalid_field", _HOLLOW) for n in range(len(answers)) if n not in whole
+            ]
+            return found
         for place, one in enumerate(answers):
             cost = 600 + 6 * sum(len(t or "") for t in (one.prompt, one.a_text, one.b_text))
             if place > start and (place - start >= rows or used + cost > size):
@@ -291,6 +300,16 @@ def _consent(
     return {
         "id": user, "follow_ups": follow_ups, "updated_at": _iso(updated), "removed": removed,
     }  # fmt: skip
+
+
+_HOLLOW = (
+    "tells of no response on one side, as an export does of an answer that was given with embeddings; "
+    "as JSON Lines it is found again"
+)
+
+
+def _is_hollow(one: Answer) -> bool:
+    return (one.a_item is one.a_text is None) or (one.b_item is one.b_text is None)
 
 
 def _wire(one: Answer) -> dict[str, Any]:

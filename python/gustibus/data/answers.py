@@ -25,7 +25,7 @@ _ANSWER = ("outcome", "winner", "label", "target")
 _WORDS = frozenset(OUTCOMES.values())
 _NEEDED = ("user", "item_a", "item_b", "outcome")
 _needed = itemgetter(*_NEEDED)
-_PLAIN = frozenset({*_NEEDED, "id", "at", "source", "strength"})
+_PLAIN = frozenset({*_NEEDED, "id", "at", "source", "strength", "created_at"})
 """Columns of a record of two items, which needs no layout to be understood."""
 
 Sides: TypeAlias = tuple[str | None, str | None, str | None, str | None]
@@ -33,7 +33,10 @@ Sides: TypeAlias = tuple[str | None, str | None, str | None, str | None]
 
 
 class Answer(NamedTuple):
-    """What one person said of two responses; a side is the id of an item or a text."""
+    """What one person said of two responses; a side is the id of an item or a text.
+
+    Of an embedding an export tells neither: such a record is only good to be found again.
+    """
 
     id: str
     """Of the record, or made of what it says: the same record again is the same answer."""
@@ -47,6 +50,8 @@ class Answer(NamedTuple):
     strength: float | None = None
     at: datetime | None = None
     source: str | None = None
+    created_at: datetime | None = None
+    """When it was first kept, where the record is of an export."""
 
 
 def answer_of(
@@ -107,7 +112,7 @@ def _checked(
         if item is not None and _ID.fullmatch(item) is None:
             raise _wrong(place, name, "1 to 128 letters, digits or any of . _ : @ -", item)
     strength = found.get("strength")
-    at = _time(place, found.get("at"))
+    at = _time(place, "at", found.get("at"))
     given = found.get("id")
     name = _digest(user, prompt, *sides, outcome, strength, at) if given is None else str(given)
     if _ID.fullmatch(name) is None:
@@ -118,6 +123,7 @@ def _checked(
     return Answer(
         name, user, prompt, *sides, outcome, None if strength is None else _number(place, strength),
         at, None if source is None else str(source)[:64],
+        _time(place, "created_at", found.get("created_at")),
     )  # fmt: skip
 
 
@@ -152,10 +158,12 @@ def _judged(
     sides: list[str | None] = []
     for side in ("a", "b"):
         item, text = found.get(f"item_{side}"), found.get(f"response_{side}")
-        if item is None and text is None:
+        if item is None and text is None and not {"id", "created_at"} <= found.keys():
             raise table.origin.missing([(f"response_{side}", f"item_{side}")], table.columns)
-        given = item is not None and (by_id or text is None)
-        sides += [str(item), None] if given else [None, str(text)]
+        if item is not None and (by_id or text is None):
+            sides += [str(item), None]
+        else:
+            sides += [None, None if text is None else str(text)]
     prompt = found.get("prompt")
     if prompt is not None and not isinstance(prompt, str):
         raise table.origin.problem(0, "prompt", "a text", prompt)
@@ -185,16 +193,16 @@ def _check_text(place: str, name: str, text: str) -> None:
         raise _wrong(place, name, f"at most {_MAX_TEXT} bytes", f"{len(text)} characters")
 
 
-def _time(place: str, value: Any) -> datetime | None:
+def _time(place: str, name: str, value: Any) -> datetime | None:
     """A time with its zone; one without is taken as UTC."""
     if value is None:
         return None
     try:
         found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except ValueError:
-        raise _wrong(place, "at", "a time such as 2026-01-31T12:00:00Z", value) from None
+        raise _wrong(place, name, "a time such as 2026-01-31T12:00:00Z", value) from None
     if not 1900 <= found.year <= 2200:  # the first and the last have no moment in every zone
-        raise _wrong(place, "at", "a year from 1900 to 2200", value)
+        raise _wrong(place, name, "a year from 1900 to 2200", value)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 

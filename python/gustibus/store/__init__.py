@@ -14,8 +14,10 @@ from gustibus.store.answers import (
     NewComparison,
     Side,
     add_comparisons,
+    add_drafts,
     delete_answers,
     delete_comparison,
+    draft,
     evidence,
     filled_columns,
     list_comparisons,
@@ -57,7 +59,14 @@ from gustibus.store.imports import (
     get_import,
     import_problems,
 )
-from gustibus.store.intake import OPTED_OUT, Intake, Refused, draft_answers, take_answers
+from gustibus.store.intake import (
+    OPTED_OUT,
+    Intake,
+    Refused,
+    draft_answers,
+    settled,
+    take_answers,
+)
 from gustibus.store.items import (
     ItemRow,
     NewItem,
@@ -198,6 +207,7 @@ __all__ = [
     "UserRow",
     "VersionRow",
     "add_comparisons",
+    "add_drafts",
     "add_question",
     "add_usage",
     "advance_import",
@@ -229,6 +239,7 @@ __all__ = [
     "deleted_among",
     "deleted_users",
     "downgrade",
+    "draft",
     "draft_answers",
     "drop_unanswered",
     "empty_session",
@@ -312,6 +323,7 @@ __all__ = [
     "set_version_state",
     "setting",
     "settle_exposure",
+    "settled",
     "since",
     "take_answers",
     "take_back",

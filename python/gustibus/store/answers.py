@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, delete, func, select
 
 from gustibus.errors import ConflictError
 from gustibus.rewards.implicit import ORIGIN, WEIGHT
@@ -43,6 +44,9 @@ class Side(NamedTuple):
     """`(r,)` representation under the model, None when it is to be made from the text."""
 
 
+_NOTHING = Side(None, None, None)
+
+
 class NewComparison(NamedTuple):
     """An answer to keep."""
 
@@ -56,6 +60,11 @@ class NewComparison(NamedTuple):
     at: datetime | None = None
     source: str | None = None
     score_id: str | None = None
+
+    @property
+    def hollow(self) -> bool:
+        """Whether a side is not told: then it can only be an answer that is kept already."""
+        return any(one == _NOTHING for one in (self.a, self.b) if one.vector is None)
 
     def content(self) -> bytes:
         """Digest of what was said; two answers of one client id must agree in it."""
@@ -81,6 +90,8 @@ class Added(NamedTuple):
     """Whether the one before said something else."""
     refused: bool = False
     """Whether it was read off a turn of somebody who opted out of that; then it was not kept."""
+    unknown: bool = False
+    """Whether it tells of no sides, as an export of embeddings does, and is no answer kept here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +169,8 @@ def add_comparisons(
 ) -> list[Added]:
     """Keep answers; one with a client id that is known is not kept again.
 
-    What was read off turns of people who opted out of that is refused.
+    Nor is one whose client id is what an answer is called here, as in an export. What was read off
+    turns of people who opted out of that is refused.
 
     Args:
         conn: a write transaction.
@@ -199,7 +211,27 @@ def _opted_out(conn: Connection, users: set[str]) -> set[str]:
 
 
 def _keep(conn: Connection, drafts: Sequence[Draft], model: str) -> list[Added]:
-    """Keep answers of people who are held."""
+    """Keep answers of people who are held, but for those that are kept under the name they come with."""
+    named = [(one.row.client_id or "", one, one.row.hollow) for one in drafts]
+    before = _known(conn, comparisons.c.id, [name for name, *_ in named if _OURS.fullmatch(name)])
+    lost = [name for name, _, hollow in named if hollow and name not in before]
+    before |= _known(conn, comparisons.c.client_id, lost)
+    fresh = [one for name, one, hollow in named if not hollow and name not in before]
+    made = iter(_add(conn, fresh, model))
+    nothing = Added("", duplicate=False, conflict=False, unknown=True)
+    return [
+        _duplicate(before, name, one.content)
+        if name in before
+        else (nothing if hollow else next(made))
+        for name, one, hollow in named
+    ]
+
+
+_OURS = re.compile("cmp_[0-9A-HJKMNP-TV-Z]{26}")
+
+
+def _add(conn: Connection, drafts: Sequence[Draft], model: str) -> list[Added]:
+    """Keep answers that tell of their sides, each client id once."""
     now = datetime.now(UTC)
     names = [f"cmp_{name}" for name in ulid.many(len(drafts))]
     for name, one in zip(names, drafts, strict=True):
@@ -217,7 +249,7 @@ def _keep(conn: Connection, drafts: Sequence[Draft], model: str) -> list[Added]:
         return [Added(name, duplicate=False, conflict=False) for name in names]
     pairs = list(zip(names, drafts, strict=True))
     known = [one.row.client_id for name, one in pairs if name not in kept and one.row.client_id]
-    before = _by_client_id(conn, known)
+    before = _known(conn, comparisons.c.client_id, known)
     return [
         Added(name, duplicate=False, conflict=False)
         if name in kept
@@ -238,18 +270,34 @@ def _duplicate(before: Mapping[str, tuple[str, bytes]], client_id: str, content:
     return Added(name, duplicate=True, conflict=said != content)
 
 
-def _by_client_id(conn: Connection, wanted: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+def _known(
+    conn: Connection, key: Column[Any], wanted: Sequence[str]
+) -> dict[str, tuple[str, bytes]]:
+    """Id and content of the answers that are called so, by that name."""
     found: dict[str, tuple[str, bytes]] = {}
-    columns = (comparisons.c.client_id, comparisons.c.id, comparisons.c.content)
+    columns = _CALLED[key.name]
     for part in batched(wanted, _ROWS):
         if conn.dialect.name == "postgresql":
-            query = held(columns, comparisons.c.client_id)
-            rows = conn.execute(query, {"names": json.dumps(part)})
+            rows = conn.execute(held(columns, key), {"names": json.dumps(part)})
         else:
             mine = comparisons.c.tenant_id == TENANT
-            query = select(*columns).where(mine, one_of(comparisons.c.client_id, part))
-            rows = conn.execute(query)
-        found |= {client: (name, content) for client, name, content in rows.all()}
+            rows = conn.execute(select(*columns).where(mine, one_of(key, part)))
+        found |= {name: (kept, content) for name, kept, content in rows.all()}
+    return found
+
+
+_CALLED = {
+    key.name: (key.label("name"), comparisons.c.id.label("kept"), comparisons.c.content)
+    for key in (comparisons.c.id, comparisons.c.client_id)
+}
+
+
+def kept_as(conn: Connection, *, ids: Sequence[str]) -> dict[str, ComparisonRow]:
+    """Some comparisons by their ids."""
+    found: dict[str, ComparisonRow] = {}
+    for part in batched(ids, _ROWS):
+        mine = (comparisons.c.tenant_id == TENANT) & one_of(comparisons.c.id, part)
+        found |= {row.id: _row(row) for row in conn.execute(select(comparisons).where(mine))}
     return found
 
 

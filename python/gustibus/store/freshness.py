@@ -110,7 +110,7 @@ def unready_items(conn: Connection, *, model: str) -> list[str]:
 
 
 def deleted_among(conn: Connection, *, users: Iterable[str]) -> set[str]:
-    """Which of some people were deleted.
+    """Which of some people were deleted and have not come back themselves.
 
     Of a few, each tombstone is looked up: those who ask every second must not read all that there are.
     Of very many, all are read once.
@@ -118,14 +118,20 @@ def deleted_among(conn: Connection, *, users: Iterable[str]) -> set[str]:
     more = iter(users)
     first = list(islice(more, _FEW + 1))
     if len(first) <= _FEW:
-        return buried(conn, users=first) if first else set()
+        return _still_gone(conn, users=buried(conn, users=first)) if first else set()
     graves = set(
         conn.execute(select(tombstones.c.digest).where(tombstones.c.tenant_id == TENANT)).scalars()
     )
     if not graves:
         return set()
     hashed = hasher(hashing_key(conn))
-    return {user for user in chain(first, more) if hashed(user) in graves}
+    return _still_gone(conn, users={u for u in chain(first, more) if hashed(u) in graves})
+
+
+def _still_gone(conn: Connection, *, users: Iterable[str]) -> set[str]:
+    """Those of some people who were deleted that have not begun anew."""
+    found = sorted(users)
+    return set(absent(conn, _users.c.id, found)) if found else set()
 
 
 def versions_of(conn: Connection, *, users: Sequence[str]) -> dict[str, int]:

@@ -8,12 +8,26 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from gustibus.data.answers import Answer
-from gustibus.store.answers import Draft, NewComparison, Side, add_drafts, draft
+from gustibus.data.answers import Answer, answer_of
+from gustibus.errors import InputError
+from gustibus.store.answers import (
+    Added,
+    ComparisonRow,
+    Draft,
+    NewComparison,
+    Side,
+    add_drafts,
+    draft,
+    kept_as,
+)
 from gustibus.store.freshness import missing_items
 from gustibus.store.people import deleted_users, ensure_users
 
 OPTED_OUT = "the person opted out of learning from what they say next"
+HOLLOW = (
+    "tells of no response on one side, as an export does of an answer that was given with embeddings or "
+    "whose texts are not kept, and there is no answer of that id here to be the same as"
+)
 
 
 class Refused(NamedTuple):
@@ -63,10 +77,13 @@ def take_answers(conn: Connection, *, drafts: Sequence[Draft]) -> Intake:
         refused = {one.place for one in done.refused}
         kept = [place for place in kept if place not in refused]
     taken = [drafts[place] for place in kept]
-    ensure_users(conn, users={one.row.user for one in taken})
-    for place, added in zip(kept, add_drafts(conn, drafts=taken, model=""), strict=True):
+    ensure_users(conn, users={one.row.user for one in taken if not one.row.hollow})
+    rows_added = settled(conn, drafts=taken, added=add_drafts(conn, drafts=taken, model=""))
+    for place, added in zip(kept, rows_added, strict=True):
         if added.refused:
             done.refused.append(Refused(place, "opted_out", OPTED_OUT))
+        elif added.unknown:
+            done.refused.append(Refused(place, "invalid_field", HOLLOW))
         elif added.conflict:
             detail = f"{rows[place].client_id!r} was another comparison before"
             done.refused.append(Refused(place, "conflict", detail))
@@ -75,6 +92,35 @@ def take_answers(conn: Connection, *, drafts: Sequence[Draft]) -> Intake:
             done.accepted += not added.duplicate
     done.refused.sort()
     return done
+
+
+def settled(conn: Connection, *, drafts: Sequence[Draft], added: Sequence[Added]) -> list[Added]:
+    """What became of answers; one that says what an export says of the kept one is no other.
+
+    An export has no embeddings, not always texts, and an empty prompt is none when it is read.
+    """
+    unsure = [one.id for one in added if one.conflict]
+    kept = kept_as(conn, ids=unsure) if unsure else {}
+    return [
+        one._replace(conflict=False)
+        if one.id in kept and one.conflict and _told(kept[one.id]) == mine.content
+        else one
+        for mine, one in zip(drafts, added, strict=True)
+    ]
+
+
+def _told(row: ComparisonRow) -> bytes | None:
+    """Digest of what somebody reads of a kept answer in an export."""
+    values = {
+        "id": row.id, "user": row.user, "prompt": row.prompt, "item_a": row.a_item,
+        "response_a": row.a_text, "item_b": row.b_item, "response_b": row.b_text,
+        "outcome": row.outcome, "strength": row.strength, "created_at": row.created_at,
+    }  # fmt: skip
+    told = {name: value for name, value in values.items() if value is not None}
+    try:
+        return _comparison(answer_of(told, place=row.id)).content()
+    except InputError:  # no import could hold it
+        return None
 
 
 def _refused(

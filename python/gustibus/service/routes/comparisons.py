@@ -22,12 +22,14 @@ from gustibus.store import (
     ComparisonRow,
     Connection,
     NewComparison,
-    add_comparisons,
+    add_drafts,
     delete_comparison,
     deleted_users,
+    draft,
     ensure_users,
     list_comparisons,
     mark_stale,
+    settled,
 )
 
 MAX_COMPARISONS = 1000
@@ -203,9 +205,8 @@ def write_answers(
                 row.source, row.score_id,
             )  # fmt: skip
     ensure_users(conn, users=sorted({row.user for row in fresh.values()}))
-    added = add_comparisons(
-        conn, rows=list(fresh.values()), model=state.digest, store_text=state.settings.store_text
-    )
+    drafts = draft(list(fresh.values()), store_text=state.settings.store_text)
+    added = settled(conn, drafts=drafts, added=add_drafts(conn, drafts=drafts, model=state.digest))
     ids: list[str | None] = [None] * len(rows)
     people, duplicates = set(), 0
     for place, one in zip(fresh, added, strict=True):
