@@ -175,6 +175,36 @@ def test_a_deleted_person_is_refused(target, tmp_path, capsys, request):
     assert run(["export", "--user", user, *target]) == 3
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_old_files_do_not_bring_back_what_somebody_had_removed(
+    texts, texts_http, tmp_path, monkeypatch, capsys, suffix
+):
+    monkeypatch.setenv("GUSTIBUS_KEY", texts.key)
+    user, target = f"anew-{suffix}", ["--url", texts.base]
+    rows = [{**TEXT, "user": user, "outcome": outcome} for outcome in "ab"]
+    path = tmp_path / f"log.{suffix}"
+    if suffix == "csv":
+        told = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+        path.write_text("\n".join(told))
+    else:
+        write(path, rows)
+    assert run(["import", str(path), *target]) == 0
+    assert run(["users", "delete", user, "--yes", *target]) == 0
+    assert texts_http.put(f"/v1/users/{user}").status_code == 201
+    capsys.readouterr()
+    assert run(["import", str(path), *target]) == 1
+    assert capsys.readouterr().out.startswith("0 accepted, 0 duplicates, 2 rejected")
+    sides = {"a": "warm", "b": "dry"}
+    answers = [{**sides, "user": user, "outcome": "a"}]
+    assert texts_http.post("/v1/comparisons", json={"comparisons": answers}).status_code == 201
+    old = {"comparisons": [{**answers[0], "at": "2020-01-01T00:00:00Z"}]}
+    refused = texts_http.post("/v1/comparisons", json=old)
+    assert (refused.status_code, refused.json()["code"]) == (410, "user_deleted")
+    assert len(exported(capsys, target, user)) == 1
+    actions = [one["action"] for one in texts_http.get("/v1/audit").json()["data"]]
+    assert "user.return" in actions
+
+
 def test_people_are_shown_exported_and_removed(target, tmp_path, capsys, request, monkeypatch):
     user = f"who-{request.node.callspec.id}"
     rows = [{**TEXT, "user": user, "outcome": "a", "prompt": f"{n}?"} for n in range(3)]

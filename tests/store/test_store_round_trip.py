@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -16,8 +17,12 @@ from gustibus.store import (
     Side,
     add_comparisons,
     delete_comparison,
+    delete_user,
+    deleted_among,
+    departures,
     ensure_users,
     put_items,
+    put_user,
 )
 from gustibus.store.tables import comparisons
 
@@ -96,7 +101,7 @@ def test_the_name_that_an_answer_has_here_is_a_name_of_it_that_a_sender_may_use(
         same, other, theirs = add_comparisons(
             conn, rows=[again, again._replace(outcome="b"), again._replace(user="bob")], model="m"
         )
-    assert same == (first.id, True, False, False, False)
+    assert same == (first.id, True, False, False, False, False)
     assert (other.conflict, theirs.conflict) == (True, True)
     assert len(exported(store)) == 1
 
@@ -140,3 +145,56 @@ def test_imports_of_one_export_at_once_change_nothing(store):
         thread.join()
     assert [(one.accepted, one.duplicates) for one in found] == [(0, 300)] * 4
     assert whole(store) == before
+
+
+def test_what_was_said_before_a_removal_stays_out_after_a_new_beginning(store):
+    rows = [
+        NewComparison("ann", Side("i0", None, None), Side("i1", None, None), "a", client_id=name)
+        for name in (None, "c1")
+    ]
+    stock(store, rows)
+    old = exported(store)
+    untimed = {k: v for k, v in json.loads(old[0]).items() if k not in ("created_at", "id")}
+    early = untimed | {"at": "2020-01-02T00:00:00Z"}
+    logs = [*old, json.dumps(untimed), json.dumps(early), json.dumps(untimed | {"id": "c9"})]
+    for _ in range(2):  # also when somebody leaves more than once
+        with store.write() as conn:
+            delete_user(conn, user="ann")
+        assert [code for _, code, _ in imported(store, logs).rejected] == ["user_deleted"] * 5
+        with store.write() as conn:
+            assert put_user(conn, user="ann")[1]
+            assert not put_user(conn, user="ann")[1]
+        found = imported(store, logs)
+        assert (found.accepted, found.duplicates) == (0, 0)
+        assert [code for _, code, _ in found.rejected] == ["user_deleted"] * 5
+        assert "begun anew" in found.rejected[0][2]
+        with store.write() as conn:
+            (now,) = add_comparisons(conn, rows=rows[:1], model="m")
+        assert not now.departed
+        later = json.dumps(untimed | {"at": "2100-01-02T00:00:00Z", "id": "c2"})
+        found = imported(store, [*logs, *exported(store), later])
+        assert (found.accepted, found.duplicates, len(found.rejected)) == (1, 1, 5)
+        with store.write() as conn:
+            (past,) = add_comparisons(
+                conn, model="m", rows=[rows[0]._replace(at=datetime(2020, 1, 1, tzinfo=UTC))]
+            )
+        assert past.departed
+
+
+def test_others_are_taken_beside_somebody_who_began_anew(store):
+    rng = np.random.default_rng(3)
+    rows = [answer(rng, number)._replace(a=Side("i0", None, None)) for number in range(150)]
+    rows = [row._replace(b=Side("i1", None, None), prompt=None) for row in rows]
+    stock(store, rows)
+    lines = exported(store)
+    with store.write() as conn:
+        delete_user(conn, user="u1")
+        put_user(conn, user="u1")
+        assert departures(conn, users=["u0", "u1"]).keys() == {"u1"}
+        assert deleted_among(conn, users=["u0", "u1"]) == set()
+    found = imported(store, lines)
+    theirs = sum(json.loads(line)["user"] == "u1" for line in lines)
+    assert (found.accepted, found.duplicates) == (0, 150 - theirs)
+    assert {lines[place] for place, _, _ in found.rejected} == {
+        line for line in lines if json.loads(line)["user"] == "u1"
+    }

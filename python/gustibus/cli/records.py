@@ -133,7 +133,9 @@ class Served:
 
         while places:
             try:
-                reply = self.client.comparisons.create([_wire(answers[p]) for p in places])
+                reply = self.client.comparisons.create(
+                    [_wire(answers[p]) for p in places], replayed=True
+                )
             except ApiError as error:
                 if error.status not in _ROW_PROBLEMS or error.code == "not_ready":
                     raise
@@ -320,7 +322,7 @@ def _wire(one: Answer) -> dict[str, Any]:
     }
     more = {
         "prompt": one.prompt, "strength": one.strength, "at": _iso(one.at),
-        "source": one.source or "import",
+        "source": one.source or "import", "created_at": _iso(one.created_at),
     }  # fmt: skip
     told = {name: value for name, value in more.items() if value is not None}
     return {"id": one.id, "user": one.user, **sides, "outcome": one.outcome, **told}

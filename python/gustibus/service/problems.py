@@ -151,6 +151,12 @@ def invalid(pointer: str, detail: str, *, code: str = "invalid_field") -> Proble
     return Problem(code, f"{where}: {detail}", errors=[(pointer, detail)])
 
 
+def pointer_to(*steps: str | int) -> str:
+    """JSON Pointer (RFC 6901) to what is under these names and places."""
+    told = (str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+    return "".join(f"/{step}" for step in told)
+
+
 def from_error(error: GustibusError, *, pointer: str | None = None) -> Problem:
     """The reply for a library error; errors that no client can cause become 500 without detail."""
     code = error.code if error.code in CODES else "internal"

@@ -44,6 +44,8 @@ class NewAnswer(Struct, forbid_unknown_fields=True):
     source: Annotated[str, Meta(max_length=64)] | None = None
     score_id: Id | None = None
     """Of the reply that the answer is about."""
+    created_at: Annotated[datetime, Meta(tz=True)] | None = None
+    """When it was first kept, of an answer of an export."""
 
 
 @dataclass(slots=True)
@@ -87,8 +89,9 @@ def _looked_up(
     prompt = None if row.prompt is None else _storable(row.prompt, f"{at}/prompt")
     if row.source is not None:
         refuse_unstorable(row.source, f"{at}/source")
-    if row.at is not None and not 1900 <= row.at.year <= 2200:
-        raise invalid(f"{at}/at", "expected a year from 1900 to 2200")
+    for name, time in (("at", row.at), ("created_at", row.created_at)):
+        if time is not None and not 1900 <= time.year <= 2200:
+            raise invalid(f"{at}/{name}", "expected a year from 1900 to 2200")
     pair = BothSides(_NOTHING, _NOTHING, prompt)
     for name, candidate in (("a", row.a), ("b", row.b)):
         if isinstance(candidate, Candidate) and candidate.embedding is not None:

@@ -28,7 +28,7 @@ from gustibus.store.auditing import AuditRow, audit, hashed_user, list_audit, ve
 from gustibus.store.changes import Change, position, purge_changes, since
 from gustibus.store.consents import ConsentRow, consents_of, get_consent, set_consent
 from gustibus.store.engine import Store, allow_time
-from gustibus.store.erasure import Removed, delete_user, export_user
+from gustibus.store.erasure import Removed, delete_user, departures, export_user
 from gustibus.store.exposure import (
     FOLD_FROM,
     Shown,
@@ -60,6 +60,7 @@ from gustibus.store.imports import (
     import_problems,
 )
 from gustibus.store.intake import (
+    BEGAN_ANEW,
     OPTED_OUT,
     Intake,
     Refused,
@@ -166,6 +167,7 @@ from gustibus.store.versions import (
 )
 
 __all__ = [
+    "BEGAN_ANEW",
     "CHAMPION",
     "FOLD_FROM",
     "OPTED_OUT",
@@ -238,6 +240,7 @@ __all__ = [
     "delete_version",
     "deleted_among",
     "deleted_users",
+    "departures",
     "downgrade",
     "draft",
     "draft_answers",

@@ -16,7 +16,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Row, delete, func, sel
 
 from gustibus.errors import ConflictError
 from gustibus.rewards.implicit import ORIGIN, WEIGHT
-from gustibus.store.erasure import hold_users
+from gustibus.store.erasure import departures, hold_users
 from gustibus.store.ids import ulid
 from gustibus.store.items import pack, unpack
 from gustibus.store.locks import lock_person
@@ -60,6 +60,8 @@ class NewComparison(NamedTuple):
     at: datetime | None = None
     source: str | None = None
     score_id: str | None = None
+    created_at: datetime | None = None
+    """When it was first kept, where it comes from an export."""
 
     @property
     def hollow(self) -> bool:
@@ -92,6 +94,8 @@ class Added(NamedTuple):
     """Whether it was read off a turn of somebody who opted out of that; then it was not kept."""
     unknown: bool = False
     """Whether it tells of no sides, as an export of embeddings does, and is no answer kept here."""
+    departed: bool = False
+    """Whether it is of before the person was deleted, who has begun anew since; it is not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,20 +188,45 @@ def add_comparisons(
     return add_drafts(conn, drafts=draft(rows, store_text=store_text), model=model)
 
 
-def add_drafts(conn: Connection, *, drafts: Sequence[Draft], model: str) -> list[Added]:
+def add_drafts(
+    conn: Connection, *, drafts: Sequence[Draft], model: str, replayed: bool = False
+) -> list[Added]:
     """Keep answers that were made ready; as `add_comparisons`.
 
     Ids are given here, in the order of transactions: what a profile was fitted to is told by the
-    last of them.
+    last of them. Of somebody who was deleted and has begun anew, what was said before is refused.
+
+    Args:
+        conn: a write transaction.
+        drafts: answers.
+        model: digest of the model that the vectors are of.
+        replayed: whether they come from a log: then one without a time counts as said before.
     """
     hold_users(conn, users={one.row.user for one in drafts})
     out = _opted_out(conn, {one.row.user for one in drafts if one.row.source == ORIGIN})
-    if not out:
+    late = _of_before(conn, drafts, replayed=replayed)
+    if not out and not late:
         return _keep(conn, drafts, model)
-    may = [one.row.source != ORIGIN or one.row.user not in out for one in drafts]
-    kept = iter(_keep(conn, [one for one, yes in zip(drafts, may, strict=True) if yes], model))
+    opted = {n for n, one in enumerate(drafts) if one.row.source == ORIGIN and one.row.user in out}
+    kept = iter(_keep(conn, [one for n, one in enumerate(drafts) if n not in opted | late], model))
     refused = Added("", duplicate=False, conflict=False, refused=True)
-    return [next(kept) if yes else refused for yes in may]
+    departed = Added("", duplicate=False, conflict=False, departed=True)
+    return [
+        departed if n in late else refused if n in opted else next(kept) for n in range(len(drafts))
+    ]
+
+
+def _of_before(conn: Connection, drafts: Sequence[Draft], *, replayed: bool) -> set[int]:
+    """Places of what people said before they were deleted; asked once they are held."""
+    dated = [(n, one.row, one.row.created_at or one.row.at) for n, one in enumerate(drafts)]
+    asked = {row.user for _, row, at in dated if replayed or at is not None}
+    left = departures(conn, users=sorted(asked)) if asked else {}
+    if not left:
+        return set()
+    return {
+        n for n, row, at in dated
+        if row.user in left and (replayed if at is None else at <= left[row.user])
+    }  # fmt: skip
 
 
 def _opted_out(conn: Connection, users: set[str]) -> set[str]:

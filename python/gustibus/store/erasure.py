@@ -37,7 +37,7 @@ from gustibus.store.tables import (
     tombstones,
     users,
 )
-from gustibus.store.upsert import batched, insert_or_ignore
+from gustibus.store.upsert import batched, insert_or_ignore, insert_or_update
 
 _users = users  # functions have arguments of that name
 _SALT = "tombstone"
@@ -212,30 +212,32 @@ def export_user(conn: Connection, *, user: str) -> Iterator[dict[str, Any]]:
             }
 
 
-def bury(conn: Connection, *, user: str, undo: bool = False) -> None:
-    """Set a tombstone, or take it away when the person comes back."""
+def bury(conn: Connection, *, user: str) -> None:
+    """Set a tombstone, or the time of the one that is there.
+
+    It stays when the person begins anew: what was said before must not come back by old files.
+    """
     row = {"tenant_id": TENANT, "digest": _hashed(conn, user), "at": datetime.now(UTC)}
-    if undo:
-        gone = (tombstones.c.tenant_id == TENANT) & (tombstones.c.digest == row["digest"])
-        conn.execute(delete(tombstones).where(gone))
-    else:
-        insert_or_ignore(conn, tombstones, [row], returning=tombstones.c.at)
+    insert_or_update(conn, tombstones, [row])
 
 
 def buried(conn: Connection, *, users: Sequence[str]) -> set[str]:
     """Which of these people were deleted; changes nothing, so that a reader may ask."""
+    return set(departures(conn, users=users))
+
+
+def departures(conn: Connection, *, users: Sequence[str]) -> dict[str, datetime]:
+    """When those of some people who were deleted were last; also of who has begun anew since."""
     named = (settings.c.tenant_id == TENANT) & (settings.c.name == _SALT)
     salt = conn.execute(select(settings.c.value).where(named)).scalar()
     if salt is None:  # nobody has been deleted yet
-        return set()
+        return {}
     digests = {hmac.digest(salt.encode(), user.encode(), hashlib.sha256): user for user in users}
-    found: set[str] = set()
+    found: dict[str, datetime] = {}
     for part in batched(list(digests), _ROWS):
         mine = (tombstones.c.tenant_id == TENANT) & one_of(tombstones.c.digest, part)
-        found |= {
-            digests[digest]
-            for digest in conn.execute(select(tombstones.c.digest).where(mine)).scalars()
-        }
+        rows = conn.execute(select(tombstones.c.digest, tombstones.c.at).where(mine))
+        found |= {digests[digest]: at for digest, at in rows.all()}
     return found
 
 

@@ -24,6 +24,10 @@ from gustibus.store.freshness import missing_items
 from gustibus.store.people import deleted_users, ensure_users
 
 OPTED_OUT = "the person opted out of learning from what they say next"
+BEGAN_ANEW = (
+    "the person was deleted and has begun anew since; a record is taken if its created_at, or else its at, "
+    "is later than that"
+)
 HOLLOW = (
     "tells of no response on one side, as an export does of an answer that was given with embeddings or "
     "whose texts are not kept, and there is no answer of that id here to be the same as"
@@ -60,6 +64,8 @@ def draft_answers(answers: Sequence[Answer]) -> list[Draft]:
 def take_answers(conn: Connection, *, drafts: Sequence[Draft]) -> Intake:
     """Keep answers, each once; one of a deleted person or about no item is refused.
 
+    Of a person who was deleted and has begun anew, what is not known to be later than that is refused.
+
     Vectors are made when the person is fitted, so that nothing here waits for an encoder.
 
     Args:
@@ -78,10 +84,14 @@ def take_answers(conn: Connection, *, drafts: Sequence[Draft]) -> Intake:
         kept = [place for place in kept if place not in refused]
     taken = [drafts[place] for place in kept]
     ensure_users(conn, users={one.row.user for one in taken if not one.row.hollow})
-    rows_added = settled(conn, drafts=taken, added=add_drafts(conn, drafts=taken, model=""))
+    rows_added = settled(
+        conn, drafts=taken, added=add_drafts(conn, drafts=taken, model="", replayed=True)
+    )
     for place, added in zip(kept, rows_added, strict=True):
         if added.refused:
             done.refused.append(Refused(place, "opted_out", OPTED_OUT))
+        elif added.departed:
+            done.refused.append(Refused(place, "user_deleted", BEGAN_ANEW))
         elif added.unknown:
             done.refused.append(Refused(place, "invalid_field", HOLLOW))
         elif added.conflict:
@@ -141,4 +151,5 @@ def _comparison(one: Answer) -> NewComparison:
     return NewComparison(
         one.user, Side(one.a_item, one.a_text, None), Side(one.b_item, one.b_text, None),
         one.outcome, one.id, one.prompt, one.strength, one.at, one.source or "import",
+        created_at=one.created_at,
     )  # fmt: skip

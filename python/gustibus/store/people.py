@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from gustibus.store.changes import note
-from gustibus.store.erasure import buried, bury, hold_many, hold_users, refuse_buried
+from gustibus.store.erasure import buried, hold_many, hold_users, refuse_buried
 from gustibus.store.lookup import absent, one_of
 from gustibus.store.tables import TENANT, comparisons, neighbours, profiles, users
 from gustibus.store.upsert import batched, insert_or_ignore
@@ -67,10 +67,11 @@ class Placed(NamedTuple):
 def put_user(
     conn: Connection, *, user: str, attributes: Mapping[str, Any] | None = None
 ) -> tuple[UserRow, bool]:
-    """Make or change a person; attributes of None stay. The flag says whether they are new."""
+    """Make or change a person; attributes of None stay. The flag says whether they are new.
+
+    Somebody who was deleted begins anew: what they said before stays out, as `add_drafts` tells.
+    """
     created = bool(_make(conn, [user]))
-    if created:
-        bury(conn, user=user, undo=True)
     hold_users(conn, users=[user])
     if attributes is not None:
         values = {"attributes": dict(attributes), "updated_at": datetime.now(UTC)}

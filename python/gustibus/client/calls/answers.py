@@ -92,14 +92,17 @@ def create_comparisons(
     comparisons: Sequence[Mapping[str, Any]],
     *,
     wait: bool = False,
+    replayed: bool | None = None,
     idempotency_key: str | None = None,
 ) -> Request[Taken]:
     """Send up to 1,000 answers; an `id` of their own keeps each once however often it is sent.
 
     Args:
         comparisons: `{"user", "a", "b", "outcome"}` and, if there are, `id`, `prompt`, `strength`,
-            `at`, `source`, `score_id`; sides are candidates as in `score`.
+            `at`, `source`, `score_id`, `created_at`; sides are candidates as in `score`.
         wait: whether the people are fitted before the reply, at most 50 of them.
+        replayed: whether they come from a log: of somebody who was deleted and has begun anew, what is not
+            known to be later than that is refused.
         idempotency_key: makes the request as a whole one that is taken once.
 
     Example:
@@ -114,7 +117,7 @@ def create_comparisons(
     ]
     return Request(
         "POST", "/v1/comparisons", decoder(Taken), {"wait": "profile" if wait else None},
-        body_of(comparisons=rows), writes=True, key=idempotency_key,
+        body_of(comparisons=rows, replayed=replayed), writes=True, key=idempotency_key,
     )  # fmt: skip
 
 

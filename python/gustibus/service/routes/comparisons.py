@@ -18,6 +18,7 @@ from gustibus.service.problems import FieldError, Problem, invalid
 from gustibus.service.routing import STORE, Route
 from gustibus.service.sides import BothSides, NewAnswer, Outcome, sides_of
 from gustibus.store import (
+    BEGAN_ANEW,
     OPTED_OUT,
     ComparisonRow,
     Connection,
@@ -42,6 +43,9 @@ class PostComparisons(Struct, forbid_unknown_fields=True):
     """Answers of one or many people."""
 
     comparisons: Annotated[list[NewAnswer], Meta(min_length=1, max_length=MAX_COMPARISONS)]
+    replayed: bool = False
+    """Whether they come from a log, and are not said now: then of somebody who was deleted and has begun
+    anew only those are taken whose `created_at`, or else `at`, is later than that."""
 
 
 class WaitQuery(Struct, forbid_unknown_fields=True):
@@ -148,7 +152,7 @@ async def post(call: Call) -> Reply:
     taken: set[str] = set()
 
     def work(conn: Connection) -> Reply:
-        reply, people = write_answers(conn, call, body.comparisons, sides)
+        reply, people = write_answers(conn, call, body.comparisons, sides, replayed=body.replayed)
         taken.update(people)
         return Reply(201, encode(reply))
 
@@ -181,7 +185,12 @@ def count_answers(call: Call, rows: Sequence[NewAnswer], taken: set[str]) -> Non
 
 
 def write_answers(
-    conn: Connection, call: Call, rows: Sequence[NewAnswer], sides: Sequence[BothSides | Problem]
+    conn: Connection,
+    call: Call,
+    rows: Sequence[NewAnswer],
+    sides: Sequence[BothSides | Problem],
+    *,
+    replayed: bool = False,
 ) -> tuple[ComparisonsReply, list[str]]:
     """Keep the answers that can be kept, and say what became of each.
 
@@ -202,11 +211,15 @@ def write_answers(
         else:
             fresh[place] = NewComparison(
                 row.user, pair.a, pair.b, row.outcome, row.id, pair.prompt, row.strength, row.at,
-                row.source, row.score_id,
+                row.source, row.score_id, row.created_at,
             )  # fmt: skip
     ensure_users(conn, users=sorted({row.user for row in fresh.values()}))
     drafts = draft(list(fresh.values()), store_text=state.settings.store_text)
-    added = settled(conn, drafts=drafts, added=add_drafts(conn, drafts=drafts, model=state.digest))
+    added = settled(
+        conn,
+        drafts=drafts,
+        added=add_drafts(conn, drafts=drafts, model=state.digest, replayed=replayed),
+    )
     ids: list[str | None] = [None] * len(rows)
     people, duplicates = set(), 0
     for place, one in zip(fresh, added, strict=True):
@@ -214,6 +227,12 @@ def write_answers(
             pointer = f"/comparisons/{place}/source"
             refused[place] = Problem(
                 "opted_out", f"{pointer}: {OPTED_OUT}", errors=[(pointer, OPTED_OUT)]
+            )
+            continue
+        if one.departed:
+            pointer = f"/comparisons/{place}"
+            refused[place] = Problem(
+                "user_deleted", f"{pointer}: {BEGAN_ANEW}", errors=[(pointer, BEGAN_ANEW)]
             )
             continue
         if one.conflict:

@@ -17,7 +17,7 @@ from gustibus.service.erasing import erase_person
 from gustibus.service.fitting import Fit
 from gustibus.service.once import once
 from gustibus.service.people import UserState, person_state, spread_of
-from gustibus.service.problems import Problem, invalid
+from gustibus.service.problems import Problem, invalid, pointer_to
 from gustibus.service.routing import STORE, Route
 from gustibus.service.state import State
 from gustibus.service.tables import Person
@@ -25,6 +25,7 @@ from gustibus.store import (
     Connection,
     UserRow,
     audit,
+    departures,
     ensure_users,
     evidence,
     export_user,
@@ -98,6 +99,10 @@ class Profile(Struct):
     directions: list[Direction]
 
 
+class ResetProfile(Struct, forbid_unknown_fields=True):
+    """Nothing is to be said about it."""
+
+
 class Deleted(Struct):
     """What was removed; scores are those of the population from now on."""
 
@@ -115,6 +120,11 @@ async def put(call: Call) -> Reply:
 
     def work(conn: Connection) -> Reply:
         row, created = put_user(conn, user=user, attributes=body.attributes)
+        if created and departures(conn, users=[user]):
+            audit(
+                conn, actor="" if call.caller is None else call.caller.id, action="user.return",
+                what=hashed_user(conn, user), request_id=call.request_id,
+            )  # fmt: skip
         return Reply(201 if created else 200, encode(_show(call.state, user, row)))
 
     reply = await once(call, work, users=[user])
@@ -129,11 +139,12 @@ def _check(attributes: Attributes | None) -> None:
     if len(encode(attributes)) > MAX_ATTRIBUTES:
         raise invalid("/attributes", f"longer than {MAX_ATTRIBUTES} bytes as JSON")
     for name, value in attributes.items():
-        refuse_unstorable(name, "/attributes")
+        at = pointer_to("attributes", name)
+        refuse_unstorable(name, at)
         if isinstance(value, str):
-            refuse_unstorable(value, f"/attributes/{name}")
+            refuse_unstorable(value, at)
         if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
-            raise invalid(f"/attributes/{name}", "expected a number of 64 bits")
+            raise invalid(at, "expected a number of 64 bits")
 
 
 async def get(call: Call) -> Reply:
@@ -214,6 +225,7 @@ def _sd(covariance: np.ndarray) -> np.ndarray:
 async def reset(call: Call) -> Reply:
     """Forget the fit and keep the comparisons; the next answer fits them all again."""
     user, state = call.param("user"), call.state
+    call.read_optional(ResetProfile)
     call.user = user
     serving = state.serving
     nothing = None if serving is None else Fit(serving.population, serving.spread, 0)
@@ -319,7 +331,7 @@ ROUTES = (
     Route(
         "POST", _PATH + "/profile:reset", "reset_profile", "users:write", reset, "People",
         "Forget the fit and keep the comparisons.",
-        response=User, problems=("not_found", *STORE),
+        request=ResetProfile, optional=True, response=User, problems=("not_found", *STORE),
     ),
     Route(
         "POST", _PATH + ":export", "export_user", "users:write", export, "People",
