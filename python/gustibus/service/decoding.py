@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from gustibus.service.choices import with_choices
-from gustibus.service.problems import Problem, invalid
+from gustibus.service.problems import Problem, invalid, pointer_to
 
 T = TypeVar("T")
 Query = TypeVar("Query", bound=msgspec.Struct)
@@ -20,10 +20,12 @@ Query = TypeVar("Query", bound=msgspec.Struct)
 MAX_RATIO = 20
 """Most bytes that a byte of a compressed body may become."""
 
-_PATH = re.compile(r" - at `(\$[^`]*)`$")
+_PATH = re.compile(r" - at (`key` in )?`(\$[^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `(.*)`$", re.DOTALL)
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]|\[\.\.\.\]")
 _LONE = re.compile("[\x00\ud800-\udfff]")
+_HALF = re.compile("[\ud800-\udfff]")
+_SEARCHED = 1 << 18  # bytes of a body in which the name of a free key is looked for
 
 
 @lru_cache(maxsize=256)
@@ -46,33 +48,88 @@ def read_json(body: bytes, kind: type[T], *, strict: bool = True) -> T:
     try:
         value: T = _decoder(kind).decode(body)  # type: ignore[arg-type]  # types are hashable
     except msgspec.ValidationError as error:
-        raise _validation(error, kind) from None
+        pointer, detail = _where(str(error), kind, body)
+        raise invalid(pointer, detail) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem("malformed_json", f"The body is not valid JSON: {error}") from None
+        detail = f"The body is not valid JSON: {why_no_json(body, error)}"
+        raise Problem("malformed_json", detail) from None
     if strict:
         _refuse_duplicates(body)
     return value
 
 
-def _validation(error: msgspec.ValidationError, kind: Any) -> Problem:
-    pointer, detail = _where(str(error), kind)
-    return invalid(pointer, detail)
+def why_no_json(text: bytes, error: Exception) -> str:
+    """What is wrong with a text that is no JSON; the decoder calls some of it truncated that is not."""
+    if not text.strip(b" \t\r\n"):
+        return "it is empty"
+    try:
+        halves = "\\u" in text.decode() and _holds_half(json.loads(text))
+    except (ValueError, RecursionError):
+        return str(error)
+    return "a text holds half of a surrogate pair" if halves else str(error)
 
 
-def _where(message: str, kind: Any) -> tuple[str, str]:
+def _holds_half(value: Any) -> bool:
+    if isinstance(value, str):
+        return _HALF.search(value) is not None
+    if isinstance(value, dict):
+        return any(_holds_half(one) for pair in value.items() for one in pair)
+    return isinstance(value, list) and any(map(_holds_half, value))
+
+
+def _where(message: str, kind: Any, body: bytes = b"") -> tuple[str, str]:
     """Pointer and text of a message; the pointer to a field that is not known ends in its name."""
     found = _PATH.search(message)
-    path = "$" if found is None else found[1]
-    pointer = pointer_of(path)
-    detail = with_choices(_PATH.sub("", message), path, kind)
+    path = "$" if found is None else found[2]
+    detail = _PATH.sub("", message)
+    if found is not None and found[1]:
+        path += "[...]"
+        detail = f"a name of an entry: {detail}"
+    else:
+        detail = with_choices(detail, path, kind)
+    steps = _steps(path, kind, body, message if found is None else found[0])
     unknown = _UNKNOWN.search(detail)
-    return (pointer if unknown is None else f"{pointer}/{unknown[1]}"), detail
+    return pointer_to(*steps, *([] if unknown is None else [unknown[1]])), detail
 
 
-def pointer_of(path: str) -> str:
-    """`$.candidates[3].id` as `/candidates/3/id`; the name of a free key is not known: `*`."""
-    steps = (m[1] or m[2] or "*" for m in _STEP.finditer(path))
-    return "".join(f"/{step}" for step in steps)
+def _steps(path: str, kind: Any, body: bytes, ending: str) -> list[str | int]:
+    """`$.candidates[3].id` as names and places.
+
+    The path lacks the name of an entry of a table. It is found by leaving out other entries as long as
+    the message ends alike; one that is not found is `*`.
+    """
+    steps = list(_STEP.finditer(path))
+    told: list[str | int] = [m[1] or (int(m[2]) if m[2] else "*") for m in steps]
+    if "*" not in told or len(body) > _SEARCHED:
+        return told
+    whole = at = msgspec.json.decode(body)
+
+    def fails() -> bool:
+        try:
+            msgspec.convert(whole, kind)
+        except msgspec.ValidationError as error:
+            return str(error).endswith(ending)
+        return False
+
+    for place, step in enumerate(steps):
+        if step[1] or step[2]:
+            at = at[told[place]]
+            continue
+        if not isinstance(at, dict):
+            return told
+        entries = list(at.items())
+        low, high = 1, len(entries)
+        while low < high:  # the shortest beginning of the table that holds what is wrong
+            middle = (low + high) // 2
+            at.clear()
+            at.update(entries[:middle])
+            low, high = (low, middle) if fails() else (middle + 1, high)
+        at.clear()
+        at.update(entries[low - 1 : low])
+        if not fails():
+            return told
+        told[place], at = entries[low - 1]
+    return told
 
 
 def _refuse_duplicates(body: bytes) -> None:

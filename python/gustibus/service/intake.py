@@ -19,6 +19,7 @@ import msgspec
 from gustibus.data.answers import Answer, answer_of
 from gustibus.data.streaming import Row, rows_of
 from gustibus.errors import InputError, MissingExtraError
+from gustibus.service.decoding import why_no_json
 from gustibus.service.problems import Problem, invalid
 from gustibus.store import (
     Connection,
@@ -264,7 +265,7 @@ def _values(line: bytes | Row) -> dict[str, Any]:
     try:
         value = _decode(line.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"not valid JSON: {error}") from None
+        raise InputError(f"not valid JSON: {why_no_json(line, error)}") from None
     if not isinstance(value, dict):
         raise InputError("expected a JSON object a line")
     return {name: cell for name, cell in value.items() if cell is not None}

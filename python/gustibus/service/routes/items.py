@@ -156,8 +156,8 @@ async def _made(
         if sum(value is not None for value in given) != 1:
             raise invalid(at, "expected exactly one of text, messages and embedding")
         prompt = None if body.prompt is None else _storable(body.prompt, f"{at}/prompt")
-        for tag in body.tags:
-            refuse_unstorable(tag, f"{at}/tags")
+        for row, tag in enumerate(body.tags):
+            refuse_unstorable(tag, f"{at}/tags/{row}")
         text = None
         if body.embedding is not None:
             wanted[len(rows)] = Wanted(body.embedding, prompt or "", f"{at}/embedding")
