@@ -75,6 +75,25 @@ def test_commands_read_the_file_and_doctor_says_where_from(here, capsys):
     assert told["GUSTIBUS_PORT"]["from"] == "default"
 
 
+def test_doctor_says_what_is_read_by_nothing(here, capsys, monkeypatch):
+    write(here, "[servce]\nport = 1\n[service]\nport = 8100\n")
+    monkeypatch.setenv("GUSTIBUS_PROT", "9000")
+    monkeypatch.setenv("GUSTIBUS_ZZZZZZZZ", "1")
+    run(["doctor", "--json"])
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    assert [(one["status"], one["detail"]) for one in checks if one["name"] == "unread"] == [
+        ("warn", "GUSTIBUS_PROT is read by nothing; did you mean GUSTIBUS_PORT?"),
+        ("warn", "GUSTIBUS_ZZZZZZZZ is read by nothing"),
+        ("warn", "gustibus.toml: servce is read by nothing; did you mean service?"),
+    ]
+    monkeypatch.delenv("GUSTIBUS_PROT")
+    monkeypatch.delenv("GUSTIBUS_ZZZZZZZZ")
+    monkeypatch.setenv("GUSTIBUS_URL", "http://localhost")
+    write(here, "[service]\nport = 8100\n")
+    run(["doctor", "--json"])
+    assert "unread" not in capsys.readouterr().out
+
+
 def test_help_does_not_wait_for_what_it_does_not_need():
     code = (
         "import sys; from gustibus.cli.app import run; assert run(['--help']) == 0; "

@@ -51,7 +51,7 @@ def doctor_command(
 ) -> int:
     """Show the settings, secrets masked, and check what a service needs; exit code 1 on a failure."""
     from gustibus.cli.common import emit
-    from gustibus.service.settings import Settings
+    from gustibus.service.settings import Settings, doubtful
 
     given = {"GUSTIBUS_MODEL": model, "GUSTIBUS_DATABASE": database}
     environment = {**os.environ, **{name: value for name, value in given.items() if value}}
@@ -63,6 +63,7 @@ def doctor_command(
     else:
         shown = masked(settings, environment)
         checks = [Check("settings", "ok", "complete"), *examine(settings)]
+        checks[1:1] = [Check("unread", "warn", told) for told in doubtful(environment)]
     healthy = all(check.status != "fail" for check in checks)
     if as_json:
         emit({

@@ -50,11 +50,11 @@ class Settings:
     secret: str = ""
     """Signs session tokens and cursors; empty takes the one kept in the store."""
     rate: float = 50_000.0
-    """Units a second for each key; 0 is no limit."""
+    """Units a second for each key, over the processes of this machine; 0 is no limit."""
     burst: float = 100_000.0
-    """Units that a key may save up."""
+    """Units that a key may save up, over the processes of this machine."""
     in_flight: int = 64
-    """Scoring requests that a key may have open."""
+    """Scoring requests that a key may have open, over the processes of this machine."""
     deadline_ms: int = 2_000
     """Milliseconds that a scoring request may take where it sends no `X-Deadline-Ms`; 0 is no limit."""
     head_timeout: float = 20.0
@@ -138,6 +138,12 @@ class Settings:
         settings = cls(**given)
         settings.check()
         return settings
+
+    @property
+    def share(self) -> tuple[float, float, int]:
+        """What each of the processes takes of the rate, of the burst, and of the requests in flight."""
+        n = self.workers
+        return self.rate / n, max(1.0, self.burst / n), max(1, self.in_flight // n)
 
     def check(self) -> None:
         """Check ranges.
@@ -238,6 +244,35 @@ def from_file(path: Path | None) -> dict[str, Any]:
             )
             raise ConfigError(message, where=str(path))
     return {name: float(v) if kinds[name] is float else v for name, v in table.items()}
+
+
+def doubtful(environment: Mapping[str, str]) -> list[str]:
+    """Variables and tables of the settings file that nothing reads, with the nearest names that are read."""
+    known = [PREFIX + field.name.upper() for field in fields(Settings)] + [*_OTHERS]
+    told = [
+        _unread(name, known)
+        for name in sorted(environment)
+        if name.startswith(PREFIX) and name not in known and not name.startswith(_TESTING)
+    ]
+    path = settings_file(environment)
+    if path is not None:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        told += [f"{path}: {_unread(name, ['service'])}" for name in tables if name != "service"]
+    return told
+
+
+_OTHERS = (PREFIX + "CONFIG", PREFIX + "URL", PREFIX + "KEY")
+_TESTING = tuple(
+    PREFIX + name
+    for name in ("EXAMPLES", "FUZZ_", "OVERLOAD", "PREFLIB", "RENEW_LOOKS", "SOAK", "STATEFUL_")
+)
+"""What variables of the project's own tests begin with."""
+
+
+def _unread(name: str, known: list[str]) -> str:
+    short = {one.removeprefix(PREFIX): one for one in known}
+    near = [short[one] for one in get_close_matches(name.removeprefix(PREFIX), short, n=1)]
+    return f"{name} is read by nothing" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def new_secret() -> str:

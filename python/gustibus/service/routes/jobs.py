@@ -29,6 +29,7 @@ from gustibus.store import (
     create_import,
     create_job,
     get_job,
+    get_user,
     last_job,
     list_jobs,
 )
@@ -139,6 +140,9 @@ async def post(call: Call) -> Reply:
         params["model"] = state.digest
 
     def work(conn: Connection) -> Reply:
+        if user is not None and user not in state.people and get_user(conn, user=user) is None:
+            detail = f"/user: there is nobody called {user!r}"
+            raise Problem("not_found", detail, errors=[("/user", detail)])
         if isinstance(body, ImportFile):
             row = create_import(
                 conn, caller=caller.id, form=body.format, columns=columns, by_id=body.by_id,
@@ -269,7 +273,7 @@ _ONE = "/v1/jobs/{job}"
 ROUTES = (
     Route(
         "POST", "/v1/jobs", "post_job", "jobs", post, "Jobs", "Queue a job.",
-        request=PostJob, response=Job, status=202, problems=STORE, idempotent=True, keyed=True,
+        request=PostJob, response=Job, status=202, problems=("not_found", *STORE), idempotent=True, keyed=True,
         example={"kind": "export"},
     ),
     Route(
