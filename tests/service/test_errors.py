@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from gustibus.service.problems import CODES
+from gustibus.store import Store
 from tests.service.harness import DIM, new_key
 
 JSON = {"Content-Type": "application/json"}
@@ -399,3 +400,95 @@ def test_a_key_over_its_rate(tmp_path, vectors_folder, vectors_model):
         reply = http.post("/v1/score", json=body)
         check(reply, 429, "rate_limited")
         assert int(reply.headers["retry-after"]) >= 4
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer"),
+    [
+        ("users/free", {"attributes": {"good": "x", "bad": [1]}}, "/attributes/bad"),
+        ("users/free", {"attributes": {"a~/b": [1]}}, "/attributes/a~0~1b"),
+        ("users/free", {"attributes": {"a~/b": 1 << 70}}, "/attributes/a~0~1b"),
+        ("users/free", {"attributes": {"good": 1, "": 1}}, "/attributes/"),
+        ("users/free", {"attributes": {"a/b": "\0"}}, "/attributes/a~1b"),
+        ("users/free", {"a~/b": 1}, "/a~0~1b"),
+        ("items/free", {"embedding": [0.5] * DIM, "tags": ["x", "y\0"]}, "/tags/1"),
+    ],
+)
+def test_the_name_of_an_entry_is_told(http, path, body, pointer):
+    body = check(http.put(f"/v1/{path}", json=body), 422, "invalid_field", pointer)
+    assert "key` in" not in body["detail"]
+
+
+def test_the_name_of_an_entry_is_told_where_there_are_many(http):
+    columns = {f"c{n}": "x" for n in range(30)}
+    for entry, pointer in (({"c7": 5}, "/columns/c7"), ({"x" * 200: "y"}, "/columns/" + "x" * 200),
+                           ({"c29": ""}, "/columns/c29"), ({}, "/columns/c0")):  # fmt: skip
+        reply = http.post(
+            "/v1/imports", json={"columns": columns | entry}, headers={"Idempotency-Key": pointer}
+        )
+        check(reply, 422, "invalid_field", pointer)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "it is empty"), (b" \n", "it is empty"),
+        (rb'{"candidates": ["\ud800"]}', "half of a surrogate pair"),
+        (rb'{"candidates": ["\udc00 x"]}', "half of a surrogate pair"),
+        (b'{"candidates": ["x"', "truncated"),
+    ],
+)  # fmt: skip
+def test_what_is_no_json_is_said_as_it_is(http, body, told):
+    reply = http.post("/v1/score", content=body, headers=JSON)
+    assert told in check(reply, 400, "malformed_json")["detail"]
+
+
+@pytest.mark.parametrize("kind", ["export", "delete_user"])
+def test_a_job_about_nobody_is_refused(http, kind):
+    job = {"kind": kind, "user": "nobody-at-all"}
+    reply = http.post("/v1/jobs", json=job, headers={"Idempotency-Key": f"nobody-{kind}"})
+    if reply.json()["code"] == "invalid_field":  # there is no folder for results here
+        check(reply, 422, "invalid_field", "/kind")
+    else:
+        check(reply, 404, "not_found", "/user")
+    assert http.get("/v1/users/nobody-at-all").status_code == 404
+    assert http.put("/v1/users/nobody-at-all").status_code == 201
+    assert http.delete("/v1/users/nobody-at-all").status_code == 200
+
+
+def test_a_reset_takes_nothing_else(http):
+    assert http.put("/v1/users/forgetful").status_code == 201
+    path = "/v1/users/forgetful/profile:reset"
+    check(http.post(path, json={"x": 1}), 422, "invalid_field", "/x")
+    assert http.post(path, json={}).status_code == 200
+    assert http.post(path).status_code == 200
+
+
+def test_a_key_that_would_never_live_is_refused(http):
+    body = {"name": "late", "scopes": ["score"], "expires_at": "2020-01-01T00:00:00Z"}
+    check(http.post("/v1/keys", json=body), 422, "invalid_field", "/expires_at")
+    assert "late" not in {one["name"] for one in http.get("/v1/keys").json()["data"]}
+
+
+def test_one_idempotency_key_makes_one_key_and_its_secret_is_kept_nowhere(http, service):
+    body = {"name": "only-once", "scopes": ["score"]}
+    headers = {"Idempotency-Key": "one-key"}
+    first = http.post("/v1/keys", json=body, headers=headers)
+    assert first.status_code == 201
+    made = first.json()
+    again = check(http.post("/v1/keys", json=body, headers=headers), 409, "conflict")
+    assert made["id"] in again["detail"]
+    assert made["secret"] not in json.dumps(again)
+    other = http.post("/v1/keys", json=body | {"name": "another"}, headers=headers)
+    check(other, 422, "idempotency_mismatch")
+    names = [one["name"] for one in http.get("/v1/keys").json()["data"]]
+    assert names.count("only-once") == 1
+    secret = made["secret"].encode()[-43:]
+    store = Store(service.url)
+    try:
+        with store.read() as conn:
+            kept = conn.exec_driver_sql("SELECT reply FROM idempotency").scalars().all()
+    finally:
+        store.close()
+    assert made["id"].encode() in b"".join(kept)
+    assert secret not in b"".join(kept)

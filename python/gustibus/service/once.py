@@ -39,6 +39,11 @@ async def once(
         return await call.state.threads.write(lambda conn: _under(conn, call, key, effect, users))
 
 
+def given_again(reply: Reply) -> bool:
+    """Whether a reply of `once` is that of an earlier request."""
+    return _REPLAYED[0] in reply.headers
+
+
 def _under(
     conn: Connection, call: Call, key: str, effect: Callable[[Connection], Reply],
     users: Iterable[str],

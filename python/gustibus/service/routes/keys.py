@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
-from gustibus.service.call import Call, Reply, ok
+from gustibus.service.call import Call, Reply, encode, ok
 from gustibus.service.decoding import refuse_unstorable
+from gustibus.service.once import given_again, once
 from gustibus.service.problems import Problem, invalid
 from gustibus.service.routing import SCOPES, STORE, Route
 from gustibus.store import Connection, KeyRow, audit, create_key, list_keys, revoke_key
@@ -58,16 +61,28 @@ async def post(call: Call) -> Reply:
         if scope not in SCOPES:
             raise invalid(f"/scopes/{place}", f"expected one of {sorted(SCOPES)}, got {scope!r}")
         call.need(scope)
-    if body.expires_at is not None and not 2000 <= body.expires_at.year <= 9998:
-        raise invalid("/expires_at", "expected a year from 2000 to 9998")
+    if body.expires_at is not None:
+        if not 2000 <= body.expires_at.year <= 9998:
+            raise invalid("/expires_at", "expected a year from 2000 to 9998")
+        if body.expires_at <= datetime.now(UTC):
+            raise invalid("/expires_at", "expected a time to come: the key would never be live")
+    made: list[KeyRow] = []
 
-    def work(conn: Connection) -> KeyRow:
+    def work(conn: Connection) -> Reply:
         row = create_key(conn, name=body.name, scopes=set(body.scopes), expires_at=body.expires_at)
         audit(conn, actor=caller.id, action="key.create", what=row.id,
               request_id=call.request_id, scopes=sorted(set(body.scopes)))  # fmt: skip
-        return row
+        made.append(row)
+        return Reply(
+            201, encode(_show(replace(row, secret_text=None)))
+        )  # kept, so without the secret
 
-    return ok(_show(await call.state.threads.write(work)), 201)
+    reply = await once(call, work)
+    if given_again(reply):
+        name = msgspec.json.decode(reply.body, type=Key).id
+        detail = f"The key {name} was made by this request before; its secret was told once"
+        raise Problem("conflict", f"{detail}. Revoke it and make another if the secret was lost")
+    return reply._replace(body=encode(_show(made[-1])))
 
 
 async def list_all(call: Call) -> Reply:
@@ -99,7 +114,7 @@ async def revoke(call: Call) -> Reply:
 ROUTES = (
     Route(
         "POST", "/v1/keys", "post_key", "admin", post, "Operations", "Make a key.",
-        request=PostKey, response=Key, status=201, problems=STORE,
+        request=PostKey, response=Key, status=201, problems=("conflict", *STORE), idempotent=True,
         example={"name": "backend", "scopes": ["score", "onboard"]},
     ),
     Route(
