@@ -102,7 +102,22 @@ def test_a_fair_order_is_the_one_of_the_library(texts_http):
     ("path", "body", "code", "pointer"),
     [
         ("aggregate", {"rankings": [["a", "a"]]}, "invalid_field", "/rankings"),
-        ("aggregate", {"rankings": [["a"]], "method": "bordaa"}, "invalid_field", ""),
+        ("aggregate", {"rankings": [["a"]], "method": "bordaa"}, "invalid_field", "/method"),
+        ("aggregate", {"rankings": [["a"]], "options": {"str/ength": 5}}, "invalid_field",
+         "/options/str~1ength"),
+        ("aggregate", {"rankings": [["a"]], "options": {"strength": 5}}, "invalid_field",
+         "/options/strength"),
+        ("committee", {"approvals": [["a"]], "k": 1, "rule": "no"}, "invalid_field", "/rule"),
+        ("committee", {"approvals": [["a"]], "k": 1, "rule": "thiele"}, "invalid_field",
+         "/options/vector"),
+        ("committee", {"approvals": [["a"]], "k": 1, "rule": "threshold"}, "invalid_field",
+         "/options/t"),
+        ("committee", {"approvals": [["a"]], "k": 1, "options": {"t": 0}}, "invalid_field",
+         "/options/t"),
+        ("committee", {"approvals": [["a"]], "k": 1, "groups": {"x": ["a"]}, "upper": {"y": 1}},
+         "invalid_field", "/upper/y"),
+        ("rerank", {"scores": [1], "groups": ["a"], "shares": {"a": 0.5, "b/c": 2}},
+         "invalid_field", "/shares/b~1c"),
         ("aggregate", {}, "invalid_field", "/rankings"),
         ("aggregate", {"rankings": []}, "invalid_field", "/rankings"),
         ("aggregate", {"rankings": [["a"]], "weights": [-1]}, "invalid_field", "/weights"),
@@ -120,7 +135,7 @@ def test_a_fair_order_is_the_one_of_the_library(texts_http):
         ("committee", {"rankings": [["a", "b"]], "k": 1, "audit": ["jr"]}, "invalid_field", "/audit"),
         ("rerank", {"scores": [1, 2], "groups": ["a"]}, "invalid_field", "/groups"),
         ("rerank", {"groups": ["a"]}, "invalid_field", "/scores"),
-        ("rerank", {"scores": [1], "groups": ["a"], "method": "no"}, "invalid_field", ""),
+        ("rerank", {"scores": [1], "groups": ["a"], "method": "no"}, "invalid_field", "/method"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_where(texts_http, path, body, code, pointer):
@@ -130,6 +145,26 @@ def test_what_is_wrong_is_said_where(texts_http, path, body, code, pointer):
     assert problem["code"] == code
     if pointer is not None:
         assert problem["errors"][0]["pointer"] == pointer
+
+
+def test_the_value_of_an_option_is_told_as_it_was_sent(texts_http):
+    for value, told in ((5.0, "5"), (True, "true"), ("foo", '"foo"'), ([1, 2.5], "[1.0, 2.5]")):
+        body = {"rankings": [["a", "b"]], "options": {"strength": value}}
+        detail = texts_http.post("/v1/rank/aggregate", json=body).json()["detail"]
+        assert detail == f"strength: expected margins, winning or ratio, got {told}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "options"), [("thiele", {"vector": [1, 0.5, 0.25]}), ("threshold", {"t": 2})]
+)
+def test_rules_with_options_are_those_of_the_library(texts_http, rule, options):
+    ballots = [["a", "b"], ["b", "c"], ["c", "d"], ["a", "c"]]
+    body = {"approvals": ballots, "k": 2, "rule": rule, "options": options}
+    found = texts_http.post("/v1/rank/committee", json=body)
+    assert found.status_code == 200, found.text
+    expected = committee(ApprovalProfile(ballots, labels="abcd"), 2, rule=rule, **options)
+    assert found.json()["result"]["members"] == list(expected.labels)
+    assert found.json()["certificate"]["value"] == expected.value
 
 
 def test_too_many_names_are_refused_before_any_work(texts_http):

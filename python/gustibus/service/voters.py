@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs, to_builtins
 
 from gustibus.errors import GustibusError
 from gustibus.service.candidates import AnyCandidate, Prompt, model_of, represent
 from gustibus.service.ids import UNIQUE, Id
 from gustibus.service.people import OnUnknown, find_person
-from gustibus.service.problems import Problem, from_error, invalid
+from gustibus.service.problems import Problem, from_error, invalid, pointer_to
 from gustibus.service.routes.scoring import ModelName, note
 from gustibus.social import ApprovalProfile, Profile, UtilityProfile
 from gustibus.types import F64
@@ -125,13 +126,13 @@ def _given(body: Voters) -> list[str]:
     return [k for k in ("rankings", "approvals", "utilities", "users") if getattr(body, k)]
 
 
-async def decided(call: Call, work: Callable[[], T], body: Voters | None = None) -> T:
+async def decided(call: Call, work: Callable[[], T], body: Struct | None = None) -> T:
     """Work in the pool for groups; errors of the library point at the field that they name.
 
     Args:
         call: the request.
         work: that is done.
-        body: whose field is meant where the library speaks of its profile or its ballots.
+        body: whose fields are meant; without, a field is called as the library calls it.
 
     Raises:
         Problem: 422, or 503 when too much work waits.
@@ -142,11 +143,43 @@ async def decided(call: Call, work: Callable[[], T], body: Voters | None = None)
         if error.code in {"queue_full", "internal"}:
             raise
         name, _, rest = error.message.partition(":")
-        if body is not None and name in {"profile", "ballots"}:
-            name = _given(body)[0]
-            error = type(error)(f"{name}:{rest}")
-        pointer = f"/{name}" if name.isidentifier() else ""
-        raise from_error(error, pointer=pointer) from None
+        if isinstance(body, Voters) and name in {"profile", "ballots"}:
+            error = type(error)(f"{_given(body)[0]}:{rest}")
+        error = type(error)(_TAGGED.sub(_plain, error.message))
+        raise from_error(error, pointer=_pointer(error.message, body)) from None
+
+
+_UNKNOWN = re.compile(r"""no ([a-z ]+) (?:'(.*?)'|"(.*?)");""", re.DOTALL)
+_TAGGED = re.compile(r"got (Number|Flag|Text|Numbers)\((.*)\)$", re.DOTALL)
+
+
+def _plain(told: re.Match[str]) -> str:
+    """A value of an option as JSON has it."""
+    kind, value = told.groups()
+    if kind == "Number":
+        value = f"{float(value):.15g}"
+    return f"got {value}"
+
+
+def _pointer(message: str, body: Struct | None) -> str:
+    """The field that a message of the library is about: it begins with a name, or says what is not known."""
+    fields = set() if body is None else {one.name for one in structs.fields(body)}
+    options: Any = to_builtins(getattr(body, "options", {}))
+    unknown = _UNKNOWN.match(message)
+    if unknown is None:
+        name = message.partition(":")[0]
+        free = "options" in fields and (name not in fields or name in options)
+        return "" if not name.isidentifier() else pointer_to(*["options"] * free, name)
+    if body is None:
+        return ""
+    what, name = unknown[1], unknown[2] or unknown[3] or ""
+    if what == "option":
+        return pointer_to("options", name)
+    if what == "group":
+        limits = next((k for k in ("lower", "upper") if name in getattr(body, k, {})), None)
+        return "/groups" if limits is None else pointer_to(limits, name)
+    named = ("rule", "method") if "rule" in what.split() else (what, "method")
+    return next((f"/{field}" for field in named if field in fields), "")
 
 
 def _refuse_many(kind: str, choices: int) -> None:

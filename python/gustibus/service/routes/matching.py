@@ -200,7 +200,7 @@ async def create(call: Call) -> Reply:
         options["range"] = tuple(options["range"])
     snapshot = await decided(call, lambda: Matcher(
         body.rule, capacity=body.capacity, budget=body.budget, **options
-    ).snapshot())  # fmt: skip
+    ).snapshot(), body)  # fmt: skip
 
     def work(conn: Connection) -> Reply:
         made = create_matching(conn, matching=name, spec=spec, snapshot=snapshot)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, to_builtins
 
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.candidates import AnyCandidate, Prompt
@@ -91,12 +91,26 @@ class AggregateReply(Struct):
     unknown_users: list[str]
 
 
+class CommitteeOptions(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What some of the rules take."""
+
+    vector: Annotated[list[float], Meta(min_length=1, max_length=MAX_CHOICES)] | None = None
+    """Scores of places, or factors of members: for `thiele`, `owa`, `positional`."""
+    t: Annotated[int, Meta(ge=1, le=MAX_CHOICES)] | None = None
+    """How many places or members count: for `threshold`, `t_borda`, `t_best`, `approval_cc`."""
+    p: float | None = None
+    """Power of `lp_borda`, base of `geometric`."""
+    completion: Annotated[str, Meta(max_length=32)] | None = None
+    """How `equal_shares` fills seats that nobody can afford."""
+
+
 class CommitteeRequest(Voters, kw_only=True):
     """`k` members, within bounds on groups."""
 
     k: Annotated[int, Meta(ge=0, le=MAX_CHOICES)]
     rule: Annotated[str, Meta(max_length=64)] | None = None
     """`pav` on approvals, `cc` on rankings and utilities unless given."""
+    options: CommitteeOptions = field(default_factory=CommitteeOptions)
     groups: dict[Name, list[Choice]] | None = None
     """Members of each group, by name or by place."""
     lower: dict[Name, Amount] = field(default_factory=dict)
@@ -251,6 +265,7 @@ async def choose_committee(call: Call) -> Reply:
         profile = ballots()
         options: dict[str, Any] = {
             "rule": rule, "method": body.method, "time_limit": body.time_limit, **given,
+            **to_builtins(body.options),
         }  # fmt: skip
         found = committee(profile, body.k, **options)
         price = None
@@ -316,7 +331,7 @@ async def fair_order(call: Call) -> Reply:
             _figures(plain, body), _figures(found.order, body), found.method, body.seed,
         )  # fmt: skip
 
-    return ok(await decided(call, work))
+    return ok(await decided(call, work, body))
 
 
 def _figures(order: Any, body: FairRerankRequest) -> FairFigures:
