@@ -88,6 +88,16 @@ def test_a_log_is_kept_and_its_people_are_fitted_at_once(http):
     fitted(http, "whole-1", kept)
 
 
+def test_blank_lines_are_no_records_and_are_counted_as_lines(http):
+    found = begin(http, "blank")
+    one, two = records(2, user="blank")
+    data = b"\n" + one + b" \r\n\n{broken\n" + two + b"\n"
+    done = http.put(found["upload"], content=data, headers=NDJSON).json()
+    assert (done["rows"], done["accepted"], done["rejected"]) == (3, 2, 1)
+    errors = http.get(f"/v1/imports/{found['id']}/errors").json()["data"]
+    assert [one["row"] for one in errors] == [5]
+
+
 def test_a_broken_upload_goes_on_where_it_was_kept(http):
     found = begin(http, "broken")
     data = b"".join(records(9000, user="broken"))

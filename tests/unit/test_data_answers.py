@@ -168,3 +168,36 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "log.csv").write_text('a,b\n"open,1\n')
     with pytest.raises(InputError, match=r"log.csv:2: not well-formed"):
         list(rows_of(tmp_path / "log.csv"))
+
+
+CHOSEN = {"user": "u", "chosen": "good", "rejected": "bad"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"outcome": "b"}, {"outcome": "zz"}, {"winner": "tie"}, {"outcome": 5}, {"label": 0},
+        {"response_a": "bad", "response_b": "good", "winner": "a"},
+    ],
+)  # fmt: skip
+def test_a_column_that_contradicts_what_was_chosen_is_refused_with_its_line(more):
+    with pytest.raises(InputError, match=r"^log.jsonl:7: column '(outcome|winner|label)'"):
+        read(CHOSEN | more)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"outcome": "a"}, {"winner": "Model_A"}, {"outcome": "chosen"}, {"label": "news"}, {"label": 1},
+        {"response_a": "bad", "response_b": "good", "winner": "model_b"}, {"outcome": None},
+    ],
+)  # fmt: skip
+def test_a_column_that_agrees_with_what_was_chosen_changes_nothing(more):
+    assert read(CHOSEN | more)[2:8] == read(CHOSEN)[2:8]
+
+
+def test_columns_that_contradict_each_other_are_refused():
+    read({**TEXTS, "outcome": "a", "winner": "model_a", "label": 1, "target": 1.0})
+    for more in ({"winner": "b"}, {"label": 0}, {"target": 0.5}):
+        with pytest.raises(InputError, match="as the rest of the record says"):
+            read({**TEXTS, "outcome": "a", **more})

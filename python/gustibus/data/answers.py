@@ -150,6 +150,7 @@ def _judged(
         lesser, greater = sorted((chosen, rejected))
         first = draws_lesser(found["user"], shared, lesser, greater) == (chosen < rejected)
         a, b = (chosen, rejected) if first else (rejected, chosen)
+        _check_agrees(table, found, "b" if found.get("response_b") == found["chosen"] else "a", 0)
         return shared or None, (None, a, None, b), "a" if first else "b"
     outcome = _outcome(table, found)
     if "response_a" in found and "response_b" in found and not (by_id and "item_a" in found):
@@ -171,9 +172,36 @@ def _judged(
 
 
 def _outcome(table: Table, found: Mapping[str, Any]) -> str:
-    column = next((name for name in _ANSWER if name in found), None)
-    if column is None:
+    """What the first of the columns says that may tell it; the others must not say otherwise."""
+    place = next((n for n, name in enumerate(_ANSWER) if name in found), None)
+    if place is None:
         raise table.origin.missing([_ANSWER], table.columns)
+    said = _read_outcome(table, found, _ANSWER[place])
+    _check_agrees(table, found, said, place + 1)
+    return said
+
+
+def _check_agrees(table: Table, found: Mapping[str, Any], said: str, start: int) -> None:
+    """Refuse a column of `_ANSWER`, from one on, that says something else than the record does.
+
+    Beside `chosen` and `rejected`, a is what was chosen unless the record has sides too. A label or a target
+    that is none of an answer is taken for a label of something else.
+    """
+    for column in _ANSWER[start:]:
+        if column not in found or (start == 0 and found[column] == "chosen"):
+            continue
+        try:
+            other = _read_outcome(table, found, column)
+        except InputError:
+            if column in ("outcome", "winner"):
+                raise
+            continue
+        if other != said:
+            expected = f"{said!r}, as the rest of the record says"
+            raise table.origin.problem(0, column, expected, found[column])
+
+
+def _read_outcome(table: Table, found: Mapping[str, Any], column: str) -> str:
     said = found[column]
     if column in ("outcome", "winner"):
         known = OUTCOMES.get(said.strip().lower()) if isinstance(said, str) else None

@@ -29,7 +29,7 @@ class ImportRow:
     """Whether the ids of items count where there are texts too."""
     source: str | None
     rows: int
-    """Records dealt with."""
+    """Lines or rows of the data that are dealt with."""
     accepted: int
     duplicates: int
     rejected: int
@@ -37,6 +37,11 @@ class ImportRow:
     """Bytes of the data that are dealt with, always whole records."""
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def records(self) -> int:
+        """Records dealt with: lines that are blank are none."""
+        return self.accepted + self.duplicates + self.rejected
 
 
 class RowError(NamedTuple):

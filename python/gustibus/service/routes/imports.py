@@ -14,7 +14,7 @@ from gustibus.service.cursors import Page, page_of
 from gustibus.service.decoding import refuse_unstorable
 from gustibus.service.intake import PARQUET, STREAMS, take_lines, take_table
 from gustibus.service.once import once
-from gustibus.service.problems import Problem, invalid
+from gustibus.service.problems import Problem, invalid, pointer_to
 from gustibus.service.routing import STORE, Route
 from gustibus.store import Connection, ImportRow, create_import, get_import, import_problems
 
@@ -43,6 +43,7 @@ class Import(Struct):
     upload: str
     """Path that the data is PUT to."""
     rows: int
+    """Records so far; lines that are blank are none."""
     accepted: int
     duplicates: int
     rejected: int
@@ -103,22 +104,23 @@ def names_of(columns: dict[str, str]) -> dict[str, str]:
     Raises:
         Problem: 422 for a column that gustibus does not know.
     """
-    if not columns:
-        return {}
+    known: dict[str, str] = {}
     for name, column in columns.items():
-        refuse_unstorable(name, "/columns")
-        refuse_unstorable(column, "/columns")
-    try:
-        return parse_columns(",".join(f"{k}={v}" for k, v in columns.items()))
-    except InputError as error:
-        raise invalid("/columns", error.message) from None
+        at = pointer_to("columns", name)
+        refuse_unstorable(name, at)
+        refuse_unstorable(column, at)
+        try:
+            known |= parse_columns(f"{name}={column}")
+        except InputError as error:
+            raise invalid(at, error.message) from None
+    return known
 
 
 def _show(row: ImportRow) -> Import:
     state: Literal["open", "done"] = "done" if row.state == "done" else "open"
     form: Literal["ndjson", "parquet"] = "parquet" if row.format == "parquet" else "ndjson"
     return Import(
-        row.id, "import", state, form, f"/v1/imports/{row.id}/data", row.rows, row.accepted,
+        row.id, "import", state, form, f"/v1/imports/{row.id}/data", row.records, row.accepted,
         row.duplicates, row.rejected, row.resume_from, row.created_at, row.updated_at,
     )  # fmt: skip
 

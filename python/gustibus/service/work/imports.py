@@ -81,8 +81,8 @@ async def import_file(task: Task) -> dict[str, Any]:
                 row = await take_lines(state, row, file, row.resume_from, final=True)
     except (InputError, Problem) as error:
         raise JobError(str(error)) from None
-    task.done = row.rows
+    task.done = row.records
     return {
-        "import": row.id, "rows": row.rows, "accepted": row.accepted,
+        "import": row.id, "rows": row.records, "accepted": row.accepted,
         "duplicates": row.duplicates, "rejected": row.rejected,
     }  # fmt: skip
