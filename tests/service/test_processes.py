@@ -14,6 +14,7 @@ import time
 import httpx
 import pytest
 
+from gustibus.service.settings import Settings
 from gustibus.store import upgrade
 from tests.service.harness import DIM, new_key, running
 
@@ -277,3 +278,23 @@ def test_metrics_have_a_listener_of_their_own(tmp_path, vectors_folder, vectors_
         assert httpx.get(f"http://127.0.0.1:{port}/v1/score").status_code == 404
         assert http.get("/metrics").status_code == 404
         assert httpx.get(f"{service.base}/openapi.json").status_code == 200  # docs are open here
+
+
+def test_processes_share_what_a_key_may_do(tmp_path, vectors_folder, vectors_model):
+    assert Settings(workers=4, rate=100, burst=2, in_flight=3).share == (25, 1, 1)
+    assert Settings().share == (50_000, 100_000, 64)
+    with running(
+        f"sqlite:///{tmp_path}/s.db", tmp_path, gustibus_model=str(vectors_folder),
+        gustibus_workers="2", gustibus_rate="0.01", gustibus_burst="40",
+    ) as service:  # fmt: skip
+        body = {"candidates": [{"embedding": [0.5] * 6}]}
+        codes, left = [], []
+        with service.client() as http:
+            for _ in range(60):  # each of a connection of its own, which either process may take
+                reply = http.post("/v1/score", json=body, headers={"Connection": "close"})
+                codes.append(reply.status_code)
+                if reply.status_code == 200:
+                    left.append(int(reply.headers["ratelimit"].split("r=")[1].split(";")[0]))
+    assert set(codes) == {200, 429}
+    assert 20 <= codes.count(200) <= 46  # what has come back of a unit lets one more in
+    assert max(left) == 19

@@ -77,7 +77,7 @@ class Gate:
         self._limits = {"scoring": settings.scoring_body, "other": settings.other_body}
         self._binary = settings.binary_body
         self._deadline_ms = settings.deadline_ms
-        self._most_in_flight = settings.in_flight
+        _, _, self._most_in_flight = settings.share
         self._max_wait = settings.max_wait
         self._turns = Turns(settings.max_wait, lambda: self.state.meter.reject("queue_full"))
 

@@ -66,7 +66,7 @@ class Caller:
             return ()
         left = max(0, int(self._left))
         return (
-            (b"ratelimit-policy", b'"units";q=%d;w=1' % self._rate),
+            (b"ratelimit-policy", b'"units";q=%d;w=1' % max(1, int(self._rate))),
             (b"ratelimit", b'"units";r=%d;t=1' % left),
         )
 

@@ -75,7 +75,8 @@ class State:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.meter = Meter()
-        self.keys = KeyTable(rate=settings.rate, burst=settings.burst)
+        rate, burst, _ = settings.share
+        self.keys = KeyTable(rate=rate, burst=burst)
         self.serving: Serving | None = None
         self.people = PeopleTable(np.zeros(0))
         self.items = ItemTable(0)
