@@ -147,7 +147,16 @@ def test_what_is_wrong_is_said_where(texts_http, path, body, code, pointer):
         assert problem["errors"][0]["pointer"] == pointer
 
 
+def test_a_matching_rule_that_is_not_known_is_pointed_at(texts_http):
+    reply = texts_http.put("/v1/rank/matchings/no-rule", json={"rule": "foo", "capacity": [1]})
+    assert reply.status_code == 422, reply.text
+    assert reply.json()["errors"][0]["pointer"] == "/rule"
+
+
 def test_the_value_of_an_option_is_told_as_it_was_sent(texts_http):
+    body = {"rankings": [["a", "b"]], "options": {"strength": ["foo"]}}
+    detail = texts_http.post("/v1/rank/aggregate", json=body).json()["detail"]
+    assert detail.endswith('got ["foo"]')
     for value, told in ((5.0, "5"), (True, "true"), ("foo", '"foo"'), ([1, 2.5], "[1.0, 2.5]")):
         body = {"rankings": [["a", "b"]], "options": {"strength": value}}
         detail = texts_http.post("/v1/rank/aggregate", json=body).json()["detail"]

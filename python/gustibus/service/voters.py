@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -145,7 +146,10 @@ async def decided(call: Call, work: Callable[[], T], body: Struct | None = None)
         name, _, rest = error.message.partition(":")
         if isinstance(body, Voters) and name in {"profile", "ballots"}:
             error = type(error)(f"{_given(body)[0]}:{rest}")
-        error = type(error)(_TAGGED.sub(_plain, error.message))
+        said = _TAGGED.sub(_plain, error.message)
+        for value in to_builtins(getattr(body, "options", {})).values():
+            said = said.replace(f"got {value!r}", f"got {json.dumps(value)}")
+        error = type(error)(said)
         raise from_error(error, pointer=_pointer(error.message, body)) from None
 
 
