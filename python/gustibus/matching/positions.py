@@ -75,7 +75,9 @@ class Discrete:
 Law = Uniform | Exponential | Discrete
 
 
-def place_creatives(method: str, p: Any, phi: Any, *, most: int | None = None) -> Slate:
+def place_creatives(
+    method: str, p: Any, phi: Any, *, most: int | None = None, time_limit: float | None = None
+) -> Slate:
     """The slate of largest `sum phi * click` that a method finds.
 
     | method | order of reading | result |
@@ -91,10 +93,12 @@ def place_creatives(method: str, p: Any, phi: Any, *, most: int | None = None) -
         p: `(n, m)` chances in `[0, 1]`, below 1 for `mnl`.
         phi: `(n,)`, values or virtual values; creatives at or below 0 are never shown.
         most: Most creatives shown; as many as positions by default.
+        time_limit: Seconds after which the search is given up.
 
     Raises:
         UnknownNameError: no such method.
         InputError: a shape or number is wrong, or there are too many positions.
+        InfeasibleError: the slate was not found within the time limit.
 
     Examples:
         >>> place_creatives("cascade", [[0.9, 0.5], [0.2, 0.1]], [1.0, 5.0]).pairs
@@ -103,7 +107,9 @@ def place_creatives(method: str, p: Any, phi: Any, *, most: int | None = None) -
     Source: Davis, Gallego and Topaloglu 2013 and Dinkelbach 1967 for `mnl`; derived for the rest.
     """
     chances, values = _checked(p, phi)
-    pairs, click, value = _core.place_creatives(method, chances, values, _most(most, chances))
+    pairs, click, value = _core.place_creatives(
+        method, chances, values, _most(most, chances), time_limit
+    )
     return Slate(tuple(pairs), click, value)
 
 
@@ -114,6 +120,7 @@ def position_auction(
     *,
     most: int | None = None,
     laws: Sequence[Law] | None = None,
+    time_limit: float | None = None,
 ) -> Slate:
     """A truthful auction: bidding the true value per click is best whatever the others bid.
 
@@ -127,9 +134,11 @@ def position_auction(
         values: `(n,)`, bids per click at or above 0.
         most: Most creatives shown; as many as positions by default.
         laws: What is believed of each bidder's value.
+        time_limit: Seconds after which the auction is given up.
 
     Raises:
         InputError: a shape or number is wrong.
+        InfeasibleError: the payments were not known within the time limit.
 
     Examples:
         >>> slate = position_auction("mnl", [[0.5], [0.5]], [2.0, 1.0])
@@ -144,7 +153,7 @@ def position_auction(
         raise InputError(message, where="values")
     inputs = None if laws is None else [_law(law) for law in laws]
     (pairs, click, value), payment = _core.position_auction(
-        model, chances, bids, _most(most, chances), inputs
+        model, chances, bids, _most(most, chances), inputs, time_limit
     )
     return Slate(tuple(pairs), click, value, payment)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
+from time import monotonic
 
 from gustibus.errors import GustibusError
 from gustibus.service.gate import Gate
@@ -104,10 +105,13 @@ def create_app(settings: Settings) -> Gate:
         if hasattr(state, "threads"):
             with contextlib.suppress(GustibusError):
                 await write_usage(gate.state)
-            state.threads.close()
-        if gate.state.serving is not None:
+            left = settings.finish
+            if gate.closing is not None:
+                left = max(0.0, gate.closing + settings.finish - monotonic())
+            state.threads.close(left)
+        if gate.state.serving is not None and not state.threads.busy:
             gate.state.serving.close()
-        if hasattr(state, "store"):
+        if hasattr(state, "store") and not state.threads.busy:
             state.store.close()
         state.journal.event("stopped")
 

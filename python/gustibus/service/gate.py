@@ -73,6 +73,9 @@ class Gate:
         self.table = table
         self.start = start
         self.stop = stop
+        self.closing: float | None = (
+            None  # when the listener was closed, on the clock of `monotonic`
+        )
         settings = state.settings
         self._limits = {"scoring": settings.scoring_body, "other": settings.other_body}
         self._binary = settings.binary_body

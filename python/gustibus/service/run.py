@@ -15,8 +15,9 @@ import threading
 from dataclasses import replace
 from errno import EADDRINUSE
 from multiprocessing.process import BaseProcess
+from time import monotonic
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import uvicorn
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _ACCEPTED = 16  # connections in one turn of the event loop
 _IDLE = 75  # seconds between two requests on one connection
-_FINISH = 25  # seconds that requests in flight get after the listener is closed
+_LAST = 1.0  # seconds that transactions get when everything else is to end at once
 _HEAPS = 2
 _YOUNG = 50_000  # objects made, less those freed, between two looks for garbage among them
 _M_ARENA_MAX = -8  # what `mallopt` of glibc calls them
@@ -67,15 +68,25 @@ class Server(uvicorn.Server):
         """
         del frame
         state = self._gate.state
-        if state.draining or sig == signal.SIGINT or not self.started or self._drain == 0:
+        if self.started and (state.draining or self.should_exit):
+            state.threads.settle(_LAST)
+            _leave(self._gate)
+        if sig == signal.SIGINT or not self.started or self._drain == 0:
             self.force_exit = self.should_exit
-            self.should_exit = True
+            self._close()
             return
         state.draining = True
         state.loop.call_soon_threadsafe(state.loop.call_later, self._drain, self._close)
 
     def _close(self) -> None:
+        self._gate.closing = monotonic()
         self.should_exit = True
+
+
+def _leave(gate: Gate) -> NoReturn:
+    """End the process whatever its threads still do: nothing of it was acknowledged."""
+    gate.state.journal.event("left")
+    os._exit(0)
 
 
 def share_heaps() -> None:
@@ -119,7 +130,7 @@ def serve(settings: Settings, *, opened: socket.socket | None = None) -> None:
     config = uvicorn.Config(
         gate, host=settings.host, port=settings.port, loop="uvloop", http=ClientConnection, ws="none",
         lifespan="on", access_log=False, log_config=None, server_header=False, proxy_headers=False,
-        timeout_graceful_shutdown=_FINISH, backlog=2048, timeout_keep_alive=_IDLE,
+        timeout_graceful_shutdown=settings.finish, backlog=2048, timeout_keep_alive=_IDLE,
     )  # fmt: skip
     watch = Watch(patience, lambda: gate.state.meter.reject("slow"))
     server = Server(config, gate, settings.drain, watch)
@@ -138,6 +149,8 @@ def serve(settings: Settings, *, opened: socket.socket | None = None) -> None:
     server.run(sockets=[sock, *(sock.dup() for _ in range(_ACCEPTED - 1))])
     if not server.started:
         raise SystemExit(3)
+    if gate.state.threads.busy:
+        _leave(gate)
 
 
 def work(settings: Settings) -> None:
@@ -160,12 +173,22 @@ async def _work_off(settings: Settings) -> None:
     gate = create_app(replace(settings, worker=True))
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end(sig: int, frame: FrameType | None) -> None:
+        del sig, frame
+        if gate.closing is not None:
+            _leave(gate)
+        gate.closing = monotonic()
+        loop.call_soon_threadsafe(ended.set)
+
     for sig in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sig, ended.set)
+        signal.signal(sig, end)
     await gate.start()
     gate.state.journal.event("working", pid=os.getpid())
     await ended.wait()
     await gate.stop()
+    if gate.state.threads.busy:
+        _leave(gate)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -116,6 +116,8 @@ class Settings:
     """Seconds that results of jobs are kept."""
     drain: float = 5.0
     """Seconds between the end of readiness and the end of the listener."""
+    finish: int = 25
+    """Seconds that what was begun gets after the end of the listener; what takes longer is given up."""
     frame_ancestors: str = "'none'"
     """Sites that may show a page in a frame, as in `Content-Security-Policy`; `'none'` for none."""
     log: bool = True
@@ -184,6 +186,7 @@ class Settings:
             if folder and not Path(folder).is_dir():
                 raise _wrong(name.upper(), folder, "a folder")
         _within("DRAIN", self.drain, 0, 600)
+        _within("FINISH", self.finish, 1, 600)
         for name in ("scoring_body", "binary_body", "other_body"):
             _within(name.upper(), getattr(self, name), 1024, 1 << 32)
         _within("IMPORT_BODY", self.import_body, 1024, 1 << 50)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gustibus.errors import OverloadedError
 from gustibus.service.problems import Problem
@@ -15,7 +16,11 @@ from gustibus.store import Connection, Store
 
 T = TypeVar("T")
 
-_GROUPS = 8  # decisions of groups that may wait; each may take seconds
+_DECIDING = 2  # decisions of groups at once: a short one need not wait for a long one
+_GROUPS = 8  # decisions of groups that may wait or run; each may take seconds
+_PATIENCE = 30.0  # seconds that one waits for its turn where the request has no deadline
+_EARLY = 0.01  # seconds before a deadline at which one is refused that has not had its turn
+_LAST = 2.0  # seconds that transactions get at the end where no more are left
 _RECENT = 0.1  # weight of the last operation in the mean time of one
 
 DEADLINE: ContextVar[float | None] = ContextVar("deadline", default=None)
@@ -52,14 +57,16 @@ class Threads:
         self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._background = ThreadPoolExecutor(1, thread_name_prefix="background")
         self._ingest = ThreadPoolExecutor(2, thread_name_prefix="ingest")
-        self._groups = ThreadPoolExecutor(1, thread_name_prefix="groups")
+        self._groups = ThreadPoolExecutor(_DECIDING, thread_name_prefix="groups")
         self._most = {
             "read": waiting, "write": waiting, "compute": waiting, "background": waiting,
             "ingest": waiting, "groups": _GROUPS,
         }  # fmt: skip
-        self._size = {"read": readers, "write": writers, "ingest": 2} | dict.fromkeys(
-            ("compute", "background", "groups"), 1
-        )
+        self._size = {
+            "read": readers, "write": writers, "ingest": 2, "groups": _DECIDING,
+            "compute": 1, "background": 1,
+        }  # fmt: skip
+        self._futures: dict[str, set[Future[Any]]] = {kind: set() for kind in self._most}
         self._waiting = dict.fromkeys(self._most, 0)
         self._mean = dict.fromkeys(self._most, 0.0)
 
@@ -116,13 +123,20 @@ class Threads:
     async def groups(self, work: Callable[[], T]) -> T:
         """Run a decision of a group, which may take seconds; it uses every core by itself.
 
+        It is not waited for where it does not begin within half a minute.
+
         Raises:
             QueueFullError: too many wait, or for longer than the deadline leaves.
         """
-        return await self._run("groups", self._groups, work)
+        return await self._run("groups", self._groups, work, patience=_PATIENCE)
 
-    async def _run(self, kind: str, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    async def _run(
+        self, kind: str, pool: ThreadPoolExecutor, work: Callable[[], T],
+        *, patience: float | None = None,
+    ) -> T:  # fmt: skip
         until = DEADLINE.get()
+        if until is None and patience is not None:
+            until = monotonic() + patience
         wait = self._waiting[kind] * self._mean[kind] / self._size[kind]
         if self._waiting[kind] >= self._most[kind]:
             message = f"more than {self._most[kind]} operations wait for the {kind} threads"
@@ -131,8 +145,11 @@ class Threads:
             message = f"the wait of about {wait:.1f} s is longer than this request's deadline"
             raise QueueFullError(message, retry_after=wait)
 
+        begun = False
+
         def timed() -> T:
-            began = monotonic()
+            nonlocal begun
+            begun, began = True, monotonic()
             if until is not None and began > until:  # whoever asked has been answered
                 raise Problem("deadline_exceeded", "The deadline passed before the work began")
             try:
@@ -141,17 +158,47 @@ class Threads:
                 self._mean[kind] += _RECENT * (monotonic() - began - self._mean[kind])
 
         self._waiting[kind] += 1
-        future = asyncio.get_running_loop().run_in_executor(pool, timed)
+        submitted = pool.submit(timed)
+        self._futures[kind].add(submitted)
+        submitted.add_done_callback(self._futures[kind].discard)
+        future = asyncio.wrap_future(submitted)
         future.add_done_callback(lambda _: self._done(kind))
+        if until is not None and patience is not None:
+            await asyncio.wait({future}, timeout=until - monotonic() - _EARLY)
+            if not begun and future.cancel():
+                message = f"the {kind} threads had no room before the deadline"
+                raise QueueFullError(message, retry_after=max(wait, self._mean[kind]))
         # A client that leaves does not undo a transaction, so a cancelled request lets it finish.
         return await asyncio.shield(future)
 
     def _done(self, kind: str) -> None:
         self._waiting[kind] -= 1
 
-    def close(self) -> None:
-        """Finish what runs, then stop."""
-        for pool in (
-            self._read, self._write, self._compute, self._background, self._ingest, self._groups,
-        ):  # fmt: skip
-            pool.shutdown(wait=True)
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs."""
+        return any(self._futures.values())
+
+    def settle(self, seconds: float) -> None:
+        """Wait for the transactions that write, for so long at most."""
+        concurrent.futures.wait(tuple(self._futures["write"]), timeout=seconds)
+
+    def close(self, seconds: float | None = None) -> None:
+        """Finish what runs, writers first, then stop; what still waits for other threads is dropped.
+
+        Args:
+            seconds: that this may take, a little more for writers; default however long it takes. What
+                runs on after that makes `busy` true.
+        """
+        ends = None if seconds is None else monotonic() + seconds
+        pools = (self._read, self._compute, self._background, self._ingest, self._groups)
+        self._write.shutdown(wait=False)
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+        if ends is None:
+            for pool in (self._write, *pools):
+                pool.shutdown(wait=True)
+            return
+        self.settle(max(seconds or 0.0, _LAST))
+        others = [future for futures in self._futures.values() for future in tuple(futures)]
+        concurrent.futures.wait(others, timeout=max(0.0, ends - monotonic()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from gustibus.service.ids import UNIQUE, Id
 from gustibus.service.people import OnUnknown, find_person
 from gustibus.service.problems import Problem, from_error, invalid, pointer_to
 from gustibus.service.routes.scoring import ModelName, note
+from gustibus.service.threads import DEADLINE
 from gustibus.social import ApprovalProfile, Profile, UtilityProfile
 from gustibus.types import F64
 
@@ -60,7 +62,8 @@ class Voters(Struct, forbid_unknown_fields=True, kw_only=True):
     """How utilities of different people are made comparable: `none`, `rank`, `min_max`, `sum`, `z` or
     `softmax`; `rank` for people's scores and `none` for utilities unless given."""
     time_limit: Seconds = 2.0
-    """Seconds after which a search returns the best that it has."""
+    """Seconds after which a search returns the best that it has; a rule that has nothing by then is
+    refused."""
 
 
 Ballots = Callable[[], "Profile | ApprovalProfile | UtilityProfile"]
@@ -184,6 +187,23 @@ def _pointer(message: str, body: Struct | None) -> str:
         return "/groups" if limits is None else pointer_to(limits, name)
     named = ("rule", "method") if "rule" in what.split() else (what, "method")
     return next((f"/{field}" for field in named if field in fields), "")
+
+
+def time_left(limit: float) -> Callable[[], float]:
+    """What tells how many seconds are left of a limit that begins with the first question.
+
+    The request's deadline, where it has one, is kept too.
+    """
+    deadline, ends = DEADLINE.get(), 0.0
+
+    def left() -> float:
+        nonlocal ends
+        now = monotonic()
+        if not ends:
+            ends = now + limit if deadline is None else min(now + limit, deadline)
+        return max(0.0, ends - now)
+
+    return left
 
 
 def _refuse_many(kind: str, choices: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gustibus import _core
-from gustibus.errors import InputError, MissingExtraError, UnknownNameError
+from gustibus.errors import InfeasibleError, InputError, MissingExtraError, UnknownNameError
 from gustibus.social.approvals import ApprovalProfile
 from gustibus.social.bounds import item_numbers
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 AXIOMS = ("jr", "pjr", "ejr", "ejr+", "core", "pareto", "priceable")
 """Justified representation, proportional and extended; the core; Pareto optimality; priceability."""
+
+_LIMIT = 1  # the status of scipy's solvers when time was over
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,11 @@ def _check(
     if axiom not in AXIOMS:
         raise UnknownNameError.of("axiom", axiom, AXIOMS)
     if axiom == "priceable":
-        return AxiomCheck(axiom, price_system(profile, members) is not None)
+        try:
+            found = price_system(profile, members, time_limit=time_limit)
+        except InfeasibleError:
+            return AxiomCheck(axiom, None)
+        return AxiomCheck(axiom, found is not None)
     holds, witness = _core.check_axiom(axiom, profile.handle, members, time_limit)
     if witness is None:
         return AxiomCheck(axiom, holds)
@@ -91,7 +97,9 @@ def _check(
     return AxiomCheck(axiom, holds, tuple(voters), tuple(items), seats)
 
 
-def price_system(profile: ApprovalProfile, members: Any) -> tuple[float, F64] | None:
+def price_system(
+    profile: ApprovalProfile, members: Any, *, time_limit: float | None = None
+) -> tuple[float, F64] | None:
     """A price and who pays what, `(n, k)`, that explain a committee; None if there are none.
 
     Voters hold 1 each and pay for members that they approve; every member gets the price; supporters of
@@ -99,6 +107,7 @@ def price_system(profile: ApprovalProfile, members: Any) -> tuple[float, F64] | 
 
     Raises:
         InputError: an item is unknown or stands twice.
+        InfeasibleError: the program was not solved within the time limit, in seconds.
         MissingExtraError: scipy is not installed.
 
     Source: Peters and Skowron 2020, definition 1.
@@ -132,7 +141,11 @@ def price_system(profile: ApprovalProfile, members: Any) -> tuple[float, F64] | 
     limits = np.concatenate([profile.weights, -(support @ profile.weights)])
     aim = np.zeros(pays + 1)
     aim[-1] = -1
-    found = linprog(aim, A_ub=rows, b_ub=limits, A_eq=income, b_eq=np.zeros(k))
+    options = {} if time_limit is None else {"time_limit": time_limit}
+    found = linprog(aim, A_ub=rows, b_ub=limits, A_eq=income, b_eq=np.zeros(k), options=options)
+    if found.status == _LIMIT:
+        message = f"time_limit: {time_limit:g} s were over before there was a result"
+        raise InfeasibleError(message)
     if found.status != 0 or found.x[-1] <= 1e-9:
         return None
     payments = np.zeros((n, k))

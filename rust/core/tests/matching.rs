@@ -158,7 +158,7 @@ proptest! {
         let fixed = cascade_fixed(&slate, &phi, Stop::never()).expect("valid").value;
         let half = cascade_half(&slate, &phi, Stop::never()).expect("valid").value;
         prop_assert!(free >= fixed - 1e-12 && fixed >= half - 1e-12 && half >= free / 2.0 - 1e-12);
-        let logit = mnl(&slate, &phi, 0.0).expect("valid");
+        let logit = mnl(&slate, &phi, 0.0, Stop::never()).expect("valid");
         prop_assert!(logit.pairs.iter().all(|(i, _)| phi[*i] >= logit.value - 1e-9));
     }
 }

@@ -241,13 +241,18 @@ def positions(
     method: str = "mnl",
     payments: bool = True,
     most: int | None = None,
+    time_limit: float = 2.0,
 ) -> Request[Placed]:
     """Creatives in positions: click chances `p`, a row a creative, bids per click, and prices.
+
+    The search is given up after `time_limit` seconds.
 
     Example:
         client.rank.positions([[0.5], [0.4]], [2.0, 1.0]).pairs
     """
-    body = body_of(p=p, values=values, method=method, payments=payments, most=most)
+    body = body_of(
+        p=p, values=values, method=method, payments=payments, most=most, time_limit=time_limit
+    )
     return Request("POST", "/v1/rank/positions", decoder(Placed), body=body)
 
 

@@ -10,7 +10,7 @@ from gustibus.matching import METHODS, place_creatives, position_auction
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.problems import invalid
 from gustibus.service.routing import Route
-from gustibus.service.voters import decided
+from gustibus.service.voters import Seconds, decided, time_left
 
 Method = Annotated[str, Meta(max_length=32, extra_json_schema={"enum": list(METHODS)})]
 _PRICED = ("mnl", "cascade")
@@ -27,6 +27,8 @@ class Positions(Struct, forbid_unknown_fields=True):
     payments: bool = True
     """Whether prices are asked for, which need `mnl` or `cascade`."""
     most: Annotated[int, Meta(ge=1)] | None = None
+    time_limit: Seconds = 2.0
+    """Seconds after which the search is given up."""
 
 
 class PositionsReply(Struct):
@@ -50,14 +52,19 @@ async def positions(call: Call) -> Reply:
         detail = f"expected one of {list(known)}{priced}, got {body.method!r}"
         raise invalid("/method", detail)
     call.units += sum(map(len, body.p)) // 32 + 1
+    left = time_left(body.time_limit)
 
     def work() -> PositionsReply:
         if body.payments:
-            found = position_auction(body.method, body.p, body.values, most=body.most)
+            found = position_auction(
+                body.method, body.p, body.values, most=body.most, time_limit=left()
+            )
             paid = None if found.payment is None else found.payment.tolist()
             each = None if paid is None else found.payment_per_click.tolist()
         else:
-            found = place_creatives(body.method, body.p, body.values, most=body.most)
+            found = place_creatives(
+                body.method, body.p, body.values, most=body.most, time_limit=left()
+            )
             paid = each = None
         pairs = [list(pair) for pair in found.pairs]
         return PositionsReply(
@@ -72,7 +79,7 @@ ROUTES = (
         "POST", "/v1/rank/positions", "place_in_positions", "rank", positions, "Matching",
         "Creatives in positions, and what they pay.",
         request=Positions, response=PositionsReply, body="scoring", patient=True,
-        problems=("too_many_candidates", "queue_full", "not_finite"),
+        problems=("too_many_candidates", "queue_full", "not_finite", "infeasible"),
         example={"p": [[0.5], [0.4]], "values": [2.0, 1.0]},
     ),
 )  # fmt: skip

@@ -7,11 +7,13 @@ candidates. Work runs in a thread of its own, with the interpreter lock released
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta, Struct, field, to_builtins
 
+from gustibus.errors import InfeasibleError
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.candidates import AnyCandidate, Prompt
 from gustibus.service.ids import Id
@@ -27,6 +29,7 @@ from gustibus.service.voters import (
     ballots_of,
     decided,
     scores_of,
+    time_left,
 )
 from gustibus.social import (
     ApprovalProfile,
@@ -40,7 +43,6 @@ from gustibus.social import (
     decide,
     fair_metrics,
     fair_rerank,
-    price_of_fairness,
     rules,
 )
 from gustibus.types import F64
@@ -122,7 +124,7 @@ class CommitteeRequest(Voters, kw_only=True):
     audit: Annotated[list[Literal["jr", "pjr", "ejr", "ejr+", "priceable"]], Meta(max_length=5)] = (
         field(default_factory=list)
     )
-    """Axioms to check, for approvals."""
+    """Axioms to check, for approvals; what the time limit leaves no time for is unknown."""
 
 
 class CommitteeStep(Struct):
@@ -155,7 +157,7 @@ class CommitteeReply(Struct):
     certificate: Certificate
     audit: dict[str, Audit]
     price_of_fairness: float | None
-    """Share of the value that the bounds cost; none without bounds."""
+    """Share of the value that the bounds cost; none without bounds, or without time to know it."""
     rule: str
     method: str
     source: str
@@ -222,9 +224,11 @@ async def aggregate(call: Call) -> Reply:
     body = await call.read_aside(AggregateRequest)
     ballots, unknown = await ballots_of(call, body, ("rankings", "utilities", "users"))
     transform = None
+    left = time_left(body.time_limit)
 
     def work() -> Decision:
         nonlocal transform
+        left()  # the time begins
         profile = ballots()
         if isinstance(profile, UtilityProfile):
             transform = profile.transform
@@ -232,7 +236,7 @@ async def aggregate(call: Call) -> Reply:
                 profile.values, weights=profile.weights, labels=profile.labels
             )
         assert isinstance(profile, Profile), "approvals are refused above"
-        return decide(profile, body.method, options=body.options, time_limit=body.time_limit)
+        return decide(profile, body.method, options=body.options, time_limit=left())
 
     found = await decided(call, work, body)
     row = rules()[found.rule]
@@ -260,26 +264,29 @@ async def choose_committee(call: Call) -> Reply:
     if body.groups is None and (body.lower or body.upper or body.policies):
         raise invalid("/groups", "bounds need the groups that they are about")
     given = bounds if body.groups is not None else {}
+    left = time_left(body.time_limit)
 
     def work() -> tuple[Committee, Sequence[Any], dict[str, Audit], float | None]:
+        left()  # the time begins
         profile = ballots()
-        options: dict[str, Any] = {
-            "rule": rule, "method": body.method, "time_limit": body.time_limit, **given,
-            **to_builtins(body.options),
-        }  # fmt: skip
-        found = committee(profile, body.k, **options)
-        price = None
+
+        def elect(**given: Any) -> Committee:
+            return committee(
+                profile, body.k, rule=rule, method=body.method, time_limit=left(), **given,
+                **to_builtins(body.options),
+            )  # fmt: skip
+
+        found, price = elect(**given), None
         if given and found.value:
-            price = price_of_fairness(profile, body.k, **options)
+            with suppress(InfeasibleError):  # no time is left for it
+                free = elect().value
+                price = 1 - found.value / free if free else 0.0
         audit: dict[str, Audit] = {}
         if body.audit:
             if not isinstance(profile, ApprovalProfile):
                 raise invalid("/audit", "axioms are checked on approvals")
-            for name, check in check_committee(
-                profile, found.members, axioms=body.audit, time_limit=body.time_limit
-            ).items():
-                members: list[Choice] = [_choice(profile.labels[i]) for i in check.items]
-                audit[name] = Audit(check.holds, list(check.voters), members, check.seats)
+            for name in body.audit:
+                audit[name] = _audit(profile, found, name, left())
         return found, profile.labels, audit, price
 
     found, names, audit, price = await decided(call, work, body)
@@ -332,6 +339,15 @@ async def fair_order(call: Call) -> Reply:
         )  # fmt: skip
 
     return ok(await decided(call, work, body))
+
+
+def _audit(profile: ApprovalProfile, found: Committee, axiom: str, limit: float) -> Audit:
+    try:
+        check = check_committee(profile, found.members, axioms=[axiom], time_limit=limit)[axiom]
+    except InfeasibleError:
+        return Audit(None)
+    members: list[Choice] = [_choice(profile.labels[i]) for i in check.items]
+    return Audit(check.holds, list(check.voters), members, check.seats)
 
 
 def _figures(order: Any, body: FairRerankRequest) -> FairFigures:

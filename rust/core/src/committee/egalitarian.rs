@@ -10,9 +10,6 @@ use crate::{Error, Result};
 pub(super) const COVER: Run = Run::Own { elect: cover, score: Some(cover_score) };
 pub(super) const MINIMAX: Run = Run::Own { elect: minimax, score: Some(minimax_score) };
 
-/// Steps between looks at the clock.
-const GLANCE: usize = 256;
-
 /// What voters demand at a level: at least `need` members of `from`.
 struct Demand {
     need: usize,
@@ -165,6 +162,7 @@ fn minimax_score(profile: &Profile<'_>, members: &[usize]) -> Result<f64> {
 
 /// Binary search for the highest level that a committee reaches.
 fn raise(levels: &Levels<'_>, bounds: &Bounds, options: &Options<'_>) -> Result<Committee> {
+    let options = &Options { stop: options.stop.patient(), ..*options };
     check_depth(bounds.size())?;
     let mut members = Vec::new();
     let mut room = bounds.open();
@@ -175,7 +173,7 @@ fn raise(levels: &Levels<'_>, bounds: &Bounds, options: &Options<'_>) -> Result<
     while low < high && !expired {
         let middle = low + (high - low).div_ceil(2);
         let demands = (levels.at)(middle);
-        let mut search = Search { demands: &demands, bounds, options, steps: 0, expired: false };
+        let mut search = Search { demands: &demands, bounds, options, expired: false };
         let (mut chosen, mut banned) = (Vec::new(), vec![false; bounds.items()]);
         let mut left: Vec<usize> = demands.iter().map(|d| d.need).collect();
         if search.meet(&mut left, &bounds.open(), &mut chosen, &mut banned)? {
@@ -219,7 +217,6 @@ struct Search<'a> {
     demands: &'a [Demand],
     bounds: &'a Bounds,
     options: &'a Options<'a>,
-    steps: usize,
     expired: bool,
 }
 
@@ -232,9 +229,8 @@ impl Search<'_> {
         chosen: &mut Vec<usize>,
         banned: &mut [bool],
     ) -> Result<bool> {
-        self.steps += 1;
         self.options.stop.check()?;
-        if self.steps % GLANCE == 0 && self.options.stop.expired() {
+        if self.options.stop.expired() {
             self.expired = true;
         }
         if self.expired {
@@ -271,6 +267,9 @@ impl Search<'_> {
             }
             if self.meet(left, &next, chosen, banned)? {
                 return Ok(true);
+            }
+            if self.expired {
+                return Ok(false); // what is left undone does not matter any more
             }
             for v in &met {
                 left[*v] += 1;

@@ -7,7 +7,7 @@ use super::outcome::{Committee, Found, Options};
 use super::process::{Process, run};
 use super::rules::{Params, Profile, Run};
 use super::search::exact_by;
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 
 pub(super) const EXACT: Run = Run::Own { elect: monroe, score: Some(score) };
 pub(super) const GREEDY: Run = Run::Own { elect: greedy, score: Some(score) };
@@ -53,17 +53,23 @@ impl<'a> Seats<'a> {
         Cover::distances(cells.map(value).collect(), n, self.m, Unit::ONE)
     }
 
-    /// The best total worth when every member represents `floor(W / k)` or one more of `W` voters.
-    fn assign(&self, members: &[usize]) -> Amount {
+    /// The best total worth when every member represents `floor(W / k)` or one more of `W` voters; `None`
+    /// when time is over before it is known.
+    fn assign(&self, members: &[usize], stop: Stop<'_>) -> Result<Option<Amount>> {
         if members.is_empty() {
-            return 0;
+            return Ok(Some(0));
         }
-        Assignment::new(self, members).solve()
+        Assignment::new(self, members).solve(stop)
+    }
+
+    /// The same where it must be known.
+    fn value(&self, members: &[usize], stop: Stop<'_>) -> Result<Amount> {
+        self.assign(members, stop)?.ok_or_else(|| stop.over())
     }
 }
 
 fn score(profile: &Profile<'_>, members: &[usize]) -> Result<f64> {
-    Ok(Seats::new(profile)?.assign(members) as f64)
+    Ok(Seats::new(profile)?.value(members, Stop::never())? as f64)
 }
 
 /// The committee with the best balanced assignment, by branch and bound under Chamberlin-Courant.
@@ -76,10 +82,11 @@ fn monroe(
     options: &Options<'_>,
 ) -> Result<Committee> {
     let seats = Seats::new(profile)?;
+    let options = &Options { stop: options.stop.patient(), ..*options };
     let resolute = Options { resolute: true, ..*options };
     let start = greedy(profile, bounds, params, &resolute)?;
     let mut found = Found {
-        value: seats.assign(&start.members),
+        value: seats.value(&start.members, options.stop)?,
         upper: Amount::MAX,
         gains: Vec::new(),
         tied: Vec::new(),
@@ -88,7 +95,8 @@ fn monroe(
         method: "exact",
         members: start.members,
     };
-    exact_by(&seats.cover(), bounds, &mut found, options, &|members| seats.assign(members))?;
+    let worth = |members: &[usize]| seats.assign(members, options.stop);
+    exact_by(&seats.cover(), bounds, &mut found, options, &worth)?;
     found.gains.clear();
     Ok(found.finish(Unit::ONE))
 }
@@ -106,14 +114,16 @@ fn greedy(
     options: &Options<'_>,
 ) -> Result<Committee> {
     let seats = Seats::new(profile)?;
-    let mut out = run(&Greedy { seats: &seats, k: bounds.size() }, bounds, options)?;
-    out.value = Some(seats.assign(&out.members) as f64);
+    let mut out =
+        run(&Greedy { seats: &seats, k: bounds.size(), stop: options.stop }, bounds, options)?;
+    out.value = Some(seats.value(&out.members, options.stop)? as f64);
     Ok(out)
 }
 
 struct Greedy<'a> {
     seats: &'a Seats<'a>,
     k: usize,
+    stop: Stop<'a>,
 }
 
 #[derive(Clone)]
@@ -168,7 +178,8 @@ impl Process for Greedy<'_> {
         allowed: &dyn Fn(usize) -> bool,
     ) -> Result<Vec<usize>> {
         let open: Vec<usize> = (0..self.seats.m).filter(|item| allowed(*item)).collect();
-        let worths: Vec<Amount> = open.iter().map(|item| self.taken(state, *item).1).collect();
+        let worth = |item: &usize| self.stop.check().map(|()| self.taken(state, *item).1);
+        let worths: Vec<Amount> = open.iter().map(worth).collect::<Result<_>>()?;
         let most = worths.iter().max().copied();
         let tied = open.into_iter().zip(worths).filter(|(_, worth)| Some(*worth) == most);
         Ok(tied.map(|(item, _)| item).collect())
@@ -195,6 +206,10 @@ struct Assignment<'a> {
     members: &'a [usize],
     /// How many of every voter each member represents, `(n, k)`.
     flow: Vec<u64>,
+    /// Voters of whom a member represents any.
+    holds: Vec<Vec<usize>>,
+    /// The voter through whom a member is best relieved in favour of another, and what that adds, `(k, k)`.
+    relief: Vec<Option<(Amount, usize)>>,
     even: Vec<u64>,
     extra: Vec<bool>,
     extras_left: u64,
@@ -208,18 +223,23 @@ impl<'a> Assignment<'a> {
             seats,
             members,
             flow: vec![0; seats.weights.units.len() * k],
+            holds: vec![Vec::new(); k],
+            relief: vec![None; k * k],
             even: vec![total / k as u64; k],
             extra: vec![false; k],
             extras_left: total % k as u64,
         }
     }
 
-    fn solve(mut self) -> Amount {
-        let k = self.members.len();
+    fn solve(mut self, stop: Stop<'_>) -> Result<Option<Amount>> {
         let mut value = 0;
         for voter in 0..self.seats.weights.units.len() {
             let mut left = self.seats.weights.units[voter];
             while left > 0 {
+                stop.check()?;
+                if stop.expired() {
+                    return Ok(None);
+                }
                 let (worth, path) = self.longest(voter);
                 let Some(path) = path else { break };
                 let amount = self.push(voter, &path, left);
@@ -227,21 +247,50 @@ impl<'a> Assignment<'a> {
                 left -= amount;
             }
         }
-        debug_assert_eq!(self.flow.len(), self.seats.weights.units.len() * k);
-        value
+        Ok(Some(value))
     }
 
     fn worth(&self, voter: usize, member: usize) -> Amount {
         self.seats.worth(self.members[member], voter)
     }
 
-    /// The voter through whom a member is best relieved in favour of another, and what that adds.
-    fn relief(&self, from: usize, to: usize) -> Option<(Amount, usize)> {
+    /// A member represents more of a voter.
+    fn give(&mut self, member: usize, voter: usize, amount: u64) {
         let k = self.members.len();
-        let voters = (0..self.seats.weights.units.len()).filter(|v| self.flow[v * k + from] > 0);
-        voters
-            .map(|v| (self.worth(v, to) - self.worth(v, from), v))
-            .max_by_key(|(w, v)| (*w, std::cmp::Reverse(*v)))
+        let held = &mut self.flow[voter * k + member];
+        let is_new = *held == 0 && amount > 0;
+        *held += amount;
+        if is_new {
+            self.holds[member].push(voter);
+            self.relieve(member, voter);
+        }
+    }
+
+    /// A member represents less of a voter.
+    fn take(&mut self, member: usize, voter: usize, amount: u64) {
+        let k = self.members.len();
+        let held = &mut self.flow[voter * k + member];
+        *held -= amount;
+        if *held == 0 && amount > 0 {
+            self.holds[member].retain(|other| *other != voter);
+            self.relief[member * k..(member + 1) * k].fill(None);
+            for at in 0..self.holds[member].len() {
+                self.relieve(member, self.holds[member][at]);
+            }
+        }
+    }
+
+    /// Notes what is gained where a voter of a member goes to another; the first voter among equals.
+    fn relieve(&mut self, from: usize, voter: usize) {
+        let k = self.members.len();
+        let now = self.worth(voter, from);
+        for to in 0..k {
+            let more = self.worth(voter, to) - now;
+            let best = &mut self.relief[from * k + to];
+            if best.is_none_or(|(most, who)| more > most || (more == most && voter < who)) {
+                *best = Some((more, voter));
+            }
+        }
     }
 
     /// The path of largest worth from a voter to a free place: members, and `k` for the pool.
@@ -253,7 +302,7 @@ impl<'a> Assignment<'a> {
         let mut arcs = Vec::new();
         for from in 0..k {
             for to in (0..k).filter(|to| *to != from) {
-                if let Some((worth, _)) = self.relief(from, to) {
+                if let Some((worth, _)) = self.relief[from * k + to] {
                     arcs.push((from, to, worth));
                 }
             }
@@ -303,15 +352,15 @@ impl<'a> Assignment<'a> {
             let (from, to) = (pair[0], pair[1]);
             if from == k || to == k {
                 amount = amount.min(1);
-            } else if let Some((_, who)) = self.relief(from, to) {
+            } else if let Some((_, who)) = self.relief[from * k + to] {
                 amount = amount.min(self.flow[who * k + from]);
                 relieved.push((who, from, to));
             }
         }
-        self.flow[voter * k + path[0]] += amount;
+        self.give(path[0], voter, amount);
         for (who, from, to) in relieved {
-            self.flow[who * k + from] -= amount;
-            self.flow[who * k + to] += amount;
+            self.take(from, who, amount);
+            self.give(to, who, amount);
         }
         for pair in path.windows(2) {
             if pair[1] == k {

@@ -67,6 +67,8 @@ pub(crate) trait Objective: Sync {
 
 /// Work below which starting tasks costs more than it saves, in elementary steps.
 const SERIAL: usize = 1 << 18;
+/// Elementary steps between two looks at the clock: a few gains may take less time than a look.
+const LOOK: usize = 1 << 12;
 
 /// Gains of many items in the order given.
 pub(super) fn gains<O: Objective>(
@@ -78,8 +80,10 @@ pub(super) fn gains<O: Objective>(
 ) -> Result<Vec<Amount>> {
     let work = items.len() * objective.cost();
     let threads = if work < SERIAL { Some(1) } else { threads };
+    let looks = (LOOK / objective.cost().max(1)).max(1);
     let rows = parallel::map(items.len(), threads, |index| {
-        stop.check().map(|()| objective.gain(state, items[index]))
+        let check = if index % looks == 0 { stop.check() } else { Ok(()) };
+        check.map(|()| objective.gain(state, items[index]))
     });
     rows.into_iter().collect()
 }

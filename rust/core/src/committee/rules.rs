@@ -119,7 +119,8 @@ pub fn elect(
         return Err(Error::length("bounds", profile.items(), bounds.items()));
     }
     within(options.threads, |threads| {
-        let options = Options { threads, ..*options };
+        let own = Options { threads, ..*options };
+        let options = Options { stop: own.stop.patient(), ..own };
         if options.method == Method::SinglePeaked {
             return match (rule.name, profile, params.vector) {
                 ("cc", Profile::Places(places), None) => {
@@ -139,7 +140,7 @@ pub fn elect(
                 found.method = "sequential";
                 Ok(found)
             }
-            Run::Own { elect, .. } => elect(profile, bounds, params, &options),
+            Run::Own { elect, .. } => elect(profile, bounds, params, &own),
         }
     })
 }

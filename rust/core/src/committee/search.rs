@@ -137,8 +137,8 @@ fn refresh<O: Objective>(objective: &O, found: &mut Found) {
     }
 }
 
-/// The value of a full committee.
-type Leaf<'a> = &'a dyn Fn(&[usize]) -> Amount;
+/// The value of a full committee; `None` when time was over before it was known.
+type Leaf<'a> = &'a dyn Fn(&[usize]) -> Result<Option<Amount>>;
 
 /// The best committee, starting from a good one; all best ones unless `resolute`.
 fn exact<O: Objective>(
@@ -268,8 +268,7 @@ impl<O: Objective> Tree<'_, O> {
     ) -> Result<()> {
         let left = self.bounds.size() - chosen.len();
         if left == 0 {
-            self.meet(node.value, chosen);
-            return Ok(());
+            return self.meet(node.value, chosen);
         }
         self.options.stop.check()?;
         let fits: Vec<usize> =
@@ -297,7 +296,7 @@ impl<O: Objective> Tree<'_, O> {
             }
             chosen.push(*item);
             if left == 1 {
-                self.meet(node.value + gain, chosen);
+                self.meet(node.value + gain, chosen)?;
             } else {
                 let (mut state, mut room) = (node.state.clone(), node.room.clone());
                 self.objective.add(&mut state, *item);
@@ -319,8 +318,12 @@ impl<O: Objective> Tree<'_, O> {
     }
 
     /// Takes note of a full committee.
-    fn meet(&mut self, value: Amount, chosen: &[usize]) {
-        let value = self.leaf.map_or(value, |leaf| leaf(chosen));
+    fn meet(&mut self, bound: Amount, chosen: &[usize]) -> Result<()> {
+        let Some(value) = self.leaf.map_or(Ok(Some(bound)), |leaf| leaf(chosen))? else {
+            self.expired = true;
+            self.open = self.open.max(bound);
+            return Ok(());
+        };
         let (key, best) = (self.unit.key(value), self.unit.key(self.best));
         if key > best {
             self.best = value;
@@ -337,5 +340,6 @@ impl<O: Objective> Tree<'_, O> {
                 self.full = true;
             }
         }
+        Ok(())
     }
 }

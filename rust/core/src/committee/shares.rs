@@ -62,6 +62,7 @@ fn equal_shares(
     if completion != Completion::Increment {
         return run(&Shares { approvals, money: Some(money), completion }, bounds, options);
     }
+    let options = &Options { stop: options.stop.patient(), ..*options };
     let wanted = approvals.by_item.iter().filter(|list| !list.is_empty()).count();
     if wanted >= bounds.size() {
         for extra in 0..INCREMENTS {

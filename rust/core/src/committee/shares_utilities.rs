@@ -36,13 +36,16 @@ fn equal_shares(
 ) -> Result<Committee> {
     let utilities = numbers(profile)?;
     let money = bounds.size();
-    let with = |money, completion| run(&Shares { utilities, money, completion }, bounds, options);
+    let by = |money, completion, options: &Options<'_>| {
+        run(&Shares { utilities, money, completion }, bounds, options)
+    };
     match params.completion {
-        None | Some("sum") => with(money, Completion::Sum),
-        Some("none") => with(money, Completion::None),
+        None | Some("sum") => by(money, Completion::Sum, options),
+        Some("none") => by(money, Completion::None, options),
         Some("increment") => {
+            let options = &Options { stop: options.stop.patient(), ..*options };
             for extra in 0..INCREMENTS {
-                let found = with(money + extra, Completion::None)?;
+                let found = by(money + extra, Completion::None, options)?;
                 if found.members.len() == bounds.size() {
                     return Ok(found);
                 }
@@ -50,7 +53,7 @@ fn equal_shares(
                     break;
                 }
             }
-            with(money, Completion::Sum)
+            by(money, Completion::Sum, options)
         }
         Some(other) => Err(Error::range("completion", "sum, increment or none", other)),
     }

@@ -44,12 +44,12 @@ struct Nodes<'a> {
 impl Nodes<'_> {
     fn next(&mut self) -> Result<()> {
         // with many kinds of ballots one node may take milliseconds
-        self.stop.check()?;
         if self.stop.expired() {
             let done = self.cap - self.left;
             let what = format!("time_limit: the search was not over after {done} nodes");
             return Err(Error::Infeasible { what });
         }
+        self.stop.check()?;
         self.left = self.left.checked_sub(1).ok_or_else(|| Error::Infeasible {
             what: format!("cap: the search needs more than {} nodes", self.cap),
         })?;
@@ -110,6 +110,7 @@ fn young(profile: &Profile, options: &Options, stop: Stop<'_>) -> Result<Outcome
         let mut kinds: BTreeMap<Vec<i64>, i64> = BTreeMap::new();
         let mut margins = vec![0; others.len()];
         for (v, weight) in ranked.weights.iter().enumerate() {
+            stop.check()?;
             let signs: Vec<i64> = others.iter().map(|b| ranked.sign(v, a, *b)).collect();
             margins.iter_mut().zip(&signs).for_each(|(margin, sign)| *margin += weight * sign);
             *kinds.entry(signs).or_default() += weight;
@@ -209,6 +210,7 @@ fn dodgson(profile: &Profile, options: &Options, stop: Stop<'_>) -> Result<Outco
         let mut needs: Vec<i64> = (0..ranked.m).map(need).collect();
         let mut kinds: BTreeMap<Vec<(i64, usize)>, i64> = BTreeMap::new();
         for (v, weight) in ranked.weights.iter().enumerate() {
+            stop.check()?;
             let own = ranked.places[v][a];
             let above = |b: &usize| ranked.places[v][*b] < own && needs[*b] > 0;
             let mut lifts: Vec<(i64, usize)> = (0..ranked.m)

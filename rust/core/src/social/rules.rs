@@ -88,7 +88,7 @@ pub fn decide(
         (Run::Ballots(run), Subject::Profile(profile)) => run(profile, options, stop),
         (Run::Support(run), Subject::Support(support)) => run(support, options, stop),
         (Run::Support(run), Subject::Profile(profile)) => {
-            run(profile.support(options.threads, stop)?, options, stop)
+            run(profile.support(options.threads, stop.patient())?, options, stop)
         }
         (Run::Ballots(_), Subject::Support(_)) => {
             Err(Error::range("profile", "ballots for this rule", "a matrix of pairwise support"))

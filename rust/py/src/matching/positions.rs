@@ -16,19 +16,21 @@ type LawInput = (String, Vec<f64>, Vec<f64>);
 
 /// The slate of largest value by a method.
 #[pyfunction]
+#[pyo3(signature = (method, p, phi, most, time_limit))]
 pub(crate) fn place_creatives<'py>(
     py: Python<'py>,
     method: &str,
     p: Array2<'py, f64>,
     phi: Array1<'py, f64>,
     most: usize,
+    time_limit: Option<f64>,
 ) -> PyResult<Placed<'py>> {
     let (p, n, m) = copy(&p);
     let phi: Vec<f64> = phi.as_array().iter().copied().collect();
-    let placed = interruptible(py, None, |stop| -> Result<_> {
+    let placed = interruptible(py, time_limit, |stop| -> Result<_> {
         let slate = core::Slate::new(n, m, &p, most)?;
         match method {
-            "mnl" => core::mnl(&slate, &phi, 0.0),
+            "mnl" => core::mnl(&slate, &phi, 0.0, stop),
             "cascade" => core::cascade(&slate, &phi, stop),
             "cascade_greedy" => core::cascade_greedy(&slate, &phi, stop),
             "cascade_fixed" => core::cascade_fixed(&slate, &phi, stop),
@@ -45,7 +47,7 @@ pub(crate) fn place_creatives<'py>(
 
 /// A truthful auction: pairs, click chances, value and payments per view.
 #[pyfunction]
-#[pyo3(signature = (model, p, values, most, laws))]
+#[pyo3(signature = (model, p, values, most, laws, time_limit))]
 pub(crate) fn position_auction<'py>(
     py: Python<'py>,
     model: &str,
@@ -53,6 +55,7 @@ pub(crate) fn position_auction<'py>(
     values: Array1<'py, f64>,
     most: usize,
     laws: Option<Vec<LawInput>>,
+    time_limit: Option<f64>,
 ) -> PyResult<(Placed<'py>, Any<'py>)> {
     let (p, n, m) = copy(&p);
     let values: Vec<f64> = values.as_array().iter().copied().collect();
@@ -63,7 +66,7 @@ pub(crate) fn position_auction<'py>(
     };
     let laws = laws.map(|laws| laws.iter().map(law).collect::<Result<Vec<_>>>()).transpose();
     let laws = laws.map_err(|error| to_python(&error))?;
-    let (placed, payments) = interruptible(py, None, |stop| {
+    let (placed, payments) = interruptible(py, time_limit, |stop| {
         let slate = core::Slate::new(n, m, &p, most)?;
         match &laws {
             None => core::welfare_payments(solver, &slate, &values, stop),

@@ -130,6 +130,7 @@ pub fn cascade_greedy(slate: &Slate<'_>, phi: &[f64], stop: Stop<'_>) -> Result<
         stop.check()?;
         let mut best = (value, None);
         for (i, places) in pairs.iter().filter(|(i, _)| shown.iter().all(|(k, _)| k != i)) {
+            stop.check()?;
             for (_, j) in places.iter().filter(|(_, j)| shown.iter().all(|(_, k)| k != j)) {
                 let place = shown.partition_point(|(k, _)| phi[*k] >= phi[*i]);
                 let with = expected(slate, phi, &shown, (place, *i, *j));

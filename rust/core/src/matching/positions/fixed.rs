@@ -54,7 +54,7 @@ impl Branches<'_> {
     /// Positions below `j` are open, the others are worth `value`.
     fn fill(&mut self, j: usize, value: f64) -> Result<()> {
         self.nodes += 1;
-        if self.nodes % 4096 == 0 {
+        if self.nodes % 64 == 0 {
             self.stop.check()?;
         }
         if value > self.best.0 {

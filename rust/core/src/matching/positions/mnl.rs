@@ -2,7 +2,7 @@
 
 use super::matching::heaviest;
 use super::{Placement, Slate};
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 
 /// Rounds that no instance comes near: the ratio rises faster than linearly.
 const ROUNDS: usize = 200;
@@ -13,10 +13,11 @@ const ROUNDS: usize = 200;
 /// `start` is a lower bound on the value, such as that of a smaller problem; 0 always is.
 ///
 /// # Errors
-/// [`Error::Range`] for chances of 1; [`Error::Shape`] and [`Error::NotFinite`] for `phi`.
+/// [`Error::Range`] for chances of 1; [`Error::Shape`] and [`Error::NotFinite`] for `phi`; what
+/// [`Stop::check`] says.
 ///
 /// Source: Davis, Gallego and Topaloglu 2013; Dinkelbach 1967.
-pub fn mnl(slate: &Slate<'_>, phi: &[f64], start: f64) -> Result<Placement> {
+pub fn mnl(slate: &Slate<'_>, phi: &[f64], start: f64, stop: Stop<'_>) -> Result<Placement> {
     slate.check_phi(phi)?;
     let attraction: Vec<f64> = slate.p.iter().map(|p| p / (1.0 - p)).collect();
     if attraction.iter().any(|a| a.is_infinite()) {
@@ -25,6 +26,7 @@ pub fn mnl(slate: &Slate<'_>, phi: &[f64], start: f64) -> Result<Placement> {
     let a = |i: usize, j: usize| attraction[i * slate.m + j];
     let (mut lambda, mut best) = (start, Vec::new());
     for _ in 0..ROUNDS {
+        stop.check()?;
         let pairs = matched(slate, |i, j| (phi[i] - lambda) * a(i, j));
         let value = ratio(&pairs, phi, a);
         if value <= lambda * (1.0 + 1e-13) && !(best.is_empty() && value >= lambda) {

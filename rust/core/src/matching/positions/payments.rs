@@ -27,7 +27,7 @@ impl Solver {
     ) -> Result<Placement> {
         stop.check()?;
         match self {
-            Self::Mnl => mnl(slate, phi, start),
+            Self::Mnl => mnl(slate, phi, start, stop),
             Self::Cascade => cascade(slate, phi, stop),
         }
     }
@@ -52,7 +52,9 @@ pub fn welfare_payments(
     for (i, _) in &placed.pairs {
         let worth = values[*i] * placed.click[*i];
         without[*i] = 0.0;
-        let others = solver.solve(slate, &without, 0.0, stop)?.value;
+        // the others are left with their part, which rounding may have made too large
+        let rest = (placed.value - worth) * (1.0 - 1e-9);
+        let others = solver.solve(slate, &without, rest.max(0.0), stop)?.value;
         without[*i] = values[*i];
         payments[*i] = (others - (placed.value - worth)).clamp(0.0, worth);
     }

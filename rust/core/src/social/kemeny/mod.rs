@@ -115,6 +115,7 @@ impl Plan {
 }
 
 fn kemeny(support: &Support, options: &Options, stop: Stop<'_>) -> Result<Outcome> {
+    let stop = stop.patient();
     let m = support.items();
     let plan = Plan::new(options)?;
     let margins = support.margins();

@@ -158,6 +158,7 @@ fn places(profile: &Profile, v: usize) -> Vec<usize> {
 }
 
 fn weak_kemeny(profile: &Profile, options: &Options, stop: Stop<'_>) -> Result<Outcome> {
+    let stop = stop.patient();
     let scheme = Scheme::new(options)?;
     let method = options.choice("method", &["auto", "exact", "local"])?;
     let kicks = options.count("kicks", 50, 0, 1 << 40)?;
@@ -270,6 +271,9 @@ fn descend(costs: &Costs, buckets: &mut Vec<usize>, stop: Stop<'_>) -> Result<f6
         }
         if x == 0 {
             stop.check()?;
+            if stop.expired() {
+                break;
+            }
         }
         quiet += 1;
         // Costs of x against each bucket: behind it, in it, before it.

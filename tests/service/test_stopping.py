@@ -1,0 +1,122 @@
+"""A server whose threads for groups are busy still answers, refuses in time, and ends when it is told to."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.service.harness import DIM, running
+
+FINISH = 2
+
+
+def long(seconds: float) -> dict:
+    """A decision that takes all the time that it gets."""
+    rng = np.random.default_rng(0)
+    ballots = [[f"c{x}" for x in rng.permutation(40)] for _ in range(21)]
+    return {"rankings": ballots, "method": "kemeny", "time_limit": seconds,
+            "options": {"method": "local", "kicks": 1e12}}  # fmt: skip
+
+
+SHORT = {"rankings": [["a", "b"], ["b", "a"], ["a", "b"]], "method": "copeland"}
+
+
+@pytest.fixture
+def service(tmp_path):
+    with running(
+        f"sqlite:///{tmp_path}/s.db", tmp_path, gustibus_worker="0", gustibus_drain="0",
+        gustibus_finish=str(FINISH),
+    ) as service:  # fmt: skip
+        with service.client():  # the key is known
+            pass
+        yield service
+
+
+def begin(service, count: int, seconds: float = 30.0) -> None:
+    """So many long decisions, each from a client of its own, are under way."""
+
+    def ask() -> None:
+        with service.client(service.key, timeout=60) as http:
+            try:
+                http.post("/v1/rank/aggregate", json=long(seconds))
+            except httpx.HTTPError:
+                return
+
+    for _ in range(count):
+        threading.Thread(target=ask, daemon=True).start()
+    time.sleep(0.7)
+
+
+def test_sigterm_ends_a_server_that_decides_within_the_grace(service):
+    with service.client(service.key) as http:
+        body = {"items": [{"id": "kept", "embedding": [1.0] * DIM}]}
+        written = http.post("/v1/items:batch", json=body).status_code
+    begin(service, 3)
+    began = time.monotonic()
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(20) == 0
+    assert FINISH - 0.5 < time.monotonic() - began < FINISH + 4
+    events = [line["event"] for line in service.lines() if "event" in line]
+    assert events[-2:] == ["stopped", "left"]
+    service.start()
+    with service.client(service.key) as http:
+        kept = http.get("/v1/items/kept").status_code
+    assert (written < 300) == (kept == 200)
+
+
+def test_a_second_sigterm_ends_it_at_once(service):
+    begin(service, 2)
+    began = time.monotonic()
+    service.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    assert service.process.poll() is None
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(10) == 0
+    assert time.monotonic() - began < FINISH
+
+
+def test_one_long_decision_does_not_hold_up_a_short_one(service):
+    begin(service, 1, 3.0)
+    with service.client(service.key) as http:
+        began = time.monotonic()
+        assert http.post("/v1/rank/aggregate", json=SHORT).status_code == 200
+        assert time.monotonic() - began < 2
+
+
+def test_who_gets_no_turn_before_the_deadline_is_told_when_to_come_back(service):
+    begin(service, 2, 4.0)
+    with service.client(service.key) as http:
+        began = time.monotonic()
+        headers = {"X-Deadline-Ms": "500"}
+        reply = http.post("/v1/rank/aggregate", json=SHORT, headers=headers)
+        assert time.monotonic() - began < 2
+        assert (reply.status_code, reply.json()["code"]) == (503, "queue_full")
+        assert int(reply.headers["retry-after"]) >= 1
+
+
+def test_a_decision_takes_no_longer_than_its_time_limit_or_its_deadline(service):
+    with service.client(service.key) as http:
+        began = time.monotonic()
+        assert http.post("/v1/rank/aggregate", json=long(0.3)).status_code == 200
+        assert time.monotonic() - began < 2.5
+        http.post("/v1/rank/aggregate", json=long(30), headers={"X-Deadline-Ms": "400"})
+        began = time.monotonic()
+        assert http.post("/v1/rank/aggregate", json=SHORT).status_code == 200
+        assert time.monotonic() - began < 2  # the thread was not left at work for half a minute
+
+
+def test_positions_have_a_time_limit(service):
+    rng = np.random.default_rng(0)
+    body = {"p": (0.9 * rng.random((256, 256))).tolist(), "values": rng.random(256).tolist(),
+            "time_limit": 0.1}  # fmt: skip
+    with service.client(service.key) as http:
+        began = time.monotonic()
+        reply = http.post("/v1/rank/positions", json=body)
+        assert time.monotonic() - began < 3
+        assert (reply.status_code, reply.json()["code"]) == (422, "infeasible")
+        assert reply.json()["errors"][0]["pointer"] == "/time_limit"
