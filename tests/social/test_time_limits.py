@@ -42,14 +42,14 @@ def utilities(voters: int, items: int) -> g.UtilityProfile:
 
 
 def ends(work) -> None:
-    began = time.monotonic()
+    """With a result, or without one because of a limit or of what the rule does not take."""
+    began, said = time.monotonic(), ""
     try:
         work()
-    except InfeasibleError as error:
-        assert str(error).startswith(("time_limit:", "cap:", "rule ")), error
-    except InputError as error:  # a rule for fewer items, or one that needs what is not given
-        assert "time" not in str(error)
-    assert time.monotonic() - began < MOST
+    except InputError as error:
+        said = str(error)
+    assert time.monotonic() - began < MOST, said
+    assert "interrupted" not in said
 
 
 @pytest.mark.parametrize("rule", sorted(g.rules()))
@@ -77,10 +77,8 @@ def test_a_committee_rule_ends_at_its_limit(row, method):
     for profile, k in HARD[row.ballots]:
         ballots, more = profile(), NEEDS.get(row.name, {})
         ends(
-            lambda: g.committee(  # noqa: B023 - called at once
-                ballots, k, rule=row.name, method=method, time_limit=LIMIT, **more
-            )
-        )  # noqa: B023
+            lambda: g.committee(ballots, k, rule=row.name, method=method, time_limit=LIMIT, **more)
+        )
 
 
 @pytest.mark.parametrize("axiom", ["jr", "pjr", "ejr", "ejr+", "core", "pareto", "priceable"])
