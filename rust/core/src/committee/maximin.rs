@@ -362,7 +362,9 @@ impl<'a> Flow<'a> {
         self.level.fill(FAR);
         self.reach.fill(FAR);
         let mut front: Vec<usize> = (0..graph.members).filter(|at| self.asks[*at] > 0).collect();
-        front.iter().for_each(|at| self.level[*at] = 0);
+        for at in &front {
+            self.level[*at] = 0;
+        }
         let (mut distance, mut found) = (0, false);
         while !front.is_empty() && !found {
             let mut next = Vec::new();
