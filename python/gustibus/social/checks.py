@@ -84,13 +84,13 @@ def _check(
 ) -> AxiomCheck:
     if axiom not in AXIOMS:
         raise UnknownNameError.of("axiom", axiom, AXIOMS)
-    if axiom == "priceable":
-        try:
+    try:
+        if axiom == "priceable":
             found = price_system(profile, members, time_limit=time_limit)
-        except InfeasibleError:
-            return AxiomCheck(axiom, None)
-        return AxiomCheck(axiom, found is not None)
-    holds, witness = _core.check_axiom(axiom, profile.handle, members, time_limit)
+            return AxiomCheck(axiom, found is not None)
+        holds, witness = _core.check_axiom(axiom, profile.handle, members, time_limit)
+    except InfeasibleError:
+        return AxiomCheck(axiom, None)
     if witness is None:
         return AxiomCheck(axiom, holds)
     voters, items, seats = witness

@@ -342,10 +342,7 @@ async def fair_order(call: Call) -> Reply:
 
 
 def _audit(profile: ApprovalProfile, found: Committee, axiom: str, limit: float) -> Audit:
-    try:
-        check = check_committee(profile, found.members, axioms=[axiom], time_limit=limit)[axiom]
-    except InfeasibleError:
-        return Audit(None)
+    check = check_committee(profile, found.members, axioms=[axiom], time_limit=limit)[axiom]
     members: list[Choice] = [_choice(profile.labels[i]) for i in check.items]
     return Audit(check.holds, list(check.voters), members, check.seats)
 
