@@ -105,7 +105,7 @@ def create_app(settings: Settings) -> Gate:
         if hasattr(state, "threads"):
             with contextlib.suppress(GustibusError):
                 await write_usage(gate.state)
-            left = settings.finish
+            left = float(settings.finish)
             if gate.closing is not None:
                 left = max(0.0, gate.closing + settings.finish - monotonic())
             state.threads.close(left)
