@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gustibus.scoring import Scorer, best_of_n, compare, normalize, rank, stderr
+from tests.service.harness import new_key
 
 USER = "trained-1"
 
@@ -198,3 +199,53 @@ def test_the_timing_and_the_request_id_come_back(http):
     reply = http.post("/v1/score", json={"candidates": ids(1)}, headers={"X-Request-Id": "abc-123"})
     assert reply.headers["x-request-id"] == "abc-123"
     assert reply.headers["server-timing"].startswith("total;dur=")
+
+
+def test_several_requests_are_answered_as_each_by_itself(http):
+    asked = [
+        {"user": USER, "candidates": ids(3)},
+        {"candidates": ids(2), "return": ["stderr"]},
+        {"user": USER, "candidates": [{"id": "nothing"}]},
+        {"user": USER, "candidates": ids(1), "colour": "red"},
+        {"user": "nobody-1", "candidates": ids(1), "on_unknown_user": "error"},
+        {},
+    ]
+    reply = http.post("/v1/score:batch", json={"requests": asked})
+    assert reply.status_code == 200, reply.text
+    told = reply.json()
+    assert told["object"] == "list"
+    assert [one["index"] for one in told["data"]] == list(range(len(asked)))
+    for one, body in zip(told["data"], asked, strict=True):
+        alone = http.post("/v1/score", json=body)
+        assert one["status"] == alone.status_code, (one, alone.text)
+        mine, theirs = one["reply"] or one["problem"], alone.json()
+        assert (one["reply"] is None) == (one["status"] != 200)
+        assert (one["problem"] is None) == (one["status"] == 200)
+        for name in theirs.keys() - {"id", "created", "request_id"}:
+            assert mine[name] == theirs[name], name
+    assert {one["status"] for one in told["data"]} >= {200, 404, 422}
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/requests"), ({"requests": []}, "/requests"), ({"requests": {}}, "/requests"),
+        ({"requests": [{"candidates": ["a"]}, 5]}, "/requests/1"),
+        ({"requests": [[]]}, "/requests/0"), ({"requests": [{}] * 65}, "/requests"),
+        ({"requests": [{}], "user": "ada"}, "/user"),
+    ],
+)  # fmt: skip
+def test_a_list_of_requests_that_is_none_is_refused_whole(http, body, pointer):
+    reply = http.post("/v1/score:batch", json=body)
+    assert reply.status_code == 422, reply.text
+    assert reply.json()["errors"][0]["pointer"] in {pointer, ""}, reply.text
+
+
+def test_a_key_that_may_not_send_embeddings_may_not_among_others(service, http):
+    key = new_key(service.url, "score")
+    service.settle(key)
+    asked = [{"candidates": ids(1)}, {"candidates": [{"embedding": [0.0] * 6}]}]
+    with service.client(key) as client:
+        told = client.post("/v1/score:batch", json={"requests": asked}).json()["data"]
+    assert [one["status"] for one in told] == [200, 403]
+    assert told[1]["problem"]["code"] == "forbidden"

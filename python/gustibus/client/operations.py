@@ -138,6 +138,7 @@ class Operations:
     """What both clients can do."""
 
     score = Operation(scoring.score)
+    score_batch = Operation(scoring.score_batch)
     rerank = Operation(scoring.rerank)
     compare = Operation(scoring.compare)
     best_of_n = Operation(scoring.best_of_n)

@@ -15,6 +15,7 @@ from gustibus.service.reloading import Reloader
 from gustibus.service.routes import (
     admin,
     auditing,
+    batch,
     best,
     comparisons,
     compat,
@@ -48,6 +49,7 @@ from gustibus.service.worker import Worker
 TABLE = Table(
     [
         *scoring.ROUTES,
+        *batch.ROUTES,
         *best.ROUTES,
         *rerank.ROUTES,
         *compat.ROUTES,

@@ -127,7 +127,7 @@ class Gate:
             meter.in_flight -= 1
             return
         except Exception as error:
-            reply = self._problem(error, path, request_id)
+            reply = problem_reply(self.state, error, path, request_id)
         finally:
             if call is not None:
                 call.state.open -= 1
@@ -295,20 +295,6 @@ class Gate:
         detail = f"{method} is not possible here; possible: {allow}"
         return Problem("method_not_allowed", detail, headers=[(b"allow", allow.encode())])
 
-    def _problem(self, error: Exception, path: str, request_id: str) -> Reply:
-        if isinstance(error, GustibusError):
-            problem = from_error(error)
-            if isinstance(error, OverloadedError) and error.where == "database":
-                log.warning("request %s: %s: %s", request_id, error, error.__cause__)
-        elif isinstance(error, Problem):
-            problem = error
-        else:
-            problem = self.state.translate(error)
-        if problem.code == "internal":
-            log.error("request %s failed", request_id, exc_info=error)
-        body = problem.body(instance=path, request_id=request_id)
-        return Reply(problem.kind.status, body, _PROBLEM, tuple(problem.headers))
-
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await receive()
@@ -329,6 +315,22 @@ class Gate:
                 await self.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def problem_reply(state: State, error: Exception, path: str, request_id: str) -> Reply:
+    """What an error is answered by; one that nobody expects is logged and told as `internal`."""
+    if isinstance(error, GustibusError):
+        problem = from_error(error)
+        if isinstance(error, OverloadedError) and error.where == "database":
+            log.warning("request %s: %s: %s", request_id, error, error.__cause__)
+    elif isinstance(error, Problem):
+        problem = error
+    else:
+        problem = state.translate(error)
+    if problem.code == "internal":
+        log.error("request %s failed", request_id, exc_info=error)
+    body = problem.body(instance=path, request_id=request_id)
+    return Reply(problem.kind.status, body, _PROBLEM, tuple(problem.headers))
 
 
 def _revision(headers: Headers) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from gustibus.client.wire import (
     body_of,
     bytes_of,
     candidate_of,
+    rows_of,
     several,
 )
 from gustibus.errors import InputError
@@ -231,6 +233,58 @@ def score(
         **({"return": wanted} if wanted else {}),
     )  # fmt: skip
     return Request("POST", "/v1/score", read, body=body)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchProblem:
+    """Why one request of several was refused."""
+
+    code: str
+    detail: str
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEntry:
+    """What one request of several would have been answered by itself."""
+
+    index: int
+    status: int
+    reply: Scores | None
+    problem: BatchProblem | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreBatch:
+    """Answers in the order of the requests."""
+
+    data: tuple[BatchEntry, ...]
+
+
+def score_batch(requests: Sequence[Mapping[str, Any]]) -> Request[ScoreBatch]:
+    """Up to 64 requests for scores at once, each with a status of its own.
+
+    Args:
+        requests: the arguments of `score` for each, `candidates` as a list.
+
+    Raises:
+        InputError: one is no mapping, or has other arguments.
+
+    Example:
+        both = client.score_batch([{"candidates": ["Briefly."], "user": name} for name in ("ada", "bo")])
+        [one.reply.scores if one.reply else one.problem.detail for one in both.data]
+    """
+    parts = []
+    for place, given in enumerate(rows_of("requests", requests)):
+        if isinstance(given.get("candidates"), np.ndarray):
+            given = {**given, "candidates": list(given["candidates"])}
+        try:
+            one = score(**given)
+        except TypeError as error:
+            message = f"requests[{place}]: expected arguments of score ({error})"
+            raise InputError(message, where=f"requests[{place}]") from None
+        parts.append(json.loads(one.body or b"{}"))
+    return Request("POST", "/v1/score:batch", decoder(ScoreBatch), body=body_of(requests=parts))
 
 
 def _transform_of(transform: Transform | None) -> Any:
