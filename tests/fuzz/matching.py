@@ -152,7 +152,7 @@ def creatives(draw: Draw) -> None:
     n, p = chances(draw)
     methods = ("mnl", "cascade", "cascade_greedy", "cascade_fixed", "cascade_half")
     phi = draw.array(draw.rng.random(n), np.float64)
-    _core.place_creatives(draw.name(methods), p, phi, draw.count(0, 4))
+    _core.place_creatives(draw.name(methods), p, phi, draw.count(0, 4), draw.seconds())
 
 
 def auction(draw: Draw) -> None:
@@ -170,7 +170,8 @@ def auction(draw: Draw) -> None:
     )
     laws = draw.maybe(lambda: [draw.pick(kinds) for _ in range(n)])
     values = draw.array(draw.rng.random(n), np.float64)
-    _core.position_auction(draw.name(("mnl", "cascade")), p, values, draw.count(0, 4), laws)
+    model, most = draw.name(("mnl", "cascade")), draw.count(0, 4)
+    _core.position_auction(model, p, values, most, laws, draw.seconds())
 
 
 def iron(draw: Draw) -> None:

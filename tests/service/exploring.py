@@ -108,6 +108,8 @@ RULES = (
     r"is not at revision \d+; read it again$",
     r"file: there is no file .* in the folder that may be imported$",
     r"Content-Type: the import is of ",
+    r"/expires_at: expected a time to come: ",
+    r"time_limit: .* s were over before there was a result$",
     # Numbers with a point, which are no integers here; texts and years that cannot be kept.
     r"Expected `int( \| null)?`, got `float`$",
     r"/b64: not base64$",

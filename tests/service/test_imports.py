@@ -136,7 +136,7 @@ def test_the_same_key_is_the_same_import(http):
 def test_columns_are_mapped_and_unknown_ones_are_named(http):
     wrong = http.post("/v1/imports", json={"columns": {"colour": "x"}},
                       headers={"Idempotency-Key": "w"})  # fmt: skip
-    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/columns")
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/columns/colour")
     found = begin(http, "mapped", columns={"user": "who"}, source="old log")
     line = {"who": "mapper", "item_a": "item-1", "item_b": "item-2", "outcome": "model_b"}
     done = http.put(found["upload"], content=json.dumps(line).encode(), headers=NDJSON).json()
