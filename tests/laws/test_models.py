@@ -327,7 +327,7 @@ ANSWERS = given(
     dtype=st.sampled_from([np.float32, np.float64]),
 )  # fmt: skip
 FEW = settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

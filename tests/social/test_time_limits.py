@@ -13,7 +13,7 @@ from gustibus.errors import InfeasibleError, InputError
 from gustibus.matching import place_creatives, position_auction
 from gustibus.matching.positions import METHODS
 
-LIMIT = 0.2
+LIMIT = 0.1
 MOST = 2.0
 """Seconds; searches that return their best so far get one second to end in."""
 
