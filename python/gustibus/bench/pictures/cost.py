@@ -91,14 +91,14 @@ def _name(figure: Any, axes: Any, spots: Sequence[_Spot]) -> None:
 
         def box(
             dx: float, dy: float, *, wide: float = wide, at: Any = (left, up)
-        ) -> tuple[float, ...]:
+        ) -> tuple[float, float, float, float]:
             start = at[0] + dx if dx > 0 else at[0] + dx - wide
             return start, at[1] + dy - 4, start + wide, at[1] + dy + 4
 
         places = [place for place in _PLACES if place[0] > 0 or not lane]
         free = [place for place in places if not any(_cover(box(*place), one) for one in taken)]
         dx, dy = (free or places)[0]
-        taken.append(box(dx, dy))  # type: ignore[arg-type]
+        taken.append(box(dx, dy))
         axes.annotate(
             name, (x, y), (dx, dy), textcoords="offset points", fontsize=7.5, color=colour,
             ha="left" if dx > 0 else "right", va="center",

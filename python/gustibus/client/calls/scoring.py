@@ -176,6 +176,35 @@ class BestOfN:
     transform: Transformed | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BatchProblem:
+    """Why one request of several was refused."""
+
+    code: str
+    """Stable, such as `item_pending`."""
+    detail: str
+    retry_after: int | None = None
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEntry:
+    """What one request of several would have been answered by itself."""
+
+    index: int
+    status: int
+    """Of HTTP: 200 with a reply, another with a problem."""
+    reply: Scores | None
+    problem: BatchProblem | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreBatch:
+    """Answers in the order of the requests."""
+
+    data: tuple[BatchEntry, ...]
+
+
 def score(
     candidates: Sequence[Candidate] | Array,
     *,
@@ -233,32 +262,6 @@ def score(
         **({"return": wanted} if wanted else {}),
     )  # fmt: skip
     return Request("POST", "/v1/score", read, body=body)
-
-
-@dataclass(frozen=True, slots=True)
-class BatchProblem:
-    """Why one request of several was refused."""
-
-    code: str
-    detail: str
-    retry_after: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BatchEntry:
-    """What one request of several would have been answered by itself."""
-
-    index: int
-    status: int
-    reply: Scores | None
-    problem: BatchProblem | None
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreBatch:
-    """Answers in the order of the requests."""
-
-    data: tuple[BatchEntry, ...]
 
 
 def score_batch(requests: Sequence[Mapping[str, Any]]) -> Request[ScoreBatch]:
