@@ -229,7 +229,7 @@ def test_several_requests_are_answered_as_each_by_itself(http):
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
-        ({}, "/requests"), ({"requests": []}, "/requests"), ({"requests": {}}, "/requests"),
+        ({}, ""), ({"requests": []}, "/requests"), ({"requests": {}}, "/requests"),
         ({"requests": [{"candidates": ["a"]}, 5]}, "/requests/1"),
         ({"requests": [[]]}, "/requests/0"), ({"requests": [{}] * 65}, "/requests"),
         ({"requests": [{}], "user": "ada"}, "/user"),
@@ -238,7 +238,7 @@ def test_several_requests_are_answered_as_each_by_itself(http):
 def test_a_list_of_requests_that_is_none_is_refused_whole(http, body, pointer):
     reply = http.post("/v1/score:batch", json=body)
     assert reply.status_code == 422, reply.text
-    assert reply.json()["errors"][0]["pointer"] in {pointer, ""}, reply.text
+    assert reply.json()["errors"][0]["pointer"] == pointer, reply.text
 
 
 def test_a_key_that_may_not_send_embeddings_may_not_among_others(service, http):
