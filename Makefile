@@ -56,7 +56,7 @@ lint: install
 	cargo fmt --all --check
 	$(BIN)/ruff format --check python tests benchmarks scripts
 	$(BIN)/ruff check python tests benchmarks scripts
-	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --workspace --all-targets --profile tests --quiet -- -D warnings
 
 types: install
 	$(BIN)/mypy
@@ -66,7 +66,7 @@ floors: install
 	$(BIN)/lint-imports
 
 rust:
-	cargo test --workspace --release --quiet
+	cargo test --workspace --profile tests --quiet
 
 python: install ## Python tests, the examples of docstrings and of the README among them
 	$(BIN)/pytest -q -n $(JOBS) --dist loadfile --doctest-modules \

@@ -43,6 +43,8 @@ from gustibus.service.routes import (
 )
 from gustibus.service.routing import OPEN, Table
 from gustibus.service.settings import Settings
+
+_AGAIN = 1.0  # seconds after which a task that has not ended is cancelled again
 from gustibus.service.state import State
 from gustibus.service.worker import Worker
 
@@ -101,9 +103,7 @@ def create_app(settings: Settings) -> Gate:
         gate.state.ready = False
         for server in listeners:
             server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(tasks)
         if hasattr(state, "threads"):
             with contextlib.suppress(GustibusError):
                 await write_usage(gate.state)
@@ -119,6 +119,15 @@ def create_app(settings: Settings) -> Gate:
 
     gate = Gate(state, _table(settings), start=start, stop=stop)
     return gate
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: `asyncio.wait_for` of Python 3.11 forgets a cancellation at its very end."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_AGAIN)
 
 
 def _table(settings: Settings) -> Table:

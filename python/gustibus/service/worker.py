@@ -101,7 +101,7 @@ class Worker:
         try:
             result = await asyncio.shield(work)
         except asyncio.CancelledError:
-            if not work.done():  # this worker is to end, not the job
+            if not work.cancelled():  # this worker is to end, not the job
                 await _stopped(work)
                 with contextlib.suppress(GustibusError):
                     await self._release(state, job)
