@@ -20,6 +20,7 @@ from tests.conftest import small_world
 QUICK = {
     "hierarchical": {"ridges": [10.0], "equalise": [0.5], "rounds": 3},
     "pal": {"epochs": 2, "prototypes": 2},
+    "lore": {"ridges": [10.0], "steps": 15, "rank": 2},
 }
 FAST = {
     "families": ("bt", "hierarchical"),
@@ -152,7 +153,8 @@ class TestFewPeopleWhoCannotTell:
             "hierarchical",
             "lore",
         }
-        assert found["chosen"]["options"]["weights"] == [0.5, 0.5]
+        first, second = found["chosen"]["options"]["weights"]  # of a blend that may be scaled
+        assert first == second
         assert "cannot tell" in found["why"]
         assert "lore" in found["why"]
 
@@ -225,7 +227,7 @@ def test_the_choice_is_the_same_for_the_same_seed():
 
 
 def test_sizes_of_the_best_families_are_tried():
-    options = {**FAST, "families": ("bt", "pal"), "settings": {"pal": {"epochs": 2}}}
+    options = {**FAST, "families": ("bt", "pal"), "settings": {"pal": {"epochs": 1}}}
     found = fit_auto(small_world(0, people=24), None, seed=0, **options).report["auto"]
     tried = [c["options"].get("prototypes") for c in found["candidates"] if c["family"] == "pal"]
     assert sorted(tried, key=str) == [16, 3, None]

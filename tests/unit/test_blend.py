@@ -19,8 +19,12 @@ from gustibus.posterior import Answering
 from tests.conftest import small_world
 
 PAL = {"family": "pal", "epochs": 3, "prototypes": 3}
-HIERARCHICAL = {"family": "hierarchical", "basis": "features", "folds": 1}
-GPM = {"family": "gpm", "steps": 5, "optional": False, "gate": "none", "ridges": [10.0]}
+SOON = {"basis": "features", "folds": 1, "rounds": 3}
+HIERARCHICAL = {"family": "hierarchical", **SOON}
+GPM = {
+    "family": "gpm", "steps": 5, "optional": False, "gate": "none", "ridges": [10.0],
+    "transitive": SOON,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

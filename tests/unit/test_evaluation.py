@@ -99,6 +99,45 @@ def test_training_on_shuffled_people_costs_a_personal_family_what_it_learned_of_
     assert found.method("shrunk").unshuffled_gain is None
 
 
+def test_the_area_of_a_curve_counts_every_doubling_of_the_answers_alike(report):
+    method = report.method("shrunk")
+    at = {p.shots: p.accuracy.value for p in method.curve if p.part == "query"}
+    x = np.log2([1, 6, 21])
+    y = np.array([at[0], at[5], at[20]])
+    assert method.area("query") == pytest.approx(np.trapezoid(y, x) / np.log2(21))
+    assert at[0] < method.area("query") < at[20]
+    assert f"| {method.area('query'):.3f} |" in report.markdown()
+    assert np.isnan(method.area("query_new_items"))
+
+
+def test_a_report_says_how_much_of_what_people_prefer_runs_in_circles(report):
+    data, options = world(), {"steps": 20, "optional": False, "gate": "none"}
+    found = evaluate(data, families={"gpm": options}, sizes=(0,), draws=1).method("gpm")
+    assert 0 < found.cyclic_share.value < 1
+    assert found.cyclic_share.people == 40
+    split = given_split(data, seed=0, repeats="drop")
+    trial = Trial(data, split, (0,), 1, 0)
+    assert Fixed("none", np.zeros(len(data.comparisons))).cyclic_shares(
+        trial.new.evidence, trial.new.judged
+    ) is None  # fmt: skip
+    assert report.method("bt").cyclic_share is None
+    assert report.method("shrunk").cyclic_share is None
+
+
+def test_a_report_of_before_there_was_a_figure_has_its_default(report):
+    data = report.as_json()
+    for method in data["methods"]:
+        del method["cyclic_share"]
+        if method["flip"]:
+            del method["flip"]["turned"]
+    again = Report.from_json(data).method("shrunk")
+    assert again.cyclic_share is None
+    assert not again.flip.turned
+    del data["methods"][0]["cells"]
+    with pytest.raises(InputError, match="not complete"):
+        Report.from_json(data)
+
+
 def test_a_report_survives_json(report, tmp_path):
     text = json.dumps(report.as_json(), allow_nan=False)
     again = Report.from_json(json.loads(text))

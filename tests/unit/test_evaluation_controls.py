@@ -40,6 +40,10 @@ def trial_of(concentration, *, noise=0.0, seed=0, support=24):
     return trial, Modelled("shrunk", model, dataset)
 
 
+def judged(trial, one):
+    return Judge(trial, 5, 1000).method(one)[0]
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_swapping_people_costs_accuracy_where_they_differ(seed):
     trial, one = trial_of(0.1, seed=seed)
@@ -96,6 +100,15 @@ def test_opposite_answers_turn_most_predictions_of_personal_data_and_few_of_pool
     trial, one = trial_of(1e6, noise=0.2)
     weak = replace(one, model=replace(one.model, spread=0.02))
     assert np.mean(label_flip(trial, weak, "query").share) < 0.2
+
+
+def test_whether_well_over_half_of_the_predictions_turn_is_said_by_the_whole_interval():
+    personal = judged(*trial_of(0.1, support=64))
+    assert personal.flip.turned
+    assert personal.flip.share.low > 0.5
+    trial, one = trial_of(0.1, support=64)
+    timid = judged(trial, replace(one, model=replace(one.model, spread=0.05)))
+    assert not timid.flip.turned
 
 
 def test_always_a_is_right_half_of_the_time_where_sides_are_random_and_not_where_they_are_not():

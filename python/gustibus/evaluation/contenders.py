@@ -22,7 +22,7 @@ from gustibus.evaluation.doubt import margin_variances
 from gustibus.evaluation.rows import Rows
 from gustibus.models.base import LinearInUser, PreferenceModel
 from gustibus.models.hybrid import Hybrid
-from gustibus.models.validation import predictive
+from gustibus.models.validation import cyclic_shares, predictive
 from gustibus.posterior import GaussianPrior, Posteriors, predict
 from gustibus.types import F32, F64, I64
 
@@ -83,6 +83,16 @@ class Contender(Protocol):
             flip: place on the opposite answers.
         """
 
+    def cyclic_shares(self, evidence: Rows, judged: Rows) -> F64 | None:
+        """`(p,)` part of each person's preferences among what they were asked that runs in circles.
+
+        NaN for people with fewer than three items; None for a method whose rewards rank everything.
+
+        Args:
+            evidence: rows that place people.
+            judged: rows of the same people, in the same order.
+        """
+
 
 @dataclass(frozen=True)
 class Fixed:
@@ -108,6 +118,9 @@ class Fixed:
         del evidence, flip
         margin = self.margin[judged.row]
         return Predictions(margin, np.asarray(0.5 * (1 + np.tanh(margin / 2)), np.float64), 0.0)
+
+    def cyclic_shares(self, evidence: Rows, judged: Rows) -> None:
+        """Nothing runs in a circle."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +205,20 @@ class Modelled:
             where = slice(judged.starts[people[0]], judged.starts[people[-1] + 1])
             margin[where], p[where] = self._foretell(placed, support, asked)
         return Predictions(margin, p, spent)
+
+    def cyclic_shares(self, evidence: Rows, judged: Rows) -> F64 | None:
+        """Of the margins at each person's posterior mean; an item counts once a prompt."""
+        if self.model.transitive:
+            return None
+        c = self.dataset.comparisons
+        a, b = self._sides(evidence.row)
+        placed = self.model.place(
+            self._table[a], self._table[b], c.target[evidence.row].astype(np.float64),
+            weight=c.weight[evidence.row].astype(np.float64), starts=evidence.starts, covariance=False,
+        )  # fmt: skip
+        item = np.concatenate(self._sides(judged.row))
+        person = np.tile(judged.person, 2)
+        return cyclic_shares(self.model, placed.mean, person, item, self._table[item])
 
     def _blocks(self, evidence: Rows, judged: Rows) -> Iterator[I64]:
         """People in order, so few at a time that their arrays fit into `_BLOCK` numbers."""

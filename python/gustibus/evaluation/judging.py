@@ -100,6 +100,7 @@ class Judge:
             swap=swap,
             flip=flip,
             few_swap=self._few_swap(one),
+            cyclic_share=self._cyclic_share(one),
         ), outcome
 
     def differences(self, outcomes: Sequence[tuple[str, Outcome]]) -> list[Difference]:
@@ -127,8 +128,16 @@ class Judge:
             return None, None
         flipped = label_flip(self.trial, one, part)
         over = self.over(part)
-        flip = Flip(over.mean(flipped.share), over.mean(flipped.scores.accuracy))
+        share = over.mean(flipped.share)
+        flip = Flip(share, over.mean(flipped.scores.accuracy), turned=share.low > 0.5)
         return self._swap(one, part, None), flip
+
+    def _cyclic_share(self, one: Contender) -> Estimate | None:
+        """Of people placed on all that may place them, over the items of the headline part."""
+        part = self.trial.headline
+        group = next(group for group in self.trial.groups if part in group.cells)
+        shares = one.cyclic_shares(group.evidence, group.rows_in(part))
+        return None if shares is None else self.over(part).mean(shares)
 
     def _few_swap(self, one: Contender) -> Swap | None:
         """The swap at the number of shots at which methods are compared, on known items."""

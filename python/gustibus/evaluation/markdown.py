@@ -9,7 +9,7 @@ import numpy as np
 from gustibus.evaluation.findings import show
 from gustibus.evaluation.judging import ALL
 from gustibus.evaluation.protocol import NEW_CELLS
-from gustibus.evaluation.report import Cell, Method, Point, Report
+from gustibus.evaluation.report import Cell, Flip, Method, Point, Report
 
 PARTS = {
     "test": "seen people, known items",
@@ -71,18 +71,27 @@ def _shots(report: Report, part: str) -> list[int]:
 def _curve(report: Report, part: str) -> str:
     sizes = _shots(report, part)
     points = {s: next(filter(None, (m.point(part, s) for m in report.methods))) for s in sizes}
-    rows = [[f"`{m.name}`", *(_value(m.point(part, s)) for s in sizes)] for m in report.methods]
-    rows.append(["*people*", *(str(points[s].accuracy.people) for s in sizes)])
-    rows.append(["*with too few answers*", *(str(points[s].left_out) for s in sizes)])
+    rows = [
+        [f"`{m.name}`", *(_value(m.point(part, s)) for s in sizes), _area(m, part)]
+        for m in report.methods
+    ]
+    rows.append(["*people*", *(str(points[s].accuracy.people) for s in sizes), ""])
+    rows.append(["*with too few answers*", *(str(points[s].left_out) for s in sizes), ""])
     return (
         f"## Accuracy after n answers: {PARTS[part]} (`{part}`)\n\n"
         f"Mean over people, {report.draws} nested draws of each person's answers, the same for "
-        f"every method.\n\n" + table(["shots", *map(str, sizes)], rows)
+        "every method; the area is the mean along the curve over log2(1 + n).\n\n"
+        + table(["shots", *map(str, sizes), "area"], rows)
     )
 
 
 def _value(point: Point | None) -> str:
     return "–" if point is None else show(point.accuracy)
+
+
+def _area(method: Method, part: str) -> str:
+    area = method.area(part)
+    return f"{area:.3f}" if np.isfinite(area) else "–"
 
 
 def _focus(report: Report) -> str:
@@ -148,17 +157,18 @@ def _controls(report: Report) -> str:
     for m in report.methods:
         if m.swap is None:
             continue
-        flip = "–" if m.flip is None else show(m.flip.share)
+        flip = "–" if m.flip is None else f"{show(m.flip.share)}, {_turned(m.flip)}"
+        circles = "–" if m.cyclic_share is None else show(m.cyclic_share)
         blind = "–" if m.unshuffled_gain is None else show(m.unshuffled_gain, sign=True)
         few = "–" if m.few_swap is None else show(m.few_swap.drop, sign=True)
         rows.append([
             f"`{m.name}`", show(m.swap.own), show(m.swap.other), show(m.swap.drop, sign=True),
-            yes(m.swap.personal), few, flip, blind,
+            yes(m.swap.personal), few, flip, blind, circles,
         ])  # fmt: skip
     head = [
         "method", "own answers", "another person's", "difference", "personal",
         f"difference at {report.focus} shots", "predictions turned by opposite answers",
-        "over training on shuffled people",
+        "over training on shuffled people", "preferences that run in circles",
     ]  # fmt: skip
     people = [table(head, rows), ""] if rows else []
     data = table(
@@ -166,6 +176,10 @@ def _controls(report: Report) -> str:
         [[c.name, c.found, c.expected, yes(c.passed)] for c in report.controls],
     )
     return "\n".join([f"## Controls on `{report.headline}`", "", *people, data])
+
+
+def _turned(flip: Flip) -> str:
+    return "well over half" if flip.turned else "not well over half"
 
 
 def _costs(report: Report) -> str:

@@ -7,7 +7,8 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +104,17 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """People placed on the opposite of their answers: share of predictions that change sides."""
+    """People placed on the opposite of their answers.
+
+    Attributes:
+        share: of predictions that change sides.
+        accuracy: on what they did answer.
+        turned: whether that is well over half, as it is where answers count: the whole interval is.
+    """
 
     share: Estimate
     accuracy: Estimate
+    turned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,8 @@ class Method:
         few_swap: user-swap control of new people on known items, everybody placed on `focus` shots.
         unshuffled_gain: accuracy minus that of the same family fitted on answers given to people at
             random, people placed on their own; None where that was not fitted.
+        cyclic_share: mean over people of the part, in `[0, 1]`, of their preferences among the items of
+            the headline part that runs in circles; None for a method whose rewards rank everything.
     """
 
     name: str
@@ -146,6 +156,7 @@ class Method:
     flip: Flip | None = None
     few_swap: Swap | None = None
     unshuffled_gain: Estimate | None = None
+    cyclic_share: Estimate | None = None
 
     def cell(self, part: str) -> Cell | None:
         """The figures of one part, None where it was not judged."""
@@ -154,6 +165,21 @@ class Method:
     def point(self, part: str, shots: int) -> Point | None:
         """The figures at one number of shots, None where there are none."""
         return next((p for p in self.curve if (p.part, p.shots) == (part, shots)), None)
+
+    def area(self, part: str) -> float:
+        """Mean accuracy along the few-shot curve, every doubling of the answers counting alike.
+
+        The area under accuracy over `log2(1 + shots)`, by trapezes, divided by its width; NaN where the
+        curve has fewer than two points. Many answers are answered by fewer people, whom the later
+        points are of.
+        """
+        points = [p for p in self.curve if p.part == part]
+        x = [math.log2(1 + p.shots) for p in points]
+        if len(points) < 2:
+            return math.nan
+        y = [p.accuracy.value for p in points]
+        sides = zip(pairwise(x), pairwise(y), strict=True)
+        return sum((u - t) * (v + w) / 2 for (t, u), (v, w) in sides) / (x[-1] - x[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,13 +404,14 @@ def encode(value: Any) -> Any:
 
 
 def decode(kind: Any, value: Any) -> Any:
-    """Inverse of `encode` for an annotated type."""
+    """Inverse of `encode` for an annotated type; what was not there yet has its default."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         return None if value is None else decode(next(k for k in inner if k is not _NONE), value)
     if is_dataclass(kind) and isinstance(kind, type):
         hints = typing.get_type_hints(kind)
-        return kind(**{f.name: decode(hints[f.name], value[f.name]) for f in fields(kind)})
+        held = [f for f in fields(kind) if f.name in value or f.default is MISSING]
+        return kind(**{f.name: decode(hints[f.name], value[f.name]) for f in held})
     if origin is tuple:
         return tuple(decode(inner[0], v) for v in value)
     if isinstance(origin, type) and issubclass(origin, Mapping):

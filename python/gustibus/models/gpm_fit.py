@@ -34,6 +34,7 @@ from gustibus.models.stepping import Stepper, adam, cosine, scale_rates
 from gustibus.models.torch_network import drawn, pick_device
 from gustibus.models.validation import (
     HeldOut,
+    cyclic_shares,
     everybody,
     held_out_losses,
     hold_out,
@@ -169,14 +170,8 @@ def mean_cyclic_share(
     sides = np.concatenate(representations(model, people, split.query))  # (2 s, r)
     item = np.concatenate([people.a[split.query], people.b[split.query]])
     person = np.tile(split.query_person, 2)
-    _, first = np.unique(np.stack([person, item]), axis=1, return_index=True)
-    first = first[np.argsort(person[first], kind="stable")]
-    shares = []
-    for rows in np.split(first, np.flatnonzero(np.diff(person[first])) + 1):
-        if len(rows) > 2:
-            mean = placed.mean[person[rows[0]]]
-            shares.append(model.cyclic_share(mean, sides[rows]))
-    return float(np.mean(shares)) if shares else None
+    shares = cyclic_shares(model, placed.mean, person, item, sides)
+    return float(np.nanmean(shares)) if np.isfinite(shares).any() else None
 
 
 class _Fitter:

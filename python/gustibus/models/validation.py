@@ -194,6 +194,32 @@ Loss = Callable[[F64, F64], F64]
 """Log-odds `(s,)` and targets `(s,)` to losses `(s,)`."""
 
 
+def cyclic_shares(
+    model: PreferenceModel, users: F64, person: I64, item: I64, sides: F32
+) -> F64:  # fmt: skip
+    """How much of what each person thinks of the items they were asked about runs in circles.
+
+    Args:
+        model: whose margins.
+        users: `(p, u)` user vectors.
+        person: `(n,)` whose each item is.
+        item: `(n,)` which item; of one that a person has more than once the first counts.
+        sides: `(n, r)` representations.
+
+    Returns:
+        `(p,)` share in `[0, 1]` of squared margins that no ranking explains; NaN for people with fewer
+        than three items, of which none can run in a circle.
+    """
+    _, first = np.unique(np.stack([person, item]), axis=1, return_index=True)
+    first = first[np.argsort(person[first], kind="stable")]
+    shares = np.full(len(users), np.nan)
+    for rows in np.split(first, np.flatnonzero(np.diff(person[first])) + 1):
+        if len(rows) > 2:
+            who = person[rows[0]]
+            shares[who] = model.cyclic_share(users[who], sides[rows])
+    return shares
+
+
 def held_out_losses(
     model: PreferenceModel, valid: TrainingSet, split: HeldOut, *, loss: Loss | None = None
 ) -> F64:

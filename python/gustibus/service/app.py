@@ -43,10 +43,10 @@ from gustibus.service.routes import (
 )
 from gustibus.service.routing import OPEN, Table
 from gustibus.service.settings import Settings
-
-_AGAIN = 1.0  # seconds after which a task that has not ended is cancelled again
 from gustibus.service.state import State
 from gustibus.service.worker import Worker
+
+_AGAIN = 1.0  # seconds after which a task that has not ended is cancelled again
 
 TABLE = Table(
     [
@@ -122,7 +122,7 @@ def create_app(settings: Settings) -> Gate:
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel until all have ended: `asyncio.wait_for` of Python 3.11 forgets a cancellation at its very end."""
+    """Cancel until all have ended: `wait_for` of Python 3.11 forgets a cancellation at its very end."""
     left = set(tasks)
     while left:
         for task in left:
