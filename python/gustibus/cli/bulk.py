@@ -141,12 +141,21 @@ def _vector(place: str, value: Any, dim: int) -> F32:
 
 
 def _people(artifact: Artifact, database: str) -> tuple[list[str], F32 | F64]:
-    """Names and user vectors: of the training, and of a service, whose profiles win."""
+    """Names and user vectors: of the training, and of a service, whose profiles win.
+
+    People whose processing is restricted are left out.
+    """
     import numpy as np
 
     if not database:
         return list(artifact.people.ids), artifact.people.means
-    from gustibus.store import Store, deleted_among, iter_profiles, training_forgotten
+    from gustibus.store import (
+        Store,
+        deleted_among,
+        iter_profiles,
+        restricted_among,
+        training_forgotten,
+    )
 
     found: dict[str, Any] = dict(zip(artifact.people.ids, artifact.people.means, strict=True))
     store = Store(existing(database))
@@ -154,6 +163,7 @@ def _people(artifact: Artifact, database: str) -> tuple[list[str], F32 | F64]:
         store.check_schema()
         with store.read() as conn:
             gone = training_forgotten(conn, users=list(found)) | deleted_among(conn, users=found)
+            gone |= restricted_among(conn, users=found)
             found = {name: mean for name, mean in found.items() if name not in gone}
             for row in iter_profiles(conn, model=artifact.digest):
                 found[row.user] = row.mean.astype(np.float32)

@@ -21,6 +21,8 @@ def register(app: typer.Typer) -> None:
     users.command("show")(show_command)
     users.command("export")(export_command)
     users.command("delete")(delete_command)
+    users.command("restrict")(restrict_command)
+    users.command("unrestrict")(unrestrict_command)
     users.command("consent")(consent_command)
     app.add_typer(users, name="users")
 
@@ -103,6 +105,49 @@ def delete_command(
     else:
         told = ", ".join(f"{count} {name}" for name, count in removed.items() if count)
         sys.stdout.write(f"removed {user}: {told or 'nothing was held'}\n")
+    return 0
+
+
+def restrict_command(
+    *,
+    user: UserArgument,
+    url: UrlOption = "",
+    database: DatabaseOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Keep what a person has said and use nothing of it: no fit, no questions, no training.
+
+    Scores of theirs are those of the population until `gustibus users unrestrict`.
+
+    Example: gustibus users restrict ada
+    """
+    return _changed(user, url, database, lift=False, as_json=as_json)
+
+
+def unrestrict_command(
+    *,
+    user: UserArgument,
+    url: UrlOption = "",
+    database: DatabaseOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Lift the restriction of a person, who is fitted from all that they have said.
+
+    Example: gustibus users unrestrict ada
+    """
+    return _changed(user, url, database, lift=True, as_json=as_json)
+
+
+def _changed(user: str, url: str, database: str, *, lift: bool, as_json: bool) -> int:
+    from gustibus.cli.common import emit
+    from gustibus.cli.records import opened
+
+    with opened(url, database) as records:
+        found = records.restrict(user, lift=lift)
+    if as_json:
+        emit(found)
+    else:
+        sys.stdout.write(f"{user}: {found['state']}, {found['comparisons']} comparisons kept\n")
     return 0
 
 

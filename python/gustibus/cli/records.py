@@ -16,8 +16,9 @@ from gustibus.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
     from gustibus.client import ApiError, Client
+    from gustibus.client.calls.people import User
     from gustibus.data.answers import Answer
-    from gustibus.store import Store
+    from gustibus.store import Store, UserRow
 
 UrlOption = Annotated[
     str, Option("--url", help="A running service; default GUSTIBUS_URL, with the key GUSTIBUS_KEY.")
@@ -49,7 +50,10 @@ class Records(Protocol):
         """Keep answers, each once."""
 
     def comparisons(self, user: str | None) -> Iterator[dict[str, Any]]:
-        """Comparisons of one person or of all, the oldest first, as rows of a file."""
+        """Comparisons of one person or of all, the oldest first, as rows of a file.
+
+        All are for training, and leave out people whose processing is restricted.
+        """
 
     def show(self, user: str) -> dict[str, Any]:
         """One person."""
@@ -59,6 +63,9 @@ class Records(Protocol):
 
     def delete(self, user: str) -> dict[str, int]:
         """Remove a person, and say how much was removed."""
+
+    def restrict(self, user: str, *, lift: bool) -> dict[str, Any]:
+        """A person, once their processing is restricted, or no longer is."""
 
     def consent(self, user: str, *, follow_ups: bool | None) -> dict[str, Any]:
         """What a person said of their next turns, once it is changed where a change is given."""
@@ -158,7 +165,8 @@ class Served:
 
     def comparisons(self, user: str | None) -> Iterator[dict[str, Any]]:
         """Comparisons as rows of a file, fetched page by page."""
-        for one in self.client.comparisons.iterate(user=user, limit=_PAGE):
+        everything = user is not None
+        for one in self.client.comparisons.iterate(user=user, limit=_PAGE, restricted=everything):
             yield _row(
                 one.client_id or one.id, one.user, one.prompt, (one.a.id, one.a.text),
                 (one.b.id, one.b.text), one.outcome, one.strength, one.at, one.source,
@@ -167,13 +175,7 @@ class Served:
 
     def show(self, user: str) -> dict[str, Any]:
         """One person."""
-        found = self.client.users.get(user)
-        return {
-            "id": found.id, "state": found.state, "attributes": found.attributes,
-            "comparisons": found.comparisons, "fitted_comparisons": found.fitted_comparisons,
-            "profile_version": found.profile_version, "created_at": _iso(found.created_at),
-            "updated_at": _iso(found.updated_at),
-        }  # fmt: skip
+        return _served(self.client.users.get(user))
 
     def export(self, user: str) -> list[dict[str, Any]]:
         """Everything held about a person."""
@@ -182,6 +184,11 @@ class Served:
     def delete(self, user: str) -> dict[str, int]:
         """Remove a person."""
         return self.client.users.delete(user).removed
+
+    def restrict(self, user: str, *, lift: bool) -> dict[str, Any]:
+        """A person, once their processing is restricted, or no longer is."""
+        users = self.client.users
+        return _served(users.unrestrict(user) if lift else users.restrict(user))
 
     def consent(self, user: str, *, follow_ups: bool | None) -> dict[str, Any]:
         """What a person said of their next turns."""
@@ -227,7 +234,9 @@ class Stored:
         after: str | None = None
         while True:
             with self._store.read() as conn:
-                rows = list_comparisons(conn, user=user, after=after, limit=_PAGE)
+                rows = list_comparisons(
+                    conn, user=user, after=after, limit=_PAGE, all_people=user is not None
+                )
             for one in rows:
                 yield _row(
                     one.client_id or one.id, one.user, one.prompt, (one.a_item, one.a_text),
@@ -244,13 +253,7 @@ class Stored:
 
         with self._store.read() as conn:
             found = get_user(conn, user=user)
-        if found is None:
-            raise _nobody(user)
-        return {
-            "id": found.id, "state": found.state, "attributes": found.attributes,
-            "comparisons": found.n_comparisons, "profile_version": found.profile_version,
-            "created_at": _iso(found.created_at), "updated_at": _iso(found.updated_at),
-        }  # fmt: skip
+        return _stored(user, found)
 
     def export(self, user: str) -> list[dict[str, Any]]:
         """Everything held about a person."""
@@ -274,6 +277,25 @@ class Stored:
             audit(conn, actor="cli", action="user.delete", what=hashed_user(conn, user))
         return {**removed._asdict(), "files": len(removed.files)}
 
+    def restrict(self, user: str, *, lift: bool) -> dict[str, Any]:
+        """A person, once their processing is restricted, or no longer is; then a running service fits them."""
+        from gustibus.store import (
+            audit,
+            ensure_job,
+            get_user,
+            hashed_user,
+            restrict_user,
+            unrestrict_user,
+        )
+
+        change, verb = (unrestrict_user, "unrestrict") if lift else (restrict_user, "restrict")
+        with self._store.write() as conn:
+            if change(conn, user=user):
+                audit(conn, actor="cli", action=f"user.{verb}", what=hashed_user(conn, user))
+                if lift:
+                    ensure_job(conn, kind="refit_profiles", by="cli")
+            return _stored(user, get_user(conn, user=user))
+
     def consent(self, user: str, *, follow_ups: bool | None) -> dict[str, Any]:
         """What a person said of their next turns; a running service fits them again if it is needed."""
         from gustibus.store import audit, ensure_job, get_consent, hashed_user, set_consent
@@ -294,6 +316,25 @@ class Stored:
             if removed:
                 ensure_job(conn, kind="refit_profiles", by="cli")
         return _consent(user, follow_ups=told.follow_ups, updated=told.updated_at, removed=removed)
+
+
+def _served(found: User) -> dict[str, Any]:
+    return {
+        "id": found.id, "state": found.state, "attributes": found.attributes,
+        "comparisons": found.comparisons, "fitted_comparisons": found.fitted_comparisons,
+        "profile_version": found.profile_version, "created_at": _iso(found.created_at),
+        "updated_at": _iso(found.updated_at),
+    }  # fmt: skip
+
+
+def _stored(user: str, found: UserRow | None) -> dict[str, Any]:
+    if found is None:
+        raise _nobody(user)
+    return {
+        "id": found.id, "state": found.state, "attributes": found.attributes,
+        "comparisons": found.n_comparisons, "profile_version": found.profile_version,
+        "created_at": _iso(found.created_at), "updated_at": _iso(found.updated_at),
+    }  # fmt: skip
 
 
 def _consent(

@@ -76,6 +76,8 @@ class Users(Space[Door_co]):
     delete = Operation(people.delete_user)
     profile = Operation(people.get_profile)
     reset_profile = Operation(people.reset_profile)
+    restrict = Operation(people.restrict_user)
+    unrestrict = Operation(people.unrestrict_user)
     export = Operation(people.export_user)
     consent = Operation(people.get_consent)
     put_consent = Operation(people.put_consent)

@@ -28,6 +28,7 @@ from gustibus.onboarding.confidence import Stop
 from gustibus.onboarding.turns import Answer, Question, Reason, Turn
 from gustibus.service.fitting import with_before
 from gustibus.service.problems import Problem
+from gustibus.service.state import refuse_restricted
 from gustibus.store import (
     Connection,
     NewComparison,
@@ -97,7 +98,8 @@ def read_interview(conn: Connection, session: str, digest: str, *, whole: bool =
         whole: False leaves out what the person had answered before.
 
     Raises:
-        Problem: 404 when there is none, 410 when it is over or of another model.
+        Problem: 404 when there is none, 409 while nothing of the person is used, 410 when it is over or
+            of another model.
     """
     row = get_session(conn, session=session)
     if row is None:
@@ -106,6 +108,7 @@ def read_interview(conn: Connection, session: str, digest: str, *, whole: bool =
         raise Problem("session_expired", "The model has changed since; begin another session")
     if row.state == "open" and row.expires_at <= datetime.now(UTC):
         raise Problem("session_expired", "The session is more than 7 days old; begin another")
+    refuse_restricted(conn, row.user)
     turns = _turns(row, get_questions(conn, session=session))
     return Interview(row, *turns, earlier_answers(conn, row.user, digest) if whole else None)
 
@@ -169,8 +172,17 @@ def posterior_of(model: PreferenceModel, pool: QuestionPool, now: Interview) -> 
 async def begin(
     state: State, serving: Serving, *, user: str, settings: dict[str, Any]
 ) -> tuple[Step, Callable[[Connection], SessionRow]]:
-    """The first step of a session, and the transaction that writes it."""
-    earlier = await state.threads.read(lambda conn: earlier_answers(conn, user, serving.digest))
+    """The first step of a session, and the transaction that writes it.
+
+    Raises:
+        Problem: 409 while nothing of the person is used; the transaction too.
+    """
+
+    def read(conn: Connection) -> Rows | None:
+        refuse_restricted(conn, user)
+        return earlier_answers(conn, user, serving.digest)
+
+    earlier = await state.threads.read(read)
     pool, exposure = pool_of(serving), state.exposure
     model, session = informed(state, serving, user), Session(_settings(settings))
     step = await state.threads.compute(
@@ -181,6 +193,7 @@ async def begin(
         row = create_session(
             conn, user=user, model=serving.digest, settings=settings, lifetime=LIFETIME
         )
+        refuse_restricted(conn, user)  # who is held by now
         go_on(conn, state, serving, row, session, step)
         found = get_session(conn, session=row.id)
         assert found is not None, "the transaction has just written it"

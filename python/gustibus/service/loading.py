@@ -45,6 +45,8 @@ from gustibus.store import (
     profiles_of,
     purge_changes,
     purge_replies,
+    restricted_among,
+    restricted_users,
     setting,
     settle_exposure,
     since,
@@ -170,6 +172,7 @@ def _load_people(state: State, conn: Connection) -> None:
         state.people.load(*page)
     for versions in iter_unplaced(conn, model=state.digest):
         state.people.meet(versions)
+    state.people.restrict(restricted_users(conn))  # last: what the training says of them goes too
 
 
 def _load_trained(state: State, conn: Connection, trained: People) -> None:
@@ -296,6 +299,8 @@ class News(NamedTuple):
     """People who were deleted."""
     forgotten: set[str]
     """People who were deleted once."""
+    restricted: set[str]
+    """People whose processing is restricted."""
     profiles: dict[str, ProfileRow]
     vectors: dict[str, F32]
     items: set[str]
@@ -325,6 +330,7 @@ async def _read_again(state: State, users: list[str], items: list[str]) -> None:
     news = await state.threads.read(lambda conn: _news(conn, users, items, have, state.digest))
     if news.forgotten:
         state.forget(news.forgotten)
+    _restrict(state, news)
     for user in users:
         if ("user", user) in state.touched:
             continue
@@ -350,6 +356,20 @@ async def _read_again(state: State, users: list[str], items: list[str]) -> None:
             state.items.drop(item)
 
 
+def _restrict(state: State, news: News) -> None:
+    """Begin or end restrictions as the store says, but where this process knows of something later."""
+    for user, version in news.versions.items():
+        found = state.people.find(user)
+        if found is not None and found.version > version:
+            continue
+        if user in news.restricted:
+            state.people.restrict([user])
+            state.spreads.drop(user)
+            state.frame = None
+        else:
+            state.people.lift(user)
+
+
 def _news(
     conn: Connection, users: Sequence[str], items: Sequence[str], have: dict[str, int], model: str
 ) -> News:
@@ -359,7 +379,8 @@ def _news(
     behind = [user for user, version in versions.items() if have.get(user) != version]
     profiles = {row.user: row for row in profiles_of(conn, users=behind, model=model)}
     return News(
-        versions, gone, training_forgotten(conn, users=users), profiles,
+        versions, gone, training_forgotten(conn, users=users),
+        restricted_among(conn, users=users), profiles,
         find_vectors(conn, found=items, model=model),
         existing_items(conn, items=items),
     )  # fmt: skip

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gustibus.service.state import State
 
 OnUnknown = Literal["population", "error", "create"]
-UserState = Literal["population", "learning", "ready"]
+UserState = Literal["population", "learning", "ready", "restricted"]
 
 
 async def find_person(call: Call, user: str | None, on_unknown: OnUnknown) -> Person:
@@ -43,7 +43,9 @@ async def find_person(call: Call, user: str | None, on_unknown: OnUnknown) -> Pe
 
 
 def person_state(serving: Serving, person: Person) -> UserState:
-    """How well somebody is known."""
+    """How well somebody is known, or that nothing of theirs is used."""
+    if person.restricted:
+        return "restricted"
     if person.count == 0:
         return "population"
     return "ready" if person.count >= serving.min_comparisons else "learning"

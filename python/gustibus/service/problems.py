@@ -39,6 +39,7 @@ CODES: dict[str, Kind] = {
     "request_timeout": Kind(408, "The request came too slowly", "timeout_error"),
     "conflict": Kind(409, "The state does not allow it", "conflict_error"),
     "opted_out": Kind(409, "The person opted out of this", "conflict_error"),
+    "restricted": Kind(409, "The person's processing is restricted", "conflict_error"),
     "item_pending": Kind(409, "An item has no vector yet", "conflict_error"),
     "session_expired": Kind(410, "The session is over", "gone_error"),
     "user_deleted": Kind(410, "The person was deleted", "gone_error"),

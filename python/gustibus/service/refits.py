@@ -24,6 +24,7 @@ from gustibus.store import (
     news_since,
     put_profile,
     resets_of,
+    restricted_among,
     set_sides,
     users_with_news,
     versions_of,
@@ -266,7 +267,7 @@ class Refits:
         versions = await state.threads.write(lambda conn: _write(conn, made, known, serving.digest))
         for user, version in versions.items():
             newer = (found := state.people.find(user)) is not None and found.version > version
-            if version == 0 or newer:  # deleted or reset meanwhile
+            if version == 0 or newer:  # deleted, reset or restricted meanwhile
                 continue
             fit = made[user].fit
             mean = None if fit.count == 0 else fit.mean
@@ -323,12 +324,16 @@ def _comparison_from(seconds: float) -> str:
 
 
 def _read(conn: Connection, users: list[str], model: str) -> dict[str, Known]:
-    """What is known of people now; versions first, so that a later change is noticed."""
+    """What is known of people now, but of those who are restricted.
+
+    Versions come first, so that a later change is noticed.
+    """
+    still = restricted_among(conn, users=users)
     versions = versions_of(conn, users=users)
     resets = resets_of(conn, users=users, model=model)
     found = {}
     for user in users:
-        if user in versions:
+        if user in versions and user not in still:
             rows = evidence(conn, user=user, model=model)
             answers = Answers(rows.a, rows.b, rows.target, rows.weight)
             reset = resets.get(user) == rows.last
@@ -339,9 +344,13 @@ def _read(conn: Connection, users: list[str], model: str) -> dict[str, Known]:
 def _write(
     conn: Connection, made: dict[str, Made], known: dict[str, Known], model: str
 ) -> dict[str, int]:
-    """Keep the fits but those of people who were reset while they were made; versions of the rest."""
+    """Keep the fits but of people who were reset or restricted while they were made; versions of the rest."""
     resets = resets_of(conn, users=list(made), model=model, hold=True)
-    made = {user: one for user, one in made.items() if resets.get(user) != known[user].last}
+    still = restricted_among(conn, users=made)
+    made = {
+        user: one for user, one in made.items()
+        if user not in still and resets.get(user) != known[user].last
+    }  # fmt: skip
     sides = {name: pair for one in made.values() for name, pair in one.sides.items()}
     if sides:
         set_sides(conn, found=sides, model=model)

@@ -22,7 +22,15 @@ from gustibus.service.refits import Refits
 from gustibus.service.sessions import SessionTokens
 from gustibus.service.settings import Settings, new_secret
 from gustibus.service.tables import ItemTable, PeopleTable, Person, Recent
-from gustibus.store import Connection, Store, deleted_users, ensure_users, get_profile, versions_of
+from gustibus.store import (
+    Connection,
+    Store,
+    deleted_users,
+    ensure_users,
+    get_profile,
+    restricted_among,
+    versions_of,
+)
 
 if TYPE_CHECKING:
     from gustibus.onboarding import Exposure
@@ -144,6 +152,29 @@ class State:
         self.people.put(user, mean, count=count, version=version)
         self.touched.add(("user", user))
 
+    def restrict_person(self, user: str, *, version: int) -> None:
+        """Use nothing of somebody at once."""
+        if self._is_newer(user, version):
+            return
+        self.people.restrict([user])
+        self.set_person(user, None, count=0, version=version)
+        self.spreads.drop(user)
+        self.frame = None
+
+    def unrestrict_person(self, user: str, *, version: int) -> None:
+        """Use again what the training says of somebody; their answers follow when they are fitted."""
+        if self._is_newer(user, version):
+            return
+        self.people.lift(user)
+        before = self.trained(user)
+        mean, count = (None, 0) if before is None else (before.mean, before.comparisons)
+        self.set_person(user, mean, count=count, version=version)
+
+    def _is_newer(self, user: str, version: int) -> bool:
+        """Whether what is in memory of somebody is of a later version of their profile."""
+        found = self.people.find(user)
+        return found is not None and found.version > version
+
     def drop_person(self, user: str) -> None:
         """Forget somebody at once."""
         self.people.drop(user)
@@ -217,3 +248,21 @@ def refuse_deleted(conn: Connection, user: str) -> None:
     if deleted_users(conn, users=[user]):
         detail = f"{user!r} was deleted; PUT /v1/users/{user} begins anew"
         raise Problem("user_deleted", detail)
+
+
+def refuse_restricted(conn: Connection, user: str) -> None:
+    """Nothing is asked of somebody of whom nothing is used.
+
+    Raises:
+        Problem: 409 for somebody whose processing is restricted.
+    """
+    if restricted_among(conn, users=[user]):
+        raise restricted(user)
+
+
+def restricted(user: str) -> Problem:
+    """What somebody whose processing is restricted is refused with."""
+    detail = (
+        f"The processing of {user!r} is restricted; POST /v1/users/{user}:unrestrict lifts that"
+    )
+    return Problem("restricted", detail)

@@ -7,7 +7,7 @@ because growing makes new ones.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain, count
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -30,6 +30,8 @@ class Person(NamedTuple):
     """Rises whenever the profile changes; 0 for the population."""
     known: bool
     """Whether the service has heard of this person."""
+    restricted: bool = False
+    """Whether nothing of theirs is used; then they stand where the population does."""
 
 
 _ROWS = 1 << 14
@@ -56,6 +58,8 @@ class PeopleTable:
 
     def __init__(self, population: F64, *, capacity: int = 1024) -> None:
         self.population = Person(population, 0, 0, known=False)
+        self.restricted: set[str] = set()
+        """People of whom nothing is used, whatever is put of them."""
         self._rows: dict[str, int] = {}
         self._free: list[int] = []
         self._dropped = 0  # people, ever
@@ -76,13 +80,15 @@ class PeopleTable:
             return None
         count, version = int(self._counts[row]), int(self._versions[row])
         if count == 0:
-            return Person(self.population.mean, 0, version, known=True)
+            still = user in self.restricted
+            return Person(self.population.mean, 0, version, known=True, restricted=still)
         return Person(self._means[row].astype(np.float64), count, version, known=True)
 
     def put(self, user: str, mean: F64 | None, *, count: int, version: int) -> None:
         """Add or replace one person; without a mean they stand where the population does."""
         row = self._row(user)
         self._grow(row + 1)
+        mean = None if user in self.restricted else mean
         self._means[row] = self.population.mean if mean is None else mean
         self._counts[row] = 0 if mean is None else count
         self._versions[row] = version
@@ -108,6 +114,19 @@ class PeopleTable:
         """Note the versions of many people's profiles; new ones stand where the population does."""
         rows = self._rows_of(versions)
         self._versions[rows] = list(versions.values())
+
+    def restrict(self, users: Iterable[str]) -> None:
+        """Have people stand where the population does until that is lifted."""
+        for user in users:
+            self.restricted.add(user)
+            row = self._rows.get(user)
+            if row is not None:
+                self._means[row] = self.population.mean
+                self._counts[row] = 0
+
+    def lift(self, user: str) -> None:
+        """End what `restrict` began; what was learned of them has to be put again."""
+        self.restricted.discard(user)
 
     def _rows_of(self, users: Collection[str]) -> I64:
         """The rows of many people, new ones for those who have none; no call for each of them."""
@@ -160,6 +179,7 @@ class PeopleTable:
 
     def drop(self, user: str) -> bool:
         """Forget somebody; their row is wiped."""
+        self.restricted.discard(user)
         row = self._rows.pop(user, None)
         if row is None:
             return False

@@ -133,6 +133,13 @@ from gustibus.store.people import (
     resets_of,
 )
 from gustibus.store.replies import Stored, find_reply, keep_reply, purge_replies
+from gustibus.store.restrictions import (
+    WITHHELD,
+    restrict_user,
+    restricted_among,
+    restricted_users,
+    unrestrict_user,
+)
 from gustibus.store.schema import check, check_revision, current, downgrade, head, upgrade
 from gustibus.store.sessions import (
     QuestionRow,
@@ -149,6 +156,7 @@ from gustibus.store.sessions import (
     take_back,
 )
 from gustibus.store.statistics import Asked, Totals, question_statistics, totals
+from gustibus.store.tables import RESTRICTED
 from gustibus.store.usage import Usage, add_usage, list_usage
 from gustibus.store.versions import (
     CHAMPION,
@@ -171,7 +179,9 @@ __all__ = [
     "CHAMPION",
     "FOLD_FROM",
     "OPTED_OUT",
+    "RESTRICTED",
     "TARGET",
+    "WITHHELD",
     "Added",
     "AliasRow",
     "Asked",
@@ -318,6 +328,9 @@ __all__ = [
     "reset_at",
     "reset_profile",
     "resets_of",
+    "restrict_user",
+    "restricted_among",
+    "restricted_users",
     "revoke_key",
     "set_answer",
     "set_consent",
@@ -335,6 +348,7 @@ __all__ = [
     "training_forgotten",
     "ulid",
     "unready_items",
+    "unrestrict_user",
     "upgrade",
     "users_with_news",
     "verify_audit",

@@ -21,6 +21,7 @@ from gustibus.store.ids import ulid
 from gustibus.store.items import pack, unpack
 from gustibus.store.locks import lock_person
 from gustibus.store.lookup import among, beside, held, one_of
+from gustibus.store.restrictions import restricted, restricted_among
 from gustibus.store.tables import TENANT, comparisons, consents, sides
 from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F32, F64
@@ -96,6 +97,8 @@ class Added(NamedTuple):
     """Whether it tells of no sides, as an export of embeddings does, and is no answer kept here."""
     departed: bool = False
     """Whether it is of before the person was deleted, who has begun anew since; it is not kept."""
+    withheld: bool = False
+    """Whether the person's processing is restricted; then it was not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ def add_comparisons(
     """Keep answers; one with a client id that is known is not kept again.
 
     Nor is one whose client id is what an answer is called here, as in an export. What was read off
-    turns of people who opted out of that is refused.
+    turns of people who opted out of that is refused, and everything of those who are restricted.
 
     Args:
         conn: a write transaction.
@@ -205,15 +208,19 @@ def add_drafts(
     hold_users(conn, users={one.row.user for one in drafts})
     out = _opted_out(conn, {one.row.user for one in drafts if one.row.source == ORIGIN})
     late = _of_before(conn, drafts, replayed=replayed)
-    if not out and not late:
+    still = restricted_among(conn, users={one.row.user for one in drafts})
+    if not out and not late and not still:
         return _keep(conn, drafts, model)
-    opted = {n for n, one in enumerate(drafts) if one.row.source == ORIGIN and one.row.user in out}
-    kept = iter(_keep(conn, [one for n, one in enumerate(drafts) if n not in opted | late], model))
-    refused = Added("", duplicate=False, conflict=False, refused=True)
-    departed = Added("", duplicate=False, conflict=False, departed=True)
-    return [
-        departed if n in late else refused if n in opted else next(kept) for n in range(len(drafts))
-    ]
+    nothing = Added("", duplicate=False, conflict=False)
+    not_kept = {
+        n: nothing._replace(refused=True)
+        for n, one in enumerate(drafts) if one.row.source == ORIGIN and one.row.user in out
+    }  # fmt: skip
+    not_kept |= dict.fromkeys(late, nothing._replace(departed=True))
+    held_back = [n for n, one in enumerate(drafts) if one.row.user in still]
+    not_kept |= dict.fromkeys(held_back, nothing._replace(withheld=True))
+    kept = iter(_keep(conn, [one for n, one in enumerate(drafts) if n not in not_kept], model))
+    return [not_kept[n] if n in not_kept else next(kept) for n in range(len(drafts))]
 
 
 def _of_before(conn: Connection, drafts: Sequence[Draft], *, replayed: bool) -> set[int]:
@@ -346,6 +353,7 @@ def _put_sides(conn: Connection, found: Mapping[str, tuple[Any, Any]], model: st
 def list_comparisons(
     conn: Connection, *, user: str | None = None, outcome: str | None = None,
     source: str | None = None, after: str | None = None, limit: int = 100, newest: bool = False,
+    all_people: bool = True,
 ) -> list[ComparisonRow]:  # fmt: skip
     """Comparisons of one person or of all, from old to new or from new to old.
 
@@ -357,8 +365,9 @@ def list_comparisons(
         after: id of the row before the first.
         limit: most rows.
         newest: whether the newest comes first.
+        all_people: False leaves out those whose processing is restricted, as for training.
     """
-    query = select(comparisons).where(_filtered(user, outcome, source))
+    query = select(comparisons).where(_filtered(user, outcome, source, all_people=all_people))
     if after is not None:
         query = query.where(comparisons.c.id < after if newest else comparisons.c.id > after)
     order = comparisons.c.id.desc() if newest else comparisons.c.id
@@ -367,16 +376,21 @@ def list_comparisons(
 
 def filled_columns(
     conn: Connection, *, user: str | None = None, outcome: str | None = None,
-    source: str | None = None,
+    source: str | None = None, all_people: bool = True,
 ) -> set[str]:  # fmt: skip
     """Columns in which one of these comparisons, chosen as by `list_comparisons`, holds something."""
     counted = [func.count(column).label(column.name) for column in comparisons.columns]
-    row = conn.execute(select(*counted).where(_filtered(user, outcome, source))).one()
+    wanted = _filtered(user, outcome, source, all_people=all_people)
+    row = conn.execute(select(*counted).where(wanted)).one()
     return {name for name, count in row._mapping.items() if count}
 
 
-def _filtered(user: str | None, outcome: str | None, source: str | None) -> ColumnElement[bool]:
+def _filtered(
+    user: str | None, outcome: str | None, source: str | None, *, all_people: bool
+) -> ColumnElement[bool]:
     found: ColumnElement[bool] = comparisons.c.tenant_id == TENANT
+    if not all_people:
+        found &= comparisons.c.user_id.not_in(restricted())
     for column, value in ((comparisons.c.user_id, user), (comparisons.c.outcome, outcome),
                           (comparisons.c.source, source)):  # fmt: skip
         if value is not None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, exists, func, select, update
 
 from gustibus.store.erasure import buried, bury, hasher, hashing_key
 from gustibus.store.lookup import absent, among, one_of
+from gustibus.store.restrictions import restricted_among
 from gustibus.store.tables import TENANT, comparisons, profiles, tombstones, vectors
 from gustibus.store.tables import items as _items
 from gustibus.store.tables import users as _users
@@ -77,14 +78,18 @@ def news_since(
 
 
 def _behind(conn: Connection, last: Mapping[str, str], model: str) -> list[str]:
-    """Those of some people whose profile was fitted to less than their last comparison."""
+    """Those of some people whose profile was fitted to less than their last comparison.
+
+    Those whose processing is restricted have none, and are to have none.
+    """
     fitted: dict[str, str] = {}
     for part in batched(sorted(last), _ROWS):
         mine = (profiles.c.tenant_id == TENANT) & among(conn, profiles.c.user_id, part)
         query = select(profiles.c.user_id, profiles.c.fitted_through)
         rows = conn.execute(query.where(mine, profiles.c.model == model))
         fitted |= {str(user): str(through) for user, through in rows}
-    return sorted(user for user, name in last.items() if fitted.get(user, "") < name)
+    behind = {user for user, name in last.items() if fitted.get(user, "") < name}
+    return sorted(behind - restricted_among(conn, users=behind))
 
 
 def marked_users(conn: Connection, *, model: str, limit: int = 1000) -> list[str]:

@@ -22,6 +22,7 @@ from gustibus.store.answers import (
 )
 from gustibus.store.freshness import missing_items
 from gustibus.store.people import deleted_users, ensure_users
+from gustibus.store.restrictions import WITHHELD
 
 OPTED_OUT = "the person opted out of learning from what they say next"
 BEGAN_ANEW = (
@@ -62,7 +63,7 @@ def draft_answers(answers: Sequence[Answer]) -> list[Draft]:
 
 
 def take_answers(conn: Connection, *, drafts: Sequence[Draft]) -> Intake:
-    """Keep answers, each once; one of a deleted person or about no item is refused.
+    """Keep answers, each once; one of a deleted or restricted person, or about no item, is refused.
 
     Of a person who was deleted and has begun anew, what is not known to be later than that is refused.
 
@@ -90,6 +91,8 @@ def take_answers(conn: Connection, *, drafts: Sequence[Draft]) -> Intake:
     for place, added in zip(kept, rows_added, strict=True):
         if added.refused:
             done.refused.append(Refused(place, "opted_out", OPTED_OUT))
+        elif added.withheld:
+            done.refused.append(Refused(place, "restricted", WITHHELD))
         elif added.departed:
             done.refused.append(Refused(place, "user_deleted", BEGAN_ANEW))
         elif added.unknown:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from gustibus.store.erasure import hold_everybody
 from gustibus.store.freshness import deleted_among
+from gustibus.store.restrictions import restricted_among
 from gustibus.store.tables import TENANT, neighbours
 from gustibus.types import F64
 
@@ -27,7 +28,7 @@ class Neighbours(NamedTuple):
 
 
 def put_neighbours(conn: Connection, *, model: str, users: Sequence[str], points: F64) -> int:
-    """Replace the map of a model; people who were deleted meanwhile are not on it.
+    """Replace the map of a model; people who were deleted or restricted meanwhile are not on it.
 
     Args:
         conn: a write transaction.
@@ -39,7 +40,8 @@ def put_neighbours(conn: Connection, *, model: str, users: Sequence[str], points
         People who are on it.
     """
     hold_everybody(conn)
-    gone, now = deleted_among(conn, users=users), datetime.now(UTC)
+    gone = deleted_among(conn, users=users) | restricted_among(conn, users=users)
+    now = datetime.now(UTC)
     conn.execute(delete(neighbours).where(_of(model)))
     rows = [
         {"tenant_id": TENANT, "model": model, "user_id": user, "x": x, "y": y, "made_at": now}

@@ -13,7 +13,15 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, select, up
 from gustibus.store.changes import note
 from gustibus.store.erasure import buried, hold_many, hold_users, refuse_buried
 from gustibus.store.lookup import absent, one_of
-from gustibus.store.tables import TENANT, comparisons, neighbours, profiles, users
+from gustibus.store.tables import (
+    ACTIVE,
+    RESTRICTED,
+    TENANT,
+    comparisons,
+    neighbours,
+    profiles,
+    users,
+)
 from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F32, F64
 
@@ -101,7 +109,7 @@ def _make(conn: Connection, users: Iterable[str]) -> list[str]:
     hold_many(conn, len(wanted))
     now = datetime.now(UTC)
     rows = [
-        {"tenant_id": TENANT, "id": user, "state": "active", "attributes": {},
+        {"tenant_id": TENANT, "id": user, "state": ACTIVE, "attributes": {},
          "profile_version": 0, "created_at": now, "updated_at": now}
         for user in absent(conn, _users.c.id, wanted)
     ]  # fmt: skip
@@ -134,11 +142,12 @@ def put_profile(
     conn: Connection, *, user: str, model: str, mean: F64, covariance: F64, count: int,
     fitted_through: str,
 ) -> int:  # fmt: skip
-    """Replace a person's profile under a model, and return its version; 0 if they are gone."""
+    """Replace a person's profile under a model, and return its version; 0 if they are gone or restricted."""
     now = datetime.now(UTC)
     raised = {"profile_version": users.c.profile_version + 1, "updated_at": now}
+    free = _is(user) & (users.c.state != RESTRICTED)
     version = conn.execute(
-        update(users).where(_is(user)).values(**raised).returning(users.c.profile_version)
+        update(users).where(free).values(**raised).returning(users.c.profile_version)
     ).scalar()
     if version is None:
         return 0

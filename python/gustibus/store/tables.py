@@ -21,11 +21,15 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 
 TENANT = "default"
 """The only tenant so far."""
+
+ACTIVE, RESTRICTED = "active", "restricted"
+"""States of people; the second keeps what they said and uses none of it."""
 
 ONLY = "only"
 """Key in `info` of an index that one engine has alone; its value names the engine."""
@@ -92,6 +96,10 @@ users = Table(
     "users", metadata, _tenant(), _key("id"), _filled("state", String(16)),
     _filled("attributes", JSON), _filled("profile_version", BigInteger),
     _filled("created_at", Moment), _filled("updated_at", Moment),
+    Index(
+        "ix_users_restricted", "tenant_id", "id", sqlite_where=text(f"state = '{RESTRICTED}'"),
+        postgresql_where=text(f"state = '{RESTRICTED}'"),
+    ),
 )  # fmt: skip
 consents = Table(
     "consents", metadata, _tenant(), _key("user_id"), _filled("follow_ups", Boolean),

@@ -127,7 +127,7 @@ class SkippedTurn:
 
     index: int
     reason: str
-    """`no_consent`, `opted_out` or `user_deleted`."""
+    """`no_consent`, `opted_out`, `restricted` or `user_deleted`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +173,22 @@ def send_follow_ups(
 
 
 def list_comparisons(
-    *, user: str | None = None, limit: int = 100, after: str | None = None
+    *, user: str | None = None, limit: int = 100, after: str | None = None, restricted: bool = True
 ) -> Request[Page[Comparison]]:
     """Comparisons of one person or of all, the oldest first.
+
+    Args:
+        user: whose; everybody's without.
+        limit: most of a page.
+        after: the `next` of the page before.
+        restricted: False leaves out people whose processing is restricted, as for training.
 
     Example:
         page = client.comparisons.list(user="ada", limit=10)
         outcomes = [one.outcome for one in client.comparisons.iterate(user="ada")]
     """
     query = {"user": user, "limit": limit, "after": after}
+    query |= {} if restricted else {"restricted": "false"}
     return Request("GET", "/v1/comparisons", decoder(Page[Comparison]), query)
 
 

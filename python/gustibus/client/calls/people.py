@@ -169,6 +169,24 @@ def reset_profile(user: str) -> Request[User]:
     return Request("POST", _user(user) + "/profile:reset", decoder(User), writes=True)
 
 
+def restrict_user(user: str) -> Request[User]:
+    """Keep what a person has said and use nothing of it; their scores are those of the population.
+
+    Example:
+        client.users.restrict("ada").state
+    """
+    return Request("POST", _user(user) + ":restrict", decoder(User), writes=True)
+
+
+def unrestrict_user(user: str) -> Request[User]:
+    """Lift a restriction; the person is fitted from all that they have said.
+
+    Example:
+        client.users.unrestrict("ada").fitted_comparisons
+    """
+    return Request("POST", _user(user) + ":unrestrict", decoder(User), writes=True)
+
+
 def get_consent(user: str) -> Request[Consent]:
     """What a person said about learning from their next turns.
 

@@ -20,6 +20,7 @@ from gustibus.service.sides import BothSides, NewAnswer, Outcome, sides_of
 from gustibus.store import (
     BEGAN_ANEW,
     OPTED_OUT,
+    WITHHELD,
     ComparisonRow,
     Connection,
     NewComparison,
@@ -126,6 +127,8 @@ class ListQuery(Struct, forbid_unknown_fields=True):
     source: Annotated[str, Meta(max_length=64)] | None = None
     newest: bool = False
     """Whether the newest comes first."""
+    restricted: bool = True
+    """Whether those of people whose processing is restricted are among them; not so for training."""
     limit: Limit = 100
     after: After | None = None
 
@@ -229,6 +232,12 @@ def write_answers(
                 "opted_out", f"{pointer}: {OPTED_OUT}", errors=[(pointer, OPTED_OUT)]
             )
             continue
+        if one.withheld:
+            pointer = f"/comparisons/{place}/user"
+            refused[place] = Problem(
+                "restricted", f"{pointer}: {WITHHELD}", errors=[(pointer, WITHHELD)]
+            )
+            continue
         if one.departed:
             pointer = f"/comparisons/{place}"
             refused[place] = Problem(
@@ -268,12 +277,13 @@ async def list_all(call: Call) -> Reply:
         refuse_unstorable(query.source, "query:source")
     wanted = (query.outcome or "", query.source or "", "newest" if query.newest else "")
     kind = f"comparisons {query.user or ''}" + (f" {wanted}" if any(wanted) else "")
+    kind += "" if query.restricted else " unrestricted"
     after = state.cursors.open(kind, query.after)
     rows, more = page_of(
         await state.threads.read(
             lambda conn: list_comparisons(
                 conn, user=query.user, outcome=query.outcome, source=query.source, after=after,
-                limit=query.limit + 1, newest=query.newest,
+                limit=query.limit + 1, newest=query.newest, all_people=query.restricted,
             )
         ),
         query.limit,
@@ -314,8 +324,9 @@ ROUTES = (
         "Take answers of one or many people.",
         request=PostComparisons, query=WaitQuery, response=ComparisonsReply, status=201,
         problems=(
-            "not_found", "conflict", "item_pending", "user_deleted", "opted_out", "too_much_text",
-            "dimension_mismatch", "not_finite", "not_ready", "encoder_unavailable", *STORE,
+            "not_found", "conflict", "item_pending", "user_deleted", "opted_out", "restricted",
+            "too_much_text", "dimension_mismatch", "not_finite", "not_ready", "encoder_unavailable",
+            *STORE,
         ),
         idempotent=True,
         example={"comparisons": [{

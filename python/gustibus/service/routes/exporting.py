@@ -93,6 +93,7 @@ class ExportQuery(Struct, forbid_unknown_fields=True):
     """Which comparisons, as on the page."""
 
     user: Id | None = None
+    """One person's; those of everybody are for training, and without people whose processing is restricted."""
     outcome: Outcome | None = None
     source: Annotated[str, Meta(max_length=64)] | None = None
     newest: bool = False
@@ -111,7 +112,11 @@ async def export_table(call: Call) -> Streamed:
     query, state = await _asked(call, "parquet"), call.state
     filled = await state.threads.read(
         lambda conn: filled_columns(
-            conn, user=query.user, outcome=query.outcome, source=query.source
+            conn,
+            user=query.user,
+            outcome=query.outcome,
+            source=query.source,
+            all_people=query.user is not None,
         )
     )
     columns = {
@@ -153,6 +158,7 @@ async def _comparisons(call: Call, query: ExportQuery) -> AsyncIterator[Rows]:
         page = partial(
             list_comparisons, user=query.user, outcome=query.outcome, source=query.source,
             newest=query.newest, after=after, limit=_COMPARISONS,
+            all_people=query.user is not None,
         )  # fmt: skip
         rows: list[ComparisonRow] = await call.state.threads.read(page)
         if rows:

@@ -26,6 +26,7 @@ from gustibus.store import (
     deleted_users,
     get_consent,
     hashed_user,
+    restricted_among,
     set_consent,
 )
 
@@ -34,7 +35,7 @@ MIN_GAP = 0.05
 
 Valence = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Gap = Annotated[float, Meta(ge=0, le=1e6)]
-Reason = Literal["no_consent", "opted_out", "user_deleted"]
+Reason = Literal["no_consent", "opted_out", "restricted", "user_deleted"]
 
 
 class PutConsent(Struct, forbid_unknown_fields=True):
@@ -170,10 +171,11 @@ async def _permitted(
 ) -> tuple[dict[int, Turn], list[Skipped]]:
     """Turns that may be read, by their place, still without what was said; and the others."""
 
-    def look(conn: Connection) -> tuple[set[str], dict[str, bool]]:
-        return deleted_users(conn, users=users), consents_of(conn, users=users)
+    def look(conn: Connection) -> tuple[set[str], set[str], dict[str, bool]]:
+        gone, still = deleted_users(conn, users=users), restricted_among(conn, users=users)
+        return gone, still, consents_of(conn, users=users)
 
-    gone, said = await call.state.threads.read(look)
+    gone, still, said = await call.state.threads.read(look)
     agreed = {user for user, yes in said.items() if yes}
     out = {user for user, yes in said.items() if not yes}
     found: dict[int, Turn] = {}
@@ -184,6 +186,8 @@ async def _permitted(
         turn = Turn(one.user, prompt, _response(call, one, at), str(place), one.consent)
         if one.user in gone:
             skipped.append(Skipped(place, "user_deleted"))
+        elif one.user in still:
+            skipped.append(Skipped(place, "restricted"))
         elif may_read(turn, agreed=agreed, opted_out=out):
             found[place] = turn
         else:
@@ -269,8 +273,8 @@ ROUTES = (
         "Turn what people said next into weak comparisons, with their consent alone.",
         request=PostFollowUps, response=FollowUpsReply, status=201,
         problems=(
-            "not_found", "conflict", "item_pending", "user_deleted", "opted_out", "too_much_text",
-            "not_ready", "encoder_unavailable", *STORE,
+            "not_found", "conflict", "item_pending", "user_deleted", "opted_out", "restricted",
+            "too_much_text", "not_ready", "encoder_unavailable", *STORE,
         ),
         idempotent=True,
         example={"turns": [

@@ -359,7 +359,7 @@ def _direction(one: Known) -> DirectionShown:
 
 _SESSIONS = "/v1/onboarding/sessions"
 _ONE = _SESSIONS + "/{session}"
-_PROBLEMS = ("not_found", "conflict", "session_expired", "not_ready", *STORE)
+_PROBLEMS = ("not_found", "conflict", "restricted", "session_expired", "not_ready", *STORE)
 
 ROUTES = (
     Route(

@@ -19,6 +19,7 @@ from gustibus.service.routes.onboarding import Strategy
 from gustibus.service.routes.scoring import PROBLEMS, ModelName, note
 from gustibus.service.routing import STORE, Route
 from gustibus.service.serving import Serving
+from gustibus.service.state import restricted
 from gustibus.types import F32
 
 MAX_CANDIDATES = 64
@@ -72,6 +73,8 @@ async def next_pair(call: Call) -> Reply:
         detail = f"expected one of {sorted(QUESTIONS)}, got {body.strategy!r}"
         raise invalid("/strategy", detail)
     person = await find_person(call, user, "population")
+    if person.restricted:
+        raise restricted(user)
     spread = await spread_of(state, user, person)
     here = Posterior(np.ones(1), person.mean[None], spread[None], 0.0, 0, True, person.count)  # noqa: FBT003 - positional record
     if person.count == 0:
@@ -154,7 +157,8 @@ ROUTES = (
     Route(
         "POST", "/v1/users/{user}:next-pair", "next_pair", "onboard", next_pair, "People",
         "The pair whose answer would teach most about a person.",
-        request=NextPair, optional=True, response=Pair, problems=(*PROBLEMS, "conflict", *STORE),
+        request=NextPair, optional=True, response=Pair,
+        problems=(*PROBLEMS, "conflict", "restricted", *STORE),
         body="scoring", strict=False,
         example={"candidates": [{"id": "resp-19"}, {"id": "resp-20"}, {"id": "resp-21"}]},
     ),

@@ -22,6 +22,7 @@ from gustibus.service.routing import STORE, Route
 from gustibus.service.state import State
 from gustibus.service.tables import Person
 from gustibus.store import (
+    RESTRICTED,
     Connection,
     UserRow,
     audit,
@@ -125,7 +126,7 @@ async def put(call: Call) -> Reply:
                 conn, actor="" if call.caller is None else call.caller.id, action="user.return",
                 what=hashed_user(conn, user), request_id=call.request_id,
             )  # fmt: skip
-        return Reply(201 if created else 200, encode(_show(call.state, user, row)))
+        return Reply(201 if created else 200, encode(show_user(call.state, user, row)))
 
     reply = await once(call, work, users=[user])
     if user not in call.state.people:
@@ -162,19 +163,23 @@ async def _found(call: Call, user: str) -> User:
     """
     row = await call.state.threads.read(lambda conn: get_user(conn, user=user))
     if row is None and user not in call.state.people:
-        raise _nobody(user)
-    return _show(call.state, user, row)
+        raise nobody(user)
+    return show_user(call.state, user, row)
 
 
-def _nobody(user: str) -> Problem:
+def nobody(user: str) -> Problem:
+    """404 for a name that nobody has."""
     return Problem("not_found", f"There is nobody called {user!r}")
 
 
-def _show(state: State, user: str, row: UserRow | None) -> User:
+def show_user(state: State, user: str, row: UserRow | None) -> User:
+    """A person as replies have them; what the store says of a restriction is newer than what is in memory."""
     person = state.people.find(user) or state.people.population
     known: UserState = "population"
-    if state.serving is not None:
-        known = person_state(state.serving, person)
+    if person.restricted if row is None else row.state == RESTRICTED:
+        known = "restricted"
+    elif state.serving is not None:
+        known = person_state(state.serving, person._replace(restricted=False))
     version = person.version if row is None else max(row.profile_version, person.version)
     return User(
         user, "user", known, {} if row is None else row.attributes,
@@ -194,7 +199,7 @@ async def list_all(call: Call) -> Reply:
         page.limit,
     )
     following = call.state.cursors.seal("users", rows[-1].id) if more else None
-    return ok(Users("list", [_show(call.state, row.id, row) for row in rows], more, following))
+    return ok(Users("list", [show_user(call.state, row.id, row) for row in rows], more, following))
 
 
 async def profile(call: Call) -> Reply:
@@ -234,14 +239,16 @@ async def reset(call: Call) -> Reply:
         if state.trained(user) is not None and user in state.people:
             ensure_users(conn, users=[user])
         if get_user(conn, user=user) is None:
-            raise _nobody(user)
+            raise nobody(user)
         version = reset_profile(conn, user=user)
-        if nothing is not None:  # also what the training said of them
-            version = put_profile(
+        if (
+            nothing is not None
+        ):  # also what the training said of them; not of people who are restricted
+            version = max(version, put_profile(
                 conn, user=user, model=state.digest, mean=nothing.mean,
                 covariance=nothing.covariance, count=0,
                 fitted_through=reset_at(evidence(conn, user=user, model=state.digest).last),
-            )  # fmt: skip
+            ))  # fmt: skip
         row = get_user(conn, user=user)
         assert row is not None, "the transaction has just written it"
         return row, version
@@ -249,7 +256,7 @@ async def reset(call: Call) -> Reply:
     row, version = await state.threads.write(work)
     state.set_person(user, None, count=0, version=version)
     state.spreads.drop(user)
-    return ok(_show(state, user, row))
+    return ok(show_user(state, user, row))
 
 
 async def export(call: Call) -> Reply:
@@ -276,7 +283,7 @@ async def export(call: Call) -> Reply:
 
     body = await state.threads.read(work)
     if not body:
-        raise _nobody(user)
+        raise nobody(user)
     actor = "" if call.caller is None else call.caller.id
 
     def note(conn: Connection) -> None:
@@ -294,7 +301,7 @@ async def delete(call: Call) -> Reply:
     known = user in state.people
 
     if not known and await state.threads.read(lambda conn: get_user(conn, user=user)) is None:
-        raise _nobody(user)
+        raise nobody(user)
     actor = "" if call.caller is None else call.caller.id
     removed = await erase_person(state, user, actor=actor, request_id=call.request_id)
     return ok(Deleted(user, "user", True, removed))  # noqa: FBT003 - positional record

@@ -15,7 +15,10 @@ _PAGE = 2000
 
 
 async def export(task: Task) -> dict[str, Any]:
-    """Write a file under another name and rename it, so that it is there whole or not at all."""
+    """Write a file under another name and rename it, so that it is there whole or not at all.
+
+    A file about everybody is for training, and leaves out people whose processing is restricted.
+    """
     state, user = task.state, task.job.user
     target = task.file
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
@@ -24,7 +27,10 @@ async def export(task: Task) -> dict[str, Any]:
     try:
         with scratch.open("wb") as file:
             while True:
-                page = partial(list_comparisons, user=user, after=after, limit=_PAGE)
+                page = partial(
+                    list_comparisons, user=user, after=after, limit=_PAGE,
+                    all_people=user is not None,
+                )  # fmt: skip
                 rows = await state.threads.read(page)
                 await state.threads.background(partial(_write, file, rows))
                 task.done += len(rows)
