@@ -114,6 +114,12 @@ class Settings:
     """Seconds after which a job is taken from a worker that is not heard of."""
     keep_files: float = 86_400.0
     """Seconds that results of jobs are kept."""
+    keep_sessions_days: float = 90.0
+    """Days that onboarding sessions are kept after their end; 0 is no limit. What they taught stays."""
+    keep_comparisons_days: float = 0.0
+    """Days that comparisons are kept after they came in; 0 is no limit."""
+    keep_audit_days: float = 731.0
+    """Days that entries of the audit log are kept; 0 is no limit."""
     drain: float = 5.0
     """Seconds between the end of readiness and the end of the listener."""
     finish: int = 25
@@ -179,6 +185,9 @@ class Settings:
         _within("REFRESH", self.refresh, 0.01, 60)
         _within("LEASE", self.lease, 1, 3600)
         _within("KEEP_FILES", self.keep_files, 60, 1e9)
+        for kept in ("sessions", "comparisons", "audit"):
+            days = getattr(self, f"keep_{kept}_days")
+            _within(f"KEEP_{kept.upper()}_DAYS", days, 0, 10_000)
         if self.model and self.models:
             raise _wrong("MODEL", self.model, "no folder beside GUSTIBUS_MODELS")
         for name in ("files", "import_folder", "models"):

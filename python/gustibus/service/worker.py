@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from gustibus.errors import GustibusError, OverloadedError
+from gustibus.service.retention import remove_old
 from gustibus.service.work.deletions import delete_user
 from gustibus.service.work.exports import export
 from gustibus.service.work.imports import import_file
@@ -181,8 +182,13 @@ async def _stopped(work: asyncio.Task[dict[str, Any]]) -> None:
 
 
 async def tidy(state: State) -> None:
-    """Forget old jobs, and remove results that are too old, of no job, or of somebody who was deleted."""
+    """Remove what has been kept for long enough.
+
+    Those are old jobs, results of jobs that are too old, of no job, or of somebody who was deleted, and what
+    `remove_old` removes.
+    """
     await state.threads.write(purge_jobs)
+    await remove_old(state)
     if not state.settings.files:
         return
     since = datetime.now(UTC) - timedelta(seconds=state.settings.keep_files)

@@ -24,7 +24,14 @@ from gustibus.store.answers import (
     set_sides,
     weight_of,
 )
-from gustibus.store.auditing import AuditRow, audit, hashed_user, list_audit, verify_audit
+from gustibus.store.auditing import (
+    AuditRow,
+    audit,
+    hashed_user,
+    list_audit,
+    remove_old_audit,
+    verify_audit,
+)
 from gustibus.store.changes import Change, position, purge_changes, since
 from gustibus.store.consents import ConsentRow, consents_of, get_consent, set_consent
 from gustibus.store.engine import Store, allow_time
@@ -140,6 +147,7 @@ from gustibus.store.restrictions import (
     restricted_users,
     unrestrict_user,
 )
+from gustibus.store.retention import remove_old_comparisons, remove_old_sessions
 from gustibus.store.schema import check, check_revision, current, downgrade, head, upgrade
 from gustibus.store.sessions import (
     QuestionRow,
@@ -324,6 +332,9 @@ __all__ = [
     "question_statistics",
     "register_version",
     "release_job",
+    "remove_old_audit",
+    "remove_old_comparisons",
+    "remove_old_sessions",
     "renew_job",
     "reset_at",
     "reset_profile",

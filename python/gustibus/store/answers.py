@@ -405,14 +405,14 @@ def delete_comparison(conn: Connection, *, comparison: str) -> str | None:
     if user is None:
         return None
     lock_person(conn, user=user)
-    return user if _delete(conn, mine) else None
+    return user if delete_rows(conn, mine) else None
 
 
 def delete_answers(conn: Connection, *, user: str, client_ids: Sequence[str]) -> int:
     """Remove those of a person's comparisons that have these client ids; returns how many."""
     whose = (comparisons.c.tenant_id == TENANT) & (comparisons.c.user_id == user)
     return sum(
-        _delete(conn, whose & one_of(comparisons.c.client_id, part))
+        delete_rows(conn, whose & one_of(comparisons.c.client_id, part))
         for part in batched(client_ids, _ROWS)
     )
 
@@ -420,10 +420,10 @@ def delete_answers(conn: Connection, *, user: str, client_ids: Sequence[str]) ->
 def delete_implicit(conn: Connection, *, user: str) -> int:
     """Remove those of a person's comparisons that were read off their turns; returns how many."""
     whose = (comparisons.c.tenant_id == TENANT) & (comparisons.c.user_id == user)
-    return _delete(conn, whose & (comparisons.c.source == ORIGIN))
+    return delete_rows(conn, whose & (comparisons.c.source == ORIGIN))
 
 
-def _delete(conn: Connection, mine: ColumnElement[bool]) -> int:
+def delete_rows(conn: Connection, mine: ColumnElement[bool]) -> int:
     """Remove some comparisons and the vectors of their sides; returns how many."""
     gone = list(conn.execute(delete(comparisons).where(mine).returning(comparisons.c.id)).scalars())
     for part in batched(gone, _ROWS):

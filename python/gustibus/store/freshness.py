@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, exists, func, select, update
 
 from gustibus.store.erasure import buried, bury, hasher, hashing_key
 from gustibus.store.lookup import absent, among, one_of
+from gustibus.store.people import reset_at
 from gustibus.store.restrictions import restricted_among
 from gustibus.store.tables import TENANT, comparisons, profiles, tombstones, vectors
 from gustibus.store.tables import items as _items
@@ -28,6 +29,14 @@ def mark_stale(conn: Connection, *, user: str) -> None:
     """
     mine = (profiles.c.tenant_id == TENANT) & (profiles.c.user_id == user)
     conn.execute(update(profiles).where(mine).values(fitted_through=_STALE))
+
+
+def mark_all_stale(conn: Connection, *, users: Sequence[str]) -> None:
+    """The same of many, but for profiles that were reset: those rest on no answer."""
+    for part in batched(users, _ROWS):
+        mine = (profiles.c.tenant_id == TENANT) & among(conn, profiles.c.user_id, part)
+        rests = ~profiles.c.fitted_through.endswith(reset_at(""))
+        conn.execute(update(profiles).where(mine, rests).values(fitted_through=_STALE))
 
 
 def users_with_news(

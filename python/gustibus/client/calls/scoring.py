@@ -25,7 +25,7 @@ from gustibus.client.wire import (
 from gustibus.errors import InputError
 
 UserState = str
-"""`population`, `learning`, `ready` or another that a later service knows."""
+"""`population`, `learning`, `ready`, `restricted` or another that a later service knows."""
 OnUnknown = Literal["population", "error", "create"]
 Normalize = Literal["none", "user", "population"]
 SelectionMethod = Literal["best_of_n", "majority_vote", "best_of_majority"]

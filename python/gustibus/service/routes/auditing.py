@@ -33,7 +33,7 @@ class Entry(Struct):
     seq: int
     at: datetime
     actor: str
-    """Id of a key, or `cli`."""
+    """Id of a key, `cli` or `worker`."""
     action: str
     object: str
     """A person under a keyed hash."""
