@@ -133,6 +133,8 @@ KNOWN = {
 """Names that exist, so that some requests get past the look-up."""
 EXAMPLES = ("u-831", "0")
 """People of the document's examples, and of the smallest requests that its schemas allow."""
+NEEDED = (KNOWN["user"], "trained-2")
+"""People of whom something has to be asked in a run."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _NUMBERS = count()
 UNKNOWN = "unknown-property"
@@ -309,7 +311,8 @@ def spare(case: Any, key: str, known: Names) -> None:
         headers["X-Deadline-Ms"] = str(MAX_DEADLINE_MS)  # a millisecond is honestly not enough
     if case.path == "/v1/keys/{key}" and key and names["key"] == key.split("_")[2]:
         names["key"] = "another"
-    if case.method == "DELETE" and names.get("user") in EXAMPLES:
+    ends = case.method == "DELETE" or case.path.endswith(":restrict")
+    if ends and names.get("user") in {*EXAMPLES, *NEEDED}:
         names["user"] = "somebody-else"  # a person who was deleted does not come back
     number, made = next(_NUMBERS), case.meta
     positive = made is not None and made.generation.mode.is_positive
@@ -324,7 +327,7 @@ def spare(case: Any, key: str, known: Names) -> None:
         query.clear()  # belongs to the binary form
     query.pop("after", None)
     if made.phase.name is TestPhase.FUZZING:
-        there = known.older if case.method == "DELETE" else known.live
+        there = known.older if ends else known.live
         names.update((kind, name) for kind, name in there.items() if kind in names)
 
 

@@ -12,6 +12,7 @@ import pytest
 from gustibus.cli.app import run as cli
 from gustibus.client import ApiConflictError, AsyncClient, Client
 from gustibus.store import Store, verify_audit
+from tests.service.browser import chromium
 from tests.service.harness import Service, database, new_key, running
 
 SESSIONS = "/v1/onboarding/sessions"
@@ -137,6 +138,15 @@ def test_nothing_is_asked_of_them_and_nothing_they_say_is_taken(http):
     assert http.get(f"{place}/next").json()["question"] == opened["question"]
     answered = http.put(f"{place}/answers/0", json={"answer": "left"})
     assert answered.status_code == 200, answered.text
+
+
+def test_the_compare_page_says_that_nothing_is_asked(http, service):
+    session = http.post(SESSIONS, json={"user": "re-page"}).json()
+    change(http, "re-page", "restrict")
+    with chromium() as browser:
+        page = browser.new_page(base_url=service.base)
+        page.goto(session["url"])
+        page.get_by_role("heading", name="Nothing is asked now").wait_for(timeout=15_000)
 
 
 def test_an_import_refuses_their_rows_one_by_one(http):

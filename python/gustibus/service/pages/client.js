@@ -11,6 +11,7 @@ export class Refused extends Error {
   constructor(status, body) {
     super(body.detail ?? `status ${status}`);
     this.status = status;
+    this.code = body.code;
   }
 }
 

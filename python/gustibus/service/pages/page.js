@@ -56,6 +56,8 @@ function refused(error) {
     message("There is nothing here", "These questions were deleted, or the link is incomplete.");
   } else if (error.status === 410) {
     message("These questions are over", error.message);
+  } else if (error.code === "restricted") {
+    message("Nothing is asked now", "Your answers are kept, and are not used at present.");
   } else {
     message("Something went wrong", error.message);
   }
