@@ -205,7 +205,7 @@ def _read_as(body):
 
 def test_a_body_that_is_too_deep(http):
     deep = b'{"candidates":[{"messages":' + b"[" * 5000 + b"]" * 5000 + b"}]}"
-    check(http.post("/v1/score", content=deep, headers=JSON), 422, "invalid_field")
+    check(http.post("/v1/score", content=deep, headers=JSON), 400, "malformed_json")
 
 
 def test_duplicate_names(http):

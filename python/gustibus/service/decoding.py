@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from gustibus.service.choices import with_choices
+from gustibus.service.nesting import MAX_DEPTH, is_bounded, is_deep
 from gustibus.service.problems import Problem, invalid, pointer_to
 
 T = TypeVar("T")
@@ -29,8 +30,9 @@ _SEARCHED = 1 << 18  # bytes of a body in which the name of a free key is looked
 
 
 @lru_cache(maxsize=256)
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)
+def _decoder(kind: Any) -> tuple[msgspec.json.Decoder[Any], bool]:
+    """What reads a type, and whether nothing of the type is nested too deeply."""
+    return msgspec.json.Decoder(kind), is_bounded(kind)
 
 
 def read_json(body: bytes, kind: type[T], *, strict: bool = True) -> T:
@@ -43,19 +45,31 @@ def read_json(body: bytes, kind: type[T], *, strict: bool = True) -> T:
             the rest and is left out on scoring routes.
 
     Raises:
-        Problem: 400 when it is not JSON, 422 with a JSON Pointer when it is something else.
+        Problem: 400 when it is not JSON, or nested too deeply, 422 with a JSON Pointer when it is
+            something else.
     """
+    decoder, bounded = _decoder(kind)  # type: ignore[arg-type]  # types are hashable
     try:
-        value: T = _decoder(kind).decode(body)  # type: ignore[arg-type]  # types are hashable
+        value: T = decoder.decode(body)
     except msgspec.ValidationError as error:
+        _refuse_deep(body)
         pointer, detail = _where(str(error), kind, body)
         raise invalid(pointer, detail) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _refuse_deep(body)
         detail = f"The body is not valid JSON: {why_no_json(body, error)}"
         raise Problem("malformed_json", detail) from None
+    if not bounded:
+        _refuse_deep(body)
     if strict:
         _refuse_duplicates(body)
     return value
+
+
+def _refuse_deep(body: bytes) -> None:
+    if is_deep(body):
+        detail = f"The body is nested too deeply: at most {MAX_DEPTH} levels are allowed"
+        raise Problem("malformed_json", detail)
 
 
 def why_no_json(text: bytes, error: Exception) -> str:
