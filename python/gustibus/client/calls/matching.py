@@ -102,20 +102,14 @@ def get_matching(matching: str) -> Request[Matching]:
     return Request("GET", _one(matching), decoder(Matching))
 
 
-def list_matchings(*, limit: int = 100, after: str = "") -> Request[Page[Matching]]:
+def list_matchings(*, limit: int = 100, after: str | None = None) -> Request[Page[Matching]]:
     """Matchings by name.
 
     Example:
         page = client.rank.matchings.list(limit=10)
         names = [one.id for one in client.rank.matchings.iterate()]
     """
-    read = decoder(Page[Matching])
-
-    def with_next(content: bytes) -> Page[Matching]:
-        page = read(content)
-        return Page(page.data, page.has_more, page.data[-1].id if page.has_more else None)
-
-    return Request("GET", _ALL, with_next, {"limit": limit, "after": after})
+    return Request("GET", _ALL, decoder(Page[Matching]), {"limit": limit, "after": after})
 
 
 def arrive(
@@ -192,14 +186,8 @@ def list_events(matching: str, *, limit: int = 100, after: int = 0) -> Request[P
         page = client.rank.matchings.events("reviews", limit=10)
         count = len(list(client.rank.matchings.iterate_events("reviews")))
     """
-    read = decoder(Page[Event])
-
-    def with_next(content: bytes) -> Page[Event]:
-        page = read(content)
-        last = str(page.data[-1].sequence) if page.has_more else None
-        return Page(page.data, page.has_more, last)
-
-    return Request("GET", _one(matching) + "/events", with_next, {"limit": limit, "after": after})
+    query = {"limit": limit, "after": after}
+    return Request("GET", _one(matching) + "/events", decoder(Page[Event]), query)
 
 
 def delete_matching(matching: str) -> Request[None]:

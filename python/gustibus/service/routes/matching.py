@@ -12,6 +12,7 @@ from gustibus.errors import GustibusError
 from gustibus.matching import RULES, Matcher
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.candidates import AnyCandidate, Prompt, model_of, represent
+from gustibus.service.cursors import Limit, Page, page_of
 from gustibus.service.ids import Id
 from gustibus.service.matchers import Arrival, Running, no_matching
 from gustibus.service.once import once
@@ -35,6 +36,8 @@ MAX_ITEMS = 100_000
 MAX_ARRIVALS = 1000
 MAX_EDGES = 100_000
 """Edges of one request."""
+
+_SHOWN = "matchings"  # kind of the list, for its cursors
 
 Room = Annotated[float, Meta(ge=0, le=1e12)]
 Number = Annotated[int, Meta(ge=0, lt=MAX_ITEMS)]
@@ -156,18 +159,11 @@ class Event(Struct):
     decision: dict[str, Any]
 
 
-class Page(Struct, forbid_unknown_fields=True):
-    """Where to go on, and how much."""
+class EventsQuery(Struct, forbid_unknown_fields=True):
+    """Where to go on, by the number of an entry: who has replayed some knows it; and how much."""
 
     after: Annotated[int, Meta(ge=0, le=(1 << 53) - 1)] = 0
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-
-
-class NamePage(Struct, forbid_unknown_fields=True):
-    """The same by name."""
-
-    after: Annotated[str, Meta(max_length=128)] = ""
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    limit: Limit = 100
 
 
 class EventList(Struct):
@@ -176,14 +172,16 @@ class EventList(Struct):
     object: Literal["list"]
     data: list[Event]
     has_more: bool
+    next: str | None
 
 
 class MatchingList(Struct):
-    """Matchings by name."""
+    """A page of matchings by name."""
 
     object: Literal["list"]
     data: list[MatchingState]
     has_more: bool
+    next: str | None
 
 
 async def create(call: Call) -> Reply:
@@ -222,16 +220,21 @@ async def show(call: Call) -> Reply:
 
 
 async def show_all(call: Call) -> Reply:
-    """Matchings by name."""
-    page = call.query(NamePage)
-    rows = await call.state.threads.read(
-        lambda conn: list_matchings(conn, after=page.after, limit=page.limit + 1)
+    """A page of matchings."""
+    page, state = call.query(Page), call.state
+    after = state.cursors.open(_SHOWN, page.after) or ""
+    rows, more = page_of(
+        await state.threads.read(
+            lambda conn: list_matchings(conn, after=after, limit=page.limit + 1)
+        ),
+        page.limit,
     )
     data = [
         MatchingState(r.id, "matching", r.spec["rule"], _items(r.spec), r.sequence, {}, r.spec)
-        for r in rows[: page.limit]
+        for r in rows
     ]
-    return ok(MatchingList("list", data, len(rows) > page.limit))
+    following = state.cursors.seal(_SHOWN, rows[-1].id) if more else None
+    return ok(MatchingList("list", data, more, following))
 
 
 async def arrive(call: Call) -> Reply:
@@ -288,19 +291,19 @@ async def expire(call: Call) -> Reply:
 
 async def events(call: Call) -> Reply:
     """The log."""
-    name, page = call.param("matching"), call.query(Page)
+    name, page = call.param("matching"), call.query(EventsQuery)
 
     def work(conn: Connection) -> list[Any]:
         if get_matching(conn, matching=name) is None:
             raise no_matching(name)
         return list_events(conn, matching=name, after=page.after, limit=page.limit + 1)
 
-    rows = await call.state.threads.read(work)
+    rows, more = page_of(await call.state.threads.read(work), page.limit)
     data = [
         Event(r.seq, r.kind, r.arrival_id, r.body, r.decision)  # the log holds no other kind
-        for r in rows[: page.limit]
+        for r in rows
     ]
-    return ok(EventList("list", data, len(rows) > page.limit))
+    return ok(EventList("list", data, more, str(rows[-1].seq) if more else None))
 
 
 async def remove(call: Call) -> Reply:
@@ -380,7 +383,7 @@ ROUTES = (
     ),
     _route(
         "GET", "/v1/rank/matchings", "list_matchings", show_all, "Matchings by name.",
-        query=NamePage, response=MatchingList, problems=STORE,
+        query=Page, response=MatchingList, problems=STORE,
     ),
     _route(
         "POST", f"{_PATH}/arrivals", "arrive", arrive,
@@ -406,7 +409,7 @@ ROUTES = (
     _route(
         "GET", f"{_PATH}/events", "list_matching_events", events,
         "The log, from which a matching can be replayed.",
-        query=Page, response=EventList, problems=_BAD,
+        query=EventsQuery, response=EventList, problems=_BAD,
     ),
     _route(
         "DELETE", _PATH, "delete_matching", remove, "Remove a matching with its log.", status=204,
