@@ -62,6 +62,7 @@ def test_what_may_pass_is_tried_twice_more(make, script, refusal):
         (404, "not_found", ApiNotFoundError),
         (409, "conflict", ApiConflictError),
         (422, "invalid_field", InvalidRequestError),
+        (429, "too_many_failures", RateLimitedError),
     ],
 )
 def test_what_only_another_request_can_change_is_raised_at_once(make, script, status, code, kind):

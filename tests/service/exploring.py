@@ -109,6 +109,8 @@ RULES = (
     r"file: there is no file .* in the folder that may be imported$",
     r"Content-Type: the import is of ",
     r"/expires_at: expected a time to come: ",
+    r"/cidrs/\d+: (expected a range such as |'.*' is an address in )",
+    r"The key '.*' was revoked, and stays as it is$",
     r"time_limit: .* s were over before there was a result$",
     # Numbers with a point, which are no integers here; texts and years that cannot be kept.
     r"Expected `int( \| null)?`, got `float`$",

@@ -17,6 +17,7 @@ from gustibus.client.calls import (
     imports,
     items,
     jobs,
+    keys,
     matching,
     onboarding,
     operations,
@@ -30,7 +31,7 @@ from gustibus.client.wire import Raw
 from tests.service.harness import running
 
 PARTS = (
-    scoring, people, items, answers, onboarding, groups, matching, imports, jobs, operations
+    scoring, people, items, answers, onboarding, groups, matching, imports, jobs, keys, operations
 )  # fmt: skip
 """Those that a server answers without a registry of models."""
 

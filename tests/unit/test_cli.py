@@ -370,7 +370,7 @@ def test_the_schema_and_keys_as_json(tmp_path, capsys):
     assert key["key"].startswith("gustibus_live_")
     (row,) = told("keys", "list")
     assert row == {"id": key["id"], "state": "live", "name": "laptop", "scopes": ["score"],
-                   "expires_at": None}  # fmt: skip
+                   "expires_at": None, "models": None, "cidrs": None}  # fmt: skip
     assert told("keys", "revoke", key["id"]) == {"id": key["id"], "state": "revoked"}
     assert told("keys", "list")[0]["state"] == "revoked"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -215,6 +216,15 @@ def create_key_command(
     expires: Annotated[
         str, Option(help="Days from now, such as 90, or an ISO time; default: never.")
     ] = "",
+    model: Annotated[
+        list[str] | None, Option(help="Name of a model that it is for, repeatable; default: all.")
+    ] = None,
+    cidr: Annotated[
+        list[str] | None,
+        Option(
+            help="Range of addresses that it may come from, such as 10.0.0.0/8, repeatable; default: all."
+        ),
+    ] = None,
     database: DatabaseOption = "",
     as_json: JsonOption = False,
 ) -> int:
@@ -231,21 +241,51 @@ def create_key_command(
     for one in scopes:
         if one not in SCOPES:
             raise UnknownNameError.of("scope", one, SCOPES)
+    limits = _limits(model, cidr)
     store = Store(existing(_database(database)))
     try:
         with store.write() as conn:
-            key = create_key(conn, name=name, scopes=scopes, expires_at=until)
-            audit(conn, actor="cli", action="key.create", what=key.id, scopes=sorted(scopes))
+            key = create_key(conn, name=name, scopes=scopes, expires_at=until, **limits)
+            audit(
+                conn, actor="cli", action="key.create", what=key.id, scopes=sorted(scopes), **limits
+            )
     finally:
         store.close()
     if as_json:
         emit({
             "id": key.id, "name": key.name, "scopes": list(key.scopes),
-            "expires_at": until and until.isoformat(), "key": key.secret_text,
+            "expires_at": until and until.isoformat(), "models": key.models, "cidrs": key.cidrs,
+            "key": key.secret_text,
         })  # fmt: skip
     else:
         sys.stdout.write(f"{key.secret_text}\n")
     return 0
+
+
+def _limits(models: list[str] | None, cidrs: list[str] | None) -> dict[str, Any]:
+    """What a key is limited to, in the form in which it is kept; what is not limited is left out.
+
+    Raises:
+        ConfigError: names what is no name of a model, or no range.
+    """
+    from gustibus.service.addresses import normal_ranges
+    from gustibus.service.routes.keys import MAX_CIDRS, MAX_MODELS, MODEL_NAME
+
+    for one in models or ():
+        if re.fullmatch(MODEL_NAME, one) is None:
+            message = f"--model: expected 1 to 64 letters, digits, '.', '_' or '-', got {one!r}"
+            raise ConfigError(message, where="--model")
+    try:
+        ranges = normal_ranges(cidrs or ())
+    except ValueError as error:
+        raise ConfigError(f"--cidr: {error}", where="--cidr") from None
+    limits = {"models": sorted(set(models or ())), "cidrs": ranges}
+    for name, most in (("models", MAX_MODELS), ("cidrs", MAX_CIDRS)):
+        if len(limits[name]) > most:
+            option = f"--{name.removesuffix('s')}"
+            message = f"{option}: expected at most {most}, got {len(limits[name])}"
+            raise ConfigError(message, where=option)
+    return {name: values for name, values in limits.items() if values}
 
 
 def _expiry(given: str) -> datetime | None:
@@ -281,7 +321,8 @@ def list_keys_command(*, database: DatabaseOption = "", as_json: JsonOption = Fa
         with store.read() as conn:
             rows: list[dict[str, Any]] = [
                 {"id": key.id, "state": _state(key), "name": key.name, "scopes": list(key.scopes),
-                 "expires_at": key.expires_at and key.expires_at.isoformat()}
+                 "expires_at": key.expires_at and key.expires_at.isoformat(),
+                 "models": key.models, "cidrs": key.cidrs}
                 for key in list_keys(conn)
             ]  # fmt: skip
     finally:
@@ -292,7 +333,10 @@ def list_keys_command(*, database: DatabaseOption = "", as_json: JsonOption = Fa
     for row in rows:
         scopes = " ".join(row["scopes"])
         until = f"  until {row['expires_at']}" if row["expires_at"] else ""
-        sys.stdout.write(f"{row['id']}  {row['state']:8} {row['name']}  {scopes}{until}\n")
+        models = f"  for {' '.join(row['models'])}" if row["models"] else ""
+        places = f"  from {' '.join(row['cidrs'])}" if row["cidrs"] else ""
+        line = f"{row['id']}  {row['state']:8} {row['name']}  {scopes}{models}{places}{until}"
+        sys.stdout.write(f"{line}\n")
     return 0
 
 

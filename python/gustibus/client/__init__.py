@@ -10,6 +10,7 @@ from gustibus.client.calls.groups import Aggregated, Chosen, FairReranked, Place
 from gustibus.client.calls.imports import Import, RowError
 from gustibus.client.calls.items import Item
 from gustibus.client.calls.jobs import Job
+from gustibus.client.calls.keys import Key
 from gustibus.client.calls.matching import Decision, Matching
 from gustibus.client.calls.onboarding import Question, Result, Session
 from gustibus.client.calls.operations import Limits, Model
@@ -58,6 +59,7 @@ __all__ = [
     "InvalidRequestError",
     "Item",
     "Job",
+    "Key",
     "Limits",
     "Matching",
     "Model",

@@ -20,6 +20,8 @@ T = TypeVar("T")
 MAX_DEADLINE_MS = 60_000
 _CERTAIN = frozenset({429, 503})
 """Refusals before any effect."""
+_HOPELESS = frozenset({"too_many_failures"})
+"""Refusals that no waiting ends: a wrong key stays wrong."""
 _NO_KEY = "no key was sent: set GUSTIBUS_KEY"
 _IN_PROGRESS = frozenset({"idempotency_in_progress"})
 
@@ -164,7 +166,7 @@ class Attempts(Generic[T]):
 
     def _worth_repeating(self, error: ApiError) -> bool:
         if error.status in _CERTAIN:
-            return True
+            return error.code not in _HOPELESS
         if error.status == 409:
             return error.code in _IN_PROGRESS
         return (error.status == 408 or error.status >= 500) and self._request.repeatable

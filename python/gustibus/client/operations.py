@@ -10,6 +10,7 @@ from gustibus.client.calls import (
     imports,
     items,
     jobs,
+    keys,
     matching,
     onboarding,
     operations,
@@ -49,6 +50,17 @@ class Jobs(Space[Door_co]):
     iterate = Iteration(jobs.list_jobs)
     cancel = Operation(jobs.cancel_job)
     result = Operation(jobs.job_result)
+
+
+class Keys(Space[Door_co]):
+    """Keys of the service."""
+
+    create = Operation(keys.create_key)
+    list = Operation(keys.list_keys)
+    iterate = Iteration(keys.list_keys)
+    get = Operation(keys.get_key)
+    update = Operation(keys.update_key)
+    revoke = Operation(keys.revoke_key)
 
 
 class Versions(Space[Door_co]):
@@ -164,6 +176,11 @@ class Operations:
     def jobs(self) -> Jobs[Self]:
         """Work that takes longer than a request."""
         return Jobs(self)
+
+    @property
+    def keys(self) -> Keys[Self]:
+        """Keys of the service."""
+        return Keys(self)
 
     @property
     def versions(self) -> Versions[Self]:

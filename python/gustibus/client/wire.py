@@ -130,9 +130,17 @@ def body_of(**values: Any) -> bytes:
     Raises:
         InputError: a value has no JSON, as NaN has none.
     """
-    given = {name: value for name, value in values.items() if value is not None}
+    return whole_body({name: value for name, value in values.items() if value is not None})
+
+
+def whole_body(values: Mapping[str, Any]) -> bytes:
+    """JSON of values as they are, None as null.
+
+    Raises:
+        InputError: a value has no JSON, as NaN has none.
+    """
     try:
-        text = json.dumps(given, separators=(",", ":"), allow_nan=False, default=_plain)
+        text = json.dumps(dict(values), separators=(",", ":"), allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
         message = f"request: expected values that JSON has, got others ({error})"
         raise InputError(message, where="request") from None

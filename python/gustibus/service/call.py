@@ -64,7 +64,7 @@ class Call:
         units: work done for the key's rate and the log; handlers add to it.
         model: name for the log.
         user: person for the log, hashed there.
-        seen: the revision that a conditional change is based on.
+        seen: the revision that a change is based on; -1 where none has to be named, and none was.
         unpacks: codings of content that the client of an open route understands, as sent.
         counted: who counts the request among those that are open, None for other routes.
         stream: the body of a route that reads it as it comes.
@@ -94,8 +94,12 @@ class Call:
         self.unpacks = b""
 
     def read(self, kind: type[T]) -> T:
-        """The body as a type."""
-        return read_json(self.body, kind, strict=self.route.strict)
+        """The body as a type.
+
+        Raises:
+            Problem: 400 or 422, and 403 where it names a model that the key is not for.
+        """
+        return self._for_key(read_json(self.body, kind, strict=self.route.strict), "/model")
 
     async def read_aside(self, kind: type[T]) -> T:
         """The same for bodies that may be long, which are read off the event loop."""
@@ -108,19 +112,21 @@ class Call:
         return self.read(kind) if self.body else kind()
 
     def query(self, kind: type[Query]) -> Query:
-        """The query string as a type."""
-        return read_query(self.query_string, kind)
+        """The query string as a type; 403 where it names a model that the key is not for."""
+        return self._for_key(read_query(self.query_string, kind), "query:model")
 
     def param(self, name: str) -> str:
         """A path parameter, an id of a client.
 
         Raises:
-            Problem: 422 when it does not have the form of an id.
+            Problem: 422 when it does not have the form of an id, 403 for a model that the key is not for.
         """
         value = self.params[name]
         if CLIENT_ID.fullmatch(value) is None:
             detail = "expected 1 to 128 letters, digits or any of . _ : @ -"
             raise invalid(f"path:{name}", detail)
+        if name == "model":
+            self._refuse_model(value, "path:model")
         return value
 
     def may(self, scope: str) -> bool:
@@ -137,3 +143,17 @@ class Call:
             raise Problem("unauthenticated", "This needs a key")
         if not self.may(scope):
             raise Problem("forbidden", f"This needs the scope {scope!r}, which the key lacks")
+
+    def _for_key(self, value: T, pointer: str) -> T:
+        """What was read, unless it names a model that the key is not for."""
+        if self.caller is not None and self.caller.models is not None:
+            self._refuse_model(getattr(value, "model", None), pointer)
+        return value
+
+    def _refuse_model(self, name: Any, pointer: str) -> None:
+        # `default` is what is served: a key that is not for it was turned away at the door
+        if not isinstance(name, str) or name.partition("@")[0] == "default":
+            return
+        if self.caller is not None and not self.caller.is_for(name):
+            detail = f"The key is not for the model {name[:128]!r}"
+            raise Problem("forbidden", detail, errors=[(pointer, detail)])

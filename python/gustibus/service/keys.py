@@ -5,14 +5,16 @@ from __future__ import annotations
 import hmac
 import time
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from time import monotonic
 
+from gustibus.service.addresses import Address, among, network_of
 from gustibus.store import KeyRow
 
 _SECRET = 43  # characters of a secret at the end of a key
+_PLACES = 1024  # addresses of which a key remembers whether it is good there
 
 
 class Caller:
@@ -25,20 +27,29 @@ class Caller:
         expires: seconds since the epoch, None for never.
         rate: units a second, 0 for no limit.
         burst: units that may be saved up.
+        models: names of the models that it is for, None for all.
+        cidrs: ranges of the addresses that it may come from, None for all.
     """
 
     __slots__ = (
-        "_at", "_burst", "_left", "_rate", "digest", "expires", "id", "opened", "scopes",
+        "_at", "_burst", "_left", "_networks", "_places", "_rate", "cidrs", "digest", "expires", "id",
+        "limited", "models", "opened", "scopes",
     )  # fmt: skip
 
     def __init__(
         self, name: str, scopes: Iterable[str], *, digest: bytes = b"",
         expires: float | None = None, rate: float = 0.0, burst: float = 1.0,
+        models: Iterable[str] | None = None, cidrs: Sequence[str] | None = None,
     ) -> None:  # fmt: skip
         self.id = name
         self.scopes = frozenset(scopes)
         self.digest = digest
         self.expires = expires
+        self.models = None if models is None else frozenset(models)
+        self.cidrs = cidrs
+        self._networks = tuple(map(network_of, cidrs or ()))
+        self._places: dict[Address | None, bool] = {}
+        self.limited = models is not None or cidrs is not None
         self._rate = rate
         self._burst = burst
         self._left = burst
@@ -54,6 +65,21 @@ class Caller:
         self._left = min(self._burst, self._left + (now - self._at) * self._rate)
         self._at = now
         return 0.0 if self._left > 0.0 else -self._left / self._rate + 0.001
+
+    def comes_from(self, address: Address | None) -> bool:
+        """Whether the key may be used at an address."""
+        if self.cidrs is None:
+            return True
+        found = self._places.get(address)
+        if found is None:
+            if len(self._places) >= _PLACES:
+                self._places.clear()
+            found = self._places[address] = among(address, self._networks)
+        return found
+
+    def is_for(self, model: str) -> bool:
+        """Whether the key may use a model, of which a version, alias or digest may be named, too."""
+        return self.models is None or model.partition("@")[0] in self.models
 
     def charge(self, units: int) -> None:
         """Take units; a request may overdraw, the next one waits."""
@@ -101,7 +127,7 @@ class KeyTable:
             expires = None if row.expires_at is None else _seconds(row.expires_at)
             caller = Caller(
                 row.id, row.scopes, digest=row.secret_sha256, expires=expires,
-                rate=self._rate, burst=self._burst,
+                rate=self._rate, burst=self._burst, models=row.models, cidrs=row.cidrs,
             )  # fmt: skip
             before = old.get(row.id.encode())
             if before is not None:

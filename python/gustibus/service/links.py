@@ -40,6 +40,7 @@ SOURCES: Final[dict[str, dict[str, str]]] = {
     "admin_models": {"model": _NAMED},
     "admin_versions": _VERSION,
     "post_key": {"key": _ID},
+    "patch_key": {"key": _ID},
 }
 """By operation, where its reply or its request holds the path parameters of others."""
 

@@ -167,6 +167,8 @@ def _operation(route: Route, schemas: _Schemas, links: dict[str, Any]) -> dict[s
         )
     if route.conditional:
         operation["parameters"] += _CONDITIONS
+    if route.matched:
+        operation["parameters"] += _CONDITIONS[:1]
     if route.stream:
         octets = {"schema": {"type": "string"}}
         operation["requestBody"] = {

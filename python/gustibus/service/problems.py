@@ -55,6 +55,7 @@ CODES: dict[str, Kind] = {
     "idempotency_mismatch": Kind(422, "The idempotency key was used with another body", _FIX),
     "etag_required": Kind(428, "The change must name what it is based on", _FIX),
     "rate_limited": Kind(429, "The key is over its rate", "rate_limit_error"),
+    "too_many_failures": Kind(429, "Too many requests came with a wrong key", "rate_limit_error"),
     "tenant_concurrency": Kind(429, "The key has too many requests open", "rate_limit_error"),
     "internal": Kind(500, "Something went wrong here", "api_error"),
     "queue_full": Kind(503, "The service is at capacity", _LOAD),

@@ -76,6 +76,7 @@ class Route:
         keyed: whether it must be there.
         stream: media types of a body that is read as it comes; empty for others.
         conditional: whether a change names the revision that it is based on, in `If-Match`.
+        matched: whether it may name one, and is refused where that is not the latest.
         example: of the request.
     """
 
@@ -103,6 +104,7 @@ class Route:
     keyed: bool = False
     stream: tuple[str, ...] = ()
     conditional: bool = False
+    matched: bool = False
     example: Any = None
     parameters: tuple[str, ...] = field(init=False, default=())
 
@@ -122,11 +124,13 @@ class Route:
         """Every problem that this route can answer."""
         codes = {"bad_header", "internal", "deadline_exceeded", *self.problems}
         if self.scope != OPEN:
-            codes |= {"unauthenticated", "forbidden", "not_ready"}
+            codes |= {"unauthenticated", "too_many_failures", "forbidden", "not_ready"}
         if self.body == "scoring":
             codes |= {"rate_limited", "tenant_concurrency", "queue_full"}
         if self.conditional:
             codes |= {"etag_required", "etag_mismatch"}
+        if self.matched:
+            codes.add("etag_mismatch")
         if self.stream:
             codes |= {
                 "body_too_large", "unsupported_media_type", "bad_encoding", "request_timeout",

@@ -50,6 +50,17 @@ class SessionTokens:
 
     def find(self, header: bytes, session: str) -> Caller | None:
         """Who holds this `Authorization` header, None unless it is a live token of the session."""
+        until = self._until(header, session)
+        live = until is not None and until > time.time()
+        return Caller(session, ("onboard",)) if live else None
+
+    def has_ended(self, header: bytes, session: str) -> bool:
+        """Whether it was a live token of the session once."""
+        until = self._until(header, session)
+        return until is not None and until <= time.time()
+
+    def _until(self, header: bytes, session: str) -> int | None:
+        """When the token of a header ends, None unless this signed it for the session."""
         scheme, _, token = header.partition(b" ")
         try:
             head, expires, mac = token.decode("ascii").rsplit(".", 2)
@@ -60,9 +71,7 @@ class SessionTokens:
             return None
         if scheme.lower() != b"bearer" or head != _PREFIX + session:
             return None
-        if not hmac.compare_digest(mac, self._mac(session, until)) or until <= time.time():
-            return None
-        return Caller(session, ("onboard",))
+        return until if hmac.compare_digest(mac, self._mac(session, until)) else None
 
     def _mac(self, session: str, expires: int) -> str:
         text = f"{session}.{expires}".encode()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from gustibus.errors import ConfigError
+from gustibus.service.addresses import Network, network_of, normal_ranges
 
 T = TypeVar("T")
 PREFIX = "GUSTIBUS_"
@@ -57,6 +58,15 @@ class Settings:
     """Scoring requests that a key may have open, over the processes of this machine."""
     deadline_ms: int = 2_000
     """Milliseconds that a scoring request may take where it sends no `X-Deadline-Ms`; 0 is no limit."""
+    trusted_proxies: str = ""
+    """Ranges, with commas between, of the proxies whose `X-Forwarded-For` says who asks; empty for none."""
+    failed_keys: int = 10
+    """Requests with a wrong key that an address may send a minute, over the processes of this
+    machine; above it such requests get 429. 0 is no limit."""
+    sessions: int = 1_200
+    """Onboarding sessions that a key may begin a minute, over the processes of this machine; 0 is no limit."""
+    answers: int = 240
+    """Answers that an onboarding session may be sent a minute; 0 is no limit."""
     head_timeout: float = 20.0
     """Seconds that the head of a request may take."""
     body_timeout: float = 30.0
@@ -153,6 +163,15 @@ class Settings:
         n = self.workers
         return self.rate / n, max(1.0, self.burst / n), max(1, self.in_flight // n)
 
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """The ranges of the proxies that are trusted.
+
+        Raises:
+            ConfigError: one of them is no range.
+        """
+        return tuple(map(network_of, _ranges("TRUSTED_PROXIES", self.trusted_proxies)))
+
     def check(self) -> None:
         """Check ranges.
 
@@ -175,6 +194,9 @@ class Settings:
         _within("BODY_RATE", self.body_rate, 1, 1e9)
         _within("MAX_WAIT", self.max_wait, 0.01, 3600)
         _within("IN_FLIGHT", self.in_flight, 1, 1_000_000)
+        for name in ("failed_keys", "sessions", "answers"):
+            _within(name.upper(), getattr(self, name), 0, 1_000_000_000)
+        _ranges("TRUSTED_PROXIES", self.trusted_proxies)
         _within("DEADLINE_MS", self.deadline_ms, 0, 60_000)
         _within("ENCODER_TIMEOUT", self.encoder_timeout, 0.01, 600)
         _within("ENCODER_CONNECTIONS", self.encoder_connections, 1, 256)
@@ -317,6 +339,13 @@ def _boolean(text: str) -> bool:
 def _within(name: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:
         raise _wrong(name, value, f"a number from {least:g} to {most:g}")
+
+
+def _ranges(name: str, text: str) -> list[str]:
+    try:
+        return normal_ranges(filter(None, re.split(r"[\s,]+", text)))
+    except ValueError as error:
+        raise ConfigError(f"{PREFIX}{name}: {error}", where=PREFIX + name) from None
 
 
 def _wrong(name: str, value: object, expected: str) -> ConfigError:

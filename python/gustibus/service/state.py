@@ -22,6 +22,7 @@ from gustibus.service.refits import Refits
 from gustibus.service.sessions import SessionTokens
 from gustibus.service.settings import Settings, new_secret
 from gustibus.service.tables import ItemTable, PeopleTable, Person, Recent
+from gustibus.service.windows import Windows, share_of
 from gustibus.store import (
     Connection,
     Store,
@@ -63,6 +64,8 @@ class State:
         refits: people to fit again.
         encoding: items to encode.
         matchers: running matchings.
+        begun: how many onboarding sessions each key began within a minute.
+        answered: how many answers each session was sent within a minute.
         exposure: how often each question was shown, as of a few seconds ago.
         forgotten: people of the training who were deleted once: nothing that it says of them is used.
         frame: where people were on the maps of the versions before, None until somebody asks.
@@ -92,6 +95,8 @@ class State:
         self.refits = Refits(self)
         self.encoding = Encoding(self)
         self.matchers = Matchers()
+        self.begun = Windows(share_of(settings.sessions, settings.workers))
+        self.answered = Windows(settings.answers)
         self.counts = Counts()
         self.exposure: Exposure | None = None
         self.forgotten: set[str] = set()

@@ -105,7 +105,15 @@ from gustibus.store.jobs import (
     renew_job,
     take_job,
 )
-from gustibus.store.keys import KeyRow, create_key, list_keys, revoke_key, setting
+from gustibus.store.keys import (
+    KeyRow,
+    change_key,
+    create_key,
+    get_key,
+    list_keys,
+    revoke_key,
+    setting,
+)
 from gustibus.store.locks import lock_session
 from gustibus.store.matchings import (
     EventRow,
@@ -237,6 +245,7 @@ __all__ = [
     "audit",
     "cancel_job",
     "champion",
+    "change_key",
     "check",
     "check_revision",
     "close_session",
@@ -283,6 +292,7 @@ __all__ = [
     "get_import",
     "get_item",
     "get_job",
+    "get_key",
     "get_matching",
     "get_neighbours",
     "get_profile",

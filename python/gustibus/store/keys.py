@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from gustibus.errors import NotFoundError
 from gustibus.store.changes import note
@@ -30,16 +31,23 @@ class KeyRow:
     revoked_at: datetime | None
     secret_text: str | None = None
     """The whole key; known only to the call that made it."""
+    models: tuple[str, ...] | None = None
+    """Names of the models that it is for; None for every model."""
+    cidrs: tuple[str, ...] | None = None
+    """Ranges of the addresses that it may come from; None for everywhere."""
+    revision: int = 1
+    """One more with every change."""
 
 
 def create_key(
-    conn: Connection, *, name: str, scopes: Iterable[str], expires_at: datetime | None = None
-) -> KeyRow:
+    conn: Connection, *, name: str, scopes: Iterable[str], expires_at: datetime | None = None,
+    models: Iterable[str] | None = None, cidrs: Iterable[str] | None = None,
+) -> KeyRow:  # fmt: skip
     """A new key `gustibus_live_<id>_<43 characters>`; 256 random bits, kept as SHA-256 only."""
     key, secret = ulid().lower(), secrets.token_urlsafe(32)
     row = KeyRow(
         key, name, hashlib.sha256(secret.encode()).digest(), frozenset(scopes), expires_at, None,
-        f"gustibus_live_{key}_{secret}",
+        f"gustibus_live_{key}_{secret}", _several(models), _several(cidrs),
     )  # fmt: skip
     conn.execute(
         insert(api_keys).values(
@@ -50,21 +58,50 @@ def create_key(
             scopes=sorted(row.scopes),
             expires_at=expires_at,
             created_at=datetime.now(UTC),
+            models=row.models,
+            cidrs=row.cidrs,
+            revision=row.revision,
         )
     )
     note(conn, "key", [row.id])
     return row
 
 
-def list_keys(conn: Connection) -> list[KeyRow]:
-    """Every key, revoked ones included, oldest first."""
-    rows = conn.execute(
-        select(api_keys).where(api_keys.c.tenant_id == TENANT).order_by(api_keys.c.id)
+def list_keys(conn: Connection, *, after: str = "", limit: int | None = None) -> list[KeyRow]:
+    """Keys, revoked ones included, oldest first: those after an id, all of them without a limit."""
+    query = (
+        select(api_keys)
+        .where(api_keys.c.tenant_id == TENANT, api_keys.c.id > after)
+        .order_by(api_keys.c.id)
     )
-    return [
-        KeyRow(r.id, r.name, r.secret_sha256, frozenset(r.scopes), r.expires_at, r.revoked_at)
-        for r in rows
-    ]
+    return [_row(row) for row in conn.execute(query if limit is None else query.limit(limit))]
+
+
+def get_key(conn: Connection, *, key_id: str, hold: bool = False) -> KeyRow | None:
+    """A key, None when there is none; `hold` keeps others from changing it until the end."""
+    query = select(api_keys).where(_is(key_id))
+    row = conn.execute(query.with_for_update() if hold else query).first()
+    return None if row is None else _row(row)
+
+
+def change_key(conn: Connection, *, key_id: str, seen: int, **values: Any) -> KeyRow | None:
+    """Give a live key other values.
+
+    Args:
+        conn: a write transaction.
+        key_id: of the key.
+        seen: the revision that the caller knows.
+        values: of `name`, `scopes`, `expires_at`, `models` and `cidrs`, those that change.
+
+    Returns:
+        The key; None when its revision is another by now, or it was revoked.
+    """
+    kept = {name: sorted(value) if name == "scopes" else value for name, value in values.items()}
+    here = _is(key_id) & (api_keys.c.revision == seen) & api_keys.c.revoked_at.is_(None)
+    if not conn.execute(update(api_keys).where(here).values(**kept, revision=seen + 1)).rowcount:
+        return None
+    note(conn, "key", [key_id])
+    return get_key(conn, key_id=key_id)
 
 
 def revoke_key(conn: Connection, *, key_id: str) -> None:
@@ -73,12 +110,26 @@ def revoke_key(conn: Connection, *, key_id: str) -> None:
     Raises:
         NotFoundError: there is no such key.
     """
-    mine = (api_keys.c.tenant_id == TENANT) & (api_keys.c.id == key_id)
-    done = conn.execute(update(api_keys).where(mine).values(revoked_at=datetime.now(UTC)))
-    if done.rowcount == 0:
+    values = {"revoked_at": datetime.now(UTC), "revision": api_keys.c.revision + 1}
+    if conn.execute(update(api_keys).where(_is(key_id)).values(**values)).rowcount == 0:
         message = f"key: there is none with the id {key_id!r}"
         raise NotFoundError(message, where="key_id")
     note(conn, "key", [key_id])
+
+
+def _is(key_id: str) -> Any:
+    return (api_keys.c.tenant_id == TENANT) & (api_keys.c.id == key_id)
+
+
+def _row(row: Row[Any]) -> KeyRow:
+    return KeyRow(
+        row.id, row.name, row.secret_sha256, frozenset(row.scopes), row.expires_at, row.revoked_at,
+        None, _several(row.models), _several(row.cidrs), row.revision,
+    )  # fmt: skip
+
+
+def _several(values: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)
 
 
 def setting(conn: Connection, *, name: str, default: Callable[[], str]) -> str:

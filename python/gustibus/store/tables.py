@@ -90,6 +90,9 @@ api_keys = Table(
     "api_keys", metadata, _tenant(), _key("id"), _filled("name", Text),
     _filled("secret_sha256", LargeBinary(32)), _filled("scopes", JSON),
     Column("expires_at", Moment), Column("revoked_at", Moment), _filled("created_at", Moment),
+    Column("models", JSON(none_as_null=True)), Column("cidrs", JSON(none_as_null=True)),
+    # An older release, which writes beside this one while versions change, knows of no revision.
+    _filled("revision", Integer, server_default="1"),
 )  # fmt: skip
 settings = Table("settings", metadata, _tenant(), _key("name"), _filled("value", Text))
 users = Table(

@@ -76,6 +76,15 @@ class Limits:
     import_bytes: int
     import_line_bytes: int
     import_table_bytes: int
+    json_depth: int = 16
+    key_models: int = 0
+    key_cidrs: int = 0
+    sessions_per_minute: int = 0
+    """Onboarding sessions that a key may begin; 0 is no limit, here and in the two below."""
+    answers_per_minute: int = 0
+    """That an onboarding session may be sent."""
+    failed_keys_per_minute: int = 0
+    """Requests with a wrong key from one address."""
 
 
 def livez() -> Request[Health]:

@@ -123,9 +123,18 @@ function stop(row, failed) {
   });
 }
 
+async function everyKey() {
+  const found = [];
+  for (let after = {}; after !== null; ) {
+    const page = await send("GET", `/v1/keys?${new URLSearchParams({ limit: 1000, ...after })}`);
+    found.push(...page.data);
+    after = page.has_more ? { after: page.next } : null;
+  }
+  return found;
+}
+
 export async function usage(failed) {
-  const keys = await send("GET", "/v1/keys");
-  const names = new Map(keys.data.map((key) => [key.id, key.live ? key.name : `${key.name} (ended)`]));
+  const names = new Map((await everyKey()).map((key) => [key.id, key.live ? key.name : `${key.name} (ended)`]));
   const columns = [
     ["Day", (row) => make("time", row.day)], ["Key", (row) => names.get(row.key) ?? "removed"], ["Id", (row) => row.key],
     ["Requests", (row) => count(row.requests), true], ["Units", (row) => count(row.units), true],

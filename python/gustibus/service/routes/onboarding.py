@@ -27,13 +27,14 @@ from gustibus.service.interviews import (
     step_of,
 )
 from gustibus.service.once import once
-from gustibus.service.problems import invalid
+from gustibus.service.problems import Problem, invalid
 from gustibus.service.revisions import asking
 from gustibus.service.routes.scoring import ModelName
 from gustibus.service.routing import STORE, Route
 from gustibus.service.serving import Serving
 from gustibus.service.sessions import page_of
 from gustibus.service.state import State, refuse_deleted
+from gustibus.service.windows import Windows
 from gustibus.store import Connection, SessionRow, ensure_users
 
 MAX_QUESTIONS = 100
@@ -201,6 +202,8 @@ async def create(call: Call) -> Reply:
     if body.min_questions > body.max_questions:
         raise invalid("/min_questions", f"more than max_questions, {body.max_questions}")
     pool_of(serving)
+    assert call.caller is not None, "the route needs a key"
+    _keep_pace(call, state.begun, call.caller.id, "sessions", "The key begins")
     settings: dict[str, Any] = {
         "seed": secrets.randbits(31) if body.seed is None else body.seed,
         "strategy": body.strategy,
@@ -224,6 +227,23 @@ async def create(call: Call) -> Reply:
         state.set_person(body.user, None, count=0, version=0)
     _count(state, "created")
     return reply
+
+
+def count_answer(call: Call) -> None:
+    """Count something that changes a session.
+
+    Raises:
+        Problem: 429 where that is more than any person does.
+    """
+    _keep_pace(call, call.state.answered, call.param("session"), "answers", "The session is sent")
+
+
+def _keep_pace(call: Call, windows: Windows, name: str, what: str, who: str) -> None:
+    wait = windows.count(name)
+    if wait > 0.0:
+        call.state.meter.reject(what)
+        detail = f"{who} too many {what}: {windows.limit} a minute are allowed"
+        raise Problem("rate_limited", detail, retry_after=wait)
 
 
 def _count(state: State, what: str) -> None:
@@ -298,6 +318,7 @@ async def put_answer(call: Call) -> Reply:
     """Take an answer; the reply holds the next question, or says why there is none."""
     body, state = call.read(PutAnswer), call.state
     session, number = call.param("session"), call.params["question"]
+    count_answer(call)
     if not (number.isascii() and number.isdigit() and len(number) < 6):
         raise invalid("path:question", "expected the number of a question")
     serving = model_of(state, "default")
@@ -366,7 +387,7 @@ ROUTES = (
         "POST", _SESSIONS, "create_session", "onboard", create, "Onboarding",
         "Begin a session; the reply holds its first question.",
         request=CreateSession, response=SessionReply, status=201,
-        problems=("user_deleted", *_PROBLEMS), idempotent=True, example={"user": "u-831"},
+        problems=("user_deleted", "rate_limited", *_PROBLEMS), idempotent=True, example={"user": "u-831"},
     ),
     Route(
         "GET", _ONE + "/next", "next_question", "onboard", show_next, "Onboarding",
@@ -376,7 +397,7 @@ ROUTES = (
     Route(
         "PUT", _ONE + "/answers/{question}", "put_answer", "onboard", put_answer, "Onboarding",
         "Take an answer; the reply holds the next question.",
-        request=PutAnswer, response=SessionReply, problems=_PROBLEMS, session=True,
+        request=PutAnswer, response=SessionReply, problems=("rate_limited", *_PROBLEMS), session=True,
         example={"answer": "left", "ms": 5321},
     ),
     Route(

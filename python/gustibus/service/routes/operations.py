@@ -16,7 +16,9 @@ from gustibus.service.decoding import MAX_RATIO
 from gustibus.service.gate import MAX_DEADLINE_MS, MAX_HEADERS, MAX_URL
 from gustibus.service.intake import MAX_LINE, MAX_TABLE
 from gustibus.service.metrics import CONTENT_TYPE, exposition, registry_of
+from gustibus.service.nesting import MAX_DEPTH
 from gustibus.service.problems import Problem
+from gustibus.service.routes.keys import MAX_CIDRS, MAX_MODELS
 from gustibus.service.routing import ANY, OPEN, Route
 from gustibus.service.serving import Serving
 
@@ -202,6 +204,16 @@ class Limits(Struct):
     import_bytes: int
     import_line_bytes: int
     import_table_bytes: int
+    json_depth: int
+    """Levels of objects and arrays."""
+    key_models: int
+    key_cidrs: int
+    sessions_per_minute: int
+    """That a key may begin; 0 is no limit, here and in the two below."""
+    answers_per_minute: int
+    """That a session may be sent."""
+    failed_keys_per_minute: int
+    """Requests with a wrong key from one address."""
 
 
 async def show_limits(call: Call) -> Reply:
@@ -233,6 +245,12 @@ async def show_limits(call: Call) -> Reply:
         import_bytes=settings.import_body,
         import_line_bytes=MAX_LINE,
         import_table_bytes=MAX_TABLE,
+        json_depth=MAX_DEPTH,
+        key_models=MAX_MODELS,
+        key_cidrs=MAX_CIDRS,
+        sessions_per_minute=settings.sessions,
+        answers_per_minute=settings.answers,
+        failed_keys_per_minute=settings.failed_keys,
     ))  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from gustibus.service.call import Call, Reply, ok
 from gustibus.service.candidates import model_of
 from gustibus.service.problems import Problem
 from gustibus.service.revisions import doubt, erase, restart, undo
-from gustibus.service.routes.onboarding import SessionReply, show
+from gustibus.service.routes.onboarding import SessionReply, count_answer, show
 from gustibus.service.routing import STORE, Route
 from gustibus.service.sessions import page_of
 from gustibus.store import get_session
@@ -64,6 +64,7 @@ class SessionToken(Struct):
 async def post_undo(call: Call) -> Reply:
     """Take the last answer back; sent again, it changes nothing more."""
     body, state = call.read(Undo), call.state
+    count_answer(call)
     serving = model_of(state, "default")
     now, step = await undo(state, serving, call.param("session"), seq=body.seq)
     call.user = now.row.user
@@ -73,6 +74,7 @@ async def post_undo(call: Call) -> Reply:
 async def post_doubt(call: Call) -> Reply:
     """Ask one more pair about something that was learned."""
     body, state = call.read(Doubt), call.state
+    count_answer(call)
     serving = model_of(state, "default")
     now, step = await doubt(
         state, serving, call.param("session"), trait=body.trait, direction=body.direction
@@ -84,6 +86,7 @@ async def post_doubt(call: Call) -> Reply:
 async def post_restart(call: Call) -> Reply:
     """Forget the answers of a session and begin it anew."""
     state = call.state
+    count_answer(call)
     serving = model_of(state, "default")
     now, step = await restart(state, serving, call.param("session"))
     call.user = now.row.user
@@ -114,7 +117,7 @@ async def delete(call: Call) -> Reply:
 
 
 _ONE = "/v1/onboarding/sessions/{session}"
-_PROBLEMS = ("not_found", "conflict", "session_expired", "not_ready", *STORE)
+_PROBLEMS = ("not_found", "conflict", "session_expired", "not_ready", "rate_limited", *STORE)
 
 ROUTES = (
     Route(
