@@ -145,7 +145,8 @@ def prepare(folder: Path) -> tuple[dict[str, str], str, list[str]]:
     (folder / "bodies.pickle").write_bytes(pickle.dumps(("/v1/score", "application/json", bodies)))
     environment = {
         "GUSTIBUS_DATABASE": database, "GUSTIBUS_MODEL": str(folder / "model"),
-        "GUSTIBUS_RATE": "0", "GUSTIBUS_PORT": str(free_port()), "GUSTIBUS_DRAIN": "0",
+        "GUSTIBUS_RATE": "0", "GUSTIBUS_SESSIONS": "0",
+        "GUSTIBUS_PORT": str(free_port()), "GUSTIBUS_DRAIN": "0",
     }  # fmt: skip
     bare = [sys.executable, str(folder / "bare.py"), str(folder / "bare.npz"), str(free_port())]
     assert key is not None

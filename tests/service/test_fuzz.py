@@ -39,7 +39,8 @@ def server(tmp_path_factory, texts_folder, texts_model):
     shutil.copytree(texts_folder, folder / "models" / texts_model.digest)
     with running(
         f"sqlite:///{folder}/s.db", folder, gustibus_models=str(folder / "models"),
-        gustibus_rate="0", gustibus_refresh="0.05", gustibus_files=str(folder / "files"),
+        gustibus_rate="0", gustibus_sessions="0", gustibus_answers="0",
+        gustibus_refresh="0.05", gustibus_files=str(folder / "files"),
         gustibus_import_folder=str(folder / "logs"),
     ) as found:  # fmt: skip
         with found.client() as client:

@@ -15,7 +15,6 @@ from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gustibus.errors import GustibusError, OverloadedError
-from gustibus.service.addresses import Address, client_of, shown
 from gustibus.service.bodies import (
     CLOSE,
     Gone,
@@ -33,16 +32,15 @@ from gustibus.service.bodies import (
 from gustibus.service.call import JSON, Call, Reply, Streamed
 from gustibus.service.connections import AT_ONCE, SLOW, WHOLE
 from gustibus.service.decoding import inflate, is_gzip
+from gustibus.service.door import Door
 from gustibus.service.ids import ulid
 from gustibus.service.keys import as_bearer
 from gustibus.service.problems import MEDIA_TYPE, Problem, from_error
 from gustibus.service.routing import ANY, OPEN, Route, Table
 from gustibus.service.threads import DEADLINE
 from gustibus.service.turns import Turns
-from gustibus.service.windows import Windows, share_of
 
 if TYPE_CHECKING:
-    from gustibus.service.keys import Caller
     from gustibus.service.state import State
 
 Scope = MutableMapping[str, Any]
@@ -85,8 +83,7 @@ class Gate:
         self._deadline_ms = settings.deadline_ms
         _, _, self._most_in_flight = settings.share
         self._max_wait = settings.max_wait
-        self._trusted = settings.proxies
-        self._failures = Windows(share_of(settings.failed_keys, settings.workers))
+        self._door = Door(settings)
         self._turns = Turns(settings.max_wait, lambda: self.state.meter.reject("queue_full"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,7 +155,7 @@ class Gate:
         if route.scope == OPEN:
             if header is not None:
                 caller = self.state.keys.find(header)
-                if caller is not None and caller.comes_from(self._client(scope)):
+                if caller is not None and caller.comes_from(self._door.client(scope)):
                     call.caller = caller
             call.unpacks = headers.get(b"accept-encoding", b"")
             return
@@ -172,9 +169,9 @@ class Gate:
         if caller is None and route.session:
             caller = self.state.sessions.find(header, call.params.get("session", ""))
         if caller is None:
-            raise self._wrong_key(call, header, scope)
+            raise self._door.wrong_key(call, header, scope)
         if caller.limited:
-            self._check_limits(caller, route, scope)
+            self._door.check_limits(call, caller, scope)
         call.caller = caller
         if route.scope != ANY and route.scope not in caller.scopes:
             raise Problem("forbidden", f"This needs the scope {route.scope!r}, which the key lacks")
@@ -208,47 +205,6 @@ class Gate:
                 call.idempotency_key = given.decode()
             elif route.keyed:
                 raise Problem("bad_header", "Idempotency-Key: this operation needs one")
-
-    def _client(self, scope: Scope) -> Address | None:
-        """Who asks, None where that is not known."""
-        peer = scope.get("client")
-        return client_of(None if peer is None else peer[0], scope["headers"], self._trusted)
-
-    def _wrong_key(self, call: Call, header: bytes, scope: Scope) -> Problem:
-        """401; 429 once an address has sent too many wrong keys.
-
-        Others may share the address: what comes with a right key is answered as ever. The token of a
-        session that has ended was right once, and is not counted.
-        """
-        self.state.meter.reject("auth")
-        told = "The key is unknown, wrong, expired or revoked"
-        session = call.params.get("session", "")
-        if call.route.session and self.state.sessions.has_ended(header, session):
-            return Problem("unauthenticated", told)
-        client = self._client(scope)
-        if client is not None and client.version == 6:  # a household, or a machine, has so many
-            client = Address(6, client.number >> 64)
-        wait = self._failures.count(client)
-        if wait == 0.0:
-            return Problem("unauthenticated", told)
-        detail = f"{told}; too many such requests came from this address within a minute"
-        return Problem("too_many_failures", detail, retry_after=wait)
-
-    def _check_limits(self, caller: Caller, route: Route, scope: Scope) -> None:
-        """Refuse a key that is for other places or for other models.
-
-        Raises:
-            Problem: 403.
-        """
-        if caller.cidrs is not None:
-            client = self._client(scope)
-            if not caller.comes_from(client):
-                detail = f"The key may not be used from {shown(client)}"
-                raise Problem("forbidden", detail)
-        served = self.state.settings.model_name
-        if route.scope != ANY and not caller.is_for(served):
-            detail = f"The key is not for the model {served!r}, which is the one that is served"
-            raise Problem("forbidden", detail)
 
     def _stream(self, route: Route, headers: Headers, receive: Receive) -> Stream:
         """The body as it comes, of a kind that the route takes.
