@@ -169,6 +169,8 @@ def change(admin, key, body, seen=None):
 def test_a_change_names_what_it_is_based_on_and_is_noted_with_what_was_before(served, admin):
     key = made(admin, "before", cidrs=["192.0.2.0/24"])
     problem(change(admin, key, {"name": "x"}), 428, "etag_required")
+    fresh = admin.patch(f"/v1/keys/{key['id']}", json={}, headers={"If-None-Match": "*"})
+    problem(fresh, 428, "etag_required")
     problem(change(admin, key, {"name": "x"}, '"7"'), 412, "etag_mismatch")
     problem(change(admin, key, {"name": "x"}, "7"), 400, "bad_header")
     problem(change(admin, key, {"surname": "x"}, '"1"'), 422, "invalid_field", "/surname")

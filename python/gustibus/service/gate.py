@@ -193,7 +193,7 @@ class Gate:
             caller.opened[0] += 1
             call.counted = caller
         if route.conditional or (route.matched and b"if-match" in headers):
-            call.seen = _revision(headers)
+            call.seen = _revision(headers, fresh=not route.matched)
         elif route.matched:
             call.seen = -1
         if route.idempotent:
@@ -340,22 +340,27 @@ def problem_reply(state: State, error: Exception, path: str, request_id: str) ->
     return Reply(problem.kind.status, body, _PROBLEM, tuple(problem.headers))
 
 
-def _revision(headers: Headers) -> int:
+def _revision(headers: Headers, *, fresh: bool) -> int:
     """The revision that a change is based on; 0 for something that is not there yet.
+
+    Args:
+        headers: of the request.
+        fresh: whether it may be about something that is not there yet.
 
     Raises:
         Problem: 428 without one, 400 for anything that is not a revision.
     """
     absent, given = headers.get(b"if-none-match"), headers.get(b"if-match")
-    if absent is not None:
+    if absent is not None and fresh:
         if absent.strip() != b"*":
             raise Problem(
                 "bad_header", "If-None-Match: expected *, for something that is not there"
             )
         return 0
     if given is None:
-        detail = "If-Match: send the ETag of what is to change, or If-None-Match: * for a new one"
-        raise Problem("etag_required", detail)
+        detail = "If-Match: send the ETag of what is to change"
+        more = ", or If-None-Match: * for a new one" if fresh else ""
+        raise Problem("etag_required", detail + more)
     found = _ETAG.fullmatch(given.strip())
     if found is None:
         raise Problem("bad_header", 'If-Match: expected an ETag as it was given, such as "3"')

@@ -165,10 +165,8 @@ def _operation(route: Route, schemas: _Schemas, links: dict[str, Any]) -> dict[s
             if route.keyed
             else {"$ref": "#/components/parameters/IdempotencyKey"}
         )
-    if route.conditional:
-        operation["parameters"] += _CONDITIONS
-    if route.matched:
-        operation["parameters"] += _CONDITIONS[:1]
+    if route.conditional or route.matched:
+        operation["parameters"] += _CONDITIONS[:1] if route.matched else _CONDITIONS
     if route.stream:
         octets = {"schema": {"type": "string"}}
         operation["requestBody"] = {

@@ -76,7 +76,8 @@ class Route:
         keyed: whether it must be there.
         stream: media types of a body that is read as it comes; empty for others.
         conditional: whether a change names the revision that it is based on, in `If-Match`.
-        matched: whether it may name one, and is refused where that is not the latest.
+        matched: whether `If-Match` alone is meant, for what is there already; a change that is not
+            `conditional` may leave it out.
         example: of the request.
     """
 

@@ -123,6 +123,7 @@ async def post(call: Call) -> Reply:
     body, caller = call.read(PostKey), call.caller
     assert caller is not None, "the route needs a key"
     values = _checked(call, msgspec.structs.asdict(body))
+    _refuse_more(call, values["scopes"])
     made: list[KeyRow] = []
 
     def work(conn: Connection) -> Reply:
@@ -143,13 +144,22 @@ async def post(call: Call) -> Reply:
     return ok(_show(made[-1]), 201, etag=_etag(made[-1]))
 
 
-def _checked(call: Call, given: dict[str, Any], had: Iterable[str] = ()) -> dict[str, Any]:
+def _refuse_more(call: Call, scopes: Iterable[str], had: Iterable[str] = ()) -> None:
+    """Let nobody give a scope that is not their own, nor the key's by now.
+
+    Raises:
+        Problem: 403.
+    """
+    for scope in sorted(set(scopes) - set(had)):
+        call.need(scope)
+
+
+def _checked(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     """Values of a key in the form in which they are kept.
 
     Args:
-        call: the request; its key may give no more than it has itself.
+        call: the request; its key may be no more limited than what it gives.
         given: by the name of the field.
-        had: scopes that the key has by now.
 
     Raises:
         Problem: 403 or 422 with a pointer.
@@ -162,8 +172,6 @@ def _checked(call: Call, given: dict[str, Any], had: Iterable[str] = ()) -> dict
             if scope not in SCOPES:
                 detail = f"expected one of {sorted(SCOPES)}, got {scope!r}"
                 raise invalid(f"/scopes/{place}", detail)
-            if scope not in had:
-                call.need(scope)
         values["scopes"] = sorted(set(given["scopes"]))
     if given.get("expires_at") is not None:
         _check_expiry(given["expires_at"])
@@ -234,13 +242,14 @@ async def patch(call: Call) -> Reply:
     given = {
         field: value for field, value in msgspec.structs.asdict(body).items() if value is not UNSET
     }
+    values = _checked(call, given)
 
     def work(conn: Connection) -> KeyRow:
         row = _held(conn, name, call.seen)
+        _refuse_more(call, given.get("scopes", ()), row.scopes)
         if row.revoked_at is not None:
             raise Problem("conflict", f"The key {name!r} was revoked, and stays as it is")
         before = {field: _plain(getattr(row, field)) for field in given}
-        values = _checked(call, given, row.scopes)
         changed = {field: value for field, value in values.items() if value != before[field]}
         if not changed:
             return row
@@ -324,7 +333,8 @@ ROUTES = (
         "PATCH", _ONE, "patch_key", "admin", patch, "Operations",
         "Change what a key is called, may do and is limited to.",
         request=PatchKey, response=Key, problems=("not_found", "conflict", *STORE),
-        conditional=True, example={"scopes": ["score"], "cidrs": ["10.0.0.0/8", "2001:db8::/32"]},
+        conditional=True, matched=True,
+        example={"scopes": ["score"], "cidrs": ["10.0.0.0/8", "2001:db8::/32"]},
     ),
     Route(
         "DELETE", _ONE, "revoke_key", "admin", revoke, "Operations",
