@@ -102,7 +102,7 @@ def test_a_server_that_fails_is_left_alone_and_then_tried_once(http, pooling):
     before = pooling.told()["requests"]
     for n in range(5):
         reply = score(http, f"{mode} {n}")
-        assert (reply.status_code, reply.json()["code"]) == (503, "encoder_unavailable")
+        assert (reply.status_code, reply.json()["code"]) == (502, "encoder_unavailable")
         assert "retry-after" in reply.headers
     assert encoder(http)["breaker"] == "open"
     assert "gustibus_encoder_breaker_open 1.0" in http.get("/metrics").text
@@ -113,7 +113,7 @@ def test_a_server_that_fails_is_left_alone_and_then_tried_once(http, pooling):
     assert http.get("/readyz").status_code == 200
     time.sleep(1.2 * PAUSE)
     assert encoder(http)["breaker"] == "half_open"
-    assert score(http, f"{mode} half open").status_code == 503
+    assert score(http, f"{mode} half open").status_code == 502
     pooling.tell("ok")
     time.sleep(1.2 * PAUSE)
     assert score(http, f"{mode} closed").status_code == 200
@@ -128,7 +128,7 @@ def test_a_server_that_does_not_answer_keeps_nobody_past_the_deadline(http, pool
         assert (reply.status_code, reply.json()["code"]) == (504, "deadline_exceeded")
     assert encoder(http)["breaker"] == "closed"
     reply = score(http, f"{mode} patient", **{"X-Deadline-Ms": "20000"})
-    assert (reply.status_code, reply.json()["code"]) == (503, "encoder_unavailable")
+    assert (reply.status_code, reply.json()["code"]) == (502, "encoder_unavailable")
     assert "TimeoutError" in reply.json()["detail"]
 
 
@@ -137,7 +137,7 @@ def test_texts_that_are_refused_do_not_stop_others(http, pooling):
     pooling.tell(status)
     for n in range(8):
         reply = score(http, f"refused {status} {n}")
-        assert (reply.status_code, reply.json()["code"]) == (503, "encoder_unavailable")
+        assert (reply.status_code, reply.json()["code"]) == (502, "encoder_unavailable")
         assert str(status) in reply.json()["detail"]
     assert encoder(http)["breaker"] == "closed"
 
@@ -202,7 +202,7 @@ def test_a_service_starts_without_its_encoder_and_tests_it_later(
     ) as service, service.client() as client:  # fmt: skip
         assert encoder(client)["tested"] is False
         reply = score(client, "not yet")
-        assert (reply.status_code, reply.json()["code"]) == (503, "encoder_unavailable")
+        assert (reply.status_code, reply.json()["code"]) == (502, "encoder_unavailable")
         server = Pooling(port)
         try:
             server.tell("other")

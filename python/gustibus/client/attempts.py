@@ -22,6 +22,8 @@ _CERTAIN = frozenset({429, 503})
 """Refusals before any effect."""
 _HOPELESS = frozenset({"too_many_failures"})
 """Refusals that no waiting ends: a wrong key stays wrong."""
+_REFUSED = frozenset({"encoder_unavailable"})
+"""Codes of refusals before any effect, with a status that proxies answer too."""
 _NO_KEY = "no key was sent: set GUSTIBUS_KEY"
 _IN_PROGRESS = frozenset({"idempotency_in_progress"})
 
@@ -165,7 +167,7 @@ class Attempts(Generic[T]):
         return self._wait(told, None)
 
     def _worth_repeating(self, error: ApiError) -> bool:
-        if error.status in _CERTAIN:
+        if error.status in _CERTAIN or error.code in _REFUSED:
             return error.code not in _HOPELESS
         if error.status == 409:
             return error.code in _IN_PROGRESS

@@ -95,7 +95,7 @@ class ServiceError(ApiError):
 
 
 class UnavailableError(ServiceError, OverloadedError):
-    """503: the service is at capacity or not ready."""
+    """503: the service is at capacity or not ready; or 502 as its encoder cannot be reached."""
 
 
 class ApiConnectionError(GustibusError):
@@ -126,6 +126,8 @@ _KINDS: Mapping[int, type[ApiError]] = {
     429: RateLimitedError,
     503: UnavailableError,
 }
+_NAMED: Mapping[str, type[ApiError]] = {"encoder_unavailable": UnavailableError}
+"""By code, where a proxy may answer with the same status."""
 
 
 def error_of(
@@ -147,6 +149,7 @@ def error_of(
         text = content[:200].decode("utf-8", "replace").strip()
         body = {"detail": text or f"status {status} without a body"}
     kind = _KINDS.get(status, ServiceError if status >= 500 else InvalidRequestError)
+    kind = _NAMED.get(str(body.get("code")), kind)
     return kind(
         status, body, request_id=headers.get("x-request-id", ""),
         retry_after=seconds_of(headers.get("retry-after")), hint=hint,

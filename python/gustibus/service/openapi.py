@@ -11,7 +11,7 @@ import msgspec
 
 from gustibus.service.ids import PATTERN
 from gustibus.service.links import links_of
-from gustibus.service.problems import CODES, MEDIA_TYPE, ProblemBody
+from gustibus.service.problems import CODES, MEDIA_TYPE, WAITS, ProblemBody
 from gustibus.service.routing import ANY, OPEN, SCOPES, Route, Table
 
 API_VERSION = "1"
@@ -240,7 +240,7 @@ def _responses(route: Route, schemas: _Schemas, links: dict[str, Any]) -> dict[s
     problem = {MEDIA_TYPE: {"schema": schemas.of(ProblemBody)}}
     for status, names in sorted(codes.items()):
         headers = dict(shared)
-        if status in {429, 503}:
+        if status in WAITS:
             headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
         text = "; ".join(f"`{name}`: {CODES[name].title}" for name in names)
         responses[str(status)] = {"description": text, "headers": headers, "content": problem}

@@ -85,7 +85,7 @@ class RemoteEncoder:
 
         Raises:
             OpenError: the server failed too often and is left alone for now.
-            Problem: 503 when it fails, 504 when the caller's deadline passes.
+            Problem: 502 when it fails, 504 when the caller's deadline passes.
         """
         del progress
         found = checked_texts(texts)

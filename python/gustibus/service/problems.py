@@ -60,11 +60,15 @@ CODES: dict[str, Kind] = {
     "internal": Kind(500, "Something went wrong here", "api_error"),
     "queue_full": Kind(503, "The service is at capacity", _LOAD),
     "not_ready": Kind(503, "The service is not ready", _LOAD),
-    "encoder_unavailable": Kind(503, "Texts cannot be encoded now", _LOAD),
+    "encoder_unavailable": Kind(502, "Texts cannot be encoded now", _LOAD),
     "deadline_exceeded": Kind(504, "The deadline has passed", "timeout_error"),
     "read_only": Kind(503, "The store accepts no writes", _LOAD),
 }
 """Every code that a reply can carry; `code` is stable, texts are for people."""
+
+
+WAITS = frozenset({429, 502, 503})
+"""Statuses that say after how many seconds to ask again."""
 
 
 class FieldError(msgspec.Struct, omit_defaults=True):
@@ -118,7 +122,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         self.errors = list(errors)
         self.headers = list(headers)
         self.retry_after: int | None = None
-        if self.kind.status in {429, 503}:
+        if self.kind.status in WAITS:
             after = 1.0 if retry_after is None else retry_after
             self.retry_after = max(1, round(after * random.uniform(0.8, 1.2)))
             self.headers.append((b"retry-after", b"%d" % self.retry_after))
