@@ -145,6 +145,12 @@ class Artifact:
         """Identity of the model alone, which states of people carry."""
         return fingerprint(self.model)
 
+    @property
+    def embedding_norm(self) -> float | None:
+        """Length that 99.9 % of the embeddings of the training have at most; None where none was kept."""
+        found = self.card.get("data", {}).get("embedding_norm")
+        return None if found is None else float(found)
+
     def save(self, folder: str | Path) -> Artifact:
         """Write the folder and return the artifact with its digest.
 

@@ -13,6 +13,7 @@ import pytest
 from gustibus.client import Client
 from gustibus.client.calls import (
     answers,
+    encoding,
     groups,
     imports,
     items,
@@ -31,7 +32,8 @@ from gustibus.client.wire import Raw
 from tests.service.harness import running
 
 PARTS = (
-    scoring, people, items, answers, onboarding, groups, matching, imports, jobs, keys, operations
+    scoring, encoding, people, items, answers, onboarding, groups, matching, imports, jobs, keys,
+    operations,
 )  # fmt: skip
 """Those that a server answers without a registry of models."""
 

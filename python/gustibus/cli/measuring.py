@@ -131,7 +131,12 @@ def _load(target: _Target, user: str, count: int, connections: int, seconds: flo
         message = f"{target.url}: no model is served there"
         raise GustibusError(message, where="model")
     dim, rng = served[0].embedding_dim, np.random.default_rng(0)
-    bodies = [rng.standard_normal((count, dim)).astype("<f4").tobytes() for _ in range(_BODIES)]
+    scale = (served[0].longest_embedding or 4.0 * dim**0.5) / (
+        4.0 * dim**0.5
+    )  # half of that, about
+    bodies = [
+        (scale * rng.standard_normal((count, dim))).astype("<f4").tobytes() for _ in range(_BODIES)
+    ]
     query: dict[str, Any] = {"dtype": "f32", "dim": dim, **({"user": user} if user else {})}
     path = f"{urlsplit(target.url).path.rstrip('/')}/v1/score?{urlencode(query)}"
     warm = time.perf_counter() + min(1.0, seconds / 2)

@@ -6,6 +6,7 @@ in `calls`. `client.score.with_raw_response(…)` gives the reply with its head.
 
 from gustibus.client.attempts import Options
 from gustibus.client.calls.answers import Comparison, Taken
+from gustibus.client.calls.encoding import Encoded, Vector
 from gustibus.client.calls.groups import Aggregated, Chosen, FairReranked, Placed
 from gustibus.client.calls.imports import Import, RowError
 from gustibus.client.calls.items import Item
@@ -53,6 +54,7 @@ __all__ = [
     "Compared",
     "Comparison",
     "Decision",
+    "Encoded",
     "FairReranked",
     "GoneError",
     "Import",
@@ -84,5 +86,6 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "User",
+    "Vector",
     "Version",
 ]

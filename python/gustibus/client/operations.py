@@ -6,6 +6,7 @@ from typing import Self
 
 from gustibus.client.calls import (
     answers,
+    encoding,
     groups,
     imports,
     items,
@@ -156,6 +157,7 @@ class Operations:
     rerank = Operation(scoring.rerank)
     compare = Operation(scoring.compare)
     best_of_n = Operation(scoring.best_of_n)
+    encode = Operation(encoding.encode)
     models = Operation(operations.models)
     limits = Operation(operations.limits)
     version = Operation(operations.version)

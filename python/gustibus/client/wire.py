@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 Array: TypeAlias = NDArray[Any]
 Candidate: TypeAlias = "str | Mapping[str, Any] | Array"
-"""A text; `{"id": …}`, `{"text": …}`, `{"messages": […]}` or `{"embedding": array}`; or an array."""
+"""A text; `{"id": …}`, `{"text": …}`, `{"messages": […]}`, `{"embedding": array}` or `{"vector": {"model": …,
+"numbers": array}}`; or an array, which is an embedding."""
 Prompt: TypeAlias = "str | Sequence[Mapping[str, Any]]"
 
 JSON = "application/json"
@@ -210,7 +211,17 @@ def candidate_of(value: Candidate) -> Any:
         return {"embedding": embedding_of(value)}
     if isinstance(value, Mapping) and isinstance(value.get("embedding"), np.ndarray):
         return {**value, "embedding": embedding_of(value["embedding"])}
+    if isinstance(value, Mapping) and isinstance(value.get("vector"), Mapping):
+        return {**value, "vector": _vector_of(value["vector"])}
     return value
+
+
+def _vector_of(vector: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A vector with its numbers, which may be an array, as base64."""
+    if not isinstance(vector.get("numbers"), np.ndarray):
+        return vector
+    rest = {name: value for name, value in vector.items() if name != "numbers"}
+    return {**rest, **embedding_of(vector["numbers"])}
 
 
 def embedding_of(vector: Array) -> dict[str, str]:

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from gustibus.errors import NotFiniteError
 from gustibus.service.ids import CLIENT_ID, PlainId
+from gustibus.service.norms import too_long, why_too_long
 from gustibus.service.problems import Problem, invalid
 from gustibus.types import F32
 
@@ -58,13 +59,24 @@ class Embedding(Struct, forbid_unknown_fields=True):
     dtype: Dtype = "f32"
 
 
+class Vector(Struct, forbid_unknown_fields=True):
+    """What `/v1/encode` made of a candidate; exactly one of b64 and, for debugging, numbers."""
+
+    model: Annotated[str, Meta(max_length=200)]
+    """That made it; no other takes it."""
+    b64: str | None = None
+    dtype: Dtype = "f32"
+    numbers: list[float] | None = None
+
+
 class Candidate(Struct, forbid_unknown_fields=True):
-    """Exactly one of text, messages, id and embedding; an array of numbers is for debugging."""
+    """Exactly one of text, messages, id, embedding and vector; an array of numbers is for debugging."""
 
     text: str | None = None
     messages: Annotated[list[Message], Meta(min_length=1, max_length=256)] | None = None
     id: PlainId | None = None
     embedding: Embedding | list[float] | None = None
+    vector: Vector | None = None
 
 
 Prompt = str | Annotated[list[Message], Meta(min_length=1, max_length=256)]
@@ -92,6 +104,8 @@ class _Sorted:
     strings: list[str] = field(default_factory=list)
     embeddings: list[int] = field(default_factory=list)
     features: list[F32] = field(default_factory=list)
+    vectors: list[int] = field(default_factory=list)
+    kept: list[F32] = field(default_factory=list)
     base64: int = 0
     arrays: int = 0
 
@@ -164,15 +178,18 @@ async def represent(
     if set(map(type, candidates)) == {str}:
         strings = cast("Sequence[str]", candidates)
         if max(map(len, strings)) <= _SHORT:
+            _need_encoder(serving, at[0])
             return await _plain(call, serving, said, strings)
     kinds = _sort(call, serving, candidates, at)
     _limit("text", len(kinds.texts), MAX_TEXTS)
     _limit("base64", kinds.base64, MAX_BASE64)
     _limit("float array", kinds.arrays, MAX_ARRAYS)
     _limit("id", len(kinds.ids), MAX_IDS)
+    if kinds.texts:
+        _need_encoder(serving, at[kinds.texts[0]])
     n = len(candidates)
     out = np.empty((n, serving.model.representation_dim), np.float32)
-    result = Represented(out, units=len(kinds.ids) + len(kinds.embeddings))
+    result = Represented(out, units=len(kinds.ids) + len(kinds.embeddings) + len(kinds.vectors))
     counts = call.state.meter.candidates
     if kinds.ids:
         out[kinds.ids] = call.state.items.vectors[kinds.rows]
@@ -189,6 +206,9 @@ async def represent(
         else:
             out[kinds.embeddings] = found
         counts["embedding"] += len(kinds.embeddings)
+    if kinds.vectors:
+        out[kinds.vectors] = kinds.kept
+        counts["vector"] += len(kinds.vectors)
     if kinds.texts:
         vectors, result.cached, result.tokens = await serving.represent(said, kinds.strings)
         out[kinds.texts] = vectors
@@ -206,6 +226,16 @@ async def _plain(call: Call, serving: Serving, said: str, texts: Sequence[str]) 
     call.state.meter.candidates["text"] += n
     units = n + (-(-tokens // 32) if cached < n else 0)
     return Represented(vectors, cached, tokens, units)
+
+
+def _need_encoder(serving: Serving, pointer: str) -> None:
+    """Refuse texts where none can be encoded.
+
+    Raises:
+        Problem: 422 about the first.
+    """
+    if not serving.has_encoder:
+        raise invalid(pointer, "the model has no text encoder; send ids, embeddings or vectors")
 
 
 class _Places:
@@ -252,6 +282,13 @@ def _sort(
             kinds.embeddings.append(place)
             dim = serving.model.item_dim
             kinds.features.append(vector_of(candidate.embedding, dim, f"{at}/embedding"))
+        elif candidate.vector is not None:
+            if not kinds.vectors:
+                call.need("score:raw")
+            kinds.base64 += candidate.vector.numbers is None
+            kinds.arrays += candidate.vector.numbers is not None
+            kinds.vectors.append(place)
+            kinds.kept.append(kept_vector(serving, candidate.vector, f"{at}/vector"))
     return kinds
 
 
@@ -262,12 +299,14 @@ def one_of(candidate: Candidate, at: str) -> None:
         Problem: 422.
     """
     if _ways(candidate) != 1:
-        raise invalid(at, "expected exactly one of text, messages, id and embedding")
+        raise invalid(at, "expected exactly one of text, messages, id, embedding and vector")
 
 
 def _ways(candidate: Candidate) -> int:
     """In how many ways a candidate is given."""
-    given = (candidate.text, candidate.messages, candidate.id, candidate.embedding)
+    given = (
+        candidate.text, candidate.messages, candidate.id, candidate.embedding, candidate.vector,
+    )  # fmt: skip
     return len(given) - given.count(None)
 
 
@@ -293,22 +332,57 @@ def vector_of(embedding: Embedding | list[float], dim: int, pointer: str) -> F32
         Problem: 422 for broken base64 or another dimension; numbers are checked later, all at once.
     """
     if isinstance(embedding, list):
-        with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused then
-            vector = np.asarray(embedding, np.float32)
+        vector = _array(embedding)
     else:
-        kind = DTYPES[embedding.dtype]
-        try:
-            data = pybase64.b64decode(embedding.b64, validate=True)
-        except ValueError:
-            raise invalid(f"{pointer}/b64", "not base64") from None
-        if len(data) % kind.itemsize:
-            detail = f"{len(data)} bytes are no whole number of {embedding.dtype}"
-            raise invalid(pointer, detail, code="dimension_mismatch")
-        vector = np.frombuffer(data, kind).astype(np.float32, copy=False)
+        vector = _unpacked(embedding.b64, embedding.dtype, pointer)
     if len(vector) != dim:
         detail = f"dimension {len(vector)}, the model expects {dim}"
         raise invalid(pointer, detail, code="dimension_mismatch")
     return vector
+
+
+def kept_vector(serving: Serving, vector: Vector, pointer: str) -> F32:
+    """A vector `(r,)` that this model made before, as float32.
+
+    Raises:
+        Problem: 422 for one of another model, broken base64, another dimension, or a number that is
+            NaN, infinite or too large.
+    """
+    if (vector.b64 is None) == (vector.numbers is None):
+        raise invalid(pointer, "expected exactly one of b64 and numbers")
+    if not serving.made(vector.model):
+        detail = f"is of {vector.model!r}, the model in service is {serving.pin!r}; encode it again"
+        raise invalid(f"{pointer}/model", detail)
+    if vector.b64 is not None:
+        found = _unpacked(vector.b64, vector.dtype, pointer)
+    else:
+        found = _array(vector.numbers or [])
+    dim = serving.model.representation_dim
+    if len(found) != dim:
+        detail = f"dimension {len(found)}, the model expects {dim}"
+        raise invalid(pointer, detail, code="dimension_mismatch")
+    if not np.isfinite(found).all():
+        raise invalid(pointer, "holds NaN or infinity", code="not_finite")
+    if too_large(found[None]):
+        raise invalid(pointer, TOO_LARGE)
+    return found
+
+
+def _array(numbers: list[float]) -> F32:
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused later
+        return np.asarray(numbers, np.float32)
+
+
+def _unpacked(b64: str, dtype: Dtype, pointer: str) -> F32:
+    kind = DTYPES[dtype]
+    try:
+        data = pybase64.b64decode(b64, validate=True)
+    except ValueError:
+        raise invalid(f"{pointer}/b64", "not base64") from None
+    if len(data) % kind.itemsize:
+        detail = f"{len(data)} bytes are no whole number of {dtype}"
+        raise invalid(pointer, detail, code="dimension_mismatch")
+    return np.frombuffer(data, kind).astype(np.float32, copy=False)
 
 
 async def from_features(
@@ -317,7 +391,7 @@ async def from_features(
     """Representations `(n, r)` of embeddings `(n, d)`; `pointer` names a row in errors.
 
     Raises:
-        Problem: 422 when a number is NaN, infinite or too large.
+        Problem: 422 when a number is NaN, infinite or too large, or an embedding too long.
     """
     prompts = None
     if serving.model.prompt_dim:
@@ -327,6 +401,8 @@ async def from_features(
     except NotFiniteError:
         row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
         raise invalid(pointer(row), "holds NaN or infinity", code="not_finite") from None
+    for row in too_long(features, serving.longest)[:1]:
+        raise invalid(pointer(row), why_too_long(features[row], serving.longest))
     for row in too_large(found)[:1]:
         raise invalid(pointer(row), TOO_LARGE)
     return found

@@ -10,10 +10,13 @@ import numpy as np
 from gustibus.service.candidates import (
     TOO_LARGE,
     Embedding,
+    Vector,
+    kept_vector,
     represented,
     too_large,
     vector_of,
 )
+from gustibus.service.norms import too_long, why_too_long
 from gustibus.service.problems import Problem, invalid
 from gustibus.types import F32
 
@@ -25,15 +28,15 @@ _FEW = 32  # embeddings that are decoded on the event loop
 
 
 class Wanted(NamedTuple):
-    """An embedding to be represented."""
+    """An embedding to be represented, or a vector that is one already."""
 
-    embedding: Embedding | list[float]
+    embedding: Embedding | list[float] | Vector
     prompt: str
     pointer: str
 
 
 async def embed(call: Call, serving: Serving, wanted: Sequence[Wanted]) -> list[F32 | Problem]:
-    """Representations `(r,)` of embeddings, or what is wrong with them, in their order.
+    """Representations `(r,)` of embeddings and vectors, or what is wrong with them, in their order.
 
     Raises:
         Problem: 403 when the key may not send embeddings.
@@ -43,14 +46,14 @@ async def embed(call: Call, serving: Serving, wanted: Sequence[Wanted]) -> list[
     call.need("score:raw")
 
     def decode() -> list[F32 | Problem]:
-        return [_decoded(one, serving.model.item_dim) for one in wanted]
+        return [_decoded(one, serving) for one in wanted]
 
     few = len(wanted) <= _FEW
     found = decode() if few else await call.state.threads.compute(decode)
     reads_prompt = serving.model.prompt_dim > 0
     groups: dict[str, list[int]] = {}
     for place, one in enumerate(found):
-        if not isinstance(one, Problem):
+        if not isinstance(one, Problem) and not isinstance(wanted[place].embedding, Vector):
             groups.setdefault(wanted[place].prompt if reads_prompt else "", []).append(place)
     for prompt, places in groups.items():
         items = np.stack([np.asarray(found[place], np.float32) for place in places])
@@ -62,12 +65,17 @@ async def embed(call: Call, serving: Serving, wanted: Sequence[Wanted]) -> list[
             found[place] = vector
         for row in too_large(vectors):
             found[places[row]] = invalid(wanted[places[row]].pointer, TOO_LARGE)
+        for row in too_long(items, serving.longest):
+            detail = why_too_long(items[row], serving.longest)
+            found[places[row]] = invalid(wanted[places[row]].pointer, detail)
     return found
 
 
-def _decoded(one: Wanted, dim: int) -> F32 | Problem:
+def _decoded(one: Wanted, serving: Serving) -> F32 | Problem:
     try:
-        vector = vector_of(one.embedding, dim, one.pointer)
+        if isinstance(one.embedding, Vector):
+            return kept_vector(serving, one.embedding, one.pointer)
+        vector = vector_of(one.embedding, serving.model.item_dim, one.pointer)
     except Problem as problem:
         return problem
     if not np.isfinite(vector).all():

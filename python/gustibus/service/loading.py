@@ -120,7 +120,7 @@ def open_model(state: State, folder: Path, row: VersionRow | None) -> Serving:
             artifact, name=settings.model_name, texts=settings.texts, meter=state.meter,
             version=None if row is None else row.version, remote=remote_encoder(settings, artifact),
             connections=settings.encoder_connections, texts_bytes=settings.texts_bytes,
-            warm=settings.warm,
+            warm=settings.warm, bound=settings.bound_embeddings,
         )  # fmt: skip
         serving.check()
     except GustibusError:

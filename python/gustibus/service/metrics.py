@@ -57,7 +57,7 @@ class Meter:
         self.usage: dict[str, tuple[int, int]] = {}
         """Units and requests of each key since they were last written down."""
         self.reloads: dict[str, int] = {}
-        self.candidates: dict[str, int] = {"id": 0, "embedding": 0, "text": 0}
+        self.candidates: dict[str, int] = {"id": 0, "embedding": 0, "vector": 0, "text": 0}
         self.rejected: dict[str, int] = {}
         self.comparisons: dict[str, int] = {}
         self.onboarding: dict[str, int] = {}

@@ -23,6 +23,7 @@ from gustibus.models.base import PreferenceModel
 from gustibus.posterior import Posterior
 from gustibus.rewards.implicit import Valence, similarity_valence
 from gustibus.scoring import Scorer
+from gustibus.service.norms import longest_of
 from gustibus.service.pooling import SEQUENCES, RemoteEncoder
 from gustibus.service.problems import Problem
 from gustibus.service.tables import Recent
@@ -40,6 +41,7 @@ _SHARING = 8  # requests that share the batches of an encoder here
 _WAITING = 64
 _PAIRS = 8  # that a remote encoder is tested on
 _TOLERANCE = 0.02  # of a representation's length
+_PIN = 12  # digits of a digest that tell models apart
 _OVERHEAD = 320  # bytes of a kept representation beside its numbers, measured on CPython 3.11
 _BUCKETS = (".", "word " * 6_500)  # the shortest text, and one as long as a candidate may be
 
@@ -55,6 +57,7 @@ class Serving:
         texts: representations of texts to keep at most.
         texts_bytes: memory that they may take.
         warm: whether an encoder of this process is loaded, tested and warmed up by `check`.
+        bound: whether embeddings may only be twice as long as nearly all of the training.
         meter: counts hits and misses.
         version: number under which it is registered; None for a model of a folder.
         remote: a pooling server that encodes its texts; None encodes them here.
@@ -64,7 +67,7 @@ class Serving:
     def __init__(
         self, artifact: Artifact, *, name: str, texts: int, meter: Meter,
         version: int | None = None, remote: RemoteEncoder | None = None, connections: int = 1,
-        texts_bytes: int = 256 << 20, warm: bool = True,
+        texts_bytes: int = 256 << 20, warm: bool = True, bound: bool = True,
     ) -> None:  # fmt: skip
         self.artifact = artifact
         self.name = name
@@ -79,6 +82,8 @@ class Serving:
         self.spread: F64 = np.asarray(prior.covariance, np.float64)
         """`(u, u)` covariance of the population."""
         self.typical = self._typical(self.population)
+        self.longest = longest_of(artifact) if bound else math.inf
+        """Most that an embedding of a client may be long."""
         self.remote = remote
         self.aliases: frozenset[str] = frozenset()
         """Names that point at this version, as of when the store was last read."""
@@ -133,6 +138,16 @@ class Serving:
         if self.version is not None and version in {CHAMPION, str(self.version), *self.aliases}:
             return True
         return len(version) >= 4 and self.digest.startswith(version)
+
+    @property
+    def pin(self) -> str:
+        """The name under which this model alone is meant, in every registry."""
+        return f"default@{self.digest[:_PIN]}"
+
+    def made(self, name: str) -> bool:
+        """Whether vectors are of this model by the name that came with them, which tells its digest."""
+        _, _, digest = name.rpartition("@")
+        return len(digest) >= _PIN and self.digest.startswith(digest)
 
     def check(self) -> None:
         """Whether the model gives numbers, and its encoder those that it was trained on.

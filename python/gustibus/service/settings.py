@@ -44,6 +44,9 @@ class Settings:
     with scope `admin` instead."""
     workers: int = 1
     """Processes that share the port."""
+    bound_embeddings: bool = True
+    """Whether embeddings of clients are refused that are more than twice as long as nearly all of the
+    training; models that were trained before lengths were kept bound none."""
     docs: bool = False
     """Whether `/openapi.json` is open; else it needs a key with any scope."""
     store_text: bool = True

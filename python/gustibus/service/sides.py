@@ -94,13 +94,23 @@ def _looked_up(
             raise invalid(f"{at}/{name}", "expected a year from 1900 to 2200")
     pair = BothSides(_NOTHING, _NOTHING, prompt)
     for name, candidate in (("a", row.a), ("b", row.b)):
-        if isinstance(candidate, Candidate) and candidate.embedding is not None:
-            one_of(candidate, f"{at}/{name}")
-            one = Wanted(candidate.embedding, prompt or "", f"{at}/{name}/embedding")
-            wanted.append((place, name, one))
+        raw = _raw(candidate, f"{at}/{name}", prompt or "")
+        if raw is not None:
+            wanted.append((place, name, raw))
         else:
             setattr(pair, name, side_of(call, candidate, f"{at}/{name}"))
     return pair
+
+
+def _raw(candidate: AnyCandidate, at: str, prompt: str) -> Wanted | None:
+    """A side that comes as numbers; None for one that is named or said."""
+    if isinstance(candidate, str) or (candidate.embedding is None and candidate.vector is None):
+        return None
+    one_of(candidate, at)
+    if candidate.vector is not None:
+        return Wanted(candidate.vector, prompt, f"{at}/vector")
+    assert candidate.embedding is not None, "one of the two is given"
+    return Wanted(candidate.embedding, prompt, f"{at}/embedding")
 
 
 _NOTHING = Side(None, None, None)
@@ -123,12 +133,12 @@ def side_of(call: Call, candidate: AnyCandidate, at: str) -> Side:
                 no_item(state, candidate.id, f"{at}/id")
             return Side(candidate.id, None, None)
         said = candidate.text if candidate.text is not None else candidate.messages
-        assert said is not None, "one of the four is given"
+        assert said is not None, "one of the rest is given"
         candidate_text: Prompt = said
     else:
         candidate_text = candidate
     if state.serving is not None and not state.serving.has_encoder:
-        raise invalid(at, "the model has no text encoder; send ids or embeddings")
+        raise invalid(at, "the model has no text encoder; send ids, embeddings or vectors")
     return Side(None, _storable(candidate_text, at), None)
 
 

@@ -28,6 +28,7 @@ from gustibus.types import F32, I64
 
 _REFERENCE = 512
 _SLOW = ("transformers",)  # encoders whose vectors take longer to make than to keep
+_NEARLY_ALL = 0.999  # of the embeddings, whose length later ones are measured by
 _ENOUGH = 40  # questions that a pool should have, three times what a session asks
 
 
@@ -208,6 +209,7 @@ def card(
             "items": len(np.unique(np.concatenate([c.a[used], c.b[used]]))),
             "prompts": len(np.unique(c.prompt[used])),
             "ties": int((c.target[used] == 0.5).sum()),
+            "embedding_norm": embedding_norm(dataset, used),
             "people_given": len(c.user_ids),
             "comparisons_given": len(c),
             "identical_dropped": c.tally.get("identical", 0),
@@ -217,6 +219,15 @@ def card(
         "fit": dict(report),
         "metrics": {} if loss is None else {"log_loss_of_validation_people": float(loss)},
     }
+
+
+def embedding_norm(dataset: Dataset, rows: I64) -> float:
+    """Length that 99.9 % of the embeddings of the responses in `rows` have at most."""
+    assert dataset.item_features is not None, "training data has features"
+    c = dataset.comparisons
+    used = np.unique(np.concatenate([c.a[rows], c.b[rows]]))
+    lengths = np.linalg.norm(dataset.item_features[used].astype(np.float64), axis=1)
+    return float(np.quantile(lengths, _NEARLY_ALL))
 
 
 def data_digest(dataset: Dataset) -> str:

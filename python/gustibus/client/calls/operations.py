@@ -41,6 +41,8 @@ class Model:
     min_comparisons: int
     encoder: str | None
     questions: int
+    longest_embedding: float | None = None
+    """Most that an embedding may be long; None where that is not bounded."""
 
 
 @dataclass(frozen=True, slots=True)

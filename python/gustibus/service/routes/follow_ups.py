@@ -205,6 +205,8 @@ def _response(call: Call, turn: NewTurn, at: str) -> str:
         raise invalid(at, "expected exactly one of next_turn and valence")
     if isinstance(turn.response, Candidate) and turn.response.embedding is not None:
         raise invalid(f"{at}/response", "expected a text or an item, got an embedding")
+    if isinstance(turn.response, Candidate) and turn.response.vector is not None:
+        raise invalid(f"{at}/response", "expected a text or an item, got a vector")
     side = side_of(call, turn.response, f"{at}/response")
     return f"text {side.text}" if side.item is None else f"item {side.item}"
 

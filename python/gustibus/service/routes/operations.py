@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from math import isfinite
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -132,6 +133,8 @@ class Model(Struct):
     digest: str
     family: str
     embedding_dim: int
+    longest_embedding: float | None
+    """Most that an embedding of a client may be long; null where that is not bounded."""
     representation_dim: int
     user_dim: int
     min_comparisons: int
@@ -160,6 +163,7 @@ def _describe(serving: Serving) -> Model:
     return Model(
         id=serving.label, name=serving.name, object="model", created=_created(card), owned_by="gustibus",
         digest=serving.digest, family=model.family, embedding_dim=model.item_dim,
+        longest_embedding=serving.longest if isfinite(serving.longest) else None,
         representation_dim=model.representation_dim, user_dim=model.user_dim,
         min_comparisons=serving.min_comparisons, encoder=encoder["name"] if encoder else None,
         questions=0 if pool is None else len(pool), objectives=list(objectives(model)),
