@@ -37,6 +37,7 @@ from gustibus.showing import shown
 from gustibus.types import F32, I32
 
 FORMAT = 1
+_PIN = 12  # digits of a digest that tell models apart
 _ALLOWED = (".safetensors", ".json", ".md", ".png")
 BROKEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What comes of reading files that are whole and hold something else than a model."""
@@ -144,6 +145,16 @@ class Artifact:
     def fingerprint(self) -> str:
         """Identity of the model alone, which states of people carry."""
         return fingerprint(self.model)
+
+    @property
+    def pin(self) -> str:
+        """The name that vectors of this model carry: it is meant by it in every registry, and no other."""
+        return f"default@{self.digest[:_PIN]}"
+
+    def made(self, vectors_of: str) -> bool:
+        """Whether vectors are of this model, by the name that they carry."""
+        digest = vectors_of.rpartition("@")[2]
+        return len(digest) >= _PIN and self.digest.startswith(digest)
 
     @property
     def embedding_norm(self) -> float | None:

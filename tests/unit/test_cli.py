@@ -134,7 +134,9 @@ def test_score_chooses_among_answers(trained, capsys, monkeypatch):
     assert "--alpha: belongs to a method" in chosen("--alpha", "0.5")
     assert "no selection 'best_of_m'" in chosen("--method", "best_of_m")
     odd = chosen("--method", "best_of_n", given=['{"text": "x", "anser": "y"}'])
-    assert "candidates: line 1: expected an object with one of ['text', 'embedding']" in odd
+    assert (
+        "candidates: line 1: expected an object with one of ['text', 'embedding', 'vector']" in odd
+    )
     assert "got ['anser', 'text']" in odd
 
 
@@ -157,7 +159,10 @@ def test_score_reads_objects_as_candidates(trained, capsys, monkeypatch):
     assert scored('{"text":"a"}', flags=["--text"])[0]["text"] == '{"text":"a"}'
     for line, reason in (
         ('{"id":"i1"}', "line 2: a model folder knows no ids"),
-        ('{"id":"i1","text":"a"}', "line 2: expected an object with one of ['text', 'embedding']"),
+        (
+            '{"id":"i1","text":"a"}',
+            "line 2: expected an object with one of ['text', 'embedding', 'vector']",
+        ),
         ('{"text":"a","more":1}', "got ['more', 'text']; --text reads every line as a text"),
         ('{"text":"a","answer":"b"}', "got ['answer', 'text']"),
         ("{}", "line 2: expected an object"),

@@ -350,8 +350,11 @@ def kept_vector(serving: Serving, vector: Vector, pointer: str) -> F32:
     """
     if (vector.b64 is None) == (vector.numbers is None):
         raise invalid(pointer, "expected exactly one of b64 and numbers")
-    if not serving.made(vector.model):
-        detail = f"is of {vector.model!r}, the model in service is {serving.pin!r}; encode it again"
+    artifact = serving.artifact
+    if not artifact.made(vector.model):
+        detail = (
+            f"is of {vector.model!r}, the model in service is {artifact.pin!r}; encode it again"
+        )
         raise invalid(f"{pointer}/model", detail)
     if vector.b64 is not None:
         found = _unpacked(vector.b64, vector.dtype, pointer)

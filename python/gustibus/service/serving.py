@@ -41,7 +41,6 @@ _SHARING = 8  # requests that share the batches of an encoder here
 _WAITING = 64
 _PAIRS = 8  # that a remote encoder is tested on
 _TOLERANCE = 0.02  # of a representation's length
-_PIN = 12  # digits of a digest that tell models apart
 _OVERHEAD = 320  # bytes of a kept representation beside its numbers, measured on CPython 3.11
 _BUCKETS = (".", "word " * 6_500)  # the shortest text, and one as long as a candidate may be
 
@@ -138,16 +137,6 @@ class Serving:
         if self.version is not None and version in {CHAMPION, str(self.version), *self.aliases}:
             return True
         return len(version) >= 4 and self.digest.startswith(version)
-
-    @property
-    def pin(self) -> str:
-        """The name under which this model alone is meant, in every registry."""
-        return f"default@{self.digest[:_PIN]}"
-
-    def made(self, name: str) -> bool:
-        """Whether vectors are of this model by the name that came with them, which tells its digest."""
-        _, _, digest = name.rpartition("@")
-        return len(digest) >= _PIN and self.digest.startswith(digest)
 
     def check(self) -> None:
         """Whether the model gives numbers, and its encoder those that it was trained on.

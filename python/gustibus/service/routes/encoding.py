@@ -24,7 +24,6 @@ from gustibus.service.ids import ulid
 from gustibus.service.problems import Problem, invalid
 from gustibus.service.routes.scoring import PROBLEMS, ModelName, Usage, note
 from gustibus.service.routing import Route
-from gustibus.service.serving import Serving
 from gustibus.types import F32
 
 _THREAD_FROM = 1 << 16  # numbers that take about a millisecond to write
@@ -90,7 +89,7 @@ async def encode(call: Call) -> Reply:
     def work() -> Reply:
         return ok(EncodeReply(
             f"encode_{ulid()}", "list", int(time.time()), serving.label, made.vectors.shape[1],
-            _written(serving, made.vectors, body.encoding_format, body.dtype),
+            _written(serving.artifact.pin, made.vectors, body.encoding_format, body.dtype),
             Usage(count, made.tokens, made.cached, made.units),
         ))  # fmt: skip
 
@@ -98,7 +97,7 @@ async def encode(call: Call) -> Reply:
 
 
 def _written(
-    serving: Serving, vectors: F32, form: Format, dtype: Dtype
+    pin: str, vectors: F32, form: Format, dtype: Dtype
 ) -> list[EncodedCandidate]:  # fmt: skip
     """Vectors as they are sent.
 
@@ -111,10 +110,10 @@ def _written(
         place = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
         raise invalid("/dtype", f"numbers of candidate {place} do not fit into {dtype}; send 'f32'")
     if form == "float":
-        made = [EncodedVector(serving.pin, numbers=row) for row in rows.tolist()]
+        made = [EncodedVector(pin, numbers=row) for row in rows.tolist()]
     else:
         texts = (pybase64.b64encode(row).decode() for row in rows)
-        made = [EncodedVector(serving.pin, dtype, text) for text in texts]
+        made = [EncodedVector(pin, dtype, text) for text in texts]
     return [EncodedCandidate(place, "vector", one) for place, one in enumerate(made)]
 
 
