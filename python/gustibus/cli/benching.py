@@ -1,4 +1,4 @@
-"""`gustibus bench`: `league` here, `serve` and `place` beside it."""
+"""`gustibus bench`: `league` here, what measures speed beside it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from gustibus.cli.common import ColumnsOption, IdenticalOption, LayoutOption
 from gustibus.cli.measuring import place_command, serve_command
+from gustibus.cli.pacing import acquire_command, encode_command
 from gustibus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def register(app: typer.Typer) -> None:
     bench.command("league")(league_command)
     bench.command("serve")(serve_command)
     bench.command("place")(place_command)
+    bench.command("encode")(encode_command)
+    bench.command("acquire")(acquire_command)
     app.add_typer(bench, name="bench")
 
 

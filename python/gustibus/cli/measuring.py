@@ -75,7 +75,7 @@ def serve_command(
     if as_json:
         emit(load._asdict())
     else:
-        sys.stdout.write(_table({
+        sys.stdout.write(table({
             "requests a second": f"{load.requests_per_second:,.0f}",
             "candidates a second": f"{load.candidates_per_second:,.0f}",
             "half of them within": f"{load.p50_ms:.2f} ms",
@@ -298,7 +298,7 @@ def place_command(
 
     artifact = Artifact.load(model)
     rng, fitted = np.random.default_rng(0), artifact.model
-    a, b = _sides(artifact, rng)
+    a, b = sides(artifact, rng)
     times = np.empty(people)
     for n in range(-10, people):  # the first ten are not counted
         rows = rng.integers(len(a), size=answers)
@@ -321,14 +321,14 @@ def place_command(
     if as_json:
         emit(found)
     else:
-        sys.stdout.write(_table({
+        sys.stdout.write(table({
             f"placing a person by {answers} answers": f"{half:,.0f} us, 99 % within {most:,.0f} us",
             f"candidates a second, {candidates} at once": f"{done / took:,.0f}",
         }))  # fmt: skip
     return 0
 
 
-def _sides(artifact: Artifact, rng: np.random.Generator) -> tuple[Any, Any]:
+def sides(artifact: Artifact, rng: np.random.Generator) -> tuple[Any, Any]:
     """Representations of both sides of questions; of random pairs, or random, where there are none."""
     import numpy as np
 
@@ -341,6 +341,7 @@ def _sides(artifact: Artifact, rng: np.random.Generator) -> tuple[Any, Any]:
     return found, found[rng.permutation(len(found))]
 
 
-def _table(rows: dict[str, str]) -> str:
+def table(rows: dict[str, str]) -> str:
+    """Lines of a name and a value each, the values below each other."""
     wide = max(map(len, rows))
     return "".join(f"{name:{wide}}  {value}\n" for name, value in rows.items())

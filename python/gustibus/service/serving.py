@@ -115,7 +115,7 @@ class Serving:
         name = spec["name"] if spec else ""
         return name in ENCODERS and hasattr(ENCODERS[name].run, "prepare")
 
-    def _encoder(self) -> Encoder:
+    def encoder(self) -> Encoder:
         """The encoder, loaded once, behind a queue where requests can share its batches."""
         with self._loading:
             if self._shared is None and self.remote is None and self._is_staged():
@@ -166,7 +166,7 @@ class Serving:
             ArtifactError: it is another than the model's, or encodes in another way.
         """
         try:
-            encoder = self._encoder()
+            encoder = self.encoder()
         except (ConfigError, MissingExtraError) as error:
             if error.where == "encoder":  # it is there, and another
                 raise ArtifactError(error.message, where="encoder") from None
@@ -205,7 +205,7 @@ class Serving:
         """Representations of texts, in a thread, once the encoder is known to be the right one."""
         if self.remote is not None and not self.tested:
             self._test()
-        self._encoder()
+        self.encoder()
         found = self._scorer.represent(prompt, texts)
         self.encoded += 1
         return found
@@ -297,7 +297,7 @@ class Serving:
             raise Problem("invalid_field", f"The model {self.label} has no encoder for prompts")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._encoding, copy_context().run, lambda: self._encoder().encode([prompt])
+            self._encoding, copy_context().run, lambda: self.encoder().encode([prompt])
         )
 
     async def valence(self, turns: Sequence[str]) -> F64:
@@ -312,7 +312,7 @@ class Serving:
 
         def judge() -> F64:
             if self._valence is None:
-                self._valence = similarity_valence(self._encoder().encode)
+                self._valence = similarity_valence(self.encoder().encode)
             parts = [self._valence(turns[at : at + _BATCH]) for at in range(0, len(turns), _BATCH)]
             return np.concatenate(parts)
 
