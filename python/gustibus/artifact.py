@@ -2,16 +2,17 @@
 
 Layout: `model.safetensors` (arrays of the model and of the reference set), `people.safetensors` with
 `people.json` (posteriors of the training people), `pool.safetensors` with `pool.json` (questions for
-onboarding, optional), `transform.json` (what rewards may be reported as, optional), `card.json`,
-`README.md` (the card for people), `MANIFEST.json` (SHA-256 of every other file). The digest of the
-artifact is the SHA-256 of the manifest's file table.
+onboarding, optional), `transform.json` (what rewards may be reported as, optional),
+`training.safetensors` (keyed hashes of what it was trained on, optional), `card.json`, `README.md` (the
+card for people), `MANIFEST.json` (SHA-256 of every other file). The digest of the artifact is the SHA-256
+of the manifest's file table.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +35,7 @@ from gustibus.onboarding import QuestionPool
 from gustibus.posterior import Posterior
 from gustibus.rewards import Transform
 from gustibus.showing import shown
-from gustibus.types import F32, I32
+from gustibus.types import F32, I32, U8
 
 FORMAT = 1
 _PIN = 12  # digits of a digest that tell models apart
@@ -102,6 +103,33 @@ class People:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """Who and what a model was trained on, as keyed hashes: whoever has the key can ask, nobody can read.
+
+    Attributes:
+        people: `(p, 32)` bytes, sorted.
+        comparisons: `(n, 32)` bytes, sorted.
+    """
+
+    people: U8
+    comparisons: U8
+
+    @classmethod
+    def of(cls, people: Iterable[bytes], comparisons: Iterable[bytes]) -> Trained:
+        """From hashes of 32 bytes each, in any order."""
+        return cls(_stacked(people), _stacked(comparisons))
+
+    @cached_property
+    def known(self) -> frozenset[bytes]:
+        """The hashes of comparisons, to look up."""
+        return frozenset(row.tobytes() for row in self.comparisons)
+
+
+def _stacked(hashes: Iterable[bytes]) -> U8:
+    return np.frombuffer(b"".join(sorted(set(hashes))), np.uint8).reshape(-1, 32)
+
+
+@dataclass(frozen=True)
 class Artifact:
     """A fitted model with all that serving and onboarding need.
 
@@ -112,6 +140,7 @@ class Artifact:
         reference: `(k, r)` representations of a fixed set of responses, for normalised scores.
         pool: questions for onboarding, or None.
         transform: of rewards, which policies are trained with and requests may ask for, or None.
+        trained: who and what it was trained on, or None where that was not kept.
         digest: identity of the saved folder; empty before it is saved.
     """
 
@@ -122,6 +151,7 @@ class Artifact:
     pool: QuestionPool | None = None
     transform: Transform | None = None
     digest: str = field(default="")
+    trained: Trained | None = None
 
     def __repr__(self) -> str:
         encoder = self.card.get("encoder")
@@ -195,6 +225,9 @@ class Artifact:
             _write_tensors(folder / "pool.safetensors", pool_arrays)
         if self.transform is not None:
             _write_json(folder / "transform.json", self.transform.save())
+        if self.trained is not None:
+            trained = {k: getattr(self.trained, k) for k in ("people", "comparisons")}
+            _write_tensors(folder / "training.safetensors", trained)
         (folder / "README.md").write_text(_card_text(self.card), encoding="utf-8")
 
     @classmethod
@@ -239,8 +272,11 @@ class Artifact:
         if (root / "transform.json").exists():
             saved = json.loads((root / "transform.json").read_text(encoding="utf-8"))
             transform = Transform.load(saved)
+        trained = None
+        if (root / "training.safetensors").exists():
+            trained = Trained(**_read_tensors(root / "training.safetensors"))
         placed = People(tuple(ids), **people, made_by=fingerprint(model))
-        return cls(model, card, placed, reference, pool, transform, digest)
+        return cls(model, card, placed, reference, pool, transform, digest, trained)
 
 
 def check_target(folder: Path) -> None:

@@ -13,6 +13,9 @@ from gustibus.models.base import PreferenceModel
 from gustibus.types import F32, F64, I64
 
 _CHUNK = 2048  # people whose scores are in memory at once, for each thread
+_SCORES = (
+    1 << 24
+)  # that are in memory at once, for each thread; fewer people where there are many candidates
 
 
 class Best(NamedTuple):
@@ -58,8 +61,9 @@ def best_of_many(
         How many people a chunk holds, and their best.
     """
     waiting: deque[tuple[int, Future[Best]]] = deque()
-    for start in range(0, len(means), _CHUNK):
-        vectors = np.asarray(means[start : start + _CHUNK], np.float64)
+    size = max(1, min(_CHUNK, _SCORES // len(representations)))
+    for start in range(0, len(means), size):
+        vectors = np.asarray(means[start : start + size], np.float64)
         future = pool.submit(best_of, model, vectors, representations, top=top)
         waiting.append((len(vectors), future))
         if len(waiting) >= ahead:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gustibus.cli.common import AddressOption, EngineOption, JsonOption, existing
-from gustibus.errors import InputError
 
 if TYPE_CHECKING:
     from gustibus.artifact import Artifact
@@ -50,11 +49,13 @@ def bulk_score_command(
     """
     from gustibus.artifact import Artifact
     from gustibus.bulk import bulk_score, bulk_score_on_ray
+    from gustibus.bulk.candidates import read_candidates
     from gustibus.cli.common import emit
     from gustibus.cli.progress import Bars
+    from gustibus.scoring import Scorer
 
     artifact = Artifact.load(model)
-    items, representations = _candidates(artifact, candidates, prompt)
+    items, representations = read_candidates(Scorer(artifact), candidates, prompt=prompt)
     users, means = _people(artifact, database)
     with Bars() as bars:
         given: dict[str, Any] = {
@@ -74,70 +75,6 @@ def bulk_score_command(
             f"{done} of {len(users)} people scored, {len(items)} candidates: {output}\n"
         )
     return 0
-
-
-def _candidates(artifact: Artifact, path: Path, prompt: str) -> tuple[list[str], F32]:
-    """Names and representations of a table of candidates.
-
-    Raises:
-        InputError: a column is missing, a name occurs twice, or a vector has another length.
-    """
-    import numpy as np
-
-    from gustibus.data.streaming import rows_of
-    from gustibus.scoring import Scorer
-
-    places: dict[str, int] = {}
-    given: list[Any] = []
-    column = ""
-    for row in rows_of(path):
-        if isinstance(row.values, InputError):
-            raise row.values
-        place = f"{path}:{row.number}"
-        column = column or next((c for c in ("embedding", "text") if c in row.values), "")
-        if "id" not in row.values or column not in row.values:
-            message = f"{place}: expected the columns id and text, or id and embedding"
-            raise InputError(message, where="candidates")
-        name = str(row.values["id"])
-        if name in places:
-            message = f"{place}: the id {name!r} is that of row {places[name]} too"
-            raise InputError(message, where="candidates")
-        places[name] = row.number
-        cell = row.values[column]
-        given.append(
-            _vector(place, cell, artifact.model.item_dim) if column == "embedding" else cell
-        )
-    names = list(places)
-    if not names:
-        message = f"{path}: expected at least one candidate, got none"
-        raise InputError(message, where="candidates")
-    if column == "text":
-        return names, Scorer(artifact).represent(prompt, [str(text) for text in given])
-    features = np.stack(given)
-    prompts = None
-    if artifact.model.prompt_dim:
-        prompts = np.repeat(Scorer(artifact).encoder.encode([prompt]), len(features), axis=0)
-    return names, artifact.model.represent(features, prompts)
-
-
-def _vector(place: str, value: Any, dim: int) -> F32:
-    """One embedding of a table.
-
-    Raises:
-        InputError: it is none of the model's; the message has the file and the row.
-    """
-    import numpy as np
-
-    try:
-        row = np.asarray(value, np.float32)
-    except (TypeError, ValueError):
-        row = np.zeros((0, 0), np.float32)
-    if row.shape != (dim,) or not np.isfinite(row).all():
-        got = "other values" if row.ndim != 1 else f"{len(row)}"
-        got = "NaN or infinity" if row.shape == (dim,) else got
-        message = f"{place}: embedding: expected {dim} finite numbers, got {got}"
-        raise InputError(message, where="candidates")
-    return row
 
 
 def _people(artifact: Artifact, database: str) -> tuple[list[str], F32 | F64]:

@@ -31,6 +31,7 @@ __all__ = [
     "VALID",
     "Split",
     "check_leaks",
+    "fitted_split",
     "four_cells",
     "given_split",
     "split_by_person",
@@ -168,6 +169,31 @@ def four_cells(
 
 def _people(count: int) -> str:
     return "1 person" if count == 1 else f"{count} people"
+
+
+def fitted_split(comparisons: Comparisons, *, seen: Bool, fitted: Bool, seed: int) -> Split:
+    """The split that judges a model which was fitted before, on what it was not fitted on.
+
+    A seen person's rows become `train` where the model was fitted on them, else `test`; a new person's
+    become `support` and `query` by halves. Repeats of one pair by one person stay together: those that
+    are not in the first of these parts are dropped and counted as `repeated_pair`.
+
+    Args:
+        comparisons: What to split.
+        seen: `(p,)` people whom the model was fitted on.
+        fitted: `(n,)` rows that it was fitted on.
+        seed: Of the halves.
+    """
+    c, keys = comparisons, pair_keys(comparisons)
+    place = _place_in_person(c, keys, np.arange(len(c)), np.random.default_rng(seed))
+    known = seen[c.user]
+    masks = {
+        "train": known & fitted, "test": known & ~fitted,
+        "support": ~known & (place >= 0.5), "query": ~known & (place < 0.5),
+    }  # fmt: skip
+    parts = {name: np.flatnonzero(mask) for name, mask in masks.items()}
+    dropped = {"repeated_pair": _drop_repeats(c, parts)}
+    return _checked(Split(parts, _unit(c, "auto"), dropped), c)
 
 
 def given_split(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gustibus.service.work.task import result_file
+from gustibus.service.work.task import RESULTS, result_file
 from gustibus.store import Connection, audit, delete_user, forget_training, hashed_user
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ async def erase_person(
     state.drop_person(user)
     if state.settings.files:
         for job in removed.files:  # what a crash leaves here, the worker removes
-            result_file(state, job).unlink(missing_ok=True)
+            for ending in RESULTS.values():
+                result_file(state.settings, job, ending).unlink(missing_ok=True)
     return _counts(removed)
 
 

@@ -134,7 +134,7 @@ class _Schemas:
         for route in table:
             kinds += [
                 kind for kind in (route.request, route.response) if kind and kind not in kinds
-                and not isinstance(kind, str)
+                and not isinstance(kind, str | tuple)
             ]  # fmt: skip
         found, self.components = msgspec.json.schema_components(kinds, ref_template=_REF)
         self._of = list(zip(kinds, found, strict=True))
@@ -229,6 +229,11 @@ def _responses(route: Route, schemas: _Schemas, links: dict[str, Any]) -> dict[s
         if isinstance(route.response, str):
             shape = _EVENT if route.response == EVENTS else {"type": "string"}
             reply["content"] = {route.response: {"schema": shape}}
+        elif isinstance(route.response, tuple):
+            reply["content"] = {
+                media: {"schema": {} if media == "application/json" else {"type": "string"}}
+                for media in route.response
+            }
         elif route.response is not None:
             reply["content"] = {"application/json": {"schema": schemas.of(route.response)}}
         if links:

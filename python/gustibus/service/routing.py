@@ -62,7 +62,7 @@ class Route:
         request: type of the JSON body, None without a body.
         optional: whether the body may be left out.
         query: type of the query string, None where there is none.
-        response: type of the reply, None without a body, or a media type that is not JSON.
+        response: type of the reply, None without a body, or a media type that is not JSON, or several.
         status: on success.
         also: other statuses on success, with the same reply.
         problems: codes it can answer beyond those that follow from the rest of the row.

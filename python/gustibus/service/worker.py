@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gustibus.errors import GustibusError, OverloadedError
 from gustibus.service.retention import remove_old
+from gustibus.service.work.bulk import bulk_score
 from gustibus.service.work.deletions import delete_user
+from gustibus.service.work.evaluations import evaluate
 from gustibus.service.work.exports import export
 from gustibus.service.work.imports import import_file
 from gustibus.service.work.neighbours import map_neighbours
 from gustibus.service.work.refits import refit_profiles
-from gustibus.service.work.task import JobError, Task, Work
+from gustibus.service.work.task import JobError, Task, Work, files_of_jobs, remove
+from gustibus.service.work.trainings import train
 from gustibus.store import (
     JobRow,
     finish_job,
+    is_held,
     job_waits,
     jobs_with_files,
     purge_jobs,
@@ -37,17 +41,22 @@ if TYPE_CHECKING:
     from gustibus.service.state import State
 
 KINDS: Final[dict[str, Work]] = {
+    "bulk_score": bulk_score,
     "delete_user": delete_user,
+    "evaluate": evaluate,
     "export": export,
     "import": import_file,
     "map_neighbours": map_neighbours,
     "refit_profiles": refit_profiles,
+    "train": train,
 }
 """What there is to do, by the name of its kind."""
 
 _MODELS = frozenset({"map_neighbours", "refit_profiles"})  # kinds that wait for a model
 _TIDY = 600.0  # seconds between looks for results that nobody wants any more
 _BACK_OFF = 2.0  # seconds after the store could not be used
+_LOOK = 0.4  # seconds between looks at whether somebody wants the job stopped
+_RENEW = 2.0  # seconds between renewals of a lease, less where it is short
 
 log = logging.getLogger("gustibus.service")
 
@@ -155,18 +164,25 @@ class Worker:
                 return
 
     async def _hold(self, task: Task, work: asyncio.Task[dict[str, Any]]) -> None:
-        """Renew the lease while the job runs."""
+        """Renew the lease while the job runs, and stop it when it is not to run any more."""
         state, job = task.state, task.job
         lease = timedelta(seconds=state.settings.lease)
+        renewed, every = perf_counter(), min(state.settings.lease / 5, _RENEW)
         while True:
-            await asyncio.sleep(min(lease.total_seconds() / 5, 2.0))
+            await asyncio.sleep(min(every, _LOOK))
             try:
-                held = await state.threads.write(
-                    lambda conn: renew_job(
-                        conn, job=job.id, owner=self.owner, done=task.done, total=task.total,
-                        lease=lease,
+                if perf_counter() < renewed + every:
+                    held = await state.threads.read(
+                        lambda conn: is_held(conn, job=job.id, owner=self.owner)
                     )
-                )  # fmt: skip
+                else:
+                    renewed = perf_counter()
+                    held = await state.threads.write(
+                        lambda conn: renew_job(
+                            conn, job=job.id, owner=self.owner, done=task.done, total=task.total,
+                            lease=lease,
+                        )
+                    )  # fmt: skip
             except GustibusError as error:
                 log.warning("a lease could not be renewed: %s", error)
                 continue
@@ -191,12 +207,9 @@ async def tidy(state: State) -> None:
     await remove_old(state)
     if not state.settings.files:
         return
+    folder = Path(state.settings.files)
+    found = await state.threads.background(lambda: files_of_jobs(folder))  # first: others may begin
     since = datetime.now(UTC) - timedelta(seconds=state.settings.keep_files)
     kept = await state.threads.read(lambda conn: jobs_with_files(conn, after=since))
-    await state.threads.background(lambda: _unlink_others(Path(state.settings.files), kept))
-
-
-def _unlink_others(folder: Path, kept: set[str]) -> None:
-    for path in folder.glob("*job_*.ndjson*"):
-        if path.name.lstrip(".").partition(".")[0] not in kept:
-            path.unlink(missing_ok=True)
+    others = [path for job, path in found if job not in kept]
+    await state.threads.background(lambda: remove(*others))

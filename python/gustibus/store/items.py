@@ -111,6 +111,32 @@ def list_items(
     return [_item(row) for row in conn.execute(query.order_by(items.c.id).limit(limit))]
 
 
+def items_with_tag(conn: Connection, *, tag: str) -> list[str]:
+    """Names of the items that have a tag, sorted; all items are read, in pages."""
+    found: list[str] = []
+    after = ""
+    while True:
+        query = select(items.c.id, items.c.tags).where(
+            items.c.tenant_id == TENANT, items.c.id > after
+        )
+        rows = conn.execute(query.order_by(items.c.id).limit(_PAGE)).all()
+        found += [row.id for row in rows if tag in row.tags]
+        if len(rows) < _PAGE:
+            return found
+        after = rows[-1].id
+
+
+def texts_of(conn: Connection, *, names: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+    """Text and prompt of those of some items that have a text."""
+    found: dict[str, tuple[str, str | None]] = {}
+    for part in batched(names, _ROWS):
+        query = select(items.c.id, items.c.text, items.c.prompt).where(
+            items.c.tenant_id == TENANT, items.c.text.is_not(None), one_of(items.c.id, part)
+        )
+        found |= {row.id: (row.text, row.prompt) for row in conn.execute(query)}
+    return found
+
+
 def delete_item(conn: Connection, *, item: str) -> bool:
     """Remove an item with its vectors; False when there was none."""
     gone = conn.execute(delete(items).where(items.c.tenant_id == TENANT, items.c.id == item))

@@ -16,8 +16,12 @@ from gustibus.store.ids import ulid
 from gustibus.store.tables import TENANT, jobs
 
 LEASE = timedelta(seconds=60)
-EXPORT, REMOVAL = "export", "delete_user"
-"""Kinds that hold people: one in the file that comes out, one in what it is asked to do."""
+EXPORT, REMOVAL, BULK_SCORE = "export", "delete_user", "bulk_score"
+"""Kinds that hold people: in the file that comes out, or in what they are asked to do."""
+HOLDING = (BULK_SCORE, "evaluate", "train")
+"""Kinds that hold people in the files that they work with."""
+ROUND = "round"
+"""Entry of the params of those: another value has a job begin again, with nothing of what it had."""
 MOST_ATTEMPTS = 5
 """A job whose worker died this often is given up: it may be what kills them."""
 
@@ -150,6 +154,12 @@ def renew_job(
     return bool(conn.execute(update(jobs).where(held).values(**values)).rowcount)
 
 
+def is_held(conn: Connection, *, job: str, owner: str) -> bool:
+    """Whether a job is still to be worked on by a worker; writes nothing, so that it may ask often."""
+    held = _is(job) & (jobs.c.owner == owner) & (jobs.c.state == "running") & ~jobs.c.cancel
+    return conn.execute(select(jobs.c.id).where(held)).first() is not None
+
+
 def finish_job(
     conn: Connection, *, job: str, owner: str, state: str, done: int, total: int | None = None,
     result: Mapping[str, Any] | None = None, error: str | None = None,
@@ -197,19 +207,35 @@ def withdraw_results(conn: Connection, *, user: str) -> list[str]:
         if row.kind == REMOVAL:  # the receipt stays, without the name
             conn.execute(update(jobs).where(_is(row.id)).values(params={}, user_id=None))
     gone = list(conn.execute(delete(jobs).where(about).returning(jobs.c.id)).scalars())
-    held = (jobs.c.tenant_id == TENANT) & (jobs.c.kind == EXPORT) & jobs.c.user_id.is_(None)
-    ended = held & (jobs.c.state == "succeeded")
+    mine = (jobs.c.tenant_id == TENANT) & jobs.c.user_id.is_(None)
+    ended = mine & jobs.c.kind.in_([BULK_SCORE, EXPORT]) & (jobs.c.state == "succeeded")
     values = {"result": None, "state": "cancelled", "error": "somebody in it was deleted"}
     gone += conn.execute(update(jobs).where(ended).values(**values).returning(jobs.c.id)).scalars()
+    _begin_anew(conn, user)
     again = {"state": "queued", "owner": None, "lease_until": None, "done": 0}
-    running = held & (jobs.c.state == "running")
+    running = mine & (jobs.c.kind == EXPORT) & (jobs.c.state == "running")
     gone += conn.execute(update(jobs).where(running).values(**again).returning(jobs.c.id)).scalars()
     return gone
 
 
+def _begin_anew(conn: Connection, user: str) -> None:
+    """Have jobs that hold a person in their files begin without them, and forget lists with the name."""
+    holding = (jobs.c.tenant_id == TENANT) & jobs.c.kind.in_(HOLDING)
+    for row in conn.execute(select(jobs.c.id, jobs.c.state, jobs.c.params).where(holding)).all():
+        params = dict(row.params)
+        if user in (params.get("users") or ()):
+            params["users"] = [name for name in params["users"] if name != user]
+        values: dict[str, Any] = {}
+        if row.state in ("queued", "running"):
+            params[ROUND] = params.get(ROUND, 0) + 1
+            values = {"state": "queued", "owner": None, "lease_until": None, "done": 0}
+        if params != row.params:
+            conn.execute(update(jobs).where(_is(row.id)).values(params=params, **values))
+
+
 def jobs_with_files(conn: Connection, *, after: datetime) -> set[str]:
-    """Jobs whose files are still wanted: those that run, and those that ended after a moment."""
-    kept = (jobs.c.state == "running") | (
+    """Jobs whose files are still wanted: those that run or wait, and those that ended after a moment."""
+    kept = jobs.c.state.in_(["queued", "running"]) | (
         (jobs.c.state == "succeeded") & (jobs.c.finished_at > after)
     )
     return set(conn.execute(select(jobs.c.id).where(jobs.c.tenant_id == TENANT, kept)).scalars())

@@ -235,10 +235,45 @@ def iter_placed(conn: Connection, *, model: str) -> Iterator[Placed]:
     columns = (profiles.c.user_id, profiles.c.mean, profiles.c.count, profiles.c.version)
     query = select(*columns).where(profiles.c.tenant_id == TENANT, profiles.c.model == model)
     for rows in _pages(conn, query):
-        users, means, counts, versions = map(list, zip(*rows, strict=True))
-        shape = (len(users), len(means[0]) // 4)
-        found = np.frombuffer(b"".join(means), "<f4").reshape(shape)
-        yield Placed(users, found, counts, versions)
+        yield _placed(rows)
+
+
+def placed_page(conn: Connection, *, model: str, after: str, limit: int) -> Placed:
+    """The places under a model of the first people by name behind a name."""
+    columns = (profiles.c.user_id, profiles.c.mean, profiles.c.count, profiles.c.version)
+    mine = (profiles.c.tenant_id == TENANT) & (profiles.c.model == model)
+    query = select(*columns).where(mine, profiles.c.user_id > after)
+    return _placed(conn.execute(query.order_by(profiles.c.user_id).limit(limit)).all())
+
+
+def places_of(conn: Connection, *, users: Sequence[str], model: str) -> Placed:
+    """The places under a model of those of some people who have one."""
+    columns = (profiles.c.user_id, profiles.c.mean, profiles.c.count, profiles.c.version)
+    mine = (profiles.c.tenant_id == TENANT) & (profiles.c.model == model)
+    rows: list[Any] = []
+    for part in batched(users, _PAGE):
+        query = select(*columns).where(mine, one_of(profiles.c.user_id, part))
+        rows += conn.execute(query).all()
+    return _placed(rows)
+
+
+def _placed(rows: Sequence[Any]) -> Placed:
+    if not rows:
+        return Placed([], np.zeros((0, 0), np.float32), [], [])
+    users, means, counts, versions = map(list, zip(*rows, strict=True))
+    shape = (len(users), len(means[0]) // 4)
+    return Placed(users, np.frombuffer(b"".join(means), "<f4").reshape(shape), counts, versions)
+
+
+def unknown_users(conn: Connection, *, users: Iterable[str]) -> set[str]:
+    """Which of some people have no row."""
+    return set(absent(conn, _users.c.id, sorted(set(users))))
+
+
+def inactive_users(conn: Connection) -> set[str]:
+    """People whose state is another than `active`."""
+    query = select(_users.c.id).where(_users.c.tenant_id == TENANT, _users.c.state != "active")
+    return set(conn.execute(query).scalars())
 
 
 def iter_unplaced(conn: Connection, *, model: str) -> Iterator[dict[str, int]]:

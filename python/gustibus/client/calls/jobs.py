@@ -38,7 +38,10 @@ def create_job(kind: str, *, idempotency_key: str | None = None, **params: Any) 
 
     Args:
         kind: `export` (`user`), `import` (`file`, `format`, `columns`, `by_id`), `refit_profiles`,
-            `map_neighbours` or `delete_user` (`user`).
+            `map_neighbours`, `delete_user` (`user`), `bulk_score` (one of `file`, `items` and `tag`,
+            `prompt`, `users`, `top`), `evaluate` (`version`, `file`, `draws`, `seed`) or `train`
+            (`family`, `options`, `objective`, `objective_options`, `split`, `questions`, `minutes`,
+            `seed`).
         idempotency_key: makes the request one that is taken once.
         params: of the kind.
 
@@ -84,10 +87,15 @@ def cancel_job(job: str) -> Request[Job]:
     return Request("POST", f"/v1/jobs/{segment(job)}:cancel", decoder(Job), writes=True)
 
 
-def job_result(job: str) -> Request[bytes]:
+def job_result(job: str, *, form: str | None = None) -> Request[bytes]:
     """The file that came out of a job.
+
+    Args:
+        job: that has succeeded.
+        form: of an evaluation, `json` (default) or `markdown`.
 
     Example:
         data = client.jobs.result(job.id)  # of one that has succeeded
     """
-    return Request("GET", f"/v1/jobs/{segment(job)}/result", bytes)
+    query = {"format": form}
+    return Request("GET", f"/v1/jobs/{segment(job)}/result", bytes, query)

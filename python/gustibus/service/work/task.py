@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gustibus.store import JobRow
 
 if TYPE_CHECKING:
+    from gustibus.service.settings import Settings
     from gustibus.service.state import State
+
+RESULTS: Final = {"bulk_score": ".parquet", "evaluate": ".json", "export": ".ndjson"}
+"""How the file that comes out of a kind of job ends."""
 
 
 class JobError(Exception):
@@ -45,19 +50,42 @@ class Task:
         Raises:
             JobError: there is no folder for results.
         """
-        return result_file(self.state, self.job.id)
+        return result_file(self.state.settings, self.job.id, RESULTS[self.job.kind])
+
+    def need_folder(self) -> None:
+        """Refuse a job that works with files where there is no folder for them.
+
+        Raises:
+            JobError: there is no folder for results.
+        """
+        result_file(self.state.settings, self.job.id, "")
 
 
-def result_file(state: State, job: str) -> Path:
-    """Where the result of a job is.
+def result_file(settings: Settings, job: str, ending: str) -> Path:
+    """Where a result of a job is.
 
     Raises:
         JobError: there is no folder for results.
     """
-    if not state.settings.files:
+    if not settings.files:
         message = "GUSTIBUS_FILES is not set, so that there is nowhere for the result"
         raise JobError(message)
-    return Path(state.settings.files) / f"{job}.ndjson"
+    return Path(settings.files) / f"{job}{ending}"
+
+
+def files_of_jobs(folder: Path) -> list[tuple[str, Path]]:
+    """What jobs have in the folder of results, each with the job."""
+    found = [(path.name.lstrip(".").partition(".")[0], path) for path in folder.glob("*job_*")]
+    return [(job, path) for job, path in found if job.startswith("job_")]
+
+
+def remove(*paths: Path) -> None:
+    """Remove files and folders, where they are there."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 Work = Callable[[Task], Awaitable[dict[str, Any]]]

@@ -1,0 +1,1 @@
+"""What the processes of jobs do: one file a kind, run as `python -m gustibus.service.aside.NAME`."""

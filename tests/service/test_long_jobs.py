@@ -1,0 +1,302 @@
+"""Bulk scoring, evaluation and training as jobs: done by processes of their own, taken up after a kill."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from sqlalchemy import update
+
+from gustibus.artifact import Artifact, People
+from gustibus.encoders import load_encoder
+from gustibus.scoring import Scorer
+from gustibus.store import Store, hasher, hashing_key
+from gustibus.store.tables import users
+from tests.service.harness import (
+    TASTES,
+    Service,
+    new_key,
+    responses,
+    running,
+    save_texts_model,
+)
+
+pq = pytest.importorskip("pyarrow.parquet")
+CROWD, ITEMS, PEOPLE, EACH = 60_000, 24, 40, 16
+TEXTS = responses(ITEMS, seed=11)
+FIT = {"family": "hierarchical", "questions": 20, "options": {
+    "basis": "learned", "equalise": [0.0, 0.5, 1.0], "ridges": [10.0], "rank": 4, "folds": 1, "rounds": 2,
+    "known_items": "never",
+}}  # fmt: skip
+
+
+class Workers:
+    """The one process that works on the jobs of a service; it can be killed and begun again."""
+
+    def __init__(self, service: Service) -> None:
+        self._environment = {
+            **os.environ, "GUSTIBUS_DATABASE": service.url, "GUSTIBUS_REFRESH": "0.05",
+            **service.environment, "GUSTIBUS_LOG": "0",
+        }  # fmt: skip
+        self.process = self.begin()
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        code = "from gustibus.cli import main; main()"
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", code, "worker"], env=self._environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        return self.process
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory) -> Path:
+    """A folder of models with one of texts whose training knew very many people."""
+    root = tmp_path_factory.mktemp("models")
+    small = save_texts_model(root / "small")
+    rng = np.random.default_rng(3)
+    people = People(
+        tuple(f"p-{n:05}" for n in range(CROWD)),
+        rng.standard_normal((CROWD, TASTES)).astype(np.float32),
+        np.zeros((0, TASTES, TASTES), np.float32), np.full(CROWD, 9, np.int32),
+    )  # fmt: skip
+    made = replace(small, people=people).save(root / "new")
+    (root / "new").rename(root / made.digest)
+    return root
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, crowded) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("long")
+    for name in ("files", "logs"):
+        (folder / name).mkdir()
+    digest = next(path.name for path in crowded.iterdir() if len(path.name) == 64)
+    with running(
+        f"sqlite:///{folder}/s.db", folder, gustibus_models=str(crowded), gustibus_worker="0",
+        gustibus_files=str(folder / "files"), gustibus_import_folder=str(folder / "logs"),
+        gustibus_lease="1", gustibus_refresh="0.05",
+    ) as service, service.client() as http:  # fmt: skip
+        assert http.post("/v1/models/default/versions", json={"digest": digest}).status_code == 201
+        assert http.post("/v1/models/default/versions/1:validate").status_code == 200
+        moved = http.put("/v1/models/default/aliases/champion", json={"version": 1},
+                         headers={"If-None-Match": "*"})  # fmt: skip
+        assert moved.status_code == 200, moved.text
+        wait_until(lambda: http.get("/v1/models/default").json()["serving"] == "default@1")
+        fill(http)
+        yield service
+
+
+@pytest.fixture(scope="module")
+def workers(served) -> Iterator[Workers]:
+    found = Workers(served)
+    yield found
+    found.kill()
+
+
+@pytest.fixture
+def http(served) -> Iterator[httpx.Client]:
+    with served.client() as client:
+        yield client
+
+
+def wait_until(holds, *, seconds: float = 60.0, pause: float = 0.02) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(pause)
+
+
+def fill(http: httpx.Client) -> None:
+    """Items with texts, and answers of people whose tastes go by the words."""
+    batch = [
+        {"id": f"item-{n}", "text": text, "tags": ["even"] if n % 2 == 0 else []}
+        for n, text in enumerate(TEXTS)
+    ]
+    assert http.post("/v1/items:batch", json={"items": batch}).status_code == 200
+    rng = np.random.default_rng(5)
+    features = load_encoder("hashing", dim=64).encode(TEXTS)
+    shared = rng.standard_normal(64)
+    rows = []
+    for person in range(PEOPLE):
+        values = features @ (shared + rng.standard_normal(64))
+        pairs = [(a, b) for a in range(ITEMS) for b in range(a)]
+        for number, at in enumerate(rng.permutation(len(pairs))[:EACH]):
+            a, b = pairs[at]
+            rows.append({
+                "user": f"user-{person}", "a": {"id": f"item-{a}"}, "b": {"id": f"item-{b}"},
+                "outcome": "a" if values[a] > values[b] else "b", "id": f"answer-{person}-{number}",
+            })  # fmt: skip
+    for start in range(0, len(rows), 200):
+        told = http.post("/v1/comparisons", json={"comparisons": rows[start : start + 200]})
+        assert told.status_code == 201, told.text
+
+
+def ask(http: httpx.Client, key: str, **body) -> dict:
+    reply = http.post("/v1/jobs", json=body, headers={"Idempotency-Key": key})
+    assert reply.status_code == 202, reply.text
+    return reply.json()
+
+
+def ended(http: httpx.Client, job: dict, *, seconds: float = 90.0) -> dict:
+    found = job
+
+    def over() -> bool:
+        nonlocal found
+        found = http.get(f"/v1/jobs/{job['id']}").json()
+        return found["state"] not in {"queued", "running"}
+
+    wait_until(over, seconds=seconds)
+    return found
+
+
+def table(http: httpx.Client, job: dict) -> dict[str, list]:
+    reply = http.get(f"/v1/jobs/{job['id']}/result")
+    assert reply.headers["content-type"] == "application/vnd.apache.parquet"
+    return pq.read_table(io.BytesIO(reply.content)).to_pydict()
+
+
+def left_of(served: Service, job: dict) -> set[str]:
+    """Endings of what a job has left in the folder of results."""
+    return {path.name.replace(job["id"], "") for path in (served.folder / "files").glob(f"*{job['id']}*")}
+
+
+def test_the_best_of_some_people_are_those_of_the_library(http, served, workers):
+    some = ["user-1", "p-00007", "user-0", "user-1"]
+    job = ask(http, "some", kind="bulk_score", tag="even", users=some, top=3)
+    found = ended(http, job)
+    assert found["state"] == "succeeded", found
+    assert (found["done"], found["total"]) == (3, 3)
+    assert {name: found["result"][name] for name in ("people", "candidates", "top")} == {
+        "people": 3, "candidates": ITEMS // 2, "top": 3,
+    }  # fmt: skip
+    told = table(http, job)
+    assert told["user"] == ["p-00007", "user-0", "user-1"]  # by name, each once
+    for user, items, scores in zip(told["user"], told["items"], told["scores"], strict=True):
+        body = {"user": user, "candidates": [{"id": f"item-{n}"} for n in range(0, ITEMS, 2)]}
+        wanted = [one["score"] for one in http.post("/v1/score", json=body).json()["data"]]
+        best = np.argsort(-np.array(wanted), kind="stable")[:3]
+        assert items == [f"item-{2 * n}" for n in best]
+        np.testing.assert_allclose(scores, np.array(wanted)[best], atol=1e-4)
+    assert left_of(served, job) == {".parquet", ".lock"}
+
+
+def test_everybody_is_scored_in_the_same_bytes_though_the_worker_is_killed(http, served, workers):
+    (served.folder / "logs" / "new.jsonl").write_text(
+        "".join(json.dumps({"id": f"c{n}", "text": text}) + "\n" for n, text in enumerate(TEXTS))
+    )
+    body = {"kind": "bulk_score", "file": "new.jsonl", "prompt": "Say something.", "top": 2}
+    straight = ended(http, ask(http, "straight", **body))
+    assert straight["state"] == "succeeded", straight
+    killed = ask(http, "killed", **body)
+    first = served.folder / "files" / f"{killed['id']}.work" / "part-00001.parquet"
+    wait_until(first.is_file, pause=0.0005)
+    workers.kill()
+    assert http.get(f"/v1/jobs/{killed['id']}").json()["state"] == "running"
+    assert left_of(served, killed) == {".work", ".lock"}
+    written = first.stat()
+    workers.begin()
+    found = ended(http, killed)
+    assert (found["state"], found["attempts"]) == ("succeeded", 2), found
+    assert found["result"] == straight["result"]
+    assert found["done"] == found["total"] == CROWD + PEOPLE
+    one, other = (http.get(f"/v1/jobs/{job['id']}/result").content for job in (straight, killed))
+    assert one == other
+    names = table(http, killed)["user"]
+    assert names == sorted(names)
+    assert len(set(names)) == CROWD + PEOPLE
+    assert written.st_mtime < time.time()
+
+
+def test_a_training_becomes_a_version_though_the_worker_is_killed(http, served, workers):
+    store = Store(served.url)
+    with store.write() as conn:
+        hashed = hasher(hashing_key(conn))
+        conn.execute(update(users).where(users.c.id == "user-9").values(state="quarantined"))
+    try:
+        straight = ended(http, ask(http, "learn", kind="train", **FIT))
+        assert straight["state"] == "succeeded", straight
+        killed = ask(http, "learn again", kind="train", **FIT)
+        kept = served.folder / "files" / f"{killed['id']}.work" / "answers.jsonl"
+        wait_until(kept.is_file, pause=0.001)
+        workers.kill()
+        workers.begin()
+        found = ended(http, killed)
+    finally:
+        with store.write() as conn:
+            conn.execute(update(users).where(users.c.id == "user-9").values(state="active"))
+        store.close()
+    assert (found["state"], found["attempts"]) == ("succeeded", 2), found
+    result = found["result"]
+    assert (result["id"], result["version"]) == ("default@3", 3)
+    assert result["left_out"] == {"skipped": 0, "without_text": 0, "of_others": EACH}
+    assert result["people_given"] == PEOPLE - 1
+    version = http.get("/v1/models/default/versions/3").json()
+    assert (version["state"], version["digest"]) == ("validated", result["digest"])
+    assert http.get("/v1/models/default").json()["serving"] == "default@1"  # it is not promoted
+    assert str(served.folder) not in json.dumps(version["card"])
+    made = [
+        Artifact.load(Path(served.environment["GUSTIBUS_MODELS"]) / job["result"]["digest"])
+        for job in (straight, found)
+    ]
+    for name, values in made[0].model.save()[1].items():
+        np.testing.assert_array_equal(values, made[1].model.save()[1][name], err_msg=name)
+    assert made[0].card["encoder"]["name"] == "hashing"  # as the version in service has it
+    people = {row.tobytes() for row in made[1].trained.people}
+    assert people == {hashed(user) for user in made[1].people.ids}
+    assert hashed("user-9") not in people
+    assert 0 < len(made[1].trained.comparisons) < EACH * (PEOPLE - 1)
+    assert left_of(served, killed) == {".lock"}
+
+
+def test_a_version_is_judged_on_what_it_was_not_trained_on(http, served, workers):
+    found = ended(http, ask(http, "judge", kind="evaluate", version=2, draws=1))
+    assert found["state"] == "succeeded", found
+    figures = found["result"]["figures"]
+    assert set(figures) == {"trained_on"}  # the new people are fewer than ten
+    accuracy = figures["trained_on"]["accuracy"]
+    assert accuracy["low"] < accuracy["value"] < accuracy["high"]
+    reply = http.get(f"/v1/jobs/{found['id']}/result")
+    assert reply.headers["content-type"] == "application/json"
+    report = reply.json()
+    assert report["people"]["seen"] == accuracy["people"]
+    text = http.get(f"/v1/jobs/{found['id']}/result", params={"format": "markdown"})
+    assert text.headers["content-type"] == "text/markdown"
+    assert "| version |" in text.text
+    few = [{"user": f"x-{n}", "prompt": "", "response_a": "one", "response_b": "two", "outcome": "a"}
+           for n in range(9)]  # fmt: skip
+    (served.folder / "logs" / "few.jsonl").write_text("\n".join(map(json.dumps, few)) + "\n")
+    found = ended(http, ask(http, "few", kind="evaluate", file="few.jsonl"))
+    assert found["state"] == "failed"
+    assert "needs 10 people of one kind" in found["error"]
+
+
+def test_a_job_is_stopped_at_once_with_its_process(http, served, workers):
+    job = ask(http, "stop", kind="train", **FIT)
+    kept = served.folder / "files" / f"{job['id']}.work" / "answers.jsonl"
+    wait_until(kept.is_file)
+    assert http.post(f"/v1/jobs/{job['id']}:cancel").status_code == 200
+    assert ended(http, job)["state"] == "cancelled"
+    children = Path(f"/proc/{workers.process.pid}/task/{workers.process.pid}/children")
+    if children.exists():
+        assert children.read_text().split() == []
+
+
+def test_what_the_options_say_wrong_fails_the_job_alone(http, served, workers):
+    found = ended(http, ask(http, "wrong", kind="train", family="bt", options={"dance": 1}))
+    assert found["state"] == "failed"
+    assert "dance" in found["error"]
+    assert str(served.folder) not in found["error"]
