@@ -220,17 +220,19 @@ def withdraw_results(conn: Connection, *, user: str) -> list[str]:
 
 def _begin_anew(conn: Connection, user: str) -> None:
     """Have jobs that hold a person in their files begin without them, and forget lists with the name."""
-    holding = (jobs.c.tenant_id == TENANT) & jobs.c.kind.in_(HOLDING)
-    for row in conn.execute(select(jobs.c.id, jobs.c.state, jobs.c.params).where(holding)).all():
-        params = dict(row.params)
-        if user in (params.get("users") or ()):
-            params["users"] = [name for name in params["users"] if name != user]
-        values: dict[str, Any] = {}
-        if row.state in ("queued", "running"):
-            params[ROUND] = params.get(ROUND, 0) + 1
-            values = {"state": "queued", "owner": None, "lease_until": None, "done": 0}
-        if params != row.params:
-            conn.execute(update(jobs).where(_is(row.id)).values(params=params, **values))
+    at_work, ended = ("queued", "running"), ("cancelled", "failed", "succeeded")
+    for kinds, states in ((HOLDING, at_work), ((BULK_SCORE,), ended)):
+        mine = (jobs.c.tenant_id == TENANT) & jobs.c.kind.in_(kinds) & jobs.c.state.in_(states)
+        for row in conn.execute(select(jobs.c.id, jobs.c.params).where(mine)).all():
+            params = dict(row.params)
+            if user in (params.get("users") or ()):
+                params["users"] = [name for name in params["users"] if name != user]
+            values: dict[str, Any] = {}
+            if states == at_work:
+                params[ROUND] = params.get(ROUND, 0) + 1
+                values = {"state": "queued", "owner": None, "lease_until": None, "done": 0}
+            if params != row.params:
+                conn.execute(update(jobs).where(_is(row.id)).values(params=params, **values))
 
 
 def jobs_with_files(conn: Connection, *, after: datetime) -> set[str]:

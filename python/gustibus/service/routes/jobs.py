@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ from msgspec import Meta, Struct
 from gustibus.data.files import table_suffix
 from gustibus.errors import GustibusError, InputError
 from gustibus.models import MODELS
-from gustibus.models.automatic_options import AUTO
+from gustibus.models.automatic_options import AUTO, auto_options
 from gustibus.service.call import Call, Reply, Streamed, encode, ok
 from gustibus.service.cursors import After, Limit, page_of
 from gustibus.service.decoding import refuse_unstorable
@@ -343,14 +344,34 @@ def _learning(call: Call, body: Train) -> dict[str, Any]:
     _need_files(call)
     if not call.state.settings.models:
         raise invalid("/kind", "GUSTIBUS_MODELS is not set, so that there is nowhere for a version")
-    if body.family != AUTO:
-        try:
-            MODELS[body.family]
-        except GustibusError as error:
-            raise invalid("/family", error.message) from None
     for field in ("options", "objective_options"):
         _check_options(getattr(body, field), f"/{field}")
+    _check_family(body.family, body.options)
     return {name: getattr(body, name) for name in body.__struct_fields__}
+
+
+def _check_family(family: str, options: dict[str, Any]) -> None:
+    """Refuse a family that is not known, and names of options that it has not, as far as it says."""
+    try:
+        fit = None if family == AUTO else MODELS[family].run.fit
+    except GustibusError as error:
+        raise invalid("/family", error.message) from None
+    if fit is None:
+        try:
+            auto_options(options)
+        except (GustibusError, TypeError) as error:
+            raise invalid("/options", str(error)) from None
+        return
+    known = signature(fit).parameters
+    if any(one.kind is Parameter.VAR_KEYWORD for one in known.values()):
+        return  # its process tells
+    own = sorted(
+        known.keys() - {"self", "train", "valid", "seed", "device", "progress", "checkpoint"}
+    )
+    for name in options:
+        if name not in {*own, "known_items"}:
+            detail = f"{family} has no option {name!r}; known: {own}"
+            raise invalid("/options" + pointer_to(name), detail)
 
 
 def _check_options(value: Any, pointer: str) -> None:

@@ -11,7 +11,14 @@ from gustibus.errors import GustibusError
 from gustibus.service.loading import open_model
 from gustibus.service.work.children import done_aside, require
 from gustibus.service.work.task import JobError, Task, result_file
-from gustibus.store import Connection, VersionRow, audit, register_version, set_version_state
+from gustibus.store import (
+    Connection,
+    VersionRow,
+    audit,
+    is_held,
+    register_version,
+    set_version_state,
+)
 
 
 async def train(task: Task) -> dict[str, Any]:
@@ -54,7 +61,9 @@ async def _register(task: Task, digest: str) -> VersionRow:
         raise JobError(message) from None
     serving.close()
 
-    def work(conn: Connection) -> VersionRow:
+    def work(conn: Connection) -> VersionRow | None:
+        if job.owner is None or not is_held(conn, job=job.id, owner=job.owner):
+            return None  # it is to stop, or to begin again without somebody
         row, fresh = register_version(conn, model=model, digest=digest)
         set_version_state(conn, model=model, version=row.version, state="validated")
         if fresh:
@@ -63,4 +72,8 @@ async def _register(task: Task, digest: str) -> VersionRow:
                       request_id="", job=job.id, **detail)  # fmt: skip
         return row
 
-    return await state.threads.write(work)
+    row = await state.threads.write(work)
+    if row is None:
+        message = "it was stopped"
+        raise JobError(message)
+    return row
