@@ -241,8 +241,8 @@ def test_a_field_that_is_wrong(http, body, pointer):
         ("/v1/score", {**ONE, "return": ["stderr", "mean"]}, "/return/1",
          "expected one of ['basis', 'stderr'], got 'mean'"),
         ("/v1/jobs", {"kind": "tidy"}, "/kind",
-         "expected one of ['delete_user', 'export', 'import', 'map_neighbours', 'refit_profiles'], "
-         "got 'tidy'"),
+         "expected one of ['bulk_score', 'delete_user', 'evaluate', 'export', 'import', "
+         "'map_neighbours', 'refit_profiles', 'train'], got 'tidy'"),
         ("/v1/comparisons?wait=soon", None, "query:wait",
          "expected one of ['profile'], got 'soon'"),
     ],
