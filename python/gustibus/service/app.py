@@ -46,6 +46,7 @@ from gustibus.service.routes import (
 from gustibus.service.routing import OPEN, Table
 from gustibus.service.settings import Settings
 from gustibus.service.state import State
+from gustibus.service.wakeups import hear
 from gustibus.service.worker import Worker
 
 _AGAIN = 1.0  # seconds after which a task that has not ended is cancelled again
@@ -96,6 +97,8 @@ def create_app(settings: Settings) -> Gate:
         state.loop = asyncio.get_running_loop()
         load(state)
         work = [watch_lag(state), Reloader(gate).run()]
+        if settings.listen and state.store.dialect == "postgresql":
+            work.append(hear(lambda: gate.state))
         if settings.worker:
             work.append(Worker(lambda: gate.state).run())
         tasks.extend(asyncio.create_task(each) for each in work)
@@ -126,7 +129,7 @@ def create_app(settings: Settings) -> Gate:
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel until all have ended: `wait_for` of Python 3.11 forgets a cancellation at its very end."""
+    """Cancel until all have ended: `asyncio.wait_for` of Python 3.11 forgets one at its very end."""
     left = set(tasks)
     while left:
         for task in left:

@@ -246,9 +246,10 @@ async def follow(state: State) -> None:
     counted, written = loop.time(), loop.time()
     purged, settled = loop.time() - _PURGE, loop.time() - _SETTLE
     while True:
-        await asyncio.sleep(state.settings.refresh)
+        await state.alarm.changes(state.settings.refresh)
         try:
             await catch_up(state)
+            state.alarm.looked(state.sequence)
             if loop.time() > counted + _EXPOSURE:
                 counted = loop.time()
                 await count_shown(state)
@@ -262,8 +263,10 @@ async def follow(state: State) -> None:
                 settled = loop.time()
                 await _settle(state)
         except GustibusError as error:
+            state.alarm.failed()
             log.warning("what others wrote could not be read: %s", error)
         except Exception as error:  # the task must not end while the process serves
+            state.alarm.failed()
             log.error("what others wrote could not be read", exc_info=error)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from gustibus.errors import GustibusError
 from gustibus.service.loading import fill, follow, open_model
-from gustibus.store import champion
+from gustibus.store import JOB, champion
 
 if TYPE_CHECKING:
     from gustibus.service.gate import Gate
@@ -87,6 +87,7 @@ class Reloader:
         old, before = self._gate.state, self._tasks
         new.ready, new.draining = old.ready, old.draining
         self._gate.state = new
+        old.alarm.ring(JOB)  # whoever waits for a job goes on with the new state
         self._tasks = _begin(new)
         retiring = asyncio.create_task(self._retire(old, before))
         self._retiring.add(retiring)

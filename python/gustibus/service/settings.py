@@ -117,6 +117,9 @@ class Settings:
     """Seconds that it is left alone for, before one request is tried."""
     refresh: float = 1.0
     """Seconds between looks at what other processes wrote."""
+    listen: bool = True
+    """Whether a connection to PostgreSQL listens for messages of other processes, which make the next look
+    happen at once; off behind a pooler that lends a connection for one transaction."""
     files: str = ""
     """Folder for results of jobs, shared by every process; empty refuses jobs that have any."""
     import_folder: str = ""

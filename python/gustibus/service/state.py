@@ -22,6 +22,7 @@ from gustibus.service.refits import Refits
 from gustibus.service.sessions import SessionTokens
 from gustibus.service.settings import Settings, new_secret
 from gustibus.service.tables import ItemTable, PeopleTable, Person, Recent
+from gustibus.service.wakeups import Alarm
 from gustibus.service.windows import Windows, share_of
 from gustibus.store import (
     Connection,
@@ -72,6 +73,7 @@ class State:
         touched: people and items that this process changed since it last began to look at what
             others wrote.
         sequence: cursor into what was written.
+        alarm: rung when another process has written.
         moved: set when another version of the model is to be served.
         problem: why the version that is to be served is not; empty when it is.
         open: requests that are being answered with this state.
@@ -103,6 +105,7 @@ class State:
         self.frame: Frame | None = None
         self.touched: set[tuple[str, str]] = set()
         self.sequence = 0
+        self.alarm = Alarm()
         self.moved = asyncio.Event()
         self.problem = ""
         self.open = 0
@@ -137,6 +140,7 @@ class State:
         new.encoding = Encoding(new)
         new.exposure = new.frame = None
         new.forgotten, new.touched = set(), set()
+        new.alarm = Alarm()
         new.problem = ""
         new.open = 0
         return new

@@ -83,7 +83,7 @@ class Worker:
                     await tidy(state)
                 job = await self._take(state)
                 if job is None:
-                    await asyncio.sleep(state.settings.refresh)
+                    await state.alarm.jobs(state.settings.refresh)
                 else:
                     await self._do(state, job)
             except GustibusError as error:

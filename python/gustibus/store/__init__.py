@@ -204,11 +204,13 @@ from gustibus.store.versions import (
     register_version,
     set_version_state,
 )
+from gustibus.store.wakeups import JOB, listen
 
 __all__ = [
     "BEGAN_ANEW",
     "CHAMPION",
     "FOLD_FROM",
+    "JOB",
     "OPTED_OUT",
     "RESTRICTED",
     "ROUND",
@@ -345,6 +347,7 @@ __all__ = [
     "list_usage",
     "list_users",
     "list_versions",
+    "listen",
     "lock_session",
     "mark_stale",
     "marked_users",

@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    String,
+    cast,
     delete,
     func,
     insert,
@@ -21,6 +23,7 @@ from sqlalchemy import (
 
 from gustibus.store.lookup import listed, one_of
 from gustibus.store.tables import TENANT, changes
+from gustibus.store.wakeups import CHANNEL
 
 Kind = Literal["user", "item", "key", "model"]
 
@@ -36,7 +39,7 @@ class Change(NamedTuple):
 
 
 def note(conn: Connection, kind: Kind, names: Iterable[str]) -> None:
-    """Say within a transaction what it changes."""
+    """Say within a transaction what it changes; on PostgreSQL those who listen are woken by its commit."""
     now, told = datetime.now(UTC), list(dict.fromkeys(names))
     if not told:
         return
@@ -45,8 +48,10 @@ def note(conn: Connection, kind: Kind, names: Iterable[str]) -> None:
             "tenant_id": literal(TENANT), "transaction_id": _TRANSACTION, "kind": literal(kind),
             "name": listed().c.name, "at": literal(now, changes.c.at.type),
         }  # fmt: skip
-        statement = insert(changes).from_select(list(said), select(*said.values()))
-        conn.execute(statement, {"names": json.dumps(told)})
+        kept = insert(changes).from_select(list(said), select(*said.values())).cte("kept")
+        # Of several messages that say the same, a transaction sends one.
+        wake = select(func.pg_notify(CHANNEL, cast(_TRANSACTION, String))).add_cte(kept)
+        conn.execute(wake, {"names": json.dumps(told)})
         return
     rows = [
         {"tenant_id": TENANT, "transaction_id": 0, "kind": kind, "name": name, "at": now}

@@ -35,7 +35,8 @@ READER_PAGES = 512
 # a machine that has gone would hold locks, and hold back what `since` may report.
 _OPTIONS = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000"
 _READING = " -c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read"
-_NETWORK = {"connect_timeout": 5, "keepalives_idle": 30, "tcp_user_timeout": 30_000}
+NETWORK = {"connect_timeout": 5, "keepalives_idle": 30, "tcp_user_timeout": 30_000}
+"""How long a connection to PostgreSQL waits for a machine that has gone."""
 
 _NO_TABLE = frozenset({"42P01", "42703"})
 _NO_WRITES = frozenset({"25006", "53100", "58030"})  # read-only, disk full, I/O error
@@ -192,7 +193,7 @@ def make_engine(url: URL, size: int, *, writes: bool = True) -> Engine:
     more: dict[str, Any] = {"pool_size": size, "max_overflow": 0, "pool_timeout": BUSY_SECONDS}
     try:
         if url.get_backend_name() == "postgresql":
-            arguments = {**_NETWORK, "options": _OPTIONS if writes else _OPTIONS + _READING}
+            arguments = {**NETWORK, "options": _OPTIONS if writes else _OPTIONS + _READING}
             return create_engine(url, pool_pre_ping=True, connect_args=arguments, **more)
         limits = {"timeout": BUSY_SECONDS, "check_same_thread": False}
         engine = create_engine(url, connect_args=limits, **more)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from gustibus.store.ids import ulid
 from gustibus.store.tables import TENANT, jobs
+from gustibus.store.wakeups import tell_job
 
 LEASE = timedelta(seconds=60)
 EXPORT, REMOVAL, BULK_SCORE = "export", "delete_user", "bulk_score"
@@ -63,6 +64,7 @@ def create_job(
             created_at=datetime.now(UTC),
         )
     )  # fmt: skip
+    tell_job(conn)
     found = get_job(conn, job=name)
     assert found is not None, "it was just written"
     return found
@@ -179,7 +181,8 @@ def release_job(conn: Connection, *, job: str, owner: str) -> None:
     values = {
         "state": "queued", "owner": None, "lease_until": None, "attempts": jobs.c.attempts - 1
     }  # fmt: skip
-    conn.execute(update(jobs).where(held).values(**values))
+    if conn.execute(update(jobs).where(held).values(**values)).rowcount:
+        tell_job(conn)
 
 
 def cancel_job(conn: Connection, *, job: str) -> JobRow | None:
@@ -214,8 +217,10 @@ def withdraw_results(conn: Connection, *, user: str) -> list[str]:
     _begin_anew(conn, user)
     again = {"state": "queued", "owner": None, "lease_until": None, "done": 0}
     running = mine & (jobs.c.kind == EXPORT) & (jobs.c.state == "running")
-    gone += conn.execute(update(jobs).where(running).values(**again).returning(jobs.c.id)).scalars()
-    return gone
+    begun = conn.execute(update(jobs).where(running).values(**again).returning(jobs.c.id)).scalars()
+    if anew := list(begun):
+        tell_job(conn)
+    return [*gone, *anew]
 
 
 def _begin_anew(conn: Connection, user: str) -> None:
@@ -233,6 +238,8 @@ def _begin_anew(conn: Connection, user: str) -> None:
                 values = {"state": "queued", "owner": None, "lease_until": None, "done": 0}
             if params != row.params:
                 conn.execute(update(jobs).where(_is(row.id)).values(params=params, **values))
+            if values:
+                tell_job(conn)
 
 
 def jobs_with_files(conn: Connection, *, after: datetime) -> set[str]:
