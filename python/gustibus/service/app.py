@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from time import monotonic
 
 from gustibus.errors import GustibusError
 from gustibus.service.gate import Gate
 from gustibus.service.listener import listen
 from gustibus.service.loading import load, watch_lag, write_usage
+from gustibus.service.merging import answer
 from gustibus.service.reloading import Reloader
 from gustibus.service.routes import (
     admin,
@@ -87,8 +89,13 @@ TABLE = Table(
 """Every operation."""
 
 
-def create_app(settings: Settings) -> Gate:
-    """The ASGI application; the store and the model are opened when the server starts it."""
+def create_app(settings: Settings, figures: Connection | None = None) -> Gate:
+    """The ASGI application; the store and the model are opened when the server starts it.
+
+    Args:
+        settings: how.
+        figures: where the process that started this one asks for figures; default a listener of its own.
+    """
     state = State(settings)
     tasks: list[asyncio.Task[None]] = []
     listeners: list[asyncio.Server] = []
@@ -102,7 +109,9 @@ def create_app(settings: Settings) -> Gate:
         if settings.worker:
             work.append(Worker(lambda: gate.state).run())
         tasks.extend(asyncio.create_task(each) for each in work)
-        if settings.metrics_port:
+        if figures is not None:
+            answer(figures, lambda: gate.state, state.loop)
+        elif settings.metrics_port:
             listeners.append(await listen(lambda: gate.state))
         state.ready = True
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from gustibus.service.metrics import CONTENT_TYPE, exposition, registry_of
 
@@ -17,14 +19,31 @@ _MOST = 16 << 10  # bytes of its head
 
 
 async def listen(state: Callable[[], State]) -> asyncio.Server:
-    """Open the listener of the settings' `metrics_host` and `metrics_port`."""
-    registry = registry_of(state)
+    """Show this process at the settings' `metrics_host` and `metrics_port`."""
+    registry, settings = registry_of(state), state().settings
 
+    async def read() -> bytes:
+        return exposition(registry)
+
+    return await _open(read, host=settings.metrics_host, port=settings.metrics_port)
+
+
+def listen_aside(read: Callable[[], bytes], sock: socket.socket) -> None:
+    """Show what `read` gives at a socket, in threads that end with the process."""
+
+    async def serve() -> None:
+        server = await _open(lambda: asyncio.to_thread(read), sock=sock)
+        await server.serve_forever()
+
+    threading.Thread(target=lambda: asyncio.run(serve()), name="metrics", daemon=True).start()
+
+
+async def _open(read: Callable[[], Awaitable[bytes]], **where: Any) -> asyncio.Server:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _PATIENCE)
             if head.startswith((b"GET /metrics ", b"GET /metrics?")):
-                status, body = b"200 OK", exposition(registry)
+                status, body = b"200 OK", await read()
             else:
                 status, body = b"404 Not Found", b"only GET /metrics\n"
             writer.write(_HEAD % (status, CONTENT_TYPE, len(body)) + body)
@@ -34,7 +53,4 @@ async def listen(state: Callable[[], State]) -> asyncio.Server:
         finally:
             writer.close()
 
-    settings = state().settings
-    return await asyncio.start_server(
-        answer, settings.metrics_host, settings.metrics_port, limit=_MOST
-    )
+    return await asyncio.start_server(answer, limit=_MOST, **where)

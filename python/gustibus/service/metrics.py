@@ -21,8 +21,10 @@ from prometheus_client.registry import Collector
 if TYPE_CHECKING:
     from gustibus.service.state import State
 
-BOUNDS = [0.00025 * 2.0**i for i in range(17)]
-"""Upper edges of latency in seconds: 0.25 ms to 16 s."""
+BOUNDS = sorted([*(0.00025 * 2.0**i for i in range(17)), 0.05])
+"""Upper edges of latency in seconds: 0.25 ms to 16 s, and the 50 ms of the objective."""
+FRESHNESS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0]
+"""Upper edges, in seconds, of the time from an answer to the scores that know of it."""
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -56,7 +58,7 @@ class Meter:
         """Seconds that the event loop has been behind, at every one of the last looks."""
         self.usage: dict[str, tuple[int, int]] = {}
         """Units and requests of each key since they were last written down."""
-        self.reloads: dict[str, int] = {}
+        self.reloads: dict[str, int] = {"done": 0, "failed": 0}
         self.candidates: dict[str, int] = {"id": 0, "embedding": 0, "vector": 0, "text": 0}
         self.rejected: dict[str, int] = {}
         self.comparisons: dict[str, int] = {}
@@ -64,6 +66,8 @@ class Meter:
         self.refits = 0
         self.refit_seconds = 0.0
         self.refit_failures = 0
+        self._fresh = [0] * (len(FRESHNESS) + 1)
+        self._fresh_seconds = 0.0
         self.encoded_hits = 0
         self.encoded_bytes = 0
         self.encoded_misses = 0
@@ -73,6 +77,11 @@ class Meter:
         """One job that has ended here."""
         count, total = self._jobs.get((kind, outcome), (0, 0.0))
         self._jobs[kind, outcome] = (count + 1, total + seconds)
+
+    def fresh(self, seconds: float) -> None:
+        """One person whose scores know of an answer that came so long ago."""
+        self._fresh[bisect_left(FRESHNESS, seconds)] += 1
+        self._fresh_seconds += seconds
 
     def count(self, route: str, method: str, status: int, seconds: float) -> None:
         """One reply."""
@@ -120,7 +129,7 @@ class Meter:
             labels=["route", "method"],
         )  # fmt: skip
         for where, counts in self._buckets.items():
-            duration.add_metric(list(where), _cumulated(counts), self._seconds[where])
+            duration.add_metric(list(where), _cumulated(BOUNDS, counts), self._seconds[where])
         yield duration
         yield GaugeMetricFamily(
             "gustibus_http_requests_in_flight", "Being answered.", value=self.in_flight
@@ -146,6 +155,10 @@ class Meter:
         yield CounterMetricFamily(
             "gustibus_profile_refit_seconds", "Time in fits.", value=self.refit_seconds
         )
+        yield HistogramMetricFamily(
+            "gustibus_profile_freshness_seconds", "From an answer to scores that know of it.",
+            buckets=_cumulated(FRESHNESS, self._fresh), sum_value=self._fresh_seconds,
+        )  # fmt: skip
         yield CounterMetricFamily(
             "gustibus_vector_cache_hits", "Texts found encoded.", value=self.encoded_hits
         )
@@ -219,9 +232,9 @@ def _quantile(counts: list[int], share: float) -> float:
     return edges[-1]
 
 
-def _cumulated(counts: list[int]) -> list[tuple[str, float]]:
+def _cumulated(bounds: list[float], counts: list[int]) -> list[tuple[str, float]]:
     total, rows = 0, []
-    for bound, count in zip([*BOUNDS, float("inf")], counts, strict=True):
+    for bound, count in zip([*bounds, float("inf")], counts, strict=True):
         total += count
         rows.append(("+Inf" if bound == float("inf") else f"{bound:g}", float(total)))
     return rows

@@ -127,6 +127,8 @@ class Refits:
         self._state = state
         self._queue: dict[str, list[asyncio.Future[int]]] = {}
         self._running: dict[str, list[asyncio.Future[int]]] = {}
+        self._told: dict[str, float] = {}  # since when somebody of the queue waits
+        self._begun: dict[str, float] = {}  # the same of those that are fitted now
         self._wake = asyncio.Event()
         self._due = 0.0
         self._missing = BackOff(first=_AWAITED, most=_SWEEP)
@@ -145,6 +147,7 @@ class Refits:
             return
         for user in users:
             self._queue.setdefault(user, [])
+            self._told.setdefault(user, perf_counter())
         if self._queue:
             self._wake.set()
 
@@ -197,6 +200,7 @@ class Refits:
             if not self._queue:
                 continue
             self._running = {user: self._queue.pop(user) for user in list(self._queue)[:_BATCH]}
+            self._begun = {user: self._told.pop(user) for user in self._running}
             try:
                 await self._fit_all(list(self._running))
             except OverloadedError as error:
@@ -279,6 +283,7 @@ class Refits:
                 self._missing.waits = True
                 self._due = min(self._due, perf_counter() + self._missing.pause)
             else:
+                state.meter.fresh(perf_counter() - self._begun[user])
                 state.meter.refit_failures += made[user].last != known[user].last
         state.meter.refits += len(made)
         state.meter.refit_seconds += perf_counter() - started
@@ -308,6 +313,7 @@ class Refits:
     def _put_back(self) -> None:
         for user, futures in self._running.items():
             self._queue.setdefault(user, []).extend(futures)
+            self._told[user] = self._begun[user]
         self._running = {}
 
     def _finish(self, versions: dict[str, int]) -> None:

@@ -14,6 +14,7 @@ import sys
 import threading
 from dataclasses import replace
 from errno import EADDRINUSE
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from time import monotonic
 from types import FrameType
@@ -27,11 +28,13 @@ from gustibus.service.settings import Settings
 if TYPE_CHECKING:
     from gustibus.service.connections import Watch
     from gustibus.service.gate import Gate
+    from gustibus.service.merging import Merged
 
 _ACCEPTED = 16  # connections in one turn of the event loop
 _IDLE = 75  # seconds between two requests on one connection
 _LAST = 1.0  # seconds that transactions get when everything else is to end at once
 _HEAPS = 2
+_FIGURES = 5.0  # seconds of counts that are lost at most with a process that is killed
 _YOUNG = 50_000  # objects made, less those freed, between two looks for garbage among them
 _M_ARENA_MAX = -8  # what `mallopt` of glibc calls them
 
@@ -104,12 +107,15 @@ def share_heaps() -> None:
         mallopt(_M_ARENA_MAX, _HEAPS)
 
 
-def serve(settings: Settings, *, opened: socket.socket | None = None) -> None:
+def serve(
+    settings: Settings, *, opened: socket.socket | None = None, figures: Connection | None = None
+) -> None:
     """Serve until a signal.
 
     Args:
         settings: how.
         opened: a listening socket; default one of the settings' address.
+        figures: where they are asked for; default the settings' listener of metrics.
 
     Raises:
         ConfigError: a setting is wrong, or the address is taken.
@@ -125,7 +131,7 @@ def serve(settings: Settings, *, opened: socket.socket | None = None) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
     )
-    gate = create_app(settings)
+    gate = create_app(settings, figures)
     patience = Patience(settings.head_timeout, settings.body_timeout, settings.body_rate, _IDLE)
     config = uvicorn.Config(
         gate, host=settings.host, port=settings.port, loop="uvloop", http=ClientConnection, ws="none",
@@ -134,7 +140,7 @@ def serve(settings: Settings, *, opened: socket.socket | None = None) -> None:
     )  # fmt: skip
     watch = Watch(patience, lambda: gate.state.meter.reject("slow"))
     server = Server(config, gate, settings.drain, watch)
-    sock = opened or _listen(settings)
+    sock = opened or _listen(settings.host, settings.port)
     host, port = sock.getsockname()[:2]
     gate.state.journal.event("listening", host=host, port=port, pid=os.getpid())
     # A full collection would look at the modules each time, a hundred thousand objects that stay: 40 to
@@ -191,32 +197,41 @@ async def _work_off(settings: Settings) -> None:
         _leave(gate)
 
 
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def _listen(host: str, port: int, *, kind: str = "") -> socket.socket:
+    """A socket at an address that the settings of a kind name."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((settings.host, settings.port))
+        sock.bind((host, port))
     except OSError as error:
         sock.close()
-        taken = "; --port or GUSTIBUS_PORT takes another" if error.errno == EADDRINUSE else ""
+        name, flag = f"GUSTIBUS_{kind}PORT", f"--{kind}port".lower().replace("_", "-")
+        taken = f"; {flag} or {name} takes another" if error.errno == EADDRINUSE else ""
         message = (
-            f"GUSTIBUS_HOST, GUSTIBUS_PORT: cannot listen on {settings.host}:{settings.port}: "
-            f"{error.strerror}{taken}"
+            f"GUSTIBUS_{kind}HOST, {name}: cannot listen on {host}:{port}: {error.strerror}{taken}"
         )
-        raise ConfigError(message, where="GUSTIBUS_PORT") from None
+        raise ConfigError(message, where=name) from None
     sock.set_inheritable(True)
     return sock
 
 
 def _supervise(settings: Settings) -> None:
     """Run several processes on one socket; one that dies is replaced, a signal ends all of them."""
-    sock = _listen(settings)
+    sock = _listen(settings.host, settings.port)
     sock.listen(2048)
     context = multiprocessing.get_context("spawn")
     stopping = False
+    merged = _merged(settings)
 
     def start(place: int) -> BaseProcess:
+        if merged is not None:
+            ours, figures = context.Pipe()
+            process = context.Process(target=_work, args=(settings, sock, figures))
+            process.start()
+            figures.close()  # so that its end is heard of
+            merged.attach(ours)
+            return process
         port = settings.metrics_port + place if settings.metrics_port else 0
         process = context.Process(target=_work, args=(replace(settings, metrics_port=port), sock))
         process.start()
@@ -233,6 +248,7 @@ def _supervise(settings: Settings) -> None:
     processes = [start(place) for place in range(settings.workers)]
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    asked = monotonic()
     while True:
         for place, process in enumerate(processes):
             process.join(0.2)
@@ -241,11 +257,31 @@ def _supervise(settings: Settings) -> None:
                     stop(signal.SIGTERM, None)
                     raise SystemExit(3)
                 processes[place] = start(place)
+        if merged is not None and monotonic() > asked + _FIGURES:
+            merged.ask()
+            asked = monotonic()
         if stopping and all(process.exitcode is not None for process in processes):
             return
 
 
-def _work(settings: Settings, sock: socket.socket) -> None:
+def _merged(settings: Settings) -> Merged | None:
+    """The figures of all processes, shown at the settings' address; None where each shows its own.
+
+    Raises:
+        ConfigError: the address is taken.
+    """
+    if not (settings.metrics_port and settings.metrics_merged):
+        return None
+    from gustibus.service.listener import listen_aside
+    from gustibus.service.merging import Merged
+
+    merged = Merged()
+    sock = _listen(settings.metrics_host, settings.metrics_port, kind="METRICS_")
+    listen_aside(merged.exposition, sock)
+    return merged
+
+
+def _work(settings: Settings, sock: socket.socket, figures: Connection | None = None) -> None:
     """One of several processes; it drains when the one that started it has gone."""
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -255,7 +291,7 @@ def _work(settings: Settings, sock: socket.socket) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
         threading.Thread(target=watch, daemon=True).start()
-    serve(settings, opened=sock)
+    serve(settings, opened=sock, figures=figures)
 
 
 def main() -> int:

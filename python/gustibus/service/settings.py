@@ -40,8 +40,11 @@ class Settings:
     """0 takes a free port."""
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
-    """Separate listener for `/metrics`, one port up for each worker; 0 serves `/metrics` to keys
-    with scope `admin` instead."""
+    """Separate listener for `/metrics`; 0 serves `/metrics` to keys with scope `admin` instead, of the
+    process that answers."""
+    metrics_merged: bool = True
+    """Whether that listener shows the processes of this machine together; else each has its own, one port
+    up for each."""
     workers: int = 1
     """Processes that share the port."""
     bound_embeddings: bool = True
