@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from gustibus.encoders import load_encoder
 
 ENCODER = load_encoder("hashing", dim=64)
-state = {"mode": "ok", "requests": 0, "connections": 0, "largest": 0, "key": ""}
+state = {"mode": "ok", "requests": 0, "connections": 0, "largest": 0, "key": "", "trace": []}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -42,6 +42,7 @@ class Handler(BaseHTTPRequestHandler):
         state["requests"] += 1
         state["largest"] = max(state["largest"], len(body["input"]))
         state["key"] = self.headers.get("authorization", "")
+        state["trace"] = [self.headers.get(name, "") for name in ("traceparent", "tracestate")]
         mode = state["mode"]
         if mode == "hang":
             time.sleep(30)

@@ -38,6 +38,7 @@ from gustibus.service.keys import as_bearer
 from gustibus.service.problems import MEDIA_TYPE, Problem, from_error
 from gustibus.service.routing import ANY, OPEN, Route, Table
 from gustibus.service.threads import DEADLINE
+from gustibus.service.tracing import TRACE, Trace, trace_of
 from gustibus.service.turns import Turns
 
 if TYPE_CHECKING:
@@ -96,11 +97,14 @@ class Gate:
         meter.in_flight += 1
         path = scope["path"]
         call: Call | None = None
+        trace: Trace | None = None
         reply: Reply | Streamed
         template = "unknown"
         request_id = ""
         try:
             headers, size = _headers(scope)
+            trace = trace_of(headers)
+            TRACE.set(trace)
             given = headers.get(b"x-request-id")
             known = given is not None and _REQUEST_ID.fullmatch(given)
             request_id = given.decode() if given is not None and known else ulid()
@@ -141,7 +145,9 @@ class Gate:
             meter.use(call.caller.id, call.units)
         meter.in_flight -= 1
         meter.count(template, scope["method"], reply.status, seconds)
-        self.state.journal.add(scope["method"], template, reply.status, seconds, request_id, call)
+        self.state.journal.add(
+            scope["method"], template, reply.status, seconds, request_id, call, trace
+        )
         await _send(reply, head, scope, receive, send)
 
     def _admit(self, call: Call, headers: Headers, scope: Scope) -> None:

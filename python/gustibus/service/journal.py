@@ -13,6 +13,7 @@ from gustibus.service.problems import NO_WRITES
 
 if TYPE_CHECKING:
     from gustibus.service.call import Call
+    from gustibus.service.tracing import Trace
 
 _EVERY = 0.1  # seconds between writes
 _MOST = 2000  # lines kept back
@@ -34,7 +35,7 @@ class Journal:
 
     def add(
         self, method: str, route: str, status: int, seconds: float, request_id: str,
-        call: Call | None,
+        call: Call | None, trace: Trace | None = None,
     ) -> None:  # fmt: skip
         """One line for one reply."""
         if self._descriptor is None:
@@ -47,6 +48,8 @@ class Journal:
                 more += f',"units":{call.units},"model":"{call.model}"'
             if call.user:
                 more += f',"user_hash":"{self.hash(call.user)}"'
+        if trace is not None:
+            more += f',"trace_id":"{trace.id}"'
         level = "info" if status < 500 else "error"
         self._lines.append(
             f'{{"ts":{time.time():.3f},"level":"{level}","method":{_METHODS.get(method, _OTHER)},'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,6 +72,12 @@ class Meter:
         self.encoded_bytes = 0
         self.encoded_misses = 0
         self._jobs: dict[tuple[str, str], tuple[int, float]] = {}
+
+    def expect_jobs(self, kinds: Iterable[str]) -> None:
+        """Show jobs before the first of them has ended, for an increase is one from something."""
+        for kind in kinds:
+            for outcome in ("succeeded", "failed", "cancelled"):
+                self._jobs.setdefault((kind, outcome), (0, 0.0))
 
     def job(self, kind: str, outcome: str, seconds: float) -> None:
         """One job that has ended here."""
@@ -236,5 +242,5 @@ def _cumulated(bounds: list[float], counts: list[int]) -> list[tuple[str, float]
     total, rows = 0, []
     for bound, count in zip([*bounds, float("inf")], counts, strict=True):
         total += count
-        rows.append(("+Inf" if bound == float("inf") else f"{bound:g}", float(total)))
+        rows.append(("+Inf" if bound == float("inf") else str(bound), float(total)))
     return rows

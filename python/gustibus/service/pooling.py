@@ -21,6 +21,7 @@ from gustibus.encoders.base import checked_texts
 from gustibus.service.breaker import Breaker
 from gustibus.service.problems import Problem
 from gustibus.service.threads import DEADLINE
+from gustibus.service.tracing import TRACE
 from gustibus.types import F32
 
 SEQUENCES: Final = 256
@@ -134,7 +135,9 @@ class RemoteEncoder:
     def _exchange(self, body: bytes, until: float, count: int) -> bytes:
         connection = self._connection(until)
         path = self._parts.path.rstrip("/") + "/v1/embeddings"
-        connection.request("POST", path, body, self._headers)
+        trace = TRACE.get()
+        headers = self._headers if trace is None else {**self._headers, **trace.headers}
+        connection.request("POST", path, body, headers)
         self._wait_until(until)
         response = connection.getresponse()
         most = _PIECE + count * self.dim * _NUMBER

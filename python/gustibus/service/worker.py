@@ -75,6 +75,7 @@ class Worker:
     async def run(self) -> None:
         """Take and do jobs; when cancelled, the one at hand is given back."""
         tidied = -_TIDY
+        self._state().meter.expect_jobs(KINDS)
         while True:
             state = self._state()
             try:
