@@ -19,7 +19,7 @@ from gustibus.store import JOB, listen
 if TYPE_CHECKING:
     from gustibus.service.state import State
 
-_TOGETHER = 0.05  # seconds between two looks: what is told meanwhile is one look
+_TOGETHER = 0.1  # seconds between two looks: what is told meanwhile is one look
 _AGAIN = 0.1  # seconds, twice as long each time, until a look that came too early is repeated
 _LATEST = 1.0  # seconds at most
 _FIRST = 0.1  # seconds, twice as long each time, until a lost connection is made again
