@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from gustibus.service.connections import SLOW
-from gustibus.service.decoding import MAX_RATIO
 from gustibus.service.problems import Problem
+from gustibus.service.unpacking import Packing, Unpacking
 
 if TYPE_CHECKING:
     from gustibus.service.call import Streamed
@@ -20,10 +19,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-_PIECE = 1 << 17
-"""Most bytes that are unpacked at once."""
-_SMALL = 1 << 16
-"""Bytes below which a packed body may grow as if it had so many: a few lines pack very well."""
 _LINGER = 5.0
 """Seconds for which a refused body is still read."""
 _LINGER_SIZE = 64 << 20
@@ -43,25 +38,28 @@ class Stream:
         receive: of ASGI.
         kind: media type.
         most: bytes in all, as they are sent and as they are read.
-        packed: whether it comes as gzip; what is read is unpacked.
+        packing: how it comes packed; what is read is unpacked.
     """
 
-    def __init__(self, receive: Receive, kind: bytes, most: int, *, packed: bool = False) -> None:
+    def __init__(
+        self, receive: Receive, kind: bytes, most: int, *, packing: Packing | None = None
+    ) -> None:
         self.kind = kind
         self.ended = False
         self._receive = receive
         self._most = most
-        self._packed = packed
+        self._packing = packing
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The pieces.
 
         Raises:
             Gone: the client has left before the end.
-            Problem: 413, and 400 for what is not gzip.
+            Problem: 413, and 400 for what is packed otherwise than it says.
         """
         size = 0
-        async for piece in self._unpacked() if self._packed else self._sent():
+        packing = self._packing
+        async for piece in self._sent() if packing is None else self._unpacked(packing):
             size += len(piece)
             if size > self._most:
                 raise too_large(self._most)
@@ -80,30 +78,13 @@ class Stream:
             self.ended = not message.get("more_body", False)
             yield piece
 
-    async def _unpacked(self) -> AsyncIterator[bytes]:
-        """What the body holds, in pieces that are small however well it is packed."""
-        unpack = zlib.decompressobj(wbits=31)
-        begun, sent, made = False, 0, 0
+    async def _unpacked(self, packing: Packing) -> AsyncIterator[bytes]:
+        """What the body holds."""
+        unpacking = Unpacking(packing)
         async for piece in self._sent():
-            sent += len(piece)
-            rest, full = piece, False
-            while rest or full:
-                begun = True
-                try:
-                    out = unpack.decompress(rest, _PIECE)
-                except zlib.error as error:
-                    raise Problem("bad_encoding", f"The body is not gzip: {error}") from None
-                made += len(out)
-                if made > MAX_RATIO * max(sent, _SMALL):
-                    detail = f"The body unpacks to more than {MAX_RATIO} times its size"
-                    raise Problem("body_too_large", detail)
+            for out in unpacking.feed(piece):
                 yield out
-                rest, full = unpack.unconsumed_tail, len(out) == _PIECE
-                if unpack.eof:  # files that were joined are one file of several members
-                    rest, full = unpack.unused_data, False
-                    unpack, begun = zlib.decompressobj(wbits=31), False
-        if begun:
-            raise Problem("bad_encoding", "The gzip body ends too early")
+        unpacking.end()
 
 
 async def heard(scope: Mapping[str, Any], receive: Receive) -> Message:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -17,9 +16,6 @@ from gustibus.service.problems import Problem, invalid, pointer_to
 
 T = TypeVar("T")
 Query = TypeVar("Query", bound=msgspec.Struct)
-
-MAX_RATIO = 20
-"""Most bytes that a byte of a compressed body may become."""
 
 _PATH = re.compile(r" - at (`key` in )?`(\$[^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `(.*)`$", re.DOTALL)
@@ -201,43 +197,3 @@ def refuse_unstorable(value: str, pointer: str) -> None:
     """
     if _LONE.search(value):
         raise invalid(pointer, "holds a NUL character or a half of a surrogate pair")
-
-
-def is_gzip(encoding: str) -> bool:
-    """Whether a body is compressed, by its header `Content-Encoding`.
-
-    Raises:
-        Problem: 415 for another encoding.
-    """
-    if encoding in {"", "identity"}:
-        return False
-    if encoding in {"gzip", "x-gzip"}:
-        return True
-    detail = f"Content-Encoding {encoding!r} is not known; known: gzip, identity"
-    raise Problem("unsupported_media_type", detail)
-
-
-def inflate(body: bytes, encoding: str, *, most: int) -> bytes:
-    """A compressed body.
-
-    Args:
-        body: as sent.
-        encoding: of the header `Content-Encoding`.
-        most: bytes that it may become.
-
-    Raises:
-        Problem: 415 for another encoding, 400 when it is broken, 413 when it grows too much.
-    """
-    if not is_gzip(encoding):
-        return body
-    limit = min(most, MAX_RATIO * max(len(body), 1024))
-    unpack = zlib.decompressobj(wbits=31)
-    try:
-        out = unpack.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise Problem("bad_encoding", f"The body is not gzip: {error}") from None
-    if len(out) > limit:
-        raise Problem("body_too_large", f"The body unpacks to more than {limit} bytes")
-    if not unpack.eof or unpack.unused_data:
-        raise Problem("bad_encoding", "The gzip body ends too early or has something after it")
-    return out

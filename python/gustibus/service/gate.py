@@ -31,7 +31,6 @@ from gustibus.service.bodies import (
 )
 from gustibus.service.call import JSON, Call, Reply, Streamed
 from gustibus.service.connections import AT_ONCE, SLOW, WHOLE
-from gustibus.service.decoding import inflate, is_gzip
 from gustibus.service.door import Door
 from gustibus.service.ids import ulid
 from gustibus.service.keys import as_bearer
@@ -40,6 +39,7 @@ from gustibus.service.routing import ANY, OPEN, Route, Table
 from gustibus.service.threads import DEADLINE
 from gustibus.service.tracing import TRACE, Trace, trace_of
 from gustibus.service.turns import Turns
+from gustibus.service.unpacking import inflate, packing_of
 
 if TYPE_CHECKING:
     from gustibus.service.state import State
@@ -222,8 +222,9 @@ class Gate:
         if kind.decode("latin-1") not in route.stream:
             detail = f"Content-Type: expected {' or '.join(route.stream)}, got {_shown(kind)}"
             raise Problem("unsupported_media_type", detail)
-        packed = is_gzip(headers.get(b"content-encoding", b"").decode("latin-1").strip().lower())
-        return Stream(receive, kind, self.state.settings.import_body, packed=packed)
+        encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
+        most = self.state.settings.import_body
+        return Stream(receive, kind, most, packing=packing_of(encoding))
 
     async def _run(self, route: Route, call: Call, headers: Headers) -> Reply | Streamed:
         """The handler's reply, or 504 when it is not there in time.

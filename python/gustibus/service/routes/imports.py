@@ -190,7 +190,7 @@ ROUTES = (
     ),
     Route(
         "PUT", _ONE + "/data", "put_import_data", "ingest", put_data, "Imports",
-        "Send data of an import, whole or from a byte on, plain or as gzip; records are kept as they "
+        "Send data of an import, whole or from a byte on, plain, as gzip or as zstd; records are kept as they "
         "come.",
         query=UploadQuery, response=Import, stream=STREAMS,
         problems=("not_found", "conflict", "encoder_unavailable", *STORE),

@@ -13,7 +13,6 @@ from gustibus import __version__
 from gustibus.models.directions import objectives
 from gustibus.service import candidates as limits
 from gustibus.service.call import Call, Reply, encode, ok
-from gustibus.service.decoding import MAX_RATIO
 from gustibus.service.gate import MAX_DEADLINE_MS, MAX_HEADERS, MAX_URL
 from gustibus.service.intake import MAX_LINE, MAX_TABLE
 from gustibus.service.metrics import CONTENT_TYPE, exposition, registry_of
@@ -22,6 +21,7 @@ from gustibus.service.problems import Problem
 from gustibus.service.routes.keys import MAX_CIDRS, MAX_MODELS
 from gustibus.service.routing import ANY, OPEN, Route
 from gustibus.service.serving import Serving
+from gustibus.service.unpacking import MAX_RATIO
 
 API_VERSION = "1"
 
