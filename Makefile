@@ -17,7 +17,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-train-kills test-stateful test-openapi test-slow-clients test-soak soak test-gpu fuzz fuzz-parsers fuzz-sanitized bench docs pictures looks format clean
+.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-train-kills test-stateful test-openapi test-slow-clients test-soak soak test-gpu fuzz fuzz-parsers fuzz-sanitized bench docs pictures looks promises format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -140,6 +140,9 @@ pictures: install ## pictures of the operator pages, for the documentation
 
 looks: install ## new pictures that the tests compare the pages with; look at them before they are kept
 	GUSTIBUS_RENEW_LOOKS=1 $(BIN)/pytest -q tests/service/test_looks.py -k in_order
+
+promises: install ## what the interface promises, for the test of the next releases; once for each release
+	$(BIN)/python scripts/openapi_promises.py > tests/service/openapi_baseline.json
 
 format: install ## rewrite the sources in the house format
 	cargo fmt --all
