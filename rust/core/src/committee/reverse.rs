@@ -6,7 +6,8 @@ use super::objective::Objective;
 use super::outcome::{Committee, Options};
 use super::process::{Process, run};
 use super::rules::{Params, Profile, Run};
-use super::thiele::{Tally, Thiele, harmonic};
+use super::thiele::{Thiele, harmonic};
+use super::views::Approvals;
 use super::worths::by_approvals::sets;
 use crate::{Error, Result, Stop};
 
@@ -31,26 +32,28 @@ fn pav(
     let factors = harmonic(largest, u128::from(approvals.weights.total));
     let thiele = Thiele::new(approvals, factors);
     let (m, k) = (bounds.items(), bounds.size());
-    let reverse = Reverse { thiele: &thiele, bounds, stop: options.stop };
+    let reverse = Reverse { thiele: &thiele, approvals, bounds, stop: options.stop };
     let mut out = run(&reverse, &Bounds::free(m, m - k)?, options)?;
     let stays = |gone: &[usize]| (0..m).filter(|item| !gone.contains(item)).collect::<Vec<_>>();
     out.members = stays(&out.members);
     out.tied = out.tied.iter().map(|gone| stays(gone)).collect();
     out.tied.sort_unstable();
-    let (_, value) = thiele.state_of(out.members.iter().copied());
-    out.value = Some(thiele.unit().value(value));
+    let approved = thiele.approved(out.members.iter().copied());
+    out.value = Some(thiele.unit().value(thiele.value_of(&approved)));
     Ok(out)
 }
 
 struct Reverse<'a> {
     thiele: &'a Thiele<'a>,
+    approvals: &'a Approvals,
     bounds: &'a Bounds,
     stop: Stop<'a>,
 }
 
 #[derive(Clone)]
 struct Remaining {
-    tally: Tally,
+    /// How many of the items that are left each voter approves.
+    approved: Vec<u32>,
     losses: Vec<Amount>,
     gone: Vec<bool>,
 }
@@ -73,9 +76,11 @@ impl Process for Reverse<'_> {
     type Key = ();
 
     fn start(&self) -> Remaining {
+        // Counts are enough: scores of items to come, which nobody asks for here, take a look at every
+        // pair of approvals of a ballot, for longer than the time limit.
         let m = self.bounds.items();
-        let (tally, _) = self.thiele.state_of(0..m);
-        Remaining { losses: self.thiele.losses(&tally), tally, gone: vec![false; m] }
+        let approved = self.thiele.approved(0..m);
+        Remaining { losses: self.thiele.losses(&approved), approved, gone: vec![false; m] }
     }
 
     fn choices(
@@ -107,8 +112,10 @@ impl Process for Reverse<'_> {
 
     fn choose(&self, state: &mut Remaining, item: usize) -> f64 {
         let loss = self.thiele.unit().value(state.losses[item]);
-        self.thiele.remove(&mut state.tally, item);
-        state.losses = self.thiele.losses(&state.tally);
+        for voter in self.approvals.by_item.get(item) {
+            state.approved[*voter as usize] -= 1;
+        }
+        state.losses = self.thiele.losses(&state.approved);
         state.gone[item] = true;
         loss
     }

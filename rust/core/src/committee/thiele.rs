@@ -17,7 +17,7 @@ pub(super) struct Thiele<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Tally {
     satisfied: Vec<u32>,
-    pub(super) scores: Vec<Amount>,
+    scores: Vec<Amount>,
 }
 
 impl<'a> Thiele<'a> {
@@ -35,35 +35,37 @@ impl<'a> Thiele<'a> {
         self.lambda.get(index.min(last)).copied().unwrap_or(0)
     }
 
-    fn shift(&self, tally: &mut Tally, item: usize, step: impl Fn(u32) -> (u32, usize, usize)) {
-        for voter in self.approvals.by_item.get(item) {
-            let voter = *voter as usize;
-            let (after, from, to) = step(tally.satisfied[voter]);
-            tally.satisfied[voter] = after;
-            let change = self.lambda(to) - self.lambda(from);
-            if change == 0 {
-                continue;
-            }
-            let change = change * Amount::from(self.approvals.weights.units[voter]);
-            for other in self.approvals.by_voter.get(voter) {
-                tally.scores[*other as usize] += change;
-            }
+    /// How many of the members each voter approves.
+    pub(super) fn approved(&self, members: impl IntoIterator<Item = usize>) -> Vec<u32> {
+        let mut approved = vec![0; self.approvals.voters()];
+        for voter in members.into_iter().flat_map(|item| self.approvals.by_item.get(item)) {
+            approved[*voter as usize] += 1;
         }
+        approved
     }
 
-    /// Takes an item out of a committee that has it.
-    pub(super) fn remove(&self, tally: &mut Tally, item: usize) {
-        self.shift(tally, item, |have| (have - 1, have as usize, have as usize - 1));
-    }
-
-    /// What each member of a committee contributes.
-    pub(super) fn losses(&self, tally: &Tally) -> Vec<Amount> {
+    /// What each of the members contributes, where voter `v` approves `approved[v]` of them.
+    ///
+    /// Takes one look at each approval.
+    pub(super) fn losses(&self, approved: &[u32]) -> Vec<Amount> {
         let loss = |voter: &u32| {
-            let have = tally.satisfied[*voter as usize] as usize;
+            let have = approved[*voter as usize] as usize;
             let weight = Amount::from(self.approvals.weights.units[*voter as usize]);
             weight * self.lambda(have.max(1) - 1)
         };
         self.approvals.by_item.iter().map(|list| list.iter().map(loss).sum()).collect()
+    }
+
+    /// The value of a committee of which voter `v` approves `approved[v]` members.
+    pub(super) fn value_of(&self, approved: &[u32]) -> Amount {
+        let most = approved.iter().copied().max().unwrap_or(0) as usize;
+        let mut sums = vec![0; most + 1];
+        for index in 0..most {
+            sums[index + 1] = sums[index] + self.lambda(index);
+        }
+        let weights = &self.approvals.weights.units;
+        let worth = |(have, weight): (&u32, &u64)| Amount::from(*weight) * sums[*have as usize];
+        approved.iter().zip(weights).map(worth).sum()
     }
 }
 
@@ -92,7 +94,19 @@ impl Objective for Thiele<'_> {
     }
 
     fn add(&self, tally: &mut Tally, item: usize) {
-        self.shift(tally, item, |have| (have + 1, have as usize, have as usize + 1));
+        for voter in self.approvals.by_item.get(item) {
+            let voter = *voter as usize;
+            let have = tally.satisfied[voter] as usize;
+            tally.satisfied[voter] += 1;
+            let change = self.lambda(have + 1) - self.lambda(have);
+            if change == 0 {
+                continue;
+            }
+            let change = change * Amount::from(self.approvals.weights.units[voter]);
+            for other in self.approvals.by_voter.get(voter) {
+                tally.scores[*other as usize] += change;
+            }
+        }
     }
 
     fn cost(&self) -> usize {
