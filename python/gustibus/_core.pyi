@@ -293,6 +293,7 @@ def fair_rerank(
     parity: bool,
     epsilon: float,
     seed: int,
+    time_limit: float | None,
 ) -> tuple[I64, I64, float, float]: ...
 def fair_measures(
     rankings: I64,

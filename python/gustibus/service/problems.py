@@ -67,8 +67,8 @@ CODES: dict[str, Kind] = {
 """Every code that a reply can carry; `code` is stable, texts are for people."""
 
 
-WAITS = frozenset({429, 502, 503})
-"""Statuses that say after how many seconds to ask again."""
+WAITS = frozenset({429, 502, 503, 504})
+"""Statuses that always say when to come back: what was begun for a reply that came too late goes on."""
 
 
 class FieldError(msgspec.Struct, omit_defaults=True):

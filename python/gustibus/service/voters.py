@@ -82,14 +82,14 @@ async def ballots_of(call: Call, body: Voters, kinds: Sequence[str]) -> tuple[Ba
     if kind == "users":
         if not body.candidates:
             raise invalid("/candidates", "users decide between candidates, and there are none")
-        _limit(len(body.users or ()) * len(body.candidates))
+        refuse_cells(len(body.users or ()) * len(body.candidates))
         values, unknown = await scores_of(call, body, body.candidates, body.users or [])
         return lambda: _utilities(values, body, None, "rank"), unknown
     if body.candidates is not None:
         raise invalid("/candidates", f"candidates go with users, not with {kind}")
     rows: list[Any] = getattr(body, kind)
     cells = len(rows) + sum(len(x) if isinstance(x, list) else 1 for row in rows for x in row)
-    _limit(cells)
+    refuse_cells(cells)
     call.units += cells // 32 + 1
     if kind == "utilities":
         _refuse_many(kind, max(map(len, rows)))
@@ -139,13 +139,18 @@ async def decided(call: Call, work: Callable[[], T], body: Struct | None = None)
         body: whose fields are meant; without, a field is called as the library calls it.
 
     Raises:
-        Problem: 422, or 503 when too much work waits.
+        Problem: 422, 503 when too much work waits, or 504.
     """
     try:
         return await call.state.threads.groups(work)
     except GustibusError as error:
         if error.code in {"queue_full", "internal"}:
             raise
+        deadline = DEADLINE.get()
+        if error.code == "infeasible" and deadline is not None and monotonic() >= deadline:
+            detail = "The deadline passed before there was a result"
+            raise Problem("deadline_exceeded", detail) from None
+        where = error.where or ""
         name, _, rest = error.message.partition(":")
         if isinstance(body, Voters) and name in {"profile", "ballots"}:
             error = type(error)(f"{_given(body)[0]}:{rest}")
@@ -153,10 +158,12 @@ async def decided(call: Call, work: Callable[[], T], body: Struct | None = None)
         for value in to_builtins(getattr(body, "options", {})).values():
             said = said.replace(f"got {value!r}", f"got {json.dumps(value)}")
         error = type(error)(said)
-        raise from_error(error, pointer=_pointer(error.message, body)) from None
+        pointer = where if where.startswith("/") else _pointer(error.message, body)
+        raise from_error(error, pointer=pointer) from None
 
 
 _UNKNOWN = re.compile(r"""no ([a-z ]+) (?:'(.*?)'|"(.*?)");""", re.DOTALL)
+_BOUND = re.compile(r"bounds: expected .* for group '(.*)', got ", re.DOTALL)
 _TAGGED = re.compile(r"got (Number|Flag|Text|Numbers)\((.*)\)$", re.DOTALL)
 
 
@@ -173,6 +180,9 @@ def _pointer(message: str, body: Struct | None) -> str:
     fields = set() if body is None else {one.name for one in structs.fields(body)}
     options: Any = to_builtins(getattr(body, "options", {}))
     unknown = _UNKNOWN.match(message)
+    bound = _BOUND.match(message)
+    if bound is not None:
+        return pointer_to(_wrong_limit(body, bound[1]), bound[1])
     if unknown is None:
         name = message.partition(":")[0]
         free = "options" in fields and (name not in fields or name in options)
@@ -187,6 +197,12 @@ def _pointer(message: str, body: Struct | None) -> str:
         return "/groups" if limits is None else pointer_to(limits, name)
     named = ("rule", "method") if "rule" in what.split() else (what, "method")
     return next((f"/{field}" for field in named if field in fields), "")
+
+
+def _wrong_limit(body: Struct | None, group: str) -> str:
+    """Which of a group's limits is neither a whole number nor a share."""
+    lower: float = getattr(body, "lower", {}).get(group, 0)
+    return "upper" if lower <= 1 or lower.is_integer() else "lower"
 
 
 def time_left(limit: float) -> Callable[[], float]:
@@ -212,7 +228,12 @@ def _refuse_many(kind: str, choices: int) -> None:
         raise Problem("too_many_candidates", detail, errors=[(f"/{kind}", detail)])
 
 
-def _limit(cells: int) -> None:
+def refuse_cells(cells: int, what: str = "places on the ballots") -> None:
+    """Refuse what would take too much memory.
+
+    Raises:
+        Problem: 413.
+    """
     if cells > MAX_CELLS:
-        detail = f"{cells} places on the ballots, at most {MAX_CELLS} are allowed"
+        detail = f"{cells} {what}, at most {MAX_CELLS} are allowed"
         raise Problem("too_many_candidates", detail)

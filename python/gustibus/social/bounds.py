@@ -128,7 +128,10 @@ def members_of(groups: Any, m: int, labels: Labels) -> dict[Hashable, list[int]]
     if groups is None:
         return {}
     if isinstance(groups, Mapping):
-        return {name: item_numbers(items, labels, "groups") for name, items in groups.items()}
+        return {
+            name: item_numbers(items, labels, "groups", below=(str(name),))
+            for name, items in groups.items()
+        }
     rows = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
     if len(rows) != m:
         message = f"groups: expected one entry for each of {m} items, got {len(rows)}"
@@ -143,27 +146,37 @@ def members_of(groups: Any, m: int, labels: Labels) -> dict[Hashable, list[int]]
     return {name: items for name, items in sets.items() if name is not None}
 
 
-def item_numbers(items: Iterable[Any], labels: Labels, argument: str) -> list[int]:
+def item_numbers(
+    items: Iterable[Any], labels: Labels, argument: str, *, below: tuple[str, ...] = ()
+) -> list[int]:
     """Numbers of items that are called by label, or by number where no label is one.
 
+    Args:
+        items: labels or numbers.
+        labels: names of all items.
+        argument: what the items are given as.
+        below: under which names they stand in it.
+
     Raises:
-        InputError: an item is unknown or stands twice.
+        InputError: an item is unknown or stands twice; it points at the item.
     """
+    steps = (step.replace("~", "~0").replace("/", "~1") for step in (argument, *below))
+    where = "".join(f"/{step}" for step in steps)
     table: dict[Any, int] = {label: number for number, label in enumerate(labels)}
     by_number = not any(map(is_number, labels))
     out: list[int] = []
-    for item in items:
+    for place, item in enumerate(items):
         number = table.get(item)
         if number is None and by_number and is_number(item) and 0 <= item < len(labels):
             number = int(item)
         if number is None:
             message = f"{argument}: expected items among {labels!r:.60}, got {item!r}"
-            raise InputError(message)
+            raise InputError(message, where=f"{where}/{place}")
         out.append(number)
     if len(set(out)) < len(out):
-        twice = next(labels[number] for number in out if out.count(number) > 1)
-        message = f"{argument}: expected each item once, got {twice!r} twice"
-        raise InputError(message)
+        place = next(at for at, number in enumerate(out) if number in out[:at])
+        message = f"{argument}: expected each item once, got {labels[out[place]]!r} twice"
+        raise InputError(message, where=f"{where}/{place}")
     return out
 
 

@@ -132,6 +132,7 @@ def fair_rerank(
     epsilon: float = 0.1,
     parity: bool = False,
     seed: int = 0,
+    time_limit: float | None = None,
 ) -> Reranking:
     """The best `k` items in an order that is fair to groups.
 
@@ -156,10 +157,11 @@ def fair_rerank(
         parity: Do as published: `fa_ir` as in `fair_table`; `det_const_sort` may then push an item one
             place past the prefix that it was needed for.
         seed: For `epsilon_greedy`.
+        time_limit: Seconds, at least 0, after which the order is given up; none by default.
 
     Raises:
-        InputError: A wrong argument; `InfeasibleError` when the items cannot meet the bounds;
-            `UnknownNameError` for a method.
+        InputError: A wrong argument; `InfeasibleError` when the items cannot meet the bounds, or the
+            time limit is over before there is an order; `UnknownNameError` for a method.
 
     Examples:
         >>> scores, groups = [9, 8, 7, 6, 5, 4], ["a", "a", "a", "b", "b", "b"]
@@ -184,7 +186,7 @@ def fair_rerank(
         raise InputError(message)
     order, promised, used, failure = _core.fair_rerank(
         method, values, grouped.codes, wanted, k, table, real("alpha", alpha), adjust, parity,
-        real("epsilon", epsilon), seed_of(seed),
+        real("epsilon", epsilon), seed_of(seed), time_limit,
     )  # fmt: skip
     tested = method == "fa_ir"
     return Reranking(

@@ -56,7 +56,7 @@ proptest! {
             .filter(|ranking| bounds.hold(ranking, groups))
             .map(|ranking| kendall(&ranking, &order))
             .min();
-        let found = closest(&order, groups, &bounds);
+        let found = closest(&order, groups, &bounds, Stop::never());
         prop_assert!(found.as_ref().map_or(true, |ranking| bounds.hold(ranking, groups)));
         prop_assert_eq!(found.ok().map(|ranking| kendall(&ranking, &order)), best);
     }

@@ -117,7 +117,7 @@ pub(crate) fn fail_probability(
 
 /// Re-ranks items: order, promised lower bounds `(k, groups)`, significance, failure probability.
 #[pyfunction]
-#[pyo3(signature = (method, scores, labels, shares, k, table, alpha, adjust, parity, epsilon, seed))]
+#[pyo3(signature = (method, scores, labels, shares, k, table, alpha, adjust, parity, epsilon, seed, time_limit))]
 pub(crate) fn fair_rerank<'py>(
     py: Python<'py>,
     method: &str,
@@ -131,11 +131,12 @@ pub(crate) fn fair_rerank<'py>(
     parity: bool,
     epsilon: f64,
     seed: u64,
+    time_limit: Option<f64>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (scores, labels, shares) = (values(&scores), values(&labels), values(&shares));
     let bounds = bounds(table.as_ref())?;
     let groups = shares.len();
-    let done = interruptible(py, None, |stop| {
+    let done = interruptible(py, time_limit, |stop| {
         let bounds = bounds.as_ref();
         let shares = &shares;
         let options =
@@ -225,7 +226,9 @@ pub(crate) fn closest_ranking<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let (order, labels) = (indices("ranking", &order)?, values(&labels));
     let Some(bounds) = bounds(Some(&table))? else { return Ok(py.None().into_bound(py)) };
-    let order = detached(py, || fair::closest(&order, Groups::new(&labels, groups)?, &bounds))?;
+    let order = interruptible(py, None, |stop| {
+        fair::closest(&order, Groups::new(&labels, groups)?, &bounds, stop)
+    })?;
     give(py, integers(&order), [order.len()])
 }
 

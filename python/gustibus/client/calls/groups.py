@@ -219,8 +219,11 @@ def fair_rerank(
     seed: int = 0,
     prompt: Prompt | None = None,
     model: str = "default",
+    time_limit: float = 2.0,
 ) -> Request[FairReranked]:
     """Scored items, or candidates for one person, in an order that is fair to groups.
+
+    It is given up after `time_limit` seconds.
 
     Example:
         found = client.rank.rerank(["x", "x", "y", "y"], scores=[3.0, 2.0, 1.0, 0.0], k=2)
@@ -229,7 +232,7 @@ def fair_rerank(
     body = body_of(
         groups=list(groups), scores=scores, candidates=_sent(candidates), user=user, k=k,
         method=method, shares=shares, protected=protected, alpha=alpha, seed=seed, prompt=prompt,
-        model=model,
+        model=model, time_limit=time_limit,
     )  # fmt: skip
     return Request("POST", "/v1/rank/rerank", decoder(FairReranked), body=body)
 

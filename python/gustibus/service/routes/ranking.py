@@ -25,9 +25,11 @@ from gustibus.service.voters import (
     MAX_CHOICES,
     Choice,
     Name,
+    Seconds,
     Voters,
     ballots_of,
     decided,
+    refuse_cells,
     scores_of,
     time_left,
 )
@@ -166,7 +168,10 @@ class CommitteeReply(Struct):
 
 
 class FairRerankRequest(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Scored items, or candidates for one person, in an order that is fair to groups."""
+    """Scored items, or candidates for one person, in an order that is fair to groups.
+
+    Places times groups are two million at most.
+    """
 
     groups: Annotated[list[Name], Meta(min_length=1)]
     """The group of each item."""
@@ -182,6 +187,8 @@ class FairRerankRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     protected: list[Name] | None = None
     alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     seed: Annotated[int, Meta(ge=0, le=(1 << 53) - 1)] = 0
+    time_limit: Seconds = 2.0
+    """Seconds after which the order is given up."""
 
 
 class FairOrder(Struct):
@@ -320,11 +327,14 @@ async def fair_order(call: Call) -> Reply:
         call.units += len(scores)
     else:
         scores = (await scores_of(call, body, body.candidates or [], [body.user]))[0][0]
+    places = len(scores) if body.k is None else min(body.k, len(scores))
+    refuse_cells(places * len(set(body.groups)), "places of groups")
+    left = time_left(body.time_limit)
 
     def work() -> FairRerankReply:
         found = fair_rerank(
             scores, body.groups, body.k, method=body.method, shares=body.shares,
-            protected=body.protected, alpha=body.alpha, seed=body.seed,
+            protected=body.protected, alpha=body.alpha, seed=body.seed, time_limit=left(),
         )  # fmt: skip
         plain = np.argsort(-scores, kind="stable")[: len(found.order)]
         minimum = {

@@ -3,7 +3,7 @@
 use super::bounds::{NEVER, Windows};
 use super::groups::Queues;
 use super::{Bounds, Groups};
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 
 /// The ranking of all items within `bounds` that has the least Kendall distance to `order`.
 ///
@@ -12,13 +12,18 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Infeasible`] when no ranking is within the bounds, [`Error::Range`] when `order` is no
-/// permutation of the items.
+/// permutation of the items, and what `stop` says.
 ///
 /// Source: Chakraborty, Das, Khan and Subramanian 2022, "Fair rank aggregation", section 3.
-pub fn closest(order: &[usize], groups: Groups<'_>, bounds: &Bounds) -> Result<Vec<usize>> {
+pub fn closest(
+    order: &[usize],
+    groups: Groups<'_>,
+    bounds: &Bounds,
+    stop: Stop<'_>,
+) -> Result<Vec<usize>> {
     check_permutation(order, groups.items())?;
     let windows = bounds.windows(&groups.sizes())?;
-    Ok(closest_within(order, groups, bounds.prefixes(), &windows))
+    closest_within(order, groups, bounds.prefixes(), &windows, stop)
 }
 
 /// [`closest`] for a checked order and windows that can be met.
@@ -32,12 +37,16 @@ pub(super) fn closest_within(
     groups: Groups<'_>,
     k: usize,
     windows: &Windows,
-) -> Vec<usize> {
+    stop: Stop<'_>,
+) -> Result<Vec<usize>> {
     let mut slack: Vec<usize> = windows.due(k).iter().enumerate().map(|(i, d)| i - d).collect();
     let mut queues = Queues::new(order, groups);
     let mut have = vec![0; groups.count()];
     let mut out = Vec::with_capacity(order.len());
     for place in 1..=order.len() {
+        if place % 64 == 0 {
+            stop.check()?;
+        }
         let from = place.min(k + 1);
         let tight = slack[from..].iter().position(|s| *s == 0).map_or(NEVER, |at| from + at);
         let may = |g: usize| {
@@ -56,7 +65,7 @@ pub(super) fn closest_within(
         out.extend(queues.take(g).map(|at| order[at]));
     }
     debug_assert_eq!(out.len(), order.len(), "a schedule exists");
-    out
+    Ok(out)
 }
 
 /// Whether `order` lists `0..items` once each.
@@ -101,8 +110,14 @@ mod tests {
         let labels = [0, 1, 0, 1];
         let groups = Groups::new(&labels, 2).expect("valid");
         let bounds = Bounds::from_shares(&[0.5, 0.5], 4).expect("valid");
-        assert_eq!(closest(&[2, 1, 3, 0], groups, &bounds).expect("feasible"), [2, 1, 3, 0]);
-        assert_eq!(closest(&[0, 2, 1, 3], groups, &bounds).expect("feasible"), [0, 1, 2, 3]);
+        assert_eq!(
+            closest(&[2, 1, 3, 0], groups, &bounds, Stop::never()).expect("feasible"),
+            [2, 1, 3, 0]
+        );
+        assert_eq!(
+            closest(&[0, 2, 1, 3], groups, &bounds, Stop::never()).expect("feasible"),
+            [0, 1, 2, 3]
+        );
     }
 
     #[test]
@@ -111,7 +126,10 @@ mod tests {
         let groups = Groups::new(&labels, 2).expect("valid");
         let lower = vec![0, 0, 0, 0, 0, 2];
         let bounds = Bounds::new(2, lower, vec![9; 6]).expect("valid");
-        assert_eq!(closest(&[0, 1, 2, 3, 4], groups, &bounds).expect("feasible"), [0, 3, 4, 1, 2]);
+        assert_eq!(
+            closest(&[0, 1, 2, 3, 4], groups, &bounds, Stop::never()).expect("feasible"),
+            [0, 3, 4, 1, 2]
+        );
     }
 
     #[test]
@@ -119,7 +137,7 @@ mod tests {
         let groups = Groups::new(&[0, 0], 1).expect("valid");
         let bounds = Bounds::from_shares(&[1.0], 2).expect("valid");
         for order in [&[0][..], &[0, 0], &[0, 2]] {
-            assert!(closest(order, groups, &bounds).is_err());
+            assert!(closest(order, groups, &bounds, Stop::never()).is_err());
         }
     }
 }

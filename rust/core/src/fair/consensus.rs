@@ -58,10 +58,11 @@ pub fn consensus(
         let last = profile.len().min((task + 1) * CHUNK);
         let of = |v: usize| {
             let ballot: Vec<usize> = (v * m..(v + 1) * m).map(|at| rows.order.get(at)).collect();
-            let order = closest_within(&ballot, groups, bounds.prefixes(), &windows);
-            (distance(&order, &support), order)
+            let order = closest_within(&ballot, groups, bounds.prefixes(), &windows, stop)?;
+            Ok((distance(&order, &support), order))
         };
-        Ok((task * CHUNK..last).map(of).min_by(|a, b| a.0.total_cmp(&b.0)))
+        let found = (task * CHUNK..last).map(of).collect::<Result<Vec<_>>>()?;
+        Ok(found.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)))
     });
     let mut best: Option<(f64, Vec<usize>)> = None;
     for part in near {

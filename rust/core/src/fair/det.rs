@@ -5,6 +5,7 @@
 
 use super::bounds::{ceil_share, floor_share};
 use super::groups::Queues;
+use crate::{Result, Stop};
 
 /// How the next group is chosen while no lower bound is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,10 +85,12 @@ pub(super) fn const_sort(
     shares: &[f64],
     k: usize,
     parity: bool,
-) -> Vec<usize> {
+    stop: Stop<'_>,
+) -> Result<Vec<usize>> {
     let mut have = vec![0; shares.len()];
     let mut out: Vec<Placed> = Vec::with_capacity(k + shares.len());
     while out.len() < k {
+        stop.check()?; // an item may move up past all others
         let next = |g: usize| queues.head(g).and_then(|_| due(shares[g], have[g]));
         let Some(step) = (0..shares.len()).filter_map(next).min() else { break };
         let mut coming: Vec<(usize, usize)> = (0..shares.len())
@@ -108,7 +111,7 @@ pub(super) fn const_sort(
         ranking.extend(queues.take(g));
     }
     ranking.truncate(k);
-    ranking
+    Ok(ranking)
 }
 
 /// The first step at which a group with `have` items needs one more.
@@ -170,16 +173,19 @@ mod tests {
     fn a_forced_item_never_slips_past_its_step_except_in_parity() {
         // Items 0 and 2 are of group 1, item 3 the best of group 0.
         let labels = [1, 1, 0, 0];
-        let strict = const_sort(&mut queues(&labels, 2), &[0.5, 0.5], 4, false);
-        assert_eq!(strict, [0, 2, 1, 3]);
-        let published = const_sort(&mut queues(&labels, 2), &[0.5, 0.5], 4, true);
-        assert_eq!(published, [0, 1, 2, 3]);
+        let strict = const_sort(&mut queues(&labels, 2), &[0.5, 0.5], 4, false, Stop::never());
+        assert_eq!(strict, Ok(vec![0, 2, 1, 3]));
+        let published = const_sort(&mut queues(&labels, 2), &[0.5, 0.5], 4, true, Stop::never());
+        assert_eq!(published, Ok(vec![0, 1, 2, 3]));
     }
 
     #[test]
     fn groups_without_share_or_items_do_not_hang() {
         let labels = [0, 0, 1];
-        assert_eq!(const_sort(&mut queues(&labels, 3), &[0.2, 0.0, 0.8], 3, false), [0, 1, 2]);
-        assert_eq!(const_sort(&mut queues(&labels, 2), &[0.0, 0.0], 2, false), [0, 1]);
+        let never = Stop::never();
+        let three = const_sort(&mut queues(&labels, 3), &[0.2, 0.0, 0.8], 3, false, never);
+        assert_eq!(three, Ok(vec![0, 1, 2]));
+        let two = const_sort(&mut queues(&labels, 2), &[0.0, 0.0], 2, false, never);
+        assert_eq!(two, Ok(vec![0, 1]));
     }
 }

@@ -182,7 +182,7 @@ fn run_closest(input: &Input<'_>, options: &RerankOptions<'_>) -> Result<Reranke
         None => Some(Bounds::from_shares(options.shares, options.k)?),
     };
     let Some(bounds) = options.bounds.or(made.as_ref()) else { return Ok(plain(Vec::new())) };
-    let mut order = closest(&input.order, input.groups, bounds)?;
+    let mut order = closest(&input.order, input.groups, bounds, options.stop)?;
     order.truncate(options.k);
     Ok(Reranked { lower: bounds.lower_table().to_vec(), ..plain(order) })
 }
@@ -193,9 +193,9 @@ fn run_det(input: &Input<'_>, options: &RerankOptions<'_>, choice: Choice) -> Re
     Ok(plain(input.items(&places)))
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "the signature of the table")]
 fn run_const_sort(input: &Input<'_>, options: &RerankOptions<'_>) -> Result<Reranked> {
-    let places = const_sort(&mut input.queues(), options.shares, options.k, options.parity);
+    let (k, parity) = (options.k, options.parity);
+    let places = const_sort(&mut input.queues(), options.shares, k, parity, options.stop)?;
     Ok(plain(input.items(&places)))
 }
 
@@ -268,7 +268,6 @@ fn run_epsilon(input: &Input<'_>, options: &RerankOptions<'_>) -> Result<Reranke
     Ok(plain(order))
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "the signature of the table")]
 fn run_round_robin(input: &Input<'_>, options: &RerankOptions<'_>) -> Result<Reranked> {
     let mut queues = input.queues();
     let mut turn: Vec<(usize, usize)> =
@@ -276,6 +275,7 @@ fn run_round_robin(input: &Input<'_>, options: &RerankOptions<'_>) -> Result<Rer
     turn.sort_unstable();
     let mut places = Vec::with_capacity(options.k);
     while places.len() < options.k {
+        options.stop.check()?;
         for (_, g) in &turn {
             places.extend(queues.take(*g));
         }
@@ -299,7 +299,7 @@ fn run_quota_merge(input: &Input<'_>, options: &RerankOptions<'_>) -> Result<Rer
         upper[(k - 1) * p + g] = bounds.upper(k, g);
     }
     let last = Bounds::new(p, lower, upper)?;
-    let mut chosen = closest(&input.order, input.groups, &last)?;
+    let mut chosen = closest(&input.order, input.groups, &last, options.stop)?;
     chosen.truncate(k);
     let keep: Vec<bool> = chosen.iter().fold(vec![false; input.order.len()], |mut keep, item| {
         keep[*item] = true;

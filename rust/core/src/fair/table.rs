@@ -122,7 +122,7 @@ fn failure_of(minimum: &[usize], p: f64, parity: bool, stop: Stop<'_>) -> Result
     chance[0] = 1.0;
     let mut failure = 0.0;
     for (i, needed) in minimum[..checked].iter().enumerate() {
-        if i % 1024 == 0 {
+        if i % 64 == 0 {
             stop.check()?;
         }
         high += 1;

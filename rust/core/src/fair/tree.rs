@@ -93,9 +93,9 @@ fn grow(k: usize, shares: &[f64], alpha: f64, stop: Stop<'_>) -> Result<Tree> {
         stop.check()?;
         let mut next = Vec::new();
         for node in level {
-            passing(node, i, shares, alpha, &mut next);
+            passing(node, i, (shares, alpha), &mut next, stop)?;
         }
-        level = minimal(next);
+        level = minimal(next, stop)?;
         nodes.extend(level.iter().flatten());
         start.push(start[i - 1] + level.len());
         if start[i] > LARGEST {
@@ -107,12 +107,19 @@ fn grow(k: usize, shares: &[f64], alpha: f64, stop: Stop<'_>) -> Result<Tree> {
 }
 
 /// The least vectors at or above `node` that pass with `i` draws.
-fn passing(node: Vec<usize>, i: usize, shares: &[f64], alpha: f64, out: &mut Vec<Vec<usize>>) {
+fn passing(
+    node: Vec<usize>,
+    i: usize,
+    (shares, alpha): (&[f64], f64),
+    out: &mut Vec<Vec<usize>>,
+    stop: Stop<'_>,
+) -> Result<()> {
     let mut tier = vec![node];
     while !tier.is_empty() {
         let passed = out.len();
         let mut grown = Vec::new();
         for node in tier {
+            stop.check()?;
             if below(&node, i, shares) >= alpha * (1.0 - 1e-12) {
                 out.push(node);
             } else if node.iter().sum::<usize>() < i {
@@ -126,21 +133,24 @@ fn passing(node: Vec<usize>, i: usize, shares: &[f64], alpha: f64, out: &mut Vec
         if out.len() > passed {
             break;
         }
-        tier = minimal(grown);
+        tier = minimal(grown, stop)?;
     }
+    Ok(())
 }
 
 /// Without repetitions and without vectors at or above another.
-fn minimal(mut nodes: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
+fn minimal(mut nodes: Vec<Vec<usize>>, stop: Stop<'_>) -> Result<Vec<Vec<usize>>> {
     nodes.sort_unstable();
     nodes.dedup();
     let over = |a: &[usize], b: &[usize]| a.iter().zip(b).all(|(a, b)| a >= b);
-    let keep: Vec<bool> = (0..nodes.len())
-        .map(|i| !(0..nodes.len()).any(|j| i != j && over(&nodes[i], &nodes[j])))
-        .collect();
+    let mut keep = Vec::with_capacity(nodes.len());
+    for i in 0..nodes.len() {
+        stop.check()?;
+        keep.push(!(0..nodes.len()).any(|j| i != j && over(&nodes[i], &nodes[j])));
+    }
     let mut keep = keep.into_iter();
     nodes.retain(|_| keep.next().unwrap_or(true));
-    nodes
+    Ok(nodes)
 }
 
 /// `P(X <= node)` for a multinomial of `n` draws.
@@ -207,7 +217,13 @@ fn failure(tree: &Tree, shares: &[f64], stop: Stop<'_>) -> Result<f64> {
             }
         }
         let mut have = vec![0; q];
-        for (at, mass) in next.iter_mut().enumerate().filter(|(_, mass)| **mass > 0.0) {
+        for (at, mass) in next.iter_mut().enumerate() {
+            if at % 1024 == 0 {
+                stop.check()?;
+            }
+            if *mass <= 0.0 {
+                continue;
+            }
             for g in 0..q {
                 have[g] = at / strides[g] % (caps[g] + 1);
             }
