@@ -35,7 +35,7 @@ from gustibus.service.door import Door
 from gustibus.service.ids import ulid
 from gustibus.service.keys import as_bearer
 from gustibus.service.problems import MEDIA_TYPE, Problem, from_error
-from gustibus.service.routing import ANY, OPEN, Route, Table
+from gustibus.service.routing import ANY, OPEN, Nothing, Route, Table
 from gustibus.service.threads import DEADLINE
 from gustibus.service.tracing import TRACE, Trace, trace_of
 from gustibus.service.turns import Turns
@@ -128,6 +128,8 @@ class Gate:
                 call.stream = self._stream(route, headers, partial(heard, scope, receive))
             elif route.request is not None:
                 await self._read_body(call, headers, scope, receive)
+                if route.request is Nothing:
+                    call.read_optional(Nothing)
             reply = await self._run(route, call, headers)
         except Gone:
             meter.in_flight -= 1

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from gustibus.service.ids import PATTERN
 from gustibus.service.problems import CODES
 
@@ -43,6 +45,11 @@ OPEN: Final = "open"
 ANY: Final = "any"
 """Scope of a route that any live key may use."""
 
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """A body that may be left out; a field in it is refused."""
+
+
 STORE: Final = ("queue_full", "read_only")
 """Problems of every route that reads or writes the store."""
 
@@ -59,7 +66,7 @@ class Route:
         run: coroutine that answers.
         tag: group in the document.
         summary: one sentence.
-        request: type of the JSON body, None without a body.
+        request: type of the JSON body, None without a body; `Nothing` where it would say nothing.
         optional: whether the body may be left out.
         query: type of the query string, None where there is none.
         response: type of the reply, None without a body, or a media type that is not JSON, or several.

@@ -23,7 +23,7 @@ from gustibus.service.ids import Id
 from gustibus.service.once import once
 from gustibus.service.problems import Problem, invalid, pointer_to
 from gustibus.service.routes.imports import Name, names_of
-from gustibus.service.routing import STORE, Route
+from gustibus.service.routing import STORE, Nothing, Route
 from gustibus.service.work.imports import source_of
 from gustibus.service.work.task import RESULTS, JobError, result_file
 from gustibus.store import (
@@ -526,7 +526,7 @@ ROUTES = (
     ),
     Route(
         "POST", _ONE + ":cancel", "cancel_job", "jobs", cancel, "Jobs", "Stop a job.",
-        response=Job, problems=("not_found", *STORE),
+        request=Nothing, optional=True, response=Job, problems=("not_found", *STORE),
     ),
     Route(
         "GET", _ONE + "/events", "follow_job", "jobs", events, "Jobs",

@@ -16,7 +16,7 @@ from gustibus.service.call import Call, Reply, ok
 from gustibus.service.cursors import Page, page_of
 from gustibus.service.loading import open_model
 from gustibus.service.problems import Problem, invalid
-from gustibus.service.routing import STORE, Route
+from gustibus.service.routing import STORE, Nothing, Route
 from gustibus.store import (
     CHAMPION,
     AliasRow,
@@ -360,7 +360,8 @@ ROUTES = (
     Route(
         "POST", _VERSION + ":validate", "validate_version", "models:write", validate, "Models",
         "Load a version as a process would that serves it.",
-        response=Version, problems=("not_found", "conflict", *STORE),
+        request=Nothing, optional=True, response=Version,
+        problems=("not_found", "conflict", *STORE),
     ),
     Route(
         "DELETE", _VERSION, "delete_version", "models:write", delete, "Models",
@@ -385,7 +386,7 @@ ROUTES = (
     Route(
         "POST", _ONE + ":rollback", "rollback_model", "models:write", rollback, "Models",
         "Serve what was served before.",
-        response=Alias, problems=("not_found", "conflict", "invalid_field", *STORE),
-        conditional=True,
+        request=Nothing, optional=True, response=Alias,
+        problems=("not_found", "conflict", "invalid_field", *STORE), conditional=True,
     ),
 )  # fmt: skip

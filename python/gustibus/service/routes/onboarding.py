@@ -30,7 +30,7 @@ from gustibus.service.once import once
 from gustibus.service.problems import Problem, invalid
 from gustibus.service.revisions import asking
 from gustibus.service.routes.scoring import ModelName
-from gustibus.service.routing import STORE, Route
+from gustibus.service.routing import STORE, Nothing, Route
 from gustibus.service.serving import Serving
 from gustibus.service.sessions import page_of
 from gustibus.service.state import State, refuse_deleted
@@ -403,7 +403,7 @@ ROUTES = (
     Route(
         "POST", _ONE + ":finish", "finish_session", "onboard", end, "Onboarding",
         "Close a session and fit the person.",
-        response=SessionReply, problems=_PROBLEMS, session=True,
+        request=Nothing, optional=True, response=SessionReply, problems=_PROBLEMS, session=True,
     ),
     Route(
         "GET", _ONE + "/result", "session_result", "onboard", result, "Onboarding",

@@ -13,7 +13,7 @@ from gustibus.service.candidates import model_of
 from gustibus.service.problems import Problem
 from gustibus.service.revisions import doubt, erase, restart, undo
 from gustibus.service.routes.onboarding import SessionReply, count_answer, show
-from gustibus.service.routing import STORE, Route
+from gustibus.service.routing import STORE, Nothing, Route
 from gustibus.service.sessions import page_of
 from gustibus.store import get_session
 
@@ -134,12 +134,13 @@ ROUTES = (
     Route(
         "POST", _ONE + ":restart", "restart_session", "onboard", post_restart, "Onboarding",
         "Forget the answers of a session and begin it anew.",
-        response=SessionReply, problems=_PROBLEMS, session=True,
+        request=Nothing, optional=True, response=SessionReply, problems=_PROBLEMS, session=True,
     ),
     Route(
         "POST", _ONE + ":renew", "renew_token", "onboard", renew, "Onboarding",
         "Another token of a session, good for half an hour.",
-        response=SessionToken, problems=("not_found", "session_expired", *STORE), session=True,
+        request=Nothing, optional=True, response=SessionToken,
+        problems=("not_found", "session_expired", *STORE), session=True,
     ),
     Route(
         "DELETE", _ONE, "delete_session", "onboard", delete, "Onboarding",

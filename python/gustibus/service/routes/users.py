@@ -18,7 +18,7 @@ from gustibus.service.fitting import Fit
 from gustibus.service.once import once
 from gustibus.service.people import UserState, person_state, spread_of
 from gustibus.service.problems import Problem, invalid, pointer_to
-from gustibus.service.routing import STORE, Route
+from gustibus.service.routing import STORE, Nothing, Route
 from gustibus.service.state import State
 from gustibus.service.tables import Person
 from gustibus.store import (
@@ -98,10 +98,6 @@ class Profile(Struct):
     information: float
     """Nats by which answers have narrowed down where the person may be."""
     directions: list[Direction]
-
-
-class ResetProfile(Struct, forbid_unknown_fields=True):
-    """Nothing is to be said about it."""
 
 
 class Deleted(Struct):
@@ -230,7 +226,6 @@ def _sd(covariance: np.ndarray) -> np.ndarray:
 async def reset(call: Call) -> Reply:
     """Forget the fit and keep the comparisons; the next answer fits them all again."""
     user, state = call.param("user"), call.state
-    call.read_optional(ResetProfile)
     call.user = user
     serving = state.serving
     nothing = None if serving is None else Fit(serving.population, serving.spread, 0)
@@ -338,11 +333,12 @@ ROUTES = (
     Route(
         "POST", _PATH + "/profile:reset", "reset_profile", "users:write", reset, "People",
         "Forget the fit and keep the comparisons.",
-        request=ResetProfile, optional=True, response=User, problems=("not_found", *STORE),
+        request=Nothing, optional=True, response=User, problems=("not_found", *STORE),
     ),
     Route(
         "POST", _PATH + ":export", "export_user", "users:write", export, "People",
         "Everything held about a person, one JSON value a line.",
-        response="application/x-ndjson", problems=("not_found", *STORE),
+        request=Nothing, optional=True, response="application/x-ndjson",
+        problems=("not_found", *STORE),
     ),
 )  # fmt: skip
