@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -95,6 +96,7 @@ def build_pool(
     texts: Sequence[str] | None = None,
     prompts: Sequence[str] | None = None,
     prompt_features: F32 | None = None,
+    locales: Sequence[str] | None = None,
     size: int = 2000,
     held_out: int = 256,
     seed: int = 0,
@@ -114,6 +116,7 @@ def build_pool(
         texts: `n` texts; None leaves texts empty and filters nothing.
         prompts: `q` texts of prompts; None leaves them empty.
         prompt_features: `(q, dp)`, for families that read the prompt.
+        locales: `q` language tags (BCP 47) of prompts and what answers them, empty for unknown ones.
         size: questions wanted; fewer candidates give a smaller pool.
         held_out: pairs kept aside, at most a fifth of the candidates.
         seed: of the choice of the pairs kept aside.
@@ -136,6 +139,9 @@ def build_pool(
             f"got {size}, {held_out}, {max_words}, {max_ratio}"
         )
         raise InputError(message, where="size")
+    if locales is not None and len(pairs.prompt) and pairs.prompt.max() >= len(locales):
+        message = f"locales: expected one for each of {pairs.prompt.max() + 1} prompts, got {len(locales)}"
+        raise InputError(message, where="locales")
     keep = _first_of_each(
         np.stack([pairs.prompt, np.minimum(pairs.a, pairs.b), np.maximum(pairs.a, pairs.b)])
     )
@@ -160,7 +166,11 @@ def build_pool(
     taken = thin(
         Linear(line.delta[:asked], line.offset[:asked]), person, model.answering, size=size
     )
-    return _take(candidates, np.concatenate([taken, np.arange(asked, len(rows))]), len(taken))
+    kept = np.concatenate([taken, np.arange(asked, len(rows))])
+    pool = _take(candidates, kept, len(taken))
+    if locales is None:
+        return pool
+    return replace(pool, locales=tuple(locales[prompt] for prompt in pairs.prompt[rows][kept]))
 
 
 def thin(line: Linear, person: Posterior, answering: Answering, *, size: int) -> I64:

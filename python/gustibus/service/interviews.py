@@ -27,6 +27,7 @@ from gustibus.onboarding import (
 from gustibus.onboarding.confidence import Stop
 from gustibus.onboarding.turns import Answer, Question, Reason, Turn
 from gustibus.service.fitting import with_before
+from gustibus.service.locales import EVERY, with_locales
 from gustibus.service.problems import Problem
 from gustibus.service.state import refuse_restricted
 from gustibus.store import (
@@ -88,6 +89,14 @@ def pool_of(serving: Serving) -> QuestionPool:
     return pool
 
 
+async def asked_from(state: State, serving: Serving, kept: dict[str, Any]) -> QuestionPool:
+    """The questions that a session with these settings is asked."""
+    locale = kept.get("pool_locale", EVERY)
+    if locale == EVERY:
+        return pool_of(serving)
+    return (await with_locales(state, serving, pool_of(serving))).within(locale)[0]
+
+
 def read_interview(conn: Connection, session: str, digest: str, *, whole: bool = True) -> Interview:
     """A session from the store.
 
@@ -145,7 +154,7 @@ def informed(state: State, serving: Serving, user: str) -> PreferenceModel:
 
 async def step_of(state: State, serving: Serving, now: Interview) -> Step:
     """What follows from a session, and how well the person is known."""
-    pool, exposure = pool_of(serving), state.exposure
+    pool, exposure = await asked_from(state, serving, now.row.settings), state.exposure
     model = informed(state, serving, now.row.user)
 
     def work() -> Step:
@@ -183,7 +192,7 @@ async def begin(
         return earlier_answers(conn, user, serving.digest)
 
     earlier = await state.threads.read(read)
-    pool, exposure = pool_of(serving), state.exposure
+    pool, exposure = await asked_from(state, serving, settings), state.exposure
     model, session = informed(state, serving, user), Session(_settings(settings))
     step = await state.threads.compute(
         lambda: advance(model, pool, session, exposure=exposure, earlier=earlier)

@@ -11,9 +11,9 @@ from gustibus.onboarding.turns import Question
 from gustibus.service.interviews import (
     LIFETIME,
     Interview,
+    asked_from,
     comparison_id,
     go_on,
-    pool_of,
     read_interview,
     step_of,
     written,
@@ -35,6 +35,7 @@ from gustibus.store import (
 )
 
 if TYPE_CHECKING:
+    from gustibus.onboarding import QuestionPool
     from gustibus.service.serving import Serving
     from gustibus.service.state import State
 
@@ -108,7 +109,8 @@ async def doubt(
         if len(asked) >= MOST:
             raise Problem("conflict", f"The session has {MOST} questions; no more are asked")
 
-        row = await state.threads.compute(partial(_pair, serving, trait, direction, asked))
+        pool = await asked_from(state, serving, now.row.settings)
+        row = await state.threads.compute(partial(_pair, serving, pool, trait, direction, asked))
         if row is None:
             raise Problem("conflict", "There is no pair left that would tell")
         question = Question(len(asked), row, bool(secrets.randbits(1)), "doubt")
@@ -129,10 +131,9 @@ def _check(serving: Serving, trait: str | None, direction: int | None) -> None:
 
 
 def _pair(
-    serving: Serving, trait: str | None, direction: int | None, asked: list[int]
+    serving: Serving, pool: QuestionPool, trait: str | None, direction: int | None, asked: list[int]
 ) -> int | None:
     """The row of a pair that would tell."""
-    pool = pool_of(serving)
     if trait is not None:
         return telling_pair(pool, trait, asked)
     assert direction is not None, "one of both is given"

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 from gustibus.errors import ConfigError
 from gustibus.service.addresses import Network, network_of, normal_ranges
+from gustibus.service.origins import origin_of
 
 T = TypeVar("T")
 PREFIX = "GUSTIBUS_"
@@ -145,6 +146,9 @@ class Settings:
     """Seconds that what was begun gets after the end of the listener; what takes longer is given up."""
     frame_ancestors: str = "'none'"
     """Sites that may show a page in a frame, as in `Content-Security-Policy`; `'none'` for none."""
+    return_origins: str = ""
+    """Origins that a finished session may link back to, such as `https://app.example.org`, apart by
+    spaces; none unless named."""
     log: bool = True
     """Whether a line a request is written to standard error."""
 
@@ -238,6 +242,10 @@ class Settings:
             raise _wrong("SECRET", "a shorter text", "at least 32 characters")
         if not _ANCESTORS.fullmatch(self.frame_ancestors):
             raise _wrong("FRAME_ANCESTORS", self.frame_ancestors, "'none', or 'self' and origins")
+        for origin in self.return_origins.split():
+            if origin_of(origin) != origin:
+                expected = "origins such as https://app.example.org, http for this machine alone"
+                raise _wrong("RETURN_ORIGINS", origin, expected)
         name = self.model_name
         if not (0 < len(name) <= 64 and all(c.isalnum() or c in "._-" for c in name)):
             raise _wrong("MODEL_NAME", name, "1 to 64 letters, digits, '.', '_' or '-'")

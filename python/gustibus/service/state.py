@@ -37,6 +37,7 @@ from gustibus.store import (
 if TYPE_CHECKING:
     from gustibus.onboarding import Exposure
     from gustibus.posterior import Posterior
+    from gustibus.service.locales import Languages
     from gustibus.service.orienting import Frame
     from gustibus.service.serving import Serving
     from gustibus.service.threads import Threads
@@ -68,6 +69,7 @@ class State:
         begun: how many onboarding sessions each key began within a minute.
         answered: how many answers each session was sent within a minute.
         exposure: how often each question was shown, as of a few seconds ago.
+        languages: in which language the questions are by the tags of items, None until somebody asks.
         forgotten: people of the training who were deleted once: nothing that it says of them is used.
         frame: where people were on the maps of the versions before, None until somebody asks.
         touched: people and items that this process changed since it last began to look at what
@@ -101,6 +103,7 @@ class State:
         self.answered = Windows(settings.answers)
         self.counts = Counts()
         self.exposure: Exposure | None = None
+        self.languages: Languages | None = None
         self.forgotten: set[str] = set()
         self.frame: Frame | None = None
         self.touched: set[tuple[str, str]] = set()

@@ -95,6 +95,7 @@ from gustibus.store.items import (
     pending_items,
     put_items,
     set_vectors,
+    tagged_texts,
     texts_of,
 )
 from gustibus.store.jobs import (
@@ -388,6 +389,7 @@ __all__ = [
     "settle_exposure",
     "settled",
     "since",
+    "tagged_texts",
     "take_answers",
     "take_back",
     "take_job",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, and_, delete, select
+from sqlalchemy import Connection, Row, Text, and_, cast, delete, select
 
 from gustibus.store.changes import note
 from gustibus.store.lookup import one_of
@@ -99,6 +99,24 @@ def get_item(conn: Connection, *, item: str, model: str) -> ItemRow | None:
     """An item, None when there is none of that name."""
     row = conn.execute(_joined(model).where(items.c.id == item)).first()
     return None if row is None else _item(row)
+
+
+def tagged_texts(conn: Connection, *, prefix: str) -> list[tuple[str, list[str]]]:
+    """Texts of the items that have a tag which begins so, with those tags; looks at every item.
+
+    Args:
+        conn: a transaction.
+        prefix: letters, digits and `:`.
+    """
+    query = select(items.c.text, items.c.tags).where(
+        items.c.tenant_id == TENANT, items.c.text.is_not(None),
+        cast(items.c.tags, Text).contains(f'"{prefix}', autoescape=True),
+    )  # fmt: skip
+    found = (
+        (row.text, [tag for tag in row.tags if tag.startswith(prefix)])
+        for row in conn.execute(query)
+    )
+    return [(text, tags) for text, tags in found if tags]
 
 
 def list_items(

@@ -63,6 +63,11 @@ class Session:
     token_expires_at: int | None = None
     after: dict[str, Question | None] | None = None
     """What would be asked after each answer, as `prefetch` wants it."""
+    locale: str | None = None
+    pool_locale: str | None = None
+    """In which language the questions are, `*` for every one; None without a `locale`."""
+    return_url: str | None = None
+    """Where the finished page links to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +130,23 @@ def create_session(
     strategy: str = "d_opt",
     seed: int | None = None,
     model: str = "default",
+    locale: str | None = None,
+    return_url: str | None = None,
     idempotency_key: str | None = None,
 ) -> Request[Session]:
     """Begin a session; the reply holds its first question.
+
+    Args:
+        user: who is asked.
+        min_questions: before which it does not end by itself.
+        max_questions: after which it ends.
+        strategy: how questions are chosen.
+        seed: of the session's draws.
+        model: that the person is placed under.
+        locale: language tag (BCP 47), in whose language the page speaks and the questions are, as far
+            as there are any in it; `pool_locale` of the reply says in which they are.
+        return_url: where the finished page links to, at an origin that the service allows.
+        idempotency_key: under which it is begun once.
 
     Example:
         session = client.onboarding.create("grace", max_questions=5)
@@ -135,7 +154,7 @@ def create_session(
     """
     body = body_of(
         user=user, min_questions=min_questions, max_questions=max_questions, strategy=strategy,
-        seed=seed, model=model,
+        seed=seed, model=model, locale=locale, return_url=return_url,
     )  # fmt: skip
     return Request("POST", _SESSIONS, decoder(Session), body=body, writes=True, key=idempotency_key)
 

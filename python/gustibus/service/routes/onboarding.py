@@ -18,6 +18,7 @@ from gustibus.service.ids import Id
 from gustibus.service.interviews import (
     Interview,
     answer,
+    asked_from,
     begin,
     finish,
     informed,
@@ -26,8 +27,10 @@ from gustibus.service.interviews import (
     read_interview,
     step_of,
 )
+from gustibus.service.locales import Locale, check_locale, with_locales
 from gustibus.service.once import once
 from gustibus.service.problems import Problem, invalid
+from gustibus.service.returning import check_return, may_return
 from gustibus.service.revisions import asking
 from gustibus.service.routes.scoring import ModelName
 from gustibus.service.routing import STORE, Nothing, Route
@@ -54,6 +57,10 @@ class CreateSession(Struct, forbid_unknown_fields=True):
     strategy: Strategy = "d_opt"
     seed: Annotated[int, Meta(ge=0, le=(1 << 31) - 1)] | None = None
     """Of the session's draws; another one for every session where it is left out."""
+    locale: Locale | None = None
+    """In whose language the page speaks and the questions are, as far as there are any in it."""
+    return_url: Annotated[str, Meta(max_length=2000)] | None = None
+    """Where the finished page links to: https, at an origin of `GUSTIBUS_RETURN_ORIGINS`."""
 
 
 class Side(Struct):
@@ -108,6 +115,12 @@ class SessionReply(Struct, omit_defaults=True):
     """Of the page that runs the session, relative to this service; it holds the token."""
     after: dict[str, Asked | None] | None = None
     """What would be asked after each answer, as `prefetch` wants it."""
+    locale: str | None = None
+    """As the session was begun with."""
+    pool_locale: str | None = None
+    """In which language its questions are, `*` for every one; left out without a `locale`."""
+    return_url: str | None = None
+    """Where the finished page links to, while the operator allows it."""
 
 
 class NextQuery(Struct, forbid_unknown_fields=True):
@@ -201,15 +214,9 @@ async def create(call: Call) -> Reply:
         raise invalid("/strategy", detail)
     if body.min_questions > body.max_questions:
         raise invalid("/min_questions", f"more than max_questions, {body.max_questions}")
-    pool_of(serving)
+    settings = await _settings(state, serving, body)
     assert call.caller is not None, "the route needs a key"
     _keep_pace(call, state.begun, call.caller.id, "sessions", "The key begins")
-    settings: dict[str, Any] = {
-        "seed": secrets.randbits(31) if body.seed is None else body.seed,
-        "strategy": body.strategy,
-        "min_questions": body.min_questions,
-        "max_questions": body.max_questions,
-    }
     step, write = await begin(state, serving, user=body.user, settings=settings)
 
     def work(conn: Connection) -> Reply:
@@ -246,6 +253,26 @@ def _keep_pace(call: Call, windows: Windows, name: str, what: str, who: str) -> 
         raise Problem("rate_limited", detail, retry_after=wait)
 
 
+async def _settings(state: State, serving: Serving, body: CreateSession) -> dict[str, Any]:
+    """What is kept of how a session is to be run."""
+    pool = pool_of(serving)
+    settings: dict[str, Any] = {
+        "seed": secrets.randbits(31) if body.seed is None else body.seed,
+        "strategy": body.strategy,
+        "min_questions": body.min_questions,
+        "max_questions": body.max_questions,
+    }
+    if body.return_url is not None:
+        check_return(body.return_url, state.settings.return_origins)
+        settings["return_url"] = body.return_url
+    if body.locale is not None:
+        check_locale(body.locale)
+        known = await with_locales(state, serving, pool)
+        settings["locale"] = body.locale
+        settings["pool_locale"] = known.within(body.locale, least=body.max_questions)[1]
+    return settings
+
+
 def _count(state: State, what: str) -> None:
     counts = state.meter.onboarding
     counts[what] = counts.get(what, 0) + 1
@@ -258,6 +285,7 @@ def show(
     progress = step.progress
     closed = row.state != "open"
     person = state.people.find(row.user) if closed else None
+    back = row.settings.get("return_url")
     return SessionReply(
         id=row.id, object="onboarding.session", user=row.user, model=serving.label,
         state="finished" if closed else "open", stop=row.stop,
@@ -268,6 +296,8 @@ def show(
         ),
         created_at=row.created_at, expires_at=row.expires_at,
         profile_version=None if person is None else person.version,
+        locale=row.settings.get("locale"), pool_locale=row.settings.get("pool_locale"),
+        return_url=back if may_return(back, state.settings.return_origins) else None,
     )  # fmt: skip
 
 
@@ -344,7 +374,8 @@ async def result(call: Call) -> Reply:
     """What a session has taught."""
     state = call.state
     serving, now = await _read(call)
-    pool, model = pool_of(serving), informed(call.state, serving, now.row.user)
+    pool = await asked_from(state, serving, now.row.settings)
+    model = informed(state, serving, now.row.user)
     found = await state.threads.compute(
         lambda: explain(model, posterior_of(model, pool, now), pool, turns=now.session.turns)
     )
