@@ -82,6 +82,7 @@ RULES = (
     r"query:format: belongs to an evaluation$",
     r"/options(/.*)?: (.* has no option '.*'; known: |families: |minutes: |no model )",
     r"/min_questions: more than max_questions",
+    r"/return_url: (GUSTIBUS_RETURN_ORIGINS names no origin|expected an address at one of the origins)",
     r"expected one of \['mnl', 'cascade'\] where prices are asked for",
     r"/(arrivals/\d+/)?candidates: (expected one for each of items, and no values|users decide )",
     # Numbers that must agree with each other, or with the model.

@@ -11,10 +11,59 @@ const KEYS = {
   4: "both_bad", b: "both_bad", s: "skip",
 }; // prettier-ignore
 
+/** What the page says by itself; a translation has the same entries, and those of `data-word` in the page. */
+const ENGLISH = {
+  title: "Which do you prefer?",
+  result: "What your answers say",
+  unreachable: "The service cannot be reached. Trying again; please keep this page open.",
+  expired: ["This link has expired", "Your answers are kept. Ask where you got the link for a new one."],
+  nothing: ["There is nothing here", "These questions were deleted, or the link is incomplete."],
+  restricted: ["Nothing is asked now", "Your answers are kept, and are not used at present."],
+  ended: ["These questions are over", ""], // then the service says why
+  failed: ["Something went wrong", ""],
+  deleted: ["Deleted", "Your answers, and what was learned from them, are gone. You can close this page."],
+  progress: (done, left) => (left > 0 ? `${done} answered, about ${left} to go` : `${done} answered, almost done`),
+  empty: "(This answer has no text.)",
+  whole: "Show the whole question",
+  less: "Show less of the question",
+  undone: "Undone. Choose again.",
+  doubt: "One more pair about that.",
+  certain: "There is no other pair that would tell.",
+  welcome: "Welcome back: your answers are still here.",
+  sureRestart: ["Start over?", "The answers that you gave here are forgotten.", "Start over"],
+  sureDelete: [
+    "Delete your answers?",
+    "The pairs you saw here and your choices are removed for good, and what was learned from them.",
+    "Delete",
+  ],
+  duration: (left, max, minutes) => {
+    const time = minutes === 1 ? "a minute" : `${minutes} minutes`;
+    const pairs = left < max ? `About ${left} pairs and ${time}, never more than ${max} pairs.` : `${max} pairs, about ${time}.`;
+    return `${pairs} You can stop after two.`;
+  },
+  tendency: (one) => one.words,
+  direction: (sure) => `${sure ? "Very likely" : "Probably"} you would rather take answers like these`,
+  took: "You took",
+  wouldTake: "You would take",
+  over: "over",
+  odds: (p, others) => `${p} of the time; people in general ${others}.`,
+  lead: (n, right) =>
+    `From ${n} ${n === 1 ? "answer" : "answers"} we expect to name the one you prefer in about ${right} of 100 such pairs.`,
+  alike: "Nothing sets you apart from other people yet.",
+  repeated: (n, same) =>
+    `We asked ${n === 1 ? "one pair" : `${n} pairs`} twice, sides swapped: you answered ${same} of ${n} the same.`,
+  wrong: "This is wrong",
+};
+const TRANSLATED = ["de", "fr"]; // each a module words-*.js
+
 const $ = (id) => document.getElementById(id);
 const choices = [...document.querySelectorAll("[data-answer]")];
 const bar = document.querySelector("progress");
 const narrow = matchMedia("(max-width: 719.98px)");
+
+let words = ENGLISH;
+let texts; // in which language questions are, where that is known
+let back; // where the result links to
 
 let asked = null; // the question that is shown
 let ahead = {}; // what comes after each answer to it, as far as that is known
@@ -34,11 +83,11 @@ function say(text) {
 
 function trouble(yes) {
   document.body.classList.toggle("trouble", yes);
-  if (yes) say("The service cannot be reached. Trying again; please keep this page open.");
-  else if ($("status").textContent.startsWith("The service")) say("");
+  if (yes) say(words.unreachable);
+  else if ($("status").textContent === words.unreachable) say("");
 }
 
-function message(title, text) {
+function message([title, text]) {
   asked = null;
   document.title = title;
   $("message-title").textContent = title;
@@ -51,23 +100,21 @@ function message(title, text) {
 function refused(error) {
   if (!(error instanceof Refused)) throw error;
   if (error.status === 401) {
-    message("This link has expired", "Your answers are kept. Ask where you got the link for a new one.");
+    message(words.expired);
   } else if (error.status === 404) {
-    message("There is nothing here", "These questions were deleted, or the link is incomplete.");
-  } else if (error.status === 410) {
-    message("These questions are over", error.message);
+    message(words.nothing);
   } else if (error.code === "restricted") {
-    message("Nothing is asked now", "Your answers are kept, and are not used at present.");
+    message(words.restricted);
   } else {
-    message("Something went wrong", error.message);
+    const [title, text] = error.status === 410 ? words.ended : words.failed;
+    message([title, text || error.message]);
   }
 }
 
 function progress(reply) {
   const { answered: done, expected_remaining: left } = reply.progress;
   answered = done;
-  $("progress-text").textContent =
-    left > 0 ? `${done} answered, about ${left} to go` : `${done} answered, almost done`;
+  $("progress-text").textContent = words.progress(done, left);
   $("undo").disabled = done === 0 || reply.state !== "open";
   $("stop").hidden = done < 2 || reply.state !== "open";
   // The estimate of what is left may rise; the bar never moves backwards for it.
@@ -80,11 +127,11 @@ function progress(reply) {
 function display(question) {
   asked = question;
   ahead = {};
-  document.title = "Which do you prefer?";
+  document.title = words.title;
   show($("prompt-text"), question.prompt);
   $("prompt-text").hidden = question.prompt === "";
   for (const side of ["left", "right"]) {
-    show($(`text-${side}`), question[side].text.trim() ? question[side].text : "(This answer has no text.)");
+    show($(`text-${side}`), question[side].text.trim() ? question[side].text : words.empty);
     $(`card-${side}`).scrollTop = 0;
   }
   for (const choice of choices) choice.setAttribute("aria-checked", "false");
@@ -106,7 +153,7 @@ function fold({ open = false } = {}) {
   $("prompt").classList.toggle("cut", cut && !open);
   $("whole").hidden = !cut;
   $("whole").setAttribute("aria-expanded", String(open));
-  $("whole").textContent = open ? "Show less of the question" : "Show the whole question";
+  $("whole").textContent = open ? words.less : words.whole;
   document.querySelector(".pair").classList.toggle("long", long(document.querySelector(".pair"), 1));
 }
 
@@ -176,7 +223,7 @@ async function undo() {
     .then(async () => {
       asked = null;
       await follow(await session.undo(seq));
-      say("Undone. Choose again.");
+      say(words.undone);
     })
     .catch(refused);
   await saving;
@@ -191,8 +238,9 @@ async function finished() {
   asked = null;
   const found = await session.result();
   const { draw } = await import("./result.js");
-  document.title = "What your answers say";
-  draw(found, { onDoubt: (line) => doubt(line).catch(refused) });
+  document.title = words.result;
+  draw(found, { words, texts, onDoubt: (line) => doubt(line).catch(refused) });
+  lead(back);
   view("result");
   window.scrollTo(0, 0);
   $("result-title").focus();
@@ -201,15 +249,40 @@ async function finished() {
 async function doubt(line) {
   try {
     await follow(await session.doubt(line));
-    say("One more pair about that.");
+    say(words.doubt);
   } catch (error) {
     if (!(error instanceof Refused) || error.status !== 409) throw error;
-    say("There is no other pair that would tell.");
+    say(words.certain);
+  }
+}
+
+/** A link back to whoever sent somebody here; the service has checked it, and no script is one. */
+function lead(address) {
+  const good = address !== undefined && /^https?:$/.test(new URL(address).protocol);
+  $("continue").hidden = !good;
+  if (good) $("continue").href = address;
+}
+
+/** Take on the language of a session, as far as the page knows it. */
+async function speak({ locale, pool_locale: pool, return_url: address }) {
+  back = address;
+  if (locale === undefined) return;
+  texts = pool === "*" ? "" : pool; // empty says that it is not known
+  for (const id of ["prompt-text", "text-left", "text-right"]) $(id).lang = texts;
+  const language = locale.split("-")[0].toLowerCase();
+  if (language === "en") document.documentElement.lang = locale;
+  if (!TRANSLATED.includes(language)) return;
+  words = (await import(`./words-${language}.js`)).default;
+  document.documentElement.lang = locale;
+  document.title = words.title;
+  for (const part of document.querySelectorAll("[data-word]")) part.textContent = words[part.dataset.word];
+  for (const part of document.querySelectorAll("[data-label]")) {
+    part.setAttribute("aria-label", words[part.dataset.label]);
   }
 }
 
 /** Ask before something that cannot be undone. */
-function sure(title, text, yes) {
+function sure([title, text, yes]) {
   $("confirm-title").textContent = title;
   $("confirm-text").textContent = text;
   $("confirm-yes").textContent = yes;
@@ -221,17 +294,16 @@ function sure(title, text, yes) {
 }
 
 async function startOver() {
-  if (!(await sure("Start over?", "The answers that you gave here are forgotten.", "Start over"))) return;
+  if (!(await sure(words.sureRestart))) return;
   asked = null;
   await follow(await session.restart());
 }
 
 async function remove() {
-  const text = "The pairs you saw here and your choices are removed for good, and what was learned from them.";
-  if (!(await sure("Delete your answers?", text, "Delete"))) return;
+  if (!(await sure(words.sureDelete))) return;
   await saving;
   await session.remove();
-  message("Deleted", "Your answers, and what was learned from them, are gone. You can close this page.");
+  message(words.deleted);
 }
 
 function shortcuts() {
@@ -289,23 +361,22 @@ function listen() {
 
 async function begin() {
   if (session === null) {
-    message("There is nothing here", "The link is incomplete: it should end in a # and a long code.");
+    message([words.nothing[0], "The link is incomplete: it should end in a # and a long code."]);
     return;
   }
   session.onTrouble = trouble;
   listen();
   const reply = await first;
+  await speak(reply);
   import("./result.js").catch(() => {}); // ahead of the last answer, and not in the way of the first question
   if (reply.state !== "open" || reply.progress.answered > 0) {
     await follow(reply);
-    if (reply.state === "open") say("Welcome back: your answers are still here.");
+    if (reply.state === "open") say(words.welcome);
     return;
   }
   const { expected_remaining: left, max } = reply.progress;
   const minutes = Math.max(1, Math.round((left * SECONDS) / 60));
-  const time = minutes === 1 ? "a minute" : `${minutes} minutes`;
-  const pairs = left < max ? `About ${left} pairs and ${time}, never more than ${max} pairs.` : `${max} pairs, about ${time}.`;
-  $("duration").textContent = `${pairs} You can stop after two.`;
+  $("duration").textContent = words.duration(left, max, minutes);
   view("intro");
   $("start").addEventListener("click", () => {
     progress(reply);

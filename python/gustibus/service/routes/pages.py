@@ -31,6 +31,8 @@ FILES: Final[dict[str, File]] = {
     "/onboard/client.js": File("client.js", "onboard_client", "What the compare page asks the service."),
     "/onboard/markdown.js": File("markdown.js", "onboard_markdown", "How the compare page shows texts."),
     "/onboard/result.js": File("result.js", "onboard_result", "How the compare page shows what was learned."),
+    "/onboard/words-de.js": File("words-de.js", "onboard_german", "The compare page in German."),
+    "/onboard/words-fr.js": File("words-fr.js", "onboard_french", "The compare page in French."),
     "/onboard/icon.svg": File("icon.svg", "icon", "The mark."),
     "/admin": File("admin.html", "admin_page", "The operator pages; they ask for a key."),
     "/admin/page.css": File("admin.css", "admin_style", "Style of the operator pages."),
