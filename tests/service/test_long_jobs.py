@@ -357,3 +357,14 @@ def test_somebody_who_is_deleted_is_in_no_result(http, served, workers):
     with store.read() as conn:
         assert get_job(conn, job=some["id"]).params["users"] == ["p-00007", "user-0"]
     store.close()
+
+
+def test_somebody_whose_processing_is_restricted_is_in_no_result(http, served, workers):
+    trained = "p-00003"  # whom the training knows
+    assert http.post(f"/v1/users/{trained}:restrict").status_code == 200
+    try:
+        named = ask(http, "named", **{**SOME, "users": [trained, "user-2"]})
+        assert ended(http, named)["state"] == "succeeded"
+        assert table(http, named)["user"] == ["user-2"]
+    finally:
+        http.post(f"/v1/users/{trained}:unrestrict")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_HOST: Final = r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[::1\])"
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST: Final = rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[::1\])"
 _ADDRESS: Final = re.compile(
     rf"(?P<scheme>https?)://{_HOST}(?::(?P<port>[0-9]{{1,5}}))?(?:[/?#][\x21-\x5b\x5d-\x7e]*)?"
 )

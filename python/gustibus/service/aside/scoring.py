@@ -30,6 +30,7 @@ from gustibus.store import (
     items_with_tag,
     placed_page,
     places_of,
+    restricted_among,
     training_forgotten,
     unknown_users,
 )
@@ -182,16 +183,20 @@ class _Crowd:
         rows = {user: row for row, user in enumerate(placed.users)}
         others = [name for name in names if name not in rows]
         gone = training_forgotten(conn, users=others) | deleted_among(conn, users=others)
-        absent = unknown_users(conn, users=others) if self._named is not None else set()
+        absent = restricted_among(conn, users=others)
+        if self._named is not None:
+            absent |= unknown_users(conn, users=others)
         users: list[str] = []
         means: list[F32] = []
         for name in names:
             row, trained = rows.get(name), self._people.rows.get(name)
             if row is not None and placed.counts[row]:
                 mean = placed.means[row]
+            elif name in absent:
+                continue
             elif row is None and trained is not None and name not in gone:
                 mean = self._people.means[trained]
-            elif self._named is not None and name not in absent:
+            elif self._named is not None:
                 mean = self._population
             else:
                 continue
@@ -219,7 +224,7 @@ def _made(folder: Path) -> tuple[int, str, int]:
 
 
 def _join(folder: Path, target: Path, store: Store) -> int:
-    """Make one file of the parts, without people who have been deleted by now; returns how many it holds."""
+    """Make one file of the parts, without people who are deleted or restricted by now; returns how many it holds."""
     pa = require_pyarrow()
     scratch, people = folder / "joined", 0
     parts = sorted(folder.glob("part-*.parquet"))
@@ -230,7 +235,7 @@ def _join(folder: Path, target: Path, store: Store) -> int:
         for table in _tables(parts):
             users = table["user"].to_pylist()
             with store.read() as conn:
-                gone = deleted_among(conn, users=users)
+                gone = deleted_among(conn, users=users) | restricted_among(conn, users=users)
             if gone:
                 table = table.filter(pa.array([user not in gone for user in users]))
             people += len(table)
