@@ -186,7 +186,7 @@ def test_maps_and_what_is_taken_for_training_leave_them_out_and_their_own_data_d
         json.loads(line)["kind"] for line in http.post(f"/v1/users/{user}:export").iter_lines()
     ]
     assert kinds.count("comparison") == 4
-    gone = training and everybody[[one["user"] for one in everybody].index(user)]["id"]
+    gone = everybody[[one["user"] for one in everybody].index(user)]["id"]
     assert http.delete(f"/v1/comparisons/{gone}").status_code == 200
     assert http.get(f"/v1/users/{user}").json()["comparisons"] == 3
     assert http.delete(f"/v1/users/{user}").json()["removed"]["comparisons"] == 3

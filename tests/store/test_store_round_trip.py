@@ -101,7 +101,7 @@ def test_the_name_that_an_answer_has_here_is_a_name_of_it_that_a_sender_may_use(
         same, other, theirs = add_comparisons(
             conn, rows=[again, again._replace(outcome="b"), again._replace(user="bob")], model="m"
         )
-    assert same == (first.id, True, False, False, False, False)
+    assert same == (first.id, True, False, False, False, False, False)
     assert (other.conflict, theirs.conflict) == (True, True)
     assert len(exported(store)) == 1
 

@@ -183,20 +183,19 @@ class _Crowd:
         rows = {user: row for row, user in enumerate(placed.users)}
         others = [name for name in names if name not in rows]
         gone = training_forgotten(conn, users=others) | deleted_among(conn, users=others)
-        absent = restricted_among(conn, users=others)
-        if self._named is not None:
-            absent |= unknown_users(conn, users=others)
+        absent = unknown_users(conn, users=others) if self._named is not None else set()
+        withheld = restricted_among(conn, users=others)
         users: list[str] = []
         means: list[F32] = []
         for name in names:
             row, trained = rows.get(name), self._people.rows.get(name)
             if row is not None and placed.counts[row]:
                 mean = placed.means[row]
-            elif name in absent:
+            elif name in withheld:
                 continue
             elif row is None and trained is not None and name not in gone:
                 mean = self._people.means[trained]
-            elif self._named is not None:
+            elif self._named is not None and name not in absent:
                 mean = self._population
             else:
                 continue
