@@ -223,7 +223,7 @@ def _made(folder: Path) -> tuple[int, str, int]:
 
 
 def _join(folder: Path, target: Path, store: Store) -> int:
-    """Make one file of the parts, without people who are deleted or restricted by now; returns how many it holds."""
+    """Make one file of the parts without who is deleted or restricted by now; how many people it holds."""
     pa = require_pyarrow()
     scratch, people = folder / "joined", 0
     parts = sorted(folder.glob("part-*.parquet"))
