@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
@@ -277,6 +278,13 @@ def test_the_command_line_registers_and_promotes(served, models, tmp_path, capsy
         root.symlink_to(models[0])
         assert run(["models", "register", str(folder), "--root", str(root), *url]) == 0
         assert f"default@3 {artifact.digest[:12]} validated" in capsys.readouterr().out
+        assert run(["models", "validate", "3", "--json", *url]) == 0
+        assert json.loads(capsys.readouterr().out)["digest"] == artifact.digest
+        assert run(["models", "diff", "1", str(folder), "--json", *url]) == 0
+        assert json.loads(capsys.readouterr().out)["digest"] == [
+            models[1][0].digest, artifact.digest,
+        ]  # fmt: skip
+        assert run(["models", "validate", "9", *url]) == 3
         assert run(["models", "promote", "3", *url]) == 0
         serving(http, "default@3")
         assert run(["models", "rollback", *url]) == 0

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from gustibus.cli.app import run
+from gustibus.cli.comparing import as_table, differences
 from gustibus.store import Store, move_alias, register_version, upgrade
 from tests.service.harness import save_texts_model
 
@@ -156,3 +157,21 @@ def test_models_in_folders(models, tmp_path, capsys):
     assert run(["models", "list", str(tmp_path / "all")]) == 1
     assert "bad" in capsys.readouterr().out
     assert run(["models", "list", str(tmp_path / "none")]) == 3
+
+
+def test_what_two_cards_say_differently(models, tmp_path, capsys):
+    good = str(models / "good")
+    assert run(["models", "diff", good, good]) == 0
+    assert capsys.readouterr().out == "no differences\n"
+    found = differences(
+        {"family": "bt", "data": {"people": 3, "rows": [1]}, "loss": 0.5},
+        {"family": "bt", "data": {"people": 4, "rows": [1]}, "note": "x " * 40},
+    )
+    assert found == {"data.people": (3, 4), "loss": (0.5, None), "note": (None, "x " * 40)}
+    *lines, note = as_table(found, ("old", "new")).splitlines()
+    assert [line.split() for line in lines] == [
+        ["old", "new"], ["data.people", "3", "4"], ["loss", "0.5", "–"],
+    ]  # fmt: skip
+    assert note.endswith("…")
+    assert run(["models", "diff", good, "nothing"]) == 3
+    assert "second: expected a model folder or the number" in capsys.readouterr().err

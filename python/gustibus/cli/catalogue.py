@@ -16,7 +16,7 @@ from gustibus.cli.records import UrlOption
 from gustibus.errors import ConfigError, GustibusError, NotFoundError
 
 if TYPE_CHECKING:
-    from gustibus.client import Alias, Client
+    from gustibus.client import Alias, Client, Version
 
 Option = typer.Option
 _MANIFEST = "MANIFEST.json"
@@ -28,6 +28,8 @@ def register(app: typer.Typer) -> None:
     models.command("list")(list_command)
     models.command("show")(show_command)
     models.command("register")(register_command)
+    models.command("validate")(validate_command)
+    models.command("diff")(diff_command)
     models.command("promote")(promote_command)
     models.command("rollback")(rollback_command)
     app.add_typer(models, name="models")
@@ -87,6 +89,46 @@ def show_command(
     return 0
 
 
+def diff_command(
+    *,
+    first: Annotated[str, typer.Argument(help="A model folder, or the number of a version.")],
+    second: Annotated[str, typer.Argument(help="Another.")],
+    url: UrlOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """What the cards of two models say differently: data, settings, figures."""
+    from gustibus.cli.common import emit
+    from gustibus.cli.comparing import as_table, differences
+
+    found = differences(_card(first, "first", url), _card(second, "second", url))
+    if as_json:
+        emit({name: list(pair) for name, pair in found.items()})
+    elif found:
+        sys.stdout.write(as_table(found, (first, second)))
+    else:
+        sys.stdout.write("no differences\n")
+    return 0
+
+
+def _card(model: str, where: str, url: str) -> dict[str, Any]:
+    """The card of a folder, or of a version by number, with its digest.
+
+    Raises:
+        NotFoundError: there is neither.
+    """
+    from gustibus.artifact import Artifact
+
+    if (Path(model) / _MANIFEST).is_file():
+        artifact = Artifact.load(model)
+        return {"digest": artifact.digest, **artifact.card}
+    if not model.isdecimal():
+        message = f"{where}: expected a model folder or the number of a version, got {model!r}"
+        raise NotFoundError(message, where=where)
+    with _client(url) as client:
+        version = client.versions.get(int(model))
+    return {"digest": version.digest, **(version.card or {})}
+
+
 def register_command(
     *,
     folder: Annotated[Path, typer.Argument(help="A trained model.")],
@@ -101,7 +143,6 @@ def register_command(
     The service is asked first; where it refuses the model, no copy of it stays.
     """
     from gustibus.artifact import Artifact
-    from gustibus.cli.common import emit
 
     root = _models_folder(root)
     artifact = Artifact.load(folder)
@@ -114,12 +155,7 @@ def register_command(
             if copied:
                 shutil.rmtree(root / artifact.digest, ignore_errors=True)
             raise
-        row = client.versions.validate(row.version)
-    if as_json:
-        emit({"id": row.id, "version": row.version, "digest": row.digest, "state": row.state})
-    else:
-        sys.stdout.write(f"{row.id} {row.digest[:12]} {row.state}\n")
-    return 0
+        return _told(client.versions.validate(row.version), as_json=as_json)
 
 
 def _models_folder(given: Path | None) -> Path:
@@ -152,6 +188,17 @@ def _copy(folder: Path, target: Path) -> bool:
     return True
 
 
+def validate_command(
+    *,
+    version: Annotated[int, typer.Argument(help="Number of a registered version.")],
+    url: UrlOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Load a version as a process would that serves it, its own test included; nothing changes hands."""
+    with _client(url) as client:
+        return _told(client.versions.validate(version), as_json=as_json)
+
+
 def promote_command(
     *,
     version: Annotated[int, typer.Argument(help="Number of a registered version.")],
@@ -170,6 +217,16 @@ def rollback_command(*, url: UrlOption = "", as_json: JsonOption = False) -> int
     with _client(url) as client:
         seen = client.versions.model().revision()
         return _said(client.versions.rollback(revision=seen), as_json=as_json)
+
+
+def _told(row: Version, *, as_json: bool) -> int:
+    from gustibus.cli.common import emit
+
+    if as_json:
+        emit({"id": row.id, "version": row.version, "digest": row.digest, "state": row.state})
+    else:
+        sys.stdout.write(f"{row.id} {row.digest[:12]} {row.state}\n")
+    return 0
 
 
 def _said(alias: Alias, *, as_json: bool) -> int:

@@ -115,7 +115,10 @@ def worker_command(
     files: FilesOption = "",
     given: SettingsOption = None,
 ) -> int:
-    """Work on jobs: imports, exports, refits and removals. Run as many as there is work for."""
+    """Work on jobs: imports, exports, refits, removals, bulk scores, evaluations and trainings.
+
+    Run as many as there is work for.
+    """
     from gustibus.service.run import work
     from gustibus.store import check_revision
 
