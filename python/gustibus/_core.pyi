@@ -64,6 +64,7 @@ __all__ = [
     "ranking_covariance",
     "reduce_comparisons",
     "repair_parity",
+    "repeated_name",
     "required_rankings",
     "score_comparisons",
     "social_axis",
@@ -474,6 +475,7 @@ def fit_tied_rankings(
 def intern_strings(
     columns: list[list[Any]], known: list[Any] | None
 ) -> tuple[list[NDArray[np.uint32]], list[str]] | None: ...
+def repeated_name(text: bytes) -> str | None: ...
 def strength_covariance(
     cells: Cells,
     ties: tuple[str, float] | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 
 from gustibus import _core
-from tests.fuzz import fairness, groups, matching, people, strengths
+from tests.fuzz import fairness, groups, matching, people, strengths, texts
 from tests.fuzz.draw import Draw
 from tests.fuzz.limits import address_space
 
@@ -15,6 +15,7 @@ TARGETS = {
     **fairness.TARGETS,
     **people.TARGETS,
     **matching.TARGETS,
+    **texts.TARGETS,
 }
 
 #: What a wrong argument may raise. `gustibus.errors.InputError` is a ValueError, an unknown name is a

@@ -60,7 +60,7 @@ def rerank(draw: Draw) -> None:
     _core.fair_rerank(
         draw.name(methods), draw.array(draw.rng.normal(size=m), np.float64), labels(draw, m, p),
         shares(draw, p), k, draw.maybe(lambda: prefix_bounds(draw, size, p), 0.3), draw.number(0.01, 0.3),
-        draw.flag(), draw.flag(), draw.number(0, 1), draw.seed(),
+        draw.flag(), draw.flag(), draw.number(0, 1), draw.seed(), draw.maybe(lambda: draw.number(0, 2)),
     )  # fmt: skip
 
 

@@ -99,7 +99,7 @@ class Call:
         Raises:
             Problem: 400 or 422, and 403 where it names a model that the key is not for.
         """
-        return self._for_key(read_json(self.body, kind, strict=self.route.strict), "/model")
+        return self._for_key(read_json(self.body, kind), "/model")
 
     async def read_aside(self, kind: type[T]) -> T:
         """The same for bodies that may be long, which are read off the event loop."""

@@ -13,6 +13,7 @@ import msgspec
 from gustibus.service.choices import with_choices
 from gustibus.service.nesting import MAX_DEPTH, is_bounded, is_deep
 from gustibus.service.problems import Problem, invalid, pointer_to
+from gustibus.service.repeating import refuse_repeated
 
 T = TypeVar("T")
 Query = TypeVar("Query", bound=msgspec.Struct)
@@ -37,8 +38,8 @@ def read_json(body: bytes, kind: type[T], *, strict: bool = True) -> T:
     Args:
         body: UTF-8 JSON.
         kind: what it must be; fields it does not have are refused.
-        strict: whether a name that occurs twice in an object is refused too, which costs more than
-            the rest and is left out on scoring routes.
+        strict: False where parts that are read later refuse a name that occurs twice in an object, each
+            for itself.
 
     Raises:
         Problem: 400 when it is not JSON, or nested too deeply, 422 with a JSON Pointer when it is
@@ -58,7 +59,7 @@ def read_json(body: bytes, kind: type[T], *, strict: bool = True) -> T:
     if not bounded:
         _refuse_deep(body)
     if strict:
-        _refuse_duplicates(body)
+        refuse_repeated(body)
     return value
 
 
@@ -140,21 +141,6 @@ def _steps(path: str, kind: Any, body: bytes, ending: str) -> list[str | int]:
             return told
         told[place], at = entries[low - 1]
     return told
-
-
-def _refuse_duplicates(body: bytes) -> None:
-    def check(pairs: list[tuple[str, Any]]) -> None:
-        if len({name for name, _ in pairs}) < len(pairs):
-            seen: set[str] = set()
-            for name, _ in pairs:
-                if name in seen:
-                    detail = (
-                        f"The body is not acceptable: the name {name!r} occurs twice in one object"
-                    )
-                    raise Problem("malformed_json", detail)
-                seen.add(name)
-
-    json.loads(body, object_pairs_hook=check)
 
 
 def read_query(text: bytes, kind: type[Query]) -> Query:

@@ -76,7 +76,6 @@ class Route:
         body: which limit holds: `scoring` or `other`.
         patient: whether it may take however long where the request names no deadline.
         binary: whether `application/octet-stream` is taken too.
-        strict: whether names that occur twice in an object are refused.
         session: whether the token of an onboarding session does in place of a key.
         basic: whether the key may also come as the password of `Authorization: Basic`.
         idempotent: whether `Idempotency-Key` is honoured.
@@ -105,7 +104,6 @@ class Route:
     body: str = "other"
     patient: bool = False
     binary: bool = False
-    strict: bool = True
     session: bool = False
     basic: bool = False
     idempotent: bool = False

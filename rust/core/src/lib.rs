@@ -11,6 +11,7 @@ pub mod committee;
 mod error;
 pub mod fair;
 pub mod fusion;
+pub mod json;
 pub mod matching;
 mod parallel;
 pub mod posterior;

@@ -9,6 +9,7 @@ mod committee;
 mod errors;
 mod expected;
 mod fairness;
+mod json;
 mod matching;
 mod posterior;
 mod profiles;
@@ -35,6 +36,8 @@ mod _core {
         attention_gap, birkhoff, closest_ranking, fail_probability, fair_consensus, fair_measures,
         fair_rerank, fair_table, fairness_tables, fuse_runs, pairwise_parity, repair_parity,
     };
+    #[pymodule_export]
+    use super::json::repeated_name;
     #[pymodule_export]
     use super::matching::{
         Matcher, assignment, b_matching, hindsight, ironed_virtual_values, matching_rules,

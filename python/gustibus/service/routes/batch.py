@@ -100,7 +100,7 @@ ROUTES = (
     Route(
         "POST", "/v1/score:batch", "score_batch", "score", score_batch, "Scoring",
         "Several requests for scores, each with a status of its own.",
-        request=ScoreBatch, response=ScoreBatchReply, problems=PROBLEMS, body="scoring", strict=False,
+        request=ScoreBatch, response=ScoreBatchReply, problems=PROBLEMS, body="scoring",
         example={"requests": [
             {"user": "u-831", "candidates": [{"id": "resp-19"}, {"id": "resp-20"}]},
             {"user": "u-832", "candidates": [{"id": "resp-19"}, {"id": "resp-20"}]},

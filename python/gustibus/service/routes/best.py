@@ -182,7 +182,7 @@ ROUTES = (
     Route(
         "POST", "/v1/best-of-n", "best_of_n", "score", best, "Scoring",
         "The best candidate for a person and how sure that is.",
-        request=BestRequest, response=BestReply, problems=PROBLEMS, body="scoring", strict=False,
+        request=BestRequest, response=BestReply, problems=PROBLEMS, body="scoring",
         example={"user": "u-831", "candidates": [{"id": "resp-19"}, {"id": "resp-20"}]},
     ),
 )  # fmt: skip

@@ -154,7 +154,7 @@ def _probabilities(value: F64) -> F64:
 def _route(path: str, operation: str, run: Any, summary: str, **more: Any) -> Route:
     return Route(
         "POST", f"/v1/compat/{path}", operation, "score", run, "Scoring", summary,
-        query=WhoseQuery, problems=PROBLEMS, body="scoring", patient=True, strict=False, basic=True, **more,
+        query=WhoseQuery, problems=PROBLEMS, body="scoring", patient=True, basic=True, **more,
     )  # fmt: skip
 
 

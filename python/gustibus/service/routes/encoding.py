@@ -121,7 +121,7 @@ ROUTES = (
     Route(
         "POST", "/v1/encode", "encode", "score", encode, "Scoring",
         "Vectors of candidates, which the caller may keep and send to be scored.",
-        request=EncodeRequest, response=EncodeReply, problems=PROBLEMS, body="scoring", strict=False,
+        request=EncodeRequest, response=EncodeReply, problems=PROBLEMS, body="scoring",
         example={"candidates": ["Briefly.", "At length."], "prompt": "How do I boil an egg?"},
     ),
 )  # fmt: skip

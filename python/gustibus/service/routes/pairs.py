@@ -159,7 +159,7 @@ ROUTES = (
         "The pair whose answer would teach most about a person.",
         request=NextPair, optional=True, response=Pair,
         problems=(*PROBLEMS, "conflict", "restricted", *STORE),
-        body="scoring", strict=False,
+        body="scoring",
         example={"candidates": [{"id": "resp-19"}, {"id": "resp-20"}, {"id": "resp-21"}]},
     ),
 )  # fmt: skip

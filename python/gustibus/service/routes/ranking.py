@@ -384,21 +384,18 @@ ROUTES = (
         "POST", "/v1/rank/aggregate", "aggregate", "rank", aggregate, _TAG,
         "One order for all, by any voting rule.",
         request=AggregateRequest, response=AggregateReply, problems=_PROBLEMS, body="scoring", patient=True,
-        strict=False,
         example={"rankings": [["a", "b", "c"], ["b", ["a", "c"]]], "method": "schulze"},
     ),
     Route(
         "POST", "/v1/rank/committee", "choose_committee", "rank", choose_committee, _TAG,
         "A committee within bounds on groups, with a certificate.",
         request=CommitteeRequest, response=CommitteeReply, problems=_PROBLEMS, body="scoring", patient=True,
-        strict=False,
         example={"approvals": [["a", "b"], ["b", "c"], ["d"]], "k": 2, "audit": ["jr"]},
     ),
     Route(
         "POST", "/v1/rank/rerank", "fair_rerank", "rank", fair_order, _TAG,
         "Scored items in an order that is fair to groups.",
         request=FairRerankRequest, response=FairRerankReply, problems=_PROBLEMS, body="scoring", patient=True,
-        strict=False,
         example={"scores": [3, 2, 1, 0], "groups": ["x", "x", "y", "y"], "k": 2},
     ),
 )  # fmt: skip

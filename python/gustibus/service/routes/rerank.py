@@ -149,7 +149,7 @@ def _route(path: str, operation: str) -> Route:
         "POST", path, operation, "score", rerank, "Scoring",
         "Documents in a person's order, in the shape of Cohere's and Jina's clients.",
         request=RerankRequest, response=RerankReply, problems=PROBLEMS,
-        body="scoring", strict=False, example=_EXAMPLE,
+        body="scoring", example=_EXAMPLE,
     )  # fmt: skip
 
 

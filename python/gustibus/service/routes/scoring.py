@@ -374,14 +374,14 @@ ROUTES = (
         "POST", "/v1/score", "score", "score", score, "Scoring",
         "Scores of candidates for one person.",
         request=ScoreRequest, query=BinaryQuery, response=ScoreReply, problems=PROBLEMS,
-        body="scoring", binary=True, strict=False,
+        body="scoring", binary=True,
         example={"user": "u-831", "candidates": [{"id": "resp-19"}, {"id": "resp-20"}]},
     ),
     Route(
         "POST", "/v1/compare", "compare", "score", compare, "Scoring",
         "Probability that a person prefers a to b.",
         request=CompareRequest, response=CompareReply, problems=PROBLEMS,
-        body="scoring", strict=False,
+        body="scoring",
         example={"user": "u-831", "a": {"id": "resp-19"}, "b": {"id": "resp-20"}},
     ),
 )  # fmt: skip
