@@ -58,8 +58,11 @@ def test_the_library_points_at_an_item_too():
     assert told.value.where == "/groups/x/1"
 
 
-SLOW = {"scores": list(range(60_000)), "groups": ["x", "y", "z"] * 20_000, "method": "closest"}
-"""Takes seconds."""
+SLOW = {
+    "scores": [7919 * n % 60_000 for n in range(60_000)],
+    "groups": [f"g{31 * n // 97 % 10}" for n in range(60_000)], "method": "closest",
+}  # fmt: skip
+"""Takes half a second."""
 
 
 def test_a_fair_order_ends_at_its_limit(texts_http):
@@ -83,7 +86,7 @@ def test_a_fair_order_ends_at_its_limit(texts_http):
 
 
 def test_a_fair_order_that_is_late_says_when_to_come_back(texts_http):
-    reply = texts_http.post("/v1/rank/rerank", json=SLOW, headers={"X-Deadline-Ms": "150"})
+    reply = texts_http.post("/v1/rank/rerank", json=SLOW, headers={"X-Deadline-Ms": "100"})
     assert (reply.status_code, reply.json()["code"]) == (504, "deadline_exceeded"), reply.text
     assert int(reply.headers["retry-after"]) == reply.json()["retry_after"] >= 1
 
@@ -99,6 +102,6 @@ def test_tables_that_are_too_large_are_refused_before_any_work(texts_http):
 def test_what_says_to_come_back_later_says_when():
     for code, kind in CODES.items():
         problem = Problem(code, "?")
-        waits = kind.status in {429, 503, 504}
+        waits = kind.status in {429, 502, 503, 504}
         assert (problem.retry_after is not None) == waits, code
         assert any(name == b"retry-after" for name, _ in problem.headers) == waits

@@ -90,9 +90,9 @@ def test_texts_in_every_form_are_encoded_once_and_scored_as_the_library_does(
         {"messages": [{"role": "assistant", "content": said[2]}]},
         {"messages": [{"role": "assistant", "content": [{"type": "text", "text": said[2]}]}]},
     ]
-    body = {"user": USER, "prompt": "Well?", "candidates": candidates}
+    body = {"user": USER, "prompt": "Well, in every form?", "candidates": candidates}
     first = texts_http.post("/v1/score", json=body)
-    wanted = Scorer(texts_model).score("Well?", [*said, said[2]], user=USER)
+    wanted = Scorer(texts_model).score("Well, in every form?", [*said, said[2]], user=USER)
     np.testing.assert_allclose(scores(first), wanted, rtol=1e-6)
     again = texts_http.post("/v1/score", json=body).json()["usage"]
     assert first.json()["usage"]["encoded_tokens"] > 0

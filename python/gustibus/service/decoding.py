@@ -23,6 +23,7 @@ _UNKNOWN = re.compile(r"unknown field `(.*)`$", re.DOTALL)
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]|\[\.\.\.\]")
 _LONE = re.compile("[\x00\ud800-\udfff]")
 _HALF = re.compile("[\ud800-\udfff]")
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _SEARCHED = 1 << 18  # bytes of a body in which the name of a free key is looked for
 
 
@@ -50,17 +51,23 @@ def read_json(body: bytes, kind: type[T], *, strict: bool = True) -> T:
         value: T = decoder.decode(body)
     except msgspec.ValidationError as error:
         _refuse_deep(body)
-        pointer, detail = _where(str(error), kind, body)
+        try:
+            pointer, detail = _where(str(error), kind, body)
+        except _NO_JSON as later:  # behind what is wrong
+            raise _malformed(body, later) from None
         raise invalid(pointer, detail) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _NO_JSON as error:
         _refuse_deep(body)
-        detail = f"The body is not valid JSON: {why_no_json(body, error)}"
-        raise Problem("malformed_json", detail) from None
+        raise _malformed(body, error) from None
     if not bounded:
         _refuse_deep(body)
     if strict:
         refuse_repeated(body)
     return value
+
+
+def _malformed(body: bytes, error: Exception) -> Problem:
+    return Problem("malformed_json", f"The body is not valid JSON: {why_no_json(body, error)}")
 
 
 def _refuse_deep(body: bytes) -> None:

@@ -45,7 +45,7 @@ class Served:
         self.key = new_key(url)
         settings = Settings(
             database=url, model=str(folder / "model"), log=False, worker=False, rate=0.0,
-            import_folder=str(folder), max_wait=60.0, deadline_ms=0,
+            import_folder=str(folder), max_wait=60.0, deadline_ms=0, failed_keys=0, sessions=0, answers=0,
         )  # fmt: skip
         self.stories: list[str] = []
         log = logging.getLogger("gustibus.service")
@@ -61,7 +61,9 @@ class Served:
         self.told("POST", "/v1/items:batch", {"items": items})
         for n in range(3):
             self.told("PUT", f"/v1/users/user-{n}", {"attributes": {"x": "y"}})
-        self.session = self.told("POST", "/v1/onboarding/sessions", {"user": "user-0"})
+        self.session = self.told(
+            "POST", "/v1/onboarding/sessions", {"user": "asked"}
+        )  # whom nobody restricts
 
     def close(self) -> None:
         self._wait(self.gate.stop())
