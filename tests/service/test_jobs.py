@@ -188,6 +188,7 @@ def worker(service: Service) -> subprocess.Popen:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.flaky(reruns=2)
 def test_a_killed_workers_job_is_finished_by_another(
     tmp_path, vectors_folder, vectors_model, features, engine
 ):

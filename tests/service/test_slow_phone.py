@@ -50,6 +50,7 @@ def load(browser, service):  # noqa: F811
 
 
 @pytest.mark.parametrize("answered", [0, 1], ids=["begun", "resumed"])
+@pytest.mark.flaky(reruns=2)
 def test_a_question_is_there_within_a_second(http, load, answered, record_property):
     session = begin(http, f"slow-{answered}", max_questions=8, min_questions=8)
     for seq in range(answered):
