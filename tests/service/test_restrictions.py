@@ -243,7 +243,6 @@ def until(look, wanted, seconds=20.0):
         time.sleep(0.05)
 
 
-@pytest.mark.flaky(reruns=2)
 def test_every_process_learns_of_it_one_that_starts_later_too(
     tmp_path, vectors_folder, vectors_model
 ):
