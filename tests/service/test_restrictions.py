@@ -199,11 +199,12 @@ def test_maps_and_what_is_taken_for_training_leave_them_out_and_their_own_data_d
 
 
 def test_people_of_the_training_whom_the_service_has_not_met_are_restricted_too(http):
-    _, before = scored(http, "trained-2")
+    known, before = scored(http, "trained-2")
     change(http, "trained-2", "restrict")
     who, now = scored(http, "trained-2")
     assert (who["state"], now) == ("restricted", scored(http, None)[1])
-    assert change(http, "trained-2", "unrestrict")["fitted_comparisons"] == 3
+    fitted = change(http, "trained-2", "unrestrict")["fitted_comparisons"]
+    assert fitted == known["comparisons"] >= 3
     np.testing.assert_allclose(scored(http, "trained-2")[1], before, rtol=1e-4, atol=1e-4)
 
 

@@ -275,7 +275,9 @@ class Refits:
                 continue
             fit = made[user].fit
             mean = None if fit.count == 0 else fit.mean
-            state.people.lift(user)  # the store had them unrestricted, which may not have been read yet
+            state.people.lift(
+                user
+            )  # the store had them unrestricted, which may not have been read yet
             state.set_person(user, mean, count=fit.count, version=version)
             state.spreads.put(user, (version, fit.covariance))
             if version != known[user].version + 1:  # another process wrote in between
