@@ -24,6 +24,7 @@ from gustibus.posterior import (
     acquire_batch,
     fit_population,
     place,
+    target_gain,
 )
 
 K, ANSWERS, POOL = 32, 20, 20_000
@@ -93,6 +94,10 @@ def main():
         for threads in (1, None):
             seconds = median(lambda r=rule, t=threads: acquire(r, pool, known, threads=t), 30)
             line(f"{rule} over {POOL:,} pairs, {threads or 'all'} threads", seconds, POOL)
+    moments = pool[:256].T @ pool[:256] / 256
+    for threads in (1, None):
+        seconds = median(lambda t=threads: target_gain(pool, known, moments, threads=t), 30)
+        line(f"v_opt over {POOL:,} pairs, {threads or 'all'} threads", seconds, POOL)
     line("greedy batch of 10 from the pool", median(lambda: acquire_batch(pool, known, 10), 10), 10)
     wide = rows_of(rng, 320, 40, 384)
     evidence = Evidence.build(*wide[:2], person=wide[2])

@@ -76,6 +76,7 @@ __all__ = [
     "strength_bootstrap",
     "strength_covariance",
     "study_bias",
+    "target_gain",
     "tied_ranking_covariance",
 ]
 
@@ -157,6 +158,15 @@ def acquire(
     delta: F64,
     offset: F64,
     base: F64 | None,
+    belief: _Mixture,
+    lapse: float,
+    tie: float,
+    threads: int | None,
+) -> F64: ...
+def target_gain(
+    delta: F64,
+    offset: F64,
+    moments: F64,
     belief: _Mixture,
     lapse: float,
     tie: float,

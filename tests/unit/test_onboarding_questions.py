@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,10 +41,10 @@ def with_law(law):
     return [name for name, entry in QUESTIONS.items() if law in entry.laws]
 
 
-def test_rules_are_the_four_of_the_specification_and_all_differ():
-    assert set(QUESTIONS) == {"d_opt", "information", "eubo", "random"}
+def test_rules_are_those_of_the_specification_and_all_differ():
+    assert set(QUESTIONS) == {"d_opt", "information", "eubo", "v_opt", "random"}
     orders = {rule: tuple(np.argsort(scores(rule))) for rule in QUESTIONS}
-    assert len(set(orders.values())) == 4
+    assert len(set(orders.values())) == 5
 
 
 @pytest.mark.parametrize("rule", with_law("order_free"))
@@ -93,6 +95,47 @@ def test_eubo_is_the_expected_utility_of_the_better_side():
     assert found[5] == pytest.approx(best, abs=0.02)
 
 
+def mixed():
+    """Somebody who may be of either of two groups."""
+    one, other = person(1), person(2)
+    return replace(
+        one, weights=np.array([0.3, 0.7]), means=np.concatenate([one.means, other.means]),
+        covariances=np.concatenate([one.covariances, other.covariances]),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("who", [person(), mixed()], ids=["one group", "two groups"])
+def test_v_opt_is_what_an_answer_takes_from_the_variance_of_the_pairs_kept_aside(who):
+    pool = pool_of(MODEL, 60, held_out=20)
+    found = scores("v_opt", pool, who)
+    delta, offset = pool.line(MODEL, who.mean)
+    for row in (0, 17, 39):
+        gains = []
+        for mean, covariance in zip(who.means, who.covariances, strict=True):
+            a = answer_information(offset[row] + delta[row] @ mean, MODEL.answering)
+            after = np.linalg.inv(np.linalg.inv(covariance) + a * np.outer(delta[row], delta[row]))
+            gains.append(np.mean([d @ (covariance - after) @ d for d in delta[40:]]))
+        assert found[row] == pytest.approx(who.weights @ gains, rel=1e-8)
+
+
+def test_v_opt_asks_about_what_will_be_ranked():
+    """Pairs kept aside that differ in the first direction alone: the others need not be learned."""
+    model = model_of(8)
+    plain = pool_of(model, 200, seed=3, held_out=40)
+    b = plain.b.copy()
+    b[160:, 2:] = plain.a[160:, 2:]
+    pool = replace(plain, b=b)
+    who = person(dim=8)
+    left = {}
+    for rule in ("v_opt", "d_opt"):
+        after = who
+        for row in choose_batch(model, who, pool, size=5, rule=rule, rng=np.random.default_rng(0)):
+            after = expected_after(model, after, pool, row)
+        targets = pool.delta(model, who.mean)[160:]
+        left[rule] = np.einsum("ti,ij,tj->t", targets, after.covariance, targets).mean()
+    assert left["v_opt"] < 0.8 * left["d_opt"]
+
+
 def test_unknown_rule_is_refused_with_the_closest_name():
     with pytest.raises(UnknownNameError, match="d_opt"):
         choose(MODEL, person(), POOL, rule="d_optimal", asked=(), rng=np.random.default_rng(0))
@@ -125,6 +168,13 @@ def test_draws_come_from_the_top_share_and_follow_the_temperature():
     shares = np.bincount(draw(0.05), minlength=400)[best[:4]] / 300
     value = scores("d_opt", pool)[best[:4]] / 0.05
     np.testing.assert_allclose(shares, np.exp(value) / np.exp(value).sum(), atol=0.1)
+
+
+def test_of_equal_pairs_the_first_are_among_the_best():
+    same, ids = POOL.a[[0] * 300], tuple(str(i) for i in range(300))
+    pool, rng = QuestionPool(same, same, ids, ids, ids, ids), np.random.default_rng(0)
+    drawn = {choose(MODEL, person(), pool, rule="d_opt", asked=(1,), rng=rng) for _ in range(100)}
+    assert drawn == {0, 2, 3}
 
 
 def test_no_pair_is_shown_to_more_than_the_cap():

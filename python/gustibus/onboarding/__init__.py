@@ -2,7 +2,7 @@
 
 from gustibus.onboarding.building import Pairs, build_pool, limits_for, random_pairs
 from gustibus.onboarding.confidence import Stopping, confidence
-from gustibus.onboarding.doubt import carelessness, consistency, doubted
+from gustibus.onboarding.doubt import CARELESS, carelessness, consistency, doubt, doubted
 from gustibus.onboarding.explain import Explanation, deciding_pair, explain, explain_session
 from gustibus.onboarding.pool import QuestionPool
 from gustibus.onboarding.questions import QUESTIONS, Exposure, choose, choose_batch
@@ -12,6 +12,7 @@ from gustibus.onboarding.turns import ANSWERS, Question, Rows, Session, Settings
 
 __all__ = [
     "ANSWERS",
+    "CARELESS",
     "QUESTIONS",
     "TRAITS",
     "Explanation",
@@ -35,6 +36,7 @@ __all__ = [
     "confidence",
     "consistency",
     "deciding_pair",
+    "doubt",
     "doubted",
     "evidence",
     "explain",

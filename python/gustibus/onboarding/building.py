@@ -14,6 +14,7 @@ from gustibus.errors import InputError
 from gustibus.models.base import PreferenceModel, check_features
 from gustibus.onboarding.information import answer_information, margin_variance
 from gustibus.onboarding.pool import Linear, QuestionPool
+from gustibus.onboarding.suitability import Suits, suitable
 from gustibus.posterior import Answering, Posterior
 from gustibus.types import F32, I64, Bool
 
@@ -102,6 +103,7 @@ def build_pool(
     seed: int = 0,
     max_words: float = LIMITS[0].max_words,
     max_ratio: float = LIMITS[0].max_ratio,
+    suits: Suits | None = None,
 ) -> QuestionPool:
     """Questions for a model out of many candidate pairs.
 
@@ -122,6 +124,8 @@ def build_pool(
         seed: of the choice of the pairs kept aside.
         max_words: longest text of a side, in words.
         max_ratio: longest text over shortest text of a pair, in words, at or above 1.
+        suits: whether a text may be shown, of either side and of the prompt, as a filter for safety; see
+            `gustibus.onboarding.suitability.suiting`. None for all.
 
     Returns:
         Questions in the order in which they were taken, then the pairs kept aside.
@@ -149,10 +153,14 @@ def build_pool(
     if texts is not None:
         words = np.array([len(text.split()) for text in texts], np.int64)
         keep = keep[_readable(words[pairs.a[keep]], words[pairs.b[keep]], max_words, max_ratio)]
+    if texts is not None and suits is not None:
+        left = Pairs(pairs.prompt[keep], pairs.a[keep], pairs.b[keep])
+        keep = keep[suitable(left, suits, texts=texts, prompts=prompts)]
     if len(keep) == 0:
+        more = "" if suits is None else ", of texts that suit"
         message = (
             f"pairs: no pair of different texts is left within {max_words:g} words a side and "
-            f"a ratio of {max_ratio:g}"
+            f"a ratio of {max_ratio:g}{more}"
         )
         raise InputError(message, where="pairs")
     aside = np.zeros(len(keep), np.bool_)

@@ -16,8 +16,9 @@ CARELESS = 0.1
 
 
 def carelessness(
-    posterior: Posterior, answering: Answering, *, careless: float = CARELESS
-) -> float:
+    posterior: Posterior, answering: Answering, *, careless: float = CARELESS,
+    answers: float | None = None,
+) -> float:  # fmt: skip
     """Probability that somebody pressed at random all along, given their answers.
 
     Compares the evidence of the answers under the model with that of a coin (or of three equal
@@ -27,6 +28,7 @@ def carelessness(
         posterior: of the person, with its evidence.
         answering: lapses and ties.
         careless: the probability before the answers, in `[0, 1)`.
+        answers: how many answers theirs count for, where they are weighted; each counts once when None.
 
     Raises:
         InputError: `careless` is out of range.
@@ -37,9 +39,31 @@ def carelessness(
     if careless == 0.0:
         return 0.0
     outcomes = 3.0 if answering.tie > 0.0 else 2.0
-    coin = -posterior.comparisons * np.log(outcomes)
+    coin = -(posterior.comparisons if answers is None else answers) * np.log(outcomes)
     odds = np.log(careless) - np.log1p(-careless) + coin - posterior.log_evidence
     return float(1.0 / (1.0 + np.exp(-np.clip(odds, -700.0, 700.0))))
+
+
+def doubt(
+    posterior: Posterior, answering: Answering, *, careless: float = CARELESS,
+    answers: float | None = None,
+) -> float:  # fmt: skip
+    """How much of what answers say is not to be believed, from 0 to 1.
+
+    The part of `carelessness` above the usual `CARELESS`: answers that a coin explains no better than a
+    taste are believed whole, so that the profiles of nearly everybody stay what their answers say. Of
+    answers without an evidence nothing is doubted.
+
+    Args:
+        posterior: of the person.
+        answering: lapses and ties.
+        careless: as in `carelessness`; more than usual where something else tells of it.
+        answers: as in `carelessness`.
+    """
+    if not np.isfinite(posterior.log_evidence):
+        return 0.0
+    share = carelessness(posterior, answering, careless=careless, answers=answers)
+    return max(0.0, (share - CARELESS) / (1.0 - CARELESS))
 
 
 def doubted(

@@ -8,6 +8,7 @@ import numpy as np
 
 from gustibus.onboarding.pool import Linear
 from gustibus.posterior import Answering, Posterior, Prior
+from gustibus.posterior import target_gain as gain
 from gustibus.types import F64
 
 
@@ -57,6 +58,28 @@ def after_answers(posterior: Posterior, delta: F64, information: F64) -> Posteri
     return replace(posterior, covariances=posterior.covariances - update)
 
 
+def target_gain(line: Linear, posterior: Posterior, *, targets: F64, answering: Answering) -> F64:
+    """What an answer about each pair takes from the mean variance of target margins, groups averaged.
+
+    `a mean_j (t_j' S d)^2 / (1 + a v)`, through the second moments of the targets: however many they
+    are, a pair costs two quadratic forms.
+
+    Args:
+        line: of `m` pairs.
+        posterior: of one person, `g` groups.
+        targets: `(t, u)` how the margins of the targets change with the user vector; none bring nothing.
+        answering: lapses and ties.
+
+    Returns:
+        `(m,)` at or above 0, in squared log-odds.
+
+    Source: Yu, Bi and Tresp 2006.
+    """
+    delta, offset = line
+    moments = targets.T @ targets / max(len(targets), 1)  # (u, u)
+    return gain(delta, posterior, moments, offset=offset, answering=answering)
+
+
 def information_gained(prior: Prior, posterior: Posterior) -> float:
     """Nats learned about a person: `log(det prior / det posterior) / 2`.
 
@@ -83,9 +106,18 @@ def effective_answers(line: Linear, posterior: Posterior, answering: Answering) 
         posterior: of the person who answered.
         answering: lapses and ties.
     """
-    margin = line.offset + line.delta @ posterior.mean
+    return float(effective_each(line.offset + line.delta @ posterior.mean, answering).sum())
+
+
+def effective_each(margin: F64, answering: Answering) -> F64:
+    """What part of an ideal answer each given one is worth: `a(z) / max a`, `(n,)`.
+
+    Args:
+        margin: `(n,)` of the answered questions under the person who answered.
+        answering: lapses and ties.
+    """
     best = float(answer_information(np.linspace(0.0, answering.tie + 2.0, 64), answering).max())
-    return float((answer_information(margin, answering) / best).sum())
+    return answer_information(margin, answering) / best
 
 
 def _ratio(slope: F64, probability: F64) -> F64:

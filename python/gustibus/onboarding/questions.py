@@ -10,7 +10,7 @@ import numpy as np
 
 from gustibus.errors import InputError
 from gustibus.models.base import PreferenceModel
-from gustibus.onboarding.information import after_answers, answer_information
+from gustibus.onboarding.information import after_answers, answer_information, target_gain
 from gustibus.onboarding.pool import QuestionPool
 from gustibus.posterior import Posterior, acquire
 from gustibus.registry import Registry
@@ -65,6 +65,29 @@ def information(
     """Mutual information in nats of the answer and the person's user vector, groups included."""
     del rng
     return _acquire("information", model, posterior, pool)
+
+
+@QUESTIONS.add(
+    "v_opt",
+    source="Yu, Bi & Tresp 2006, ICML",
+    laws=("side_free", "reads_answers"),
+)
+def v_opt(
+    model: PreferenceModel, posterior: Posterior, pool: QuestionPool, rng: np.random.Generator
+) -> F64:
+    """How much less uncertain margins of the pairs kept aside are expected to be, in squared log-odds.
+
+    Those pairs, on which confidence is measured too, stand for what will be ranked: a pool whose
+    `held_out` pairs are such as an application ranks has the person asked about those. `d_opt` learns
+    every direction of taste alike, whether anything to be ranked differs in it or not.
+    """
+    del rng
+    if model.user_dim == 0:
+        return np.zeros(len(pool))
+    line = pool.line(model, posterior.mean)
+    return target_gain(
+        line, posterior, targets=line.delta[pool.sample()], answering=model.answering
+    )
 
 
 @QUESTIONS.add("random", source="the control arm")
@@ -251,6 +274,13 @@ def _draw(
     if temperature == 0.0:
         return int(rows[np.argmax(value)])
     count = max(1, int(np.ceil(top * len(rows))))
-    best = np.argsort(-value, kind="stable")[:count]
+    best = _largest(value, count)
     weight = np.exp((value[best] - value[best[0]]) / temperature)
     return int(rows[rng.choice(best, p=weight / weight.sum())])
+
+
+def _largest(value: F64, count: int) -> I64:
+    """Where the `count` largest are, largest first, ties to the lowest; without sorting the others."""
+    fall = -value
+    among = np.flatnonzero(fall <= np.partition(fall, count - 1)[count - 1])
+    return np.asarray(among[np.argsort(fall[among], kind="stable")[:count]], np.int64)

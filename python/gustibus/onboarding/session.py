@@ -72,14 +72,16 @@ def place_person(
     """
     rows = evidence(pool, turns)
     if earlier is not None:
+        before = np.ones(len(earlier.target)) if earlier.weight is None else earlier.weight
         rows = Rows(
             np.concatenate([earlier.a, rows.a]),
             np.concatenate([earlier.b, rows.b]),
             np.concatenate([earlier.target, rows.target]),
+            np.concatenate([before, np.ones(len(rows.target))]),
         )
     if len(rows.target) == 0 or model.user_dim == 0:
         return Posterior.from_prior(model.prior)
-    return model.place(rows.a, rows.b, rows.target)[0]
+    return model.place(rows.a, rows.b, rows.target, weight=rows.weight)[0]
 
 
 def advance(

@@ -180,6 +180,8 @@ class Rows(NamedTuple):
     """`(s, r)`."""
     target: F64
     """`(s,)`."""
+    weight: F64 | None = None
+    """`(s,)` answers that each counts for; one each when None."""
 
 
 def evidence(pool: QuestionPool, turns: Sequence[Turn]) -> Rows:

@@ -25,6 +25,7 @@ from gustibus.posterior.questions import (
     acquire_batch,
     predict,
     predict_tie,
+    target_gain,
 )
 
 __all__ = [
@@ -48,4 +49,5 @@ __all__ = [
     "predict",
     "predict_tie",
     "simplex_moments",
+    "target_gain",
 ]

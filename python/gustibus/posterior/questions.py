@@ -74,6 +74,38 @@ def acquire(
     )  # fmt: skip
 
 
+def target_gain(
+    delta: F64,
+    posterior: Posterior,
+    moments: F64,
+    *,
+    offset: F64 | None = None,
+    answering: Answering = USUAL,
+    threads: int | None = None,
+) -> F64:
+    """What an answer about each of `m` pairs takes from the mean variance of target margins, `(m,)`.
+
+    `a d' S M S d / (1 + a v)`, averaged over groups; at or above 0, in squared log-odds.
+
+    Args:
+        delta: `(m, k)`, left minus right.
+        posterior: What is known of the person; covariances may be singular.
+        moments: `(k, k)`, the mean of `t t'` over how the margins of targets change with the user vector.
+        offset: `(m,)`, part of the margin that is the same for everybody.
+        answering: How answers arise from margins.
+        threads: Number of threads; every core by default.
+
+    Source: Yu, Bi and Tresp 2006.
+    """
+    delta = floats("delta", delta)
+    return _core.target_gain(
+        delta, np.zeros(len(delta)) if offset is None else floats("offset", offset),
+        floats("moments", moments),
+        mixture(posterior.weights, posterior.means, posterior.covariances),
+        answering.lapse, answering.tie, threads,
+    )  # fmt: skip
+
+
 def acquire_batch(
     delta: F64,
     posterior: Posterior,

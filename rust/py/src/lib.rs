@@ -46,7 +46,7 @@ mod _core {
     #[pymodule_export]
     use super::posterior::{
         Prior, acquire, acquire_batch, fit_population, place, place_particles, place_simplex,
-        predict,
+        predict, target_gain,
     };
     #[pymodule_export]
     use super::profiles::{social_axis, social_distances, social_sample};

@@ -378,6 +378,30 @@ pub(crate) fn acquire<'py>(
     give(py, values, [m])
 }
 
+/// What an answer about each question of a pool takes from the mean variance of target margins.
+#[pyfunction]
+#[pyo3(signature = (delta, offset, moments, belief, lapse, tie, threads))]
+pub(crate) fn target_gain<'py>(
+    py: Python<'py>,
+    delta: Input<'py>,
+    offset: Input<'py>,
+    moments: Input<'py>,
+    belief: Three<'py>,
+    lapse: f64,
+    tie: f64,
+    threads: Option<usize>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let questions = Questions::copy(&delta, &offset, None)?;
+    let moments = copy("moments", &moments, 2, "(k, k)")?.values;
+    let mixture = Mixture::copy(&belief)?;
+    let m = questions.offset.values.len();
+    let values = detached(py, move || {
+        let answering = core::Answering::new(lapse, tie)?;
+        core::target_gain(questions.pool()?, &moments, belief_of(&mixture)?, answering, threads)
+    })?;
+    give(py, values, [m])
+}
+
 /// Indices of a greedy batch of questions.
 #[pyfunction]
 #[pyo3(signature = (delta, offset, belief, count, lapse, tie))]

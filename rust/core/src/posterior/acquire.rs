@@ -1,8 +1,9 @@
 //! Which question to ask: the value of every pair of a pool, given what is known of a person.
 
+use super::averages::Averages;
 use super::likelihood::Answering;
-use super::linalg::{dot, mat_mul, mat_vec};
-use super::quadrature::{Quadrature, Table, normal_cdf, normal_pdf, plogp};
+use super::linalg::{mat_vec, quadratic_forms};
+use super::quadrature::{normal_cdf, normal_pdf, plogp};
 use super::views::{check_mixture, check_within};
 use crate::parallel;
 use crate::{Error, Result};
@@ -21,7 +22,7 @@ pub enum Rule {
 /// What is known of a person: a mixture of Gaussians whose covariances may be singular.
 #[derive(Debug, Clone, Copy)]
 pub struct Belief<'a> {
-    weights: &'a [f64],
+    pub(super) weights: &'a [f64],
     means: &'a [f64],
     covariances: &'a [f64],
     dim: usize,
@@ -30,17 +31,17 @@ pub struct Belief<'a> {
 /// Candidate questions.
 #[derive(Debug, Clone, Copy)]
 pub struct Pool<'a> {
-    delta: &'a [f64],
-    offset: &'a [f64],
+    pub(super) delta: &'a [f64],
+    pub(super) offset: &'a [f64],
     base: Option<&'a [f64]>,
-    dim: usize,
+    pub(super) dim: usize,
 }
 
 /// Pairs per matrix product; the product stays in the second-level cache up to 128 dimensions.
-const BLOCK: usize = 256;
+pub(super) const BLOCK: usize = 256;
 /// Pairs per unit of parallel work: about a millisecond at 32 dimensions, so that smaller pools stay
 /// on the calling thread.
-const CHUNK: usize = 4096;
+pub(super) const CHUNK: usize = 4096;
 
 impl<'a> Belief<'a> {
     /// Checked mixture: weights `(g,)`, means `(g, dim)`, covariances `(g, dim, dim)`.
@@ -57,7 +58,7 @@ impl<'a> Belief<'a> {
         Ok(Self { weights, means, covariances, dim })
     }
 
-    fn group(&self, g: usize) -> (f64, &[f64], &[f64]) {
+    pub(super) fn group(&self, g: usize) -> (f64, &[f64], &[f64]) {
         let (k, square) = (self.dim, self.dim * self.dim);
         let mean = &self.means[g * k..(g + 1) * k];
         (self.weights[g], mean, &self.covariances[g * square..(g + 1) * square])
@@ -118,8 +119,7 @@ pub fn acquire(
         rule,
         belief,
         answering,
-        tables: (rule == Rule::Information)
-            .then(|| (Quadrature::new(answering), Table::new(answering))),
+        averages: (rule == Rule::Information).then(|| Averages::new(answering)),
     };
     let parts = parallel::map(m.div_ceil(CHUNK), threads, |chunk| {
         let (from, to) = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(m));
@@ -132,7 +132,7 @@ pub fn acquire(
     Ok(parts.concat())
 }
 
-fn check_dims(pool: Pool<'_>, belief: Belief<'_>) -> Result<()> {
+pub(super) fn check_dims(pool: Pool<'_>, belief: Belief<'_>) -> Result<()> {
     if pool.dim != belief.dim {
         let got = format!("({}, {})", pool.offset.len(), pool.dim);
         return Err(Error::Shape { name: "delta", expected: format!("(m, {})", belief.dim), got });
@@ -141,7 +141,7 @@ fn check_dims(pool: Pool<'_>, belief: Belief<'_>) -> Result<()> {
 }
 
 impl<'a> Pool<'a> {
-    fn slice(&self, from: usize, to: usize) -> Self {
+    pub(super) fn slice(&self, from: usize, to: usize) -> Self {
         Self {
             delta: &self.delta[from * self.dim..to * self.dim],
             offset: &self.offset[from..to],
@@ -151,12 +151,8 @@ impl<'a> Pool<'a> {
     }
 
     /// Mean and variance of every margin under one Gaussian.
-    fn margins(&self, mean: &[f64], covariance: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let (m, k) = (self.offset.len(), self.dim);
-        let mut product = vec![0.0; m * k];
-        mat_mul(self.delta, covariance, &mut product, m, k, k, 0.0);
-        let rows = self.delta.chunks_exact(k).zip(product.chunks_exact(k));
-        let variances = rows.map(|(row, image)| dot(row, image).max(0.0)).collect();
+    pub(super) fn margins(&self, mean: &[f64], covariance: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let variances = quadratic_forms(self.delta, covariance, self.dim);
         let mut means = mat_vec(self.delta, mean);
         means.iter_mut().zip(self.offset).for_each(|(z, c)| *z += c);
         (means, variances)
@@ -167,7 +163,7 @@ struct Scorer<'a> {
     rule: Rule,
     belief: Belief<'a>,
     answering: Answering,
-    tables: Option<(Quadrature, Table)>,
+    averages: Option<Averages>,
 }
 
 impl Scorer<'_> {
@@ -177,8 +173,8 @@ impl Scorer<'_> {
         for g in 0..self.belief.weights.len() {
             let (weight, mean, covariance) = self.belief.group(g);
             let (means, variances) = pool.margins(mean, covariance);
-            for (total, (z, v)) in totals.iter_mut().zip(means.iter().zip(&variances)) {
-                let terms = self.terms(*z, *v);
+            let terms = self.terms(&means, &variances);
+            for (total, terms) in totals.iter_mut().zip(terms) {
                 total.iter_mut().zip(terms).for_each(|(t, x)| *t += weight * x);
             }
         }
@@ -193,16 +189,16 @@ impl Scorer<'_> {
         }));
     }
 
-    /// What is averaged over groups.
-    fn terms(&self, z: f64, v: f64) -> [f64; 3] {
-        match (&self.tables, self.rule) {
-            (Some((quadrature, table)), _) => {
-                let (left, right, entropy) = quadrature.outcomes(z, v, table);
-                [left, right, entropy]
-            }
-            (None, Rule::Eubo) => [expected_positive_part(z, v.sqrt()), 0.0, 0.0],
-            (None, _) => [0.5 * (self.answering.information(z) * v).ln_1p(), 0.0, 0.0],
+    /// What is averaged over groups, of each margin.
+    fn terms(&self, means: &[f64], variances: &[f64]) -> Vec<[f64; 3]> {
+        if let Some(averages) = &self.averages {
+            return averages.outcomes(means, variances);
         }
+        let value = |z: f64, v: f64| match self.rule {
+            Rule::Eubo => expected_positive_part(z, v.sqrt()),
+            _ => 0.5 * (self.answering.information(z) * v).ln_1p(),
+        };
+        means.iter().zip(variances).map(|(z, v)| [value(*z, *v), 0.0, 0.0]).collect()
     }
 }
 
@@ -289,6 +285,7 @@ impl Tracked {
 
 #[cfg(test)]
 mod tests {
+    use super::super::linalg::dot;
     use super::*;
 
     fn pool(m: usize, k: usize) -> Vec<f64> {

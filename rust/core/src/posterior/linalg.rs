@@ -1,7 +1,7 @@
 //! Dense linear algebra on row-major slices: dot, products, Cholesky factors and solves.
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
 /// Inner product, in eight partial sums so that it vectorises.
 #[inline(always)]
@@ -79,6 +79,34 @@ pub(crate) fn mat_mul_t(
 pub(crate) fn gram(a: &[f64], c: &mut [f64], n: usize, k: usize, factor: f64, beta: f64) {
     let rows = view(a, n, k);
     general_mat_mul(factor, &rows.t(), &rows, beta, &mut view_mut(c, k, k));
+}
+
+/// Dimensions from which a quadratic form is worth splitting.
+const SPLIT: usize = 16;
+
+/// `row' matrix row` of every row of `a`, zero where rounding makes it negative: `(n, k)`, `(k, k) -> (n,)`.
+///
+/// What is below the diagonal of the matrix is folded onto what is above it by halves: three quarters of the
+/// products of all rows and the matrix.
+pub(crate) fn quadratic_forms(a: &[f64], matrix: &[f64], k: usize) -> Vec<f64> {
+    let n = a.len() / k.max(1);
+    let half = if k < SPLIT { 0 } else { k / 2 };
+    let mut folded = matrix.to_vec();
+    for i in 0..half {
+        for j in half..k {
+            folded[i * k + j] += matrix[j * k + i];
+        }
+    }
+    let mut product = vec![0.0; n * k];
+    let (rows, folded) = (view(a, n, k), view(&folded, k, k));
+    let (mut near, mut far) = view_mut(&mut product, n, k).split_at(Axis(1), half);
+    if half > 0 {
+        let corner = folded.split_at(Axis(0), half).0.split_at(Axis(1), half).0;
+        general_mat_mul(1.0, &rows.split_at(Axis(1), half).0, &corner, 0.0, &mut near);
+    }
+    general_mat_mul(1.0, &rows, &folded.split_at(Axis(1), half).1, 0.0, &mut far);
+    let pairs = a.chunks_exact(k.max(1)).zip(product.chunks_exact(k.max(1)));
+    pairs.map(|(row, image)| dot(row, image).max(0.0)).collect()
 }
 
 fn view(a: &[f64], n: usize, k: usize) -> ArrayView2<'_, f64> {

@@ -5,6 +5,7 @@
 //! answer arises from `z`, [`Prior`] where people are before they answer.
 
 mod acquire;
+mod averages;
 mod covariance;
 mod eigen;
 mod expected;
@@ -16,7 +17,9 @@ mod place;
 mod population;
 mod predict;
 mod quadrature;
+mod series;
 mod simplex;
+mod target;
 mod variational;
 mod views;
 
@@ -29,4 +32,5 @@ pub use place::{PlaceOptions, Placement, place};
 pub use population::{PopulationOptions, Round, Structure, population_round};
 pub use predict::{predict, predict_tie};
 pub use simplex::place_simplex;
+pub use target::target_gain;
 pub use views::{Labels, Prior, Rows};
