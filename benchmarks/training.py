@@ -56,20 +56,73 @@ class Case(NamedTuple):
     """`B`, bytes read and written once; `FLOP` in single precision, `half FLOP` in half of it."""
 
 
+HIERARCHICAL = {"ridges": [30.0], "rank": 16, "rounds": 3}
+LORE = {"ridges": [30.0], "steps": 30}
+SHARED = {"ridge": 10.0, "spreads": [1.0]}
+"""Of `ridge` and of what `nearest` rests on: one reward for everybody, one spread of people about it."""
+KNOWN = 2048
+"""Items that `factors` know at most."""
+HEADS = 64
+
+
+def pooled_bytes(size: Size) -> float:
+    """Of a look at the loss of one reward for everybody, over all features."""
+    return 24 + 8 * size.items * size.dim / size.pairs
+
+
+def hierarchical_bytes(size: Size) -> float:
+    """Of a look at the loss of 16 directions."""
+    return 24 + (16 * 16 + 16) * 4 / 8 + 8 * size.items * size.read / size.pairs
+
+
+def factor_bytes(size: Size) -> float:
+    """The same over names."""
+    known = min(KNOWN, size.items)
+    return 24 + (16 * 16 + 16) * 4 / 8 + 8 * size.items * known / size.pairs
+
+
+def lore_bytes(size: Size) -> float:
+    """Of a look at the loss of 8 rewards."""
+    return 32 + 8 * size.items * size.read / size.pairs
+
+
+def head_bytes(size: Size) -> float:
+    """Of a look at the loss of all heads: how often each drew a person, two values of each, two gradients."""
+    return 12 + 5 * 4 * HEADS + 8 * size.items * HEADS / size.pairs
+
+
 # A minibatch gathers two items a comparison; a full batch reads places, target and weight, reads the
-# items once forwards and once backwards, and adds up as many gradients as it gathers.
+# items once forwards and once backwards, and adds up as many gradients as it gathers. A blend counts what
+# its two members move on average.
 CASES = {
-    "bt": Case(
-        "bt", {"ridge": 10.0}, lambda s: 24 + 8 * s.items * s.dim / s.pairs, "B"
-    ),
+    "bt": Case("bt", {"ridge": 10.0}, pooled_bytes, "B"),
     "hierarchical, 16 directions": Case(
-        "hierarchical",
-        {"ridges": [30.0], "equalise": [0.5], "rank": 16, "residuals": 0.0, "rounds": 3},
-        lambda s: 24 + (16 * 16 + 16) * 4 / 8 + 8 * s.items * s.read / s.pairs, "B",
+        "hierarchical", {**HIERARCHICAL, "equalise": [0.5], "residuals": 0.0},
+        hierarchical_bytes, "B",
     ),
-    "lore, 8 rewards": Case(
-        "lore", {"ridges": [30.0], "steps": 30},
-        lambda s: 32 + 8 * s.items * s.read / s.pairs, "B",
+    "factors, 16 directions": Case(
+        "factors", {**HIERARCHICAL, "most": KNOWN}, factor_bytes, "B"
+    ),
+    "lore, 8 rewards": Case("lore", LORE, lore_bytes, "B"),
+    "blend of hierarchical and lore": Case(
+        "blend",
+        {"members": [
+            {"family": "hierarchical", **HIERARCHICAL, "equalise": [0.5], "residuals": 0.0},
+            {"family": "lore", **LORE},
+        ]},
+        lambda s: (hierarchical_bytes(s) + lore_bytes(s)) / 2, "B",
+    ),
+    "ridge": Case("ridge", SHARED, pooled_bytes, "B"),
+    "nearest": Case(
+        "nearest", {**SHARED, "neighbours": [20], "imaginary": [1.0]}, pooled_bytes, "B"
+    ),
+    "hyre, 64 bootstrap heads": Case(
+        "hyre", {"heads": "bootstrap", "count": HEADS, "score": "log"}, head_bytes, "B"
+    ),
+    "hyre, heads of denoised people": Case(
+        "hyre",
+        {"hierarchical": {**HIERARCHICAL, "equalise": [0.5], "residuals": 0.0, "folds": 1}},
+        hierarchical_bytes, "B",
     ),
     "pal, principal components": Case(
         "pal", {"epochs": 1, "ridges": [30.0]}, lambda s: 8 * s.read**2, "half FLOP"

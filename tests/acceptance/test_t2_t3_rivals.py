@@ -82,7 +82,7 @@ def test_t2_vpl_reaches_its_rows_as_published():
     found = {}
     for beta in (0.0, 0.05, 0.5):
         rows = []
-        for seed in range(2):
+        for seed in range(4 if beta == 0.05 else 2):  # worlds differ by 0.03 there
             dataset, _ = ideal_point_world(seed=seed)
             model, _ = VPL.fit(fitting(dataset), None, seed=seed, beta=beta, **AS_PUBLISHED)
             rescaled = replace(model, rescale="always")
@@ -90,7 +90,6 @@ def test_t2_vpl_reaches_its_rows_as_published():
         found[beta] = np.mean(rows, axis=0)
     assert (found[0.0][0] >= FREE - TOLERANCE).all(), found
     assert (found[0.05][0] >= HELD - TOLERANCE).all(), found
-    # rescaled at test: five answers fall short of the row by 0.024, the others by less than 0.02
-    assert (found[0.05][1] >= HELD_RESCALED - 1.5 * TOLERANCE).all(), found
+    assert (found[0.05][1] >= HELD_RESCALED - TOLERANCE).all(), found
     assert found[0.05][1][0] < found[0.05][0][0]  # one answer, overstated
     assert np.ptp(found[0.5][0]) < 0.01, found

@@ -177,3 +177,31 @@ def test_the_core_and_torch_average_the_same_loss_over_features_and_own_coordina
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-4)
     rewards = torch.as_tensor(frame.items, dtype=torch.float32) @ start
     torch.testing.assert_close(objective._rewards(start), rewards)
+
+
+def test_the_ridge_on_the_shared_reward_is_asked_again_beside_personal_parts():
+    """People differ much: averaged over them margins are small, and a strong ridge looks right."""
+    rng = np.random.default_rng(4)
+    items = rng.standard_normal((200, 24)).astype(np.float32)
+    shared = rng.standard_normal(24) * 0.4
+    own = np.linalg.qr(rng.standard_normal((24, 2)))[0].T * 8  # (2, d)
+    user = np.repeat(np.arange(150), 24).astype(np.int32)
+    a, b = rng.integers(0, 200, (2, len(user)))
+    w = shared + rng.standard_normal((150, 2)) @ own
+    margin = ((items[a] - items[b]) * w[user]).sum(1)
+    world = TrainingSet(
+        user=user, prompt=np.zeros(len(user), np.int32), a=a.astype(np.int32),
+        b=b.astype(np.int32), weight=np.ones(len(user), np.float32), people=150,
+        target=(rng.random(len(user)) < 1 / (1 + np.exp(-margin))).astype(np.float32),
+        item_features=items, prompt_features=None,
+    )  # fmt: skip
+    train, valid = part(world, np.arange(110)), part(world, np.arange(110, 150))
+    pulls = (300.0, 100.0, 30.0, 10.0, 3.0)
+    frame = Frame.of(train, 0.5, 384)
+    _, alone = population_reward(Objective(train, frame, torch.device("cpu")), frame, pulls, valid)
+    quick = {**QUICK, "basis": "learned", "folds": 1, "settling": 1, "groups": 1, "lapse": 0.0}
+    found = HIERARCHICAL.fit(train, valid, seed=0, **{**quick, "ridge_population": pulls})
+    kept = HIERARCHICAL.fit(train, valid, seed=0, **{**quick, "ridge_population": alone})
+    assert found.report["chosen"]["ridge_population"] < alone
+    assert found.report["held_out_loss"] < kept.report["held_out_loss"]
+    assert kept.report["chosen"]["ridge_population"] == alone

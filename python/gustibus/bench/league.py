@@ -26,6 +26,8 @@ class Entry(NamedTuple):
 
     family: str
     options: Mapping[str, Any]
+    graded: bool = False
+    """Whether answers count by the strengths that the league names a column of."""
 
 
 def _entries() -> dict[str, Entry]:
@@ -37,6 +39,11 @@ def _entries() -> dict[str, Entry]:
 
 METHODS: Mapping[str, Entry] = _entries()
 """What a league compares by default."""
+
+GRADED: Mapping[str, Entry] = {
+    f"{name}-graded": Entry(name, {}, graded=True) for name in (*MODELS, AUTO)
+}
+"""The same families, for whom stronger answers count for more."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,8 @@ class LeagueConfig:
         focus: shots of the user-swap control.
         device: of the fits.
         layout: of the files; `auto` looks at their columns.
+        strengths: further column of every data set by which answers count for methods that are `graded`;
+            all answers count alike for the others.
         columns: the files' names for the columns, such as `{"chosen": "good"}`; those of every data set.
         identical: `refuse` or `drop` comparisons of a response with itself.
         fresh: train and judge everything again.
@@ -68,6 +77,7 @@ class LeagueConfig:
     columns: Mapping[str, str] = field(default_factory=dict)
     identical: Identical = "refuse"
     fresh: bool = False
+    strengths: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what can be refused before any work starts."""
@@ -86,6 +96,9 @@ class LeagueConfig:
         for name, entry in self.methods.items():
             if entry.family != AUTO:
                 MODELS[entry.family]
+            if entry.graded and not self.strengths:
+                message = f"strengths: {name} needs a column of strengths, got none"
+                raise ConfigError(message, where="strengths")
             if not name or "/" in name or name.startswith("."):
                 message = f"methods: expected a name that can be a folder, got {name!r}"
                 raise ConfigError(message, where="methods")
@@ -166,7 +179,7 @@ def _one(
         for method, entry in config.methods.items():
             run = config.run(
                 source, seed=seed, output=str(out / method), model=entry.family, questions=0,
-                model_options=dict(entry.options),
+                model_options=dict(entry.options), strengths=config.strengths if entry.graded else "",
             )  # fmt: skip
             title = f"{name} {seed} {method}"
             try:

@@ -134,14 +134,18 @@ class Modelled:
     fit_seconds: float = float("nan")
     digest: str = ""
     """Of the artifact that the model came from."""
+    weight: F32 | None = None
+    """`(n,)` what answers that place people count for; those of the data set when None."""
 
     @classmethod
     def of(cls, name: str, artifact: Artifact, dataset: Dataset) -> Modelled:
         """A saved model, on a data set with features of its encoder."""
         seconds = artifact.card.get("fit", {}).get("seconds")
+        rule = artifact.strengths
         return cls(
             name, artifact.model, dataset, digest=artifact.digest,
             fit_seconds=float("nan") if seconds is None else float(seconds),
+            weight=None if rule is None else rule.applied(dataset).comparisons.weight,
         )  # fmt: skip
 
     @property
@@ -198,7 +202,7 @@ class Modelled:
             started = time.perf_counter()
             placed = self.model.place(
                 self._table[a], self._table[b], 1 - target if flip else target,
-                weight=c.weight[support.row].astype(np.float64), starts=support.starts,
+                weight=self._weights(support), starts=support.starts,
                 covariance=self.personal and not self._is_long,
             )  # fmt: skip
             spent += time.perf_counter() - started
@@ -214,11 +218,16 @@ class Modelled:
         a, b = self._sides(evidence.row)
         placed = self.model.place(
             self._table[a], self._table[b], c.target[evidence.row].astype(np.float64),
-            weight=c.weight[evidence.row].astype(np.float64), starts=evidence.starts, covariance=False,
+            weight=self._weights(evidence), starts=evidence.starts, covariance=False,
         )  # fmt: skip
         item = np.concatenate(self._sides(judged.row))
         person = np.tile(judged.person, 2)
         return cyclic_shares(self.model, placed.mean, person, item, self._table[item])
+
+    def _weights(self, rows: Rows) -> F64:
+        """What each answer that places people counts for."""
+        weight = self.dataset.comparisons.weight if self.weight is None else self.weight
+        return weight[rows.row].astype(np.float64)
 
     def _blocks(self, evidence: Rows, judged: Rows) -> Iterator[I64]:
         """People in order, so few at a time that their arrays fit into `_BLOCK` numbers."""
@@ -258,7 +267,7 @@ class Modelled:
         """Variances of the judged margins, see `margin_variances`."""
         answered = self._delta(support)
         z = answered[:, 0] + np.einsum("nu,nu->n", answered[:, 1:], placed.mean[support.person])
-        weight = self.dataset.comparisons.weight[support.row] / (4 * np.cosh(z / 2) ** 2)
+        weight = self._weights(support) / (4 * np.cosh(z / 2) ** 2)
         turn = self._prior_root
         x, d = answered[:, 1:], asked[:, 1:]
         if turn is not None:

@@ -128,7 +128,9 @@ class Chooser:
     """Judges candidates on people who were held out; an interrupted search goes on where it was.
 
     First the basis, under the distribution of people that `finish` gives it; then, in the basis that
-    was chosen, how that distribution is estimated; then whether a basis of more directions is better.
+    was chosen, how that distribution is estimated; then whether a weaker ridge on theta is better, and
+    then a basis of more directions. The ridge on theta was found without personal parts, where
+    margins are smaller: those that are averaged over what is not known of a person have to be larger.
     """
 
     def __init__(
@@ -150,6 +152,7 @@ class Chooser:
         found = self._keeper.load()
         self.done: list[dict[str, Any]] = found[2]["done"] if found else []
         self._settlings = 0
+        self._weaker = 0  # ridges on theta that may be tried, known once one was chosen
         self._kept: dict[str, F64] = {n: t.numpy() for n, t in found[1].items()} if found else {}
 
     def choose(self) -> Choice:
@@ -175,8 +178,19 @@ class Chooser:
         if choice.candidate.basis == "features":
             return choice
         choice = self._settled(choice, self._bases(place))
-        for rank in self.wider:
-            among = [self._settled(*one) for one in self._widened(choice._replace(rank=rank))]
+        weaker = [p for p in self.options.ridge_population if p < choice.ridge_population]
+        self._weaker = len(weaker)
+        for settings in (
+            [{"ridge_population": pull} for pull in sorted(weaker, reverse=True)],
+            [{"rank": rank} for rank in self.wider],
+        ):
+            choice = self._climbed(choice, settings)
+        return choice
+
+    def _climbed(self, choice: Choice, settings: Iterable[Mapping[str, Any]]) -> Choice:
+        """The choice with the last of some settings up to which held-out people gained."""
+        for changed in settings:
+            among = [self._settled(*one) for one in self._refitted(choice._replace(**changed))]
             best = min(among, key=lambda c: np.inf if c.held is None else c.held)
             if choice.held is None or best.held is None or best.held >= choice.held:
                 break
@@ -214,7 +228,7 @@ class Chooser:
 
     def _tell(self, done: int, loss: float) -> None:
         if self.progress is not None:
-            steps = self.size + 1 + 2 * len(self.wider)
+            steps = self.size + 1 + 2 * (self._weaker + len(self.wider))
             self.progress("hierarchical", done, self.folds * steps, loss)
 
     def _save(self) -> None:
@@ -251,8 +265,8 @@ class Chooser:
             if f"{name}.theta" in self._kept:
                 yield self._kept[f"{name}.theta"], self._kept[f"{name}.basis"]
 
-    def _widened(self, choice: Choice) -> list[tuple[Choice, list[tuple[F64, F64]]]]:
-        """Choices of another rank, with theta and V fold by fold.
+    def _refitted(self, choice: Choice) -> list[tuple[Choice, list[tuple[F64, F64]]]]:
+        """A choice of another rank or ridge on theta, with theta and V fold by fold.
 
         More directions may need a stronger ridge to prune them: the next one is tried as well.
         """

@@ -311,6 +311,12 @@ def fit_model(
     return _better(found, gain)
 
 
+def with_known_items(train: TrainingSet, valid: TrainingSet) -> tuple[TrainingSet, TrainingSet]:
+    """Both with a coordinate of its own for each known item; as they are where none is known."""
+    known = _known(everybody(train, valid), _MOST)
+    return (train, valid) if known is None else (_with_own(train, known), _with_own(valid, known))
+
+
 def _trained_by(
     family: str,
     objective: str | None,

@@ -56,7 +56,7 @@ def gain_of_known(
     def quick() -> Gain:
         losses = []
         for number, pair in enumerate((plain, known), start=1):
-            losses.append(_losses(*pair, where))
+            losses.append(quick_losses(*pair, where))
             if progress is not None:
                 judged = losses[-1][np.isfinite(losses[-1])]
                 progress("known items", number, 2, float(judged.sum() / max(len(judged), 1)))
@@ -69,7 +69,8 @@ def gain_of_known(
     return once(quick, *plain, *known, f"known items {where}")
 
 
-def _losses(train: TrainingSet, valid: TrainingSet, device: torch.device) -> F64:
+def quick_losses(train: TrainingSet, valid: TrainingSet, device: torch.device) -> F64:
+    """Loss of each validation person, `(p,)`, by a short fit of hierarchical Bayes at one setting."""
     fitter = Fitter(train, _QUICK, device)
     fits = fitter.fit(
         "learned",
