@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from gustibus.data.strengths import Strengths
 from gustibus.errors import (
     ArtifactError,
     GustibusError,
@@ -38,6 +41,7 @@ from gustibus.showing import shown
 from gustibus.types import F32, I32, U8
 
 FORMAT = 1
+_TRAINING = "training.safetensors"
 _PIN = 12  # digits of a digest that tell models apart
 _ALLOWED = (".safetensors", ".json", ".md", ".png")
 BROKEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -109,15 +113,17 @@ class Trained:
     Attributes:
         people: `(p, 32)` bytes, sorted.
         comparisons: `(n, 32)` bytes, sorted.
+        key: what tells the key from others; empty where that was not kept.
     """
 
     people: U8
     comparisons: U8
+    key: str = ""
 
     @classmethod
-    def of(cls, people: Iterable[bytes], comparisons: Iterable[bytes]) -> Trained:
+    def of(cls, people: Iterable[bytes], comparisons: Iterable[bytes], *, key: str = "") -> Trained:
         """From hashes of 32 bytes each, in any order."""
-        return cls(_stacked(people), _stacked(comparisons))
+        return cls(_stacked(people), _stacked(comparisons), key)
 
     @cached_property
     def known(self) -> frozenset[bytes]:
@@ -192,6 +198,12 @@ class Artifact:
         found = self.card.get("data", {}).get("embedding_norm")
         return None if found is None else float(found)
 
+    @property
+    def strengths(self) -> Strengths | None:
+        """What an answer of some strength counts for; None where all count alike."""
+        found = self.card.get("strengths")
+        return None if found is None else Strengths.of_json(found)
+
     def save(self, folder: str | Path) -> Artifact:
         """Write the folder and return the artifact with its digest.
 
@@ -227,7 +239,8 @@ class Artifact:
             _write_json(folder / "transform.json", self.transform.save())
         if self.trained is not None:
             trained = {k: getattr(self.trained, k) for k in ("people", "comparisons")}
-            _write_tensors(folder / "training.safetensors", trained)
+            named = {"key": self.trained.key} if self.trained.key else None
+            _write_tensors(folder / _TRAINING, trained, named)
         (folder / "README.md").write_text(_card_text(self.card), encoding="utf-8")
 
     @classmethod
@@ -262,21 +275,49 @@ class Artifact:
         model = load_model(card["family"], params, arrays)
         people = _read_tensors(root / "people.safetensors")
         ids = json.loads((root / "people.json").read_text(encoding="utf-8"))
-        pool = None
-        if (root / "pool.json").exists():
-            pool = QuestionPool.load(
-                json.loads((root / "pool.json").read_text(encoding="utf-8")),
-                _read_tensors(root / "pool.safetensors"),
-            )
+        pool = read_pool(root)
         transform = None
         if (root / "transform.json").exists():
             saved = json.loads((root / "transform.json").read_text(encoding="utf-8"))
             transform = Transform.load(saved)
         trained = None
-        if (root / "training.safetensors").exists():
-            trained = Trained(**_read_tensors(root / "training.safetensors"))
+        if (root / _TRAINING).exists():
+            trained = Trained(**_read_tensors(root / _TRAINING), key=_key_of(root / _TRAINING))
         placed = People(tuple(ids), **people, made_by=fingerprint(model))
         return cls(model, card, placed, reference, pool, transform, digest, trained)
+
+
+def find_trained(folder: Path, *, user: str, hashed: bytes, key: str) -> bool | None:
+    """Whether a model was trained on somebody, by what its folder keeps of that; no other file is read.
+
+    Args:
+        folder: of the model; only some rows of the hashes are read, and they are not verified.
+        user: name of the person, for folders without hashes: those of the posteriors may have it.
+        hashed: the name under the key, 32 bytes.
+        key: what tells the key from others.
+
+    Returns:
+        None where the folder does not tell: it is gone, or keeps no hashes, or of another key.
+
+    Raises:
+        ArtifactError: it cannot be read.
+    """
+    hashes, names = folder / _TRAINING, folder / "people.json"
+    try:
+        if hashes.is_file() and _key_of(hashes) in {"", key}:
+            with _safe_open(hashes) as file:
+                people = file.get_slice("people")
+                count = people.get_shape()[0]
+                row = bisect_left(
+                    range(count), hashed, key=lambda at: people[at : at + 1].tobytes()
+                )
+                return row < count and people[row : row + 1].tobytes() == hashed
+        if names.is_file() and user in json.loads(names.read_text(encoding="utf-8")):
+            return True
+    except BROKEN as error:
+        message = f"{folder}: what it was trained on cannot be read ({error})"
+        raise ArtifactError(message, where=str(folder)) from error
+    return None
 
 
 def check_target(folder: Path) -> None:
@@ -347,18 +388,55 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _write_tensors(path: Path, arrays: Mapping[str, Any]) -> None:
+def _write_tensors(
+    path: Path, arrays: Mapping[str, Any], metadata: dict[str, str] | None = None
+) -> None:
     save_file = _safetensors().save_file
     path.touch()  # with the mode of the files beside it; save_file leaves its own to their owner alone
     mode = path.stat().st_mode
-    save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, str(path))
+    tensors = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+    save_file(tensors, str(path), metadata)
     path.chmod(mode)
+
+
+def read_pool(root: Path) -> QuestionPool | None:
+    """The questions of a model's folder alone, None where it has none.
+
+    Raises:
+        ArtifactError: they cannot be read.
+    """
+    if not (root / "pool.json").exists():
+        return None
+    return QuestionPool.load(
+        json.loads((root / "pool.json").read_text(encoding="utf-8")),
+        _read_tensors(root / "pool.safetensors"),
+    )
 
 
 def _read_tensors(path: Path) -> dict[str, Any]:
     try:
         return dict(_safetensors().load_file(str(path)))
     except Exception as error:  # safetensors raises its own error type, which is not exported
+        message = f"{path}: not readable as safetensors ({error})"
+        raise ArtifactError(message, where=path.name) from None
+
+
+def _key_of(path: Path) -> str:
+    """What tells the key of hashes from others, as their file says; empty where it does not."""
+    with _safe_open(path) as file:
+        return str((file.metadata() or {}).get("key", ""))
+
+
+@contextmanager
+def _safe_open(path: Path) -> Iterator[Any]:
+    """A file of tensors, of which only what is asked for is read."""
+    _safetensors()
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            yield file
+    except SafetensorError as error:
         message = f"{path}: not readable as safetensors ({error})"
         raise ArtifactError(message, where=path.name) from None
 
@@ -388,6 +466,7 @@ def _card_text(card: Mapping[str, Any]) -> str:
         "## Data", "", "| | |", "| --- | --- |",
         *[f"| {key} | {value} |" for key, value in data.items()], "",
         *_figures(card.get("metrics", {})),
+        *_self_test(len(card.get("self_test", ()))),
         "## Limits", "",
         "A reward is evidence about one person's taste under the data above, not about truth or "
         "safety. People unlike those in the data are placed by the population prior first.", "",
@@ -404,4 +483,17 @@ def _figures(metrics: Mapping[str, float]) -> list[str]:
         *[f"| {name.replace('_', ' ')} | {value:.4g} |" for name, value in metrics.items()], "",
         "Settings were chosen by these figures, which flatters them; `gustibus eval` judges the model "
         "on people who had no part in it.", "",
+    ]  # fmt: skip
+
+
+def _self_test(pairs: int) -> list[str]:
+    """The section on pairs that are kept with their scores; none where there are none."""
+    if not pairs:
+        return []
+    return [
+        "## Self-test", "",
+        f"`self_test` of `card.json` holds {pairs} pairs of texts with their scores for the population. "
+        "Whatever encodes texts for this model must give the same to 0.02; a service refuses it where that "
+        "is not so.",
+        "",
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Literal, cast, get_args
 import numpy as np
 
 from gustibus.artifact import Artifact
-from gustibus.data.quick_answers import checked_answers
+from gustibus.data.quick_answers import checked_answers, checked_strengths
 from gustibus.encoders import Encoder, load_encoder
 from gustibus.encoders.base import checked_texts
 from gustibus.errors import ConfigError, InputError, NotFoundError, UnknownUserWarning
@@ -41,7 +41,7 @@ def rank(scores: F64) -> I64:
         >>> rank(np.array([0.2, 1.5, 1.5, -1.0])).tolist()
         [1, 2, 0, 3]
     """
-    return np.argsort(-scores, kind="stable")
+    return (-scores).argsort(kind="stable")
 
 
 def stderr(covariance: F64, gradient: F64) -> F64:
@@ -321,22 +321,32 @@ class Scorer:
             prompts = np.repeat(self.encoder.encode([prompt]), len(items), axis=0)
         return self.model.represent(items, prompts)
 
-    def place(self, answers: Sequence[tuple[str, str, str, float]]) -> Posterior:
+    def place(
+        self, answers: Sequence[tuple[str, str, str, float]], *,
+        strengths: Sequence[float | None] | None = None,
+    ) -> Posterior:  # fmt: skip
         """Posterior of a new person from `(prompt, a, b, target)` answers.
 
         Args:
             answers: of one person; target is the probability that `a` is preferred, in `[0, 1]`: 1 for
                 a, 0 for b, 0.5 for a tie. Without answers it is the population.
+            strengths: how strongly each was preferred, above 0, in the units that the model was trained
+                with, None where that was not said; they count only for a model that was trained with
+                strengths.
 
         Raises:
-            InputError: an answer has another form; the message says which.
+            InputError: an answer or a strength has another form; the message says which.
         """
         asked = checked_answers(answers)
+        said = checked_strengths(strengths, len(asked))
         if not asked:
             return self._own(Posterior.from_prior(self.model.prior))
         a = np.concatenate([self.represent(p, [x]) for p, x, _, _ in asked])
         b = np.concatenate([self.represent(p, [y]) for p, _, y, _ in asked])
-        return self._own(self.model.place(a, b, np.array([t for *_, t in asked], np.float64))[0])
+        rule = self.artifact.strengths
+        weight = None if rule is None or said is None else rule.weights(said)
+        target = np.array([t for *_, t in asked], np.float64)
+        return self._own(self.model.place(a, b, target, weight=weight)[0])
 
     def score(
         self,

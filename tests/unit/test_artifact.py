@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gustibus
-from gustibus.artifact import Artifact
+from gustibus.artifact import Artifact, Trained, find_trained
 from gustibus.data import write_folder
 from gustibus.data.synthetic import demo_world
 from gustibus.errors import (
@@ -59,6 +59,36 @@ def test_loading_gives_back_what_was_saved(folder):
     assert "Intended use" in card
     assert "Limits" in card
     assert f"{artifact.card['metrics']['log_loss_of_validation_people']:.4g}" in card
+
+
+def test_who_was_trained_on_is_found_without_the_rest_of_the_folder(folder, tmp_path):
+    base = Artifact.load(folder)
+    hashes = [bytes([n, *range(31)]) for n in range(250)]
+    known = base.people.ids[0]
+
+    def ask(name, hashed, *, user="x", key="k"):
+        return find_trained(tmp_path / name, user=user, hashed=hashed, key=key)
+
+    for name, people, key in (
+        ("kept", hashes[::2], "k"),
+        ("older", hashes[::2], ""),
+        ("empty", [], "k"),
+    ):
+        trained = Trained.of(people, [], key=key)
+        replace(base, trained=trained).save(tmp_path / name)
+        assert Artifact.load(tmp_path / name).trained.key == key
+        (tmp_path / name / "model.safetensors").unlink()
+    for name in ("kept", "older"):
+        assert [ask(name, one) for one in hashes] == [n % 2 == 0 for n in range(250)]
+    assert ask("empty", hashes[0], user=known) is False
+    assert ask("kept", hashes[0], key="other") is None
+    assert ask("kept", hashes[1], user=known, key="other") is True  # by name
+    (tmp_path / "older" / "training.safetensors").unlink()
+    assert [ask("older", hashes[0], user=user) for user in (known, "x")] == [True, None]
+    assert ask("nowhere", hashes[0]) is None
+    (tmp_path / "kept" / "training.safetensors").write_bytes(b"torn")
+    with pytest.raises(ArtifactError, match="not readable"):
+        ask("kept", hashes[0])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="files have no such modes")

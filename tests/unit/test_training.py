@@ -18,6 +18,7 @@ from gustibus.encoders.hashing import HashingEncoder
 from gustibus.errors import ConfigError, InputError, UnknownNameError
 from gustibus.models import MODELS
 from gustibus.rewards import Transform
+from gustibus.scoring import Scorer
 from gustibus.training import RunConfig, train, training_set
 from gustibus.training.run import load_data, make_split
 
@@ -84,7 +85,7 @@ def test_a_killed_run_goes_on_where_it_was(sample, tmp_path):
 import os, time
 from gustibus.training import RunConfig, train
 def progress(stage, done, total, figure):
-    if done == 2:
+    if done == 3:  # of the second path, when the first is kept
         time.sleep(60)
 train(RunConfig(data={str(sample)!r}, output={str(tmp_path / "a")!r}, questions=50,
                 model_options={SMALL | {"equalise": [0.0, 0.5]}!r}), progress=progress)
@@ -98,12 +99,12 @@ train(RunConfig(data={str(sample)!r}, output={str(tmp_path / "a")!r}, questions=
     process.kill()
     process.wait()
     options = SMALL | {"equalise": [0.0, 0.5]}
-    done_before = 2 if checkpoint.exists() else 0  # killed within the first path: a new start
+    assert checkpoint.exists()
     resumed = train(
         run(sample, tmp_path / "a", model_options=options),
         progress=lambda stage, done, total, figure: seen.append(done),
     )
-    assert seen[0] == done_before + 1
+    assert seen[0] == 3
     whole = train(run(sample, tmp_path / "b", model_options=options))
     np.testing.assert_array_equal(resumed.model.basis, whole.model.basis)
     assert not checkpoint.exists()
@@ -116,6 +117,16 @@ def test_texts_without_vectors_are_encoded(tmp_path):
     artifact = train(config)
     assert artifact.card["encoder"]["name"] == "hashing"
     assert artifact.pool.texts_a[0]
+    kept = Artifact.load(tmp_path / "a")
+    assert len(kept.card["self_test"]) == 8
+    for row in kept.card["self_test"]:  # by which a service tests its encoder
+        scores = Scorer(kept).score(row["prompt"], row["texts"])
+        np.testing.assert_allclose(scores, row["scores"], atol=1e-5)
+    assert "8 pairs of texts" in (tmp_path / "a" / "README.md").read_text()
+
+
+def test_ready_made_embeddings_have_no_texts_to_be_tested_by(sample, tmp_path):
+    assert "self_test" not in train(run(sample, tmp_path / "a")).card
 
 
 @pytest.mark.parametrize("split", ["all", "four_cells"])

@@ -25,7 +25,7 @@ _ANSWER = ("outcome", "winner", "label", "target")
 _WORDS = frozenset(OUTCOMES.values())
 _NEEDED = ("user", "item_a", "item_b", "outcome")
 _needed = itemgetter(*_NEEDED)
-_PLAIN = frozenset({*_NEEDED, "id", "at", "source", "strength", "created_at"})
+_PLAIN = frozenset({*_NEEDED, "id", "at", "source", "strength", "created_at", "key"})
 """Columns of a record of two items, which needs no layout to be understood."""
 
 Sides: TypeAlias = tuple[str | None, str | None, str | None, str | None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from numbers import Integral, Real
@@ -32,11 +32,19 @@ _TABLES: dict[str, tuple[str, ...]] = {
         "new_prompts",
         "groups",
         "margins",
+        "languages",
+        "keys",
+        "key_share",
+        "trusted_keys",
+        "limit_people",
+        "flags",
+        "strengths",
+        "strength_exponent",
     ),
     "encoder": ("name",),
     "model": ("name",),
     "objective": ("name",),
-    "onboarding": ("questions",),
+    "onboarding": ("questions", "terms", "max_lix"),
     "transform": ("name",),
 }
 
@@ -64,6 +72,22 @@ class RunConfig:
             `reducer = "more"`, `"worst_group"` or `"user_mean"`.
         margins: further column by how much the reward of the preferred response should exceed the
             other's, for an objective; empty cells count as 0.
+        languages: further column with the language of what each comparison shows, as a tag such as `de-AT`
+            (BCP 47), which the questions of the onboarding pool keep; empty cells leave it open.
+        keys: further column that names who sent each comparison, such as the column `key` of exports of the
+            service: no sender has more than `key_share` of the loss, comparisons with an empty cell
+            keep their weight, and the card tells what each sender has changed.
+        key_share: in (0, 1], of the loss that one sender may have; 1/n where there are only n.
+        trusted_keys: senders that may have any share.
+        limit_people: whether nobody may have more of the loss than the larger of 0.1 % and five times
+            an equal share.
+        flags: further column that is true where a pair must not be shown to others, as by a filter for
+            safety; the pool leaves it out. Not used where empty.
+        strengths: further column by how much each response was preferred, such as 1 for slightly and 3
+            for clearly: answers count for more or less by it, and those that the service is given
+            later as well. Empty cells count as one answer; not used where empty.
+        strength_exponent: in `[0, 1]`, an answer counts for its strength to that power; None lets
+            held-out people choose.
         encoder: name; `auto` takes ready-made embeddings where the data has them, else `static`.
         encoder_options: of that encoder.
         model: family, or `auto`, which chooses one on held-out people.
@@ -76,6 +100,9 @@ class RunConfig:
         transform: row of `gustibus.rewards.TRANSFORMS` that is saved with the model; empty saves none.
         transform_options: of that row.
         questions: size of the onboarding pool saved with the model; 0 saves none.
+        terms: file of words and phrases, one a line, that no question may hold; empty for none.
+        max_lix: above 0, how hard a text or prompt of a question may read, as
+            `gustibus.onboarding.suitability.lix` measures it; None for however hard.
         seed: of splits, starts and orders.
         device: `auto`, `cpu` or `cuda`.
     """
@@ -91,6 +118,14 @@ class RunConfig:
     new_prompts: float = 0.15
     groups: str = ""
     margins: str = ""
+    languages: str = ""
+    keys: str = ""
+    key_share: float = 0.2
+    trusted_keys: Sequence[str] = ()
+    limit_people: bool = False
+    flags: str = ""
+    strengths: str = ""
+    strength_exponent: float | None = None
     encoder: str = "auto"
     encoder_options: Mapping[str, Any] = field(default_factory=dict)
     model: str = "hierarchical"
@@ -101,6 +136,8 @@ class RunConfig:
     transform: str = ""
     transform_options: Mapping[str, Any] = field(default_factory=dict)
     questions: int = 500
+    terms: str = ""
+    max_lix: float | None = None
     seed: int = 0
     device: str = "auto"
 
@@ -140,6 +177,18 @@ class RunConfig:
                 message = f"{name}: expected a share in [0, 1), got {value!r}"
                 raise ConfigError(message, where=f"data.{name}")
             object.__setattr__(self, name, float(value))  # as it is saved, whatever counted
+        self._check_limits()
+        self._check_strengths()
+        for name, where in (("flags", "data.flags"), ("terms", "onboarding.terms")):
+            if not isinstance(getattr(self, name), str):
+                message = f"{name}: expected a text, got {getattr(self, name)!r}"
+                raise ConfigError(message, where=where)
+        hard = self.max_lix
+        if hard is not None:
+            if not isinstance(hard, Real) or isinstance(hard, bool) or not float(hard) > 0:
+                message = f"max_lix: expected a number above 0 or none, got {hard!r}"
+                raise ConfigError(message, where="onboarding.max_lix")
+            object.__setattr__(self, "max_lix", float(hard))
         for name, where, most in (
             ("questions", "onboarding.questions", 20_000), ("seed", "seed", 2**32 - 1)
         ):  # fmt: skip
@@ -151,6 +200,35 @@ class RunConfig:
         if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
             message = f"device: expected auto, cpu, cuda or cuda:1, got {self.device!r}"
             raise ConfigError(message, where="device")
+
+    def _check_limits(self) -> None:
+        if not isinstance(self.key_share, Real) or not 0 < float(self.key_share) <= 1:
+            message = f"key_share: expected a share in (0, 1], got {self.key_share!r}"
+            raise ConfigError(message, where="data.key_share")
+        object.__setattr__(self, "key_share", float(self.key_share))
+        given = self.trusted_keys
+        if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in given):
+            message = f"trusted_keys: expected names of senders, got {given!r}"
+            raise ConfigError(message, where="data.trusted_keys")
+        object.__setattr__(self, "trusted_keys", list(given))  # as JSON has it
+        if not isinstance(self.limit_people, bool):
+            message = f"limit_people: expected true or false, got {self.limit_people!r}"
+            raise ConfigError(message, where="data.limit_people")
+
+    def _check_strengths(self) -> None:
+        power = self.strength_exponent
+        if not isinstance(self.strengths, str):
+            message = f"strengths: expected the name of a column, got {self.strengths!r}"
+            raise ConfigError(message, where="data.strengths")
+        if power is None:
+            return
+        if not isinstance(power, Real) or isinstance(power, bool) or not 0 <= float(power) <= 1:
+            message = f"strength_exponent: expected a number in [0, 1] or none, got {power!r}"
+            raise ConfigError(message, where="data.strength_exponent")
+        if not self.strengths:
+            message = "strength_exponent: needs a column of strengths, got none"
+            raise ConfigError(message, where="data.strengths")
+        object.__setattr__(self, "strength_exponent", float(power))
 
     def _check_objective(self) -> None:
         for name in ("objective_options", "auxiliary", "margins"):

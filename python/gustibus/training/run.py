@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gustibus import selftest
 from gustibus.artifact import Artifact, People, check_target
 from gustibus.data import Dataset, Split, four_cells, given_split, read
 from gustibus.encoders import Encoder, load_encoder
@@ -22,8 +23,12 @@ from gustibus.models.fingerprint import fingerprint
 from gustibus.models.validation import representations
 from gustibus.onboarding import Pairs, QuestionPool, build_pool, limits_for
 from gustibus.rewards import Transform
+from gustibus.scoring import Scorer
+from gustibus.training.askable import askable
 from gustibus.training.config import RunConfig
-from gustibus.training.sets import people_rows, training_set, valid_set
+from gustibus.training.graded import choose_strengths
+from gustibus.training.senders import Limited, influences, limited
+from gustibus.training.sets import language_tags, people_rows, training_set, valid_set
 from gustibus.types import F32, I64
 
 _REFERENCE = 512
@@ -55,13 +60,28 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
     checkpoint = Path(f"{config.output}.checkpoint")
     if not resume:
         _clear(checkpoint)
-    dataset, encoder = load_data(config, vectors=checkpoint / "vectors")
-    split = make_split(dataset, config)
+    given, encoder = load_data(config, vectors=checkpoint / "vectors")
+    split = make_split(given, config)
+    tags = language_tags(given, config.languages) if config.languages else []
+    asked = askable(given, split["train"], config)
+    dataset, graded = given, None
+    if config.strengths:
+        graded = choose_strengths(
+            given, split, config.strengths, config.strength_exponent,
+            device=config.device, progress=progress,
+        )  # fmt: skip
+        dataset = graded.strengths.applied(given)
     degrees = "degree" if "degree_ce" in config.auxiliary else ""
+    limits = limited(
+        dataset, [split[name] for name in ("train", "valid_people") if name in split],
+        keys=config.keys, key_share=config.key_share, trusted=config.trusted_keys,
+        people=config.limit_people,
+    )  # fmt: skip
+    weighed = limits.dataset
     fitting, _ = training_set(
-        dataset, split["train"], groups=config.groups, margins=config.margins, degrees=degrees
+        weighed, split["train"], groups=config.groups, margins=config.margins, degrees=degrees
     )
-    valid = valid_set(dataset, split, groups=config.groups, margins=config.margins, degrees=degrees)
+    valid = valid_set(weighed, split, groups=config.groups, margins=config.margins, degrees=degrees)
     options = dict(config.model_options)
     if config.objective:
         options |= {"objective": config.objective, "objective_options": config.objective_options}
@@ -74,16 +94,40 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
     placing = np.concatenate([split[n] for n in ("train", "val", "valid_people") if n in split])
     artifact = Artifact(
         model=model,
-        card=card(config, dataset, split, encoder, model, report),
+        card=card(config, given, split, encoder, model, report)
+        | ({} if graded is None else {"strengths": graded.report})
+        | _told_of_senders(config, model, limits, split["train"]),
         people=place_people(model, dataset, placing),
         reference=reference(model, dataset, split["train"], config.seed),
-        pool=_pool(model, dataset, split["train"], config),
+        pool=_pool(model, dataset, asked, config, tags),
         transform=Transform(config.transform, config.transform_options)
         if config.transform
         else None,
-    ).save(config.output)
+    )
+    artifact = with_self_test(artifact, encoder).save(config.output)
     _clear(checkpoint)
     return artifact
+
+
+def _told_of_senders(
+    config: RunConfig, model: PreferenceModel, limits: Limited, rows: I64
+) -> dict[str, Any]:
+    """What the card says of limits, and of what each sender has changed; nothing where none were asked for."""
+    told: dict[str, Any] = {}
+    if config.keys or config.limit_people:
+        told["limits"] = limits.told
+    if config.keys:
+        told["influence"] = influences(model, limits.dataset, rows, config.keys)
+    return told
+
+
+def with_self_test(artifact: Artifact, encoder: Encoder | None) -> Artifact:
+    """The artifact with pairs in its card by which whoever serves it tests what encodes there."""
+    if encoder is None:
+        return artifact
+    represent = Scorer(artifact, encoder=encoder).represent
+    found = {selftest.CARD: selftest.recorded(artifact.model, represent)}
+    return replace(artifact, card={**artifact.card, **found})
 
 
 def load_data(config: RunConfig, *, vectors: Path | None = None) -> tuple[Dataset, Encoder | None]:
@@ -159,7 +203,7 @@ def reference(model: PreferenceModel, dataset: Dataset, rows: I64, seed: int) ->
 
 
 def _pool(
-    model: PreferenceModel, dataset: Dataset, rows: I64, config: RunConfig
+    model: PreferenceModel, dataset: Dataset, rows: I64, config: RunConfig, tags: Sequence[str]
 ) -> QuestionPool | None:
     """Questions from the pairs that people were shown; none for a model without a personal part."""
     if config.questions == 0 or model.user_dim == 0:
@@ -169,12 +213,36 @@ def _pool(
     shown = np.random.default_rng(config.seed).permutation(rows)[: 10 * config.questions]
     pairs = Pairs(c.prompt[shown], c.a[shown], c.b[shown])
     limits = limits_for(pairs, c.item_texts, enough=min(_ENOUGH, config.questions))
+    prompts, features = c.prompts, dataset.prompt_features if model.prompt_dim else None
+    locales = None
+    if any(tags):
+        pairs, origin, locales = _by_language(pairs, [tags[row] for row in shown])
+        prompts = tuple(prompts[code] for code in origin)
+        features = None if features is None else features[origin]
     return build_pool(
-        model, dataset.item_features, pairs, texts=c.item_texts, prompts=c.prompts,
-        prompt_features=dataset.prompt_features if model.prompt_dim else None,
-        size=config.questions, seed=config.seed,
+        model, dataset.item_features, pairs, texts=c.item_texts, prompts=prompts,
+        prompt_features=features, locales=locales, size=config.questions, seed=config.seed,
         max_words=limits.max_words, max_ratio=limits.max_ratio,
     )  # fmt: skip
+
+
+def _by_language(pairs: Pairs, tags: Sequence[str]) -> tuple[Pairs, I64, list[str]]:
+    """Pairs `(c,)` whose prompts are another for every language, as one prompt may have answers in several.
+
+    A pair that was shown more than once has the first tag that it was given.
+
+    Returns:
+        The pairs, and `(q,)` of each of their prompts the code that it had and its language.
+    """
+    prompt, a, b = pairs
+    names = list(zip(prompt, np.minimum(a, b), np.maximum(a, b), strict=True))
+    given: dict[tuple[int, int, int], str] = {}
+    for name, tag in zip(names, tags, strict=True):
+        given[name] = given.get(name) or tag
+    codes: dict[tuple[int, str], int] = {}
+    code = [codes.setdefault((name[0], given[name]), len(codes)) for name in names]
+    origin = np.array([at for at, _ in codes], np.int64)
+    return Pairs(np.array(code, np.int64), a, b), origin, [tag for _, tag in codes]
 
 
 def card(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from gustibus.data import Dataset, Split
 from gustibus.errors import InputError
 from gustibus.models.base import TrainingSet
 from gustibus.types import F32, I32, I64, Bool
+
+_TAG: Final = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
 def training_set(
@@ -69,7 +72,7 @@ def training_set(
 
 def _groups(dataset: Dataset, column: str) -> I32:
     """Codes of the data sets of all comparisons."""
-    labels = [str(label) for label in _column(dataset, column, "groups")]
+    labels = [str(label) for label in column_of(dataset, column, "groups")]
     return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 
@@ -93,7 +96,7 @@ def _degrees(dataset: Dataset, column: str) -> I32:
 
 def _numbers(dataset: Dataset, column: str, what: str, *, absent: float = 0.0) -> F32:
     """A further column as finite numbers, with empty cells as `absent`."""
-    cells = _column(dataset, column, what)
+    cells = column_of(dataset, column, what)
     filled = [absent if cell is None or cell == "" or cell != cell else cell for cell in cells]
     try:
         values = np.asarray(filled, np.float32)
@@ -105,12 +108,36 @@ def _numbers(dataset: Dataset, column: str, what: str, *, absent: float = 0.0) -
     return values
 
 
-def _column(dataset: Dataset, column: str, what: str) -> np.ndarray[Any, Any]:
+def column_of(dataset: Dataset, column: str, what: str) -> np.ndarray[Any, Any]:
+    """Cells `(n,)` of a further column, which a run asks for by the name `what`.
+
+    Raises:
+        InputError: there is no such column.
+    """
     if column not in dataset.row_table:
         found = sorted(dataset.row_table)
         message = f"{what}: the comparisons have no further column {column!r}; there are {found}"
         raise InputError(message, where=f"data.{what}")
     return dataset.row_table[column]
+
+
+def language_tags(dataset: Dataset, column: str) -> list[str]:
+    """Language tags of all comparisons from a further column, as they are written; "" in empty cells.
+
+    Raises:
+        InputError: there is no such column, or a cell holds something else.
+    """
+    tags = []
+    for row, cell in enumerate(column_of(dataset, column, "languages")):
+        tag = "" if cell is None or cell != cell else cell
+        if tag != "" and not (isinstance(tag, str) and _TAG.fullmatch(tag)):
+            message = (
+                f"languages: expected language tags such as de-AT in column {column!r}, "
+                f"got {cell!r} in comparison {row}"
+            )
+            raise InputError(message, where="data.languages")
+        tags.append(tag)
+    return tags
 
 
 def valid_set(
