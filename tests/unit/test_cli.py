@@ -360,6 +360,43 @@ def test_keys_are_made_listed_and_revoked(tmp_path, capsys):
     assert "revoked" in capsys.readouterr().out
 
 
+class Terminal(io.StringIO):
+    """Standard input with somebody at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_who_revokes_a_key_at_a_terminal_is_asked(tmp_path, capsys, monkeypatch):
+    database = ["--database", f"sqlite:///{tmp_path}/keys.db"]
+    run(["db", "upgrade", *database])
+    run(["keys", "create", "laptop", "--scope", "score", *database])
+    capsys.readouterr()
+    run(["keys", "list", "--json", *database])
+    (key,) = json.loads(capsys.readouterr().out)
+
+    def state() -> str:
+        run(["keys", "list", "--json", *database])
+        return json.loads(capsys.readouterr().out)[0]["state"]
+
+    for said in ("no\n", "\n"):
+        monkeypatch.setattr("sys.stdin", Terminal(said))
+        assert run(["keys", "revoke", key["id"], *database]) == 1
+        told = capsys.readouterr().err
+        assert f"Revoke the key {key['id']} of 'laptop'? [y/N]" in told
+        assert "nothing was changed" in told
+        assert state() == "live"
+    monkeypatch.setattr("sys.stdin", Terminal(""))
+    assert run(["keys", "revoke", key["id"], *database]) == 2
+    assert "--yes" in capsys.readouterr().err
+    assert run(["keys", "revoke", "none", *database]) == 3  # there is nothing to ask about
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    assert run(["keys", "revoke", key["id"], *database]) == 0
+    assert state() == "revoked"
+    monkeypatch.setattr("sys.stdin", Terminal("no\n"))
+    assert run(["keys", "revoke", key["id"], "--yes", *database]) == 0
+
+
 def test_the_schema_and_keys_as_json(tmp_path, capsys):
     database = ["--json", "--database", f"sqlite:///{tmp_path}/keys.db"]
 
@@ -375,7 +412,7 @@ def test_the_schema_and_keys_as_json(tmp_path, capsys):
     assert key["key"].startswith("gustibus_live_")
     (row,) = told("keys", "list")
     assert row == {"id": key["id"], "state": "live", "name": "laptop", "scopes": ["score"],
-                   "expires_at": None, "models": None, "cidrs": None}  # fmt: skip
+                   "expires_at": None, "models": None, "cidrs": None, "trusted": False}  # fmt: skip
     assert told("keys", "revoke", key["id"]) == {"id": key["id"], "state": "revoked"}
     assert told("keys", "list")[0]["state"] == "revoked"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -68,6 +69,15 @@ def test_a_database_without_tables(tmp_path, capsys):
     code, _, checks = doctor(capsys, "--database", f"sqlite:///{tmp_path}/empty.db")
     assert (code, checks["database"]["status"]) == (1, "fail")
     assert "gustibus db upgrade" in checks["database"]["detail"]
+
+
+def test_a_model_whose_encoder_nothing_tests_is_told_of(tmp_path, database, capsys):
+    whole = save_texts_model(tmp_path / "whole")
+    replace(whole, pool=None).save(tmp_path / "bare")
+    arguments = ("--database", database, "--model", str(tmp_path / "bare"))
+    code, _, checks = doctor(capsys, *arguments)
+    assert (code, checks["model"]["status"]) == (0, "warn")
+    assert "nothing by which another encoder would be noticed" in checks["model"]["detail"]
 
 
 def test_a_damaged_model(models, database, tmp_path, capsys):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from time import perf_counter
 
 import numpy as np
 import pytest
 
-from gustibus.encoders.batching import BatchingEncoder, batches
-from gustibus.errors import InputError, OverloadedError
+from gustibus.encoders.batching import SINCE, BatchingEncoder, batches
+from gustibus.errors import ConfigError, InputError, OverloadedError
 
 TOKENS, TEXTS = 40, 8
 
@@ -38,6 +40,9 @@ class Letters:
         if "unreadable" in texts:
             raise InputError("texts: unreadable", where="texts")
         return [[ord(letter) for letter in text] or [0] for text in texts]
+
+    def fits(self, texts, most):
+        return sum(map(len, self.prepare(texts))) <= most
 
     def compute(self, rows):
         self.busy.set()
@@ -98,6 +103,21 @@ def test_what_waits_together_is_encoded_together_within_the_bounds(queue, letter
         future.result(10)
     assert letters.seen[0] == ["first"]
     assert letters.seen[1:] == [["dddd", "aaa", "cc", "b", "e"]]
+
+
+def test_batches_are_told_with_their_tokens_and_when_each_caller_came(letters):
+    told = []
+    queue = BatchingEncoder(letters, tokens=8, tell=lambda *batch: told.append(batch))
+    before = perf_counter()
+    copy_context().run(lambda: (SINCE.set(7.0), queue.encode(["aaaa", "bb", "c"])))
+    queue.encode(["d"])
+    queue.close()
+    (first, came), *others, (last, late) = told
+    assert came == [7.0]
+    assert [first, *(lengths for lengths, _ in others)] == [[4, 2], [1]]
+    assert all(again == [] for _, again in others)  # a caller is told of once
+    assert last == [1]
+    assert before < late[0] < perf_counter()
 
 
 def test_batches_hold_their_bounds_whatever_waits(queue, letters):
@@ -162,3 +182,44 @@ def test_batches_are_cut_from_long_to_short():
     assert list(batches([3, 9, 1, 8], 18)) == [[1, 3], [0, 2]]
     assert list(batches([1, 1, 1], 100, 2)) == [[0, 1], [2]]
     assert list(batches([], 10)) == []
+
+
+def test_texts_wait_for_others_while_the_device_is_idle_for_as_long_as_they_may(
+    letters, monkeypatch
+):
+    now = [0.0]
+    monkeypatch.setattr("gustibus.encoders.batching.perf_counter", lambda: now[0])
+    queue = BatchingEncoder(letters, tokens=TOKENS, texts=TEXTS, max_delay_ms=2.0)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(queue.encode, ["first"])
+        with queue._changed:
+            assert queue._changed.wait_for(lambda: len(queue._rows) == 1, 10)
+        now[0] = 0.0015
+        second = pool.submit(queue.encode, ["2nd"])
+        with queue._changed:
+            assert queue._changed.wait_for(lambda: len(queue._rows) == 2, 10)
+        assert letters.seen == []
+        now[0] = 0.0021  # of the first, which has waited for longest
+        for asked in (first, second):
+            asked.result(10)
+    assert letters.seen == [["first", "2nd"]]
+    queue.close()
+
+
+def test_a_full_batch_and_one_at_the_end_wait_for_nobody(letters, monkeypatch):
+    monkeypatch.setattr("gustibus.encoders.batching.perf_counter", lambda: 0.0)  # time stands still
+    queue = BatchingEncoder(letters, tokens=TOKENS, texts=TEXTS, max_delay_ms=2.0)
+    assert len(queue.encode(["a"] * TEXTS)) == TEXTS
+    assert len(queue.encode(["b" * TOKENS])) == 1
+    with ThreadPoolExecutor(1) as pool:
+        last = pool.submit(queue.encode, ["last"])
+        with queue._changed:
+            assert queue._changed.wait_for(lambda: len(queue._rows) == 1, 10)
+        queue.close()
+        assert last.result(10)[0, 0] == 4
+
+
+@pytest.mark.parametrize("delay", [-0.1, 2.1, float("nan")])
+def test_a_delay_out_of_range_is_refused(letters, delay):
+    with pytest.raises(ConfigError, match="max_delay_ms: expected 0 to 2"):
+        BatchingEncoder(letters, max_delay_ms=delay)

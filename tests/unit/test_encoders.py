@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gustibus.encoders import ENCODERS, CachedEncoder, load_encoder
+from gustibus.encoders.batching import BatchingEncoder
 from gustibus.errors import ConfigError, InputError, UnknownNameError
 
 TEXTS = [
@@ -280,3 +281,23 @@ def test_ready_made_vectors_are_found_by_text(tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputError, match="not readable as Parquet"):
         load_encoder("embeddings", path=str(path))
+
+
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+def test_texts_fit_by_the_tokens_that_are_read_of_them(backbones, kind):
+    encoder = load_encoder("transformers", model=str(backbones[kind]), device="cpu", max_length=7)
+    texts = ["short", "long " * 50, ""]
+    count = sum(map(len, encoder.prepare(texts)))
+    assert 7 < count < 3 * 7
+    shared = BatchingEncoder(encoder)
+    for one in (encoder, shared):
+        assert one.fits(texts, 3 * 7)
+        assert one.fits(texts, count)
+        assert not one.fits(texts, count - 1)
+    shared.close()
+
+
+def test_word_pieces_of_the_static_encoder_are_counted():
+    encoder = load_encoder("static")
+    assert encoder.fits(["a plain word", "x"], 4)
+    assert not encoder.fits(["a plain word", "x"], 3)

@@ -1,26 +1,33 @@
 """Texts of many callers encoded together: one queue, one owner of the device.
 
 Three steps overlap: while the device computes a batch, the tokens of the next are made ready and the
-vectors of the one before are handed out. Nothing waits for company: what is there when the device is
-free makes up its next batches.
+vectors of the one before are handed out. Nothing waits for company, unless it is told to: what is there
+when the device is free makes up its next batches.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import Condition, Thread
-from typing import Any, Protocol
+from time import perf_counter
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from gustibus.encoders.base import Encoder, checked_texts
-from gustibus.errors import OverloadedError
+from gustibus.errors import ConfigError, OverloadedError
 from gustibus.types import F32
 
+MOST_DELAY_MS: Final = 2.0
+"""Most that texts may wait for company; the service's setting has the same bound."""
 _AHEAD = 4  # batches among which waiting texts are sorted by length
+
+SINCE: ContextVar[float | None] = ContextVar("since", default=None)
+"""When the texts at hand came, on the clock of `perf_counter`; None for when they are handed over."""
 
 Tokens = list[int]
 
@@ -37,6 +44,9 @@ class StagedEncoder(Encoder, Protocol):
     def finish(self, begun: Any) -> F32:
         """`(n, dim)` vectors of what was begun, once the device has them."""
 
+    def fits(self, texts: Sequence[str], most: int) -> bool:
+        """Whether no more than `most` tokens are read of texts."""
+
 
 @dataclass(slots=True, eq=False)
 class _Asked:
@@ -45,6 +55,8 @@ class _Asked:
     texts: list[str]
     out: F32
     left: int
+    since: float
+    begun: bool = False
     done: Future[F32] = field(default_factory=Future)
 
     def give(self, row: int, vector: F32) -> None:
@@ -68,15 +80,31 @@ class BatchingEncoder:
         encoder: whose steps are run; `prepare` in one thread, the others in another.
         tokens: padded tokens of a batch; one longer text is a batch of its own.
         texts: most texts of a batch.
+        tell: is told of each batch that begins, in the thread of the device: tokens of its texts, and
+            for callers of whom these are the first, when they came, on the clock of `perf_counter`.
+        max_delay_ms: milliseconds, 0 to 2, that a text may wait for others while the device has nothing to
+            do; a full batch waits for nobody. Of use where the device takes as long for one text as for many.
+
+    Raises:
+        ConfigError: the delay is out of range.
     """
 
-    def __init__(self, encoder: StagedEncoder, *, tokens: int = 16_384, texts: int = 256) -> None:
+    def __init__(
+        self, encoder: StagedEncoder, *, tokens: int = 16_384, texts: int = 256,
+        tell: Callable[[Sequence[int], Sequence[float]], None] | None = None,
+        max_delay_ms: float = 0.0,
+    ) -> None:  # fmt: skip
+        if not 0.0 <= max_delay_ms <= MOST_DELAY_MS:
+            message = f"max_delay_ms: expected 0 to {MOST_DELAY_MS:g}, got {max_delay_ms!r}"
+            raise ConfigError(message, where="max_delay_ms")
         self.encoder = encoder
+        self._tell = tell
         self.name = encoder.name
         self.options: Mapping[str, Any] = encoder.options
         self.dim = encoder.dim
         self.fingerprint = encoder.fingerprint
         self._tokens, self._texts = tokens, texts
+        self._delay = max_delay_ms / 1000.0
         self._changed = Condition()
         self._asked: deque[_Asked] = deque()
         self._rows: deque[_Row] = deque()
@@ -98,7 +126,8 @@ class BatchingEncoder:
         """
         del progress
         found = checked_texts(texts)
-        asked = _Asked(found, np.empty((len(found), self.dim), np.float32), len(found))
+        since = SINCE.get() or perf_counter()
+        asked = _Asked(found, np.empty((len(found), self.dim), np.float32), len(found), since)
         if not found:
             return asked.out
         with self._changed:
@@ -108,6 +137,10 @@ class BatchingEncoder:
             self._asked.append(asked)
             self._changed.notify_all()
         return asked.done.result()
+
+    def fits(self, texts: Sequence[str], most: int) -> bool:
+        """Whether no more than `most` tokens are read of texts; answered at once, in the caller's thread."""
+        return self.encoder.fits(texts, most)
 
     def close(self) -> None:
         """Take no more texts, and end when those that wait are encoded."""
@@ -147,6 +180,7 @@ class BatchingEncoder:
             batch = self._next(wait=before is None)
             begun = None
             if batch:
+                self._note(batch)
                 try:
                     begun = batch, self.encoder.compute([row for row, _, _ in batch])
                 except Exception as error:
@@ -157,14 +191,34 @@ class BatchingEncoder:
                 self._give(*before)
             before = begun
 
+    def _note(self, batch: list[_Row]) -> None:
+        if self._tell is None:
+            return
+        came = []
+        for _, asked, _ in batch:
+            if not asked.begun:
+                asked.begun = True
+                came.append(asked.since)
+        self._tell([len(row) for row, _, _ in batch], came)
+
     def _next(self, *, wait: bool) -> list[_Row]:
         """The next batch; empty where there is none yet, or after the last."""
         with self._changed:
             if wait:
                 self._changed.wait_for(lambda: self._cut or self._rows or self._prepared)
+                self._gather()
             if not self._cut:
                 self._cut.extend(self._batches())
             return self._cut.popleft() if self._cut else []
+
+    def _gather(self) -> None:
+        """Wait for company, while the device has nothing to do: till there is a batch, or for the delay."""
+        while self._delay and self._rows and not self._cut and not self._closed:
+            left = self._rows[0][1].since + self._delay - perf_counter()
+            full = len(self._rows) >= self._texts
+            if left <= 0.0 or full or sum(len(row) for row, _, _ in self._rows) >= self._tokens:
+                return
+            self._changed.wait(left)
 
     def _batches(self) -> Iterator[list[_Row]]:
         """Those that have waited longest, sorted by length and cut."""

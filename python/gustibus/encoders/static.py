@@ -65,6 +65,11 @@ class StaticEncoder:
                     out[row] = self._table[piece.ids].mean(axis=0, dtype=np.float32)
         return unit_length(out) if self._normalize else out
 
+    def fits(self, texts: Sequence[str], most: int) -> bool:
+        """Whether texts have no more than `most` word pieces."""
+        pieces = self._tokenizer.encode_batch_fast(checked_texts(texts), add_special_tokens=False)
+        return sum(len(piece.ids) for piece in pieces) <= most
+
 
 def _package_folder() -> Path:
     spec = find_spec("wordllama")

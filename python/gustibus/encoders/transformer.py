@@ -140,6 +140,12 @@ class TransformersEncoder:
             )["input_ids"]
         return [self._cut(list(row)) or [self._pad()] for row in rows]
 
+    def fits(self, texts: Sequence[str], most: int) -> bool:
+        """Whether no more than `most` tokens are read of texts; they are counted where it could be more."""
+        if len(texts) * self.max_length <= most:
+            return True
+        return sum(map(len, self.prepare(checked_texts(texts)))) <= most
+
     def _cut(self, row: list[int]) -> list[int]:
         if len(row) <= self.max_length:
             return row

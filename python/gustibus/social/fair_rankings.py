@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gustibus import _core
-from gustibus.errors import InputError
+from gustibus.errors import InfeasibleError, InputError
 from gustibus.social.arguments import real, threads_of, whole
 from gustibus.social.grouping import Grouping, bounds_of, grouping, share_bounds, shares_of
 from gustibus.social.profile import Profile
@@ -18,6 +20,8 @@ from gustibus.types import integers
 if TYPE_CHECKING:
     from gustibus.social.interning import Labels
     from gustibus.types import I64
+
+_NUMBERED = re.compile(r"\bgroup (\d+)\b")
 
 
 def closest_fair_ranking(
@@ -55,7 +59,18 @@ def closest_fair_ranking(
     order = integers("ranking", ranking)
     grouped = grouping(groups, len(order))
     table = _bounds(grouped, k, shares, lower, upper)
-    return _core.closest_ranking(order, grouped.codes, grouped.count, table)
+    with _groups_by_name(grouped):
+        return _core.closest_ranking(order, grouped.codes, grouped.count, table)
+
+
+@contextmanager
+def _groups_by_name(grouped: Grouping) -> Iterator[None]:
+    """Call a group by its label in what the core, which knows numbers alone, cannot meet."""
+    try:
+        yield
+    except InfeasibleError as error:
+        said = _NUMBERED.sub(lambda of: f"group {grouped.names[int(of[1])]!r}", error.message)
+        raise InfeasibleError(said, where=error.where) from None
 
 
 def _bounds(grouped: Grouping, k: Any, shares: Any, lower: Any, upper: Any) -> tuple[I64, I64]:
@@ -120,9 +135,10 @@ def fair_consensus(
     votes = profile if isinstance(profile, Profile) else Profile(profile)
     grouped = grouping(groups, votes.n_items)
     table = _bounds(grouped, k, shares, lower, upper)
-    order, distance, start, moves, bound = _core.fair_consensus(
-        votes.handle, grouped.codes, grouped.count, table, threads_of(threads)
-    )
+    with _groups_by_name(grouped):
+        order, distance, start, moves, bound = _core.fair_consensus(
+            votes.handle, grouped.codes, grouped.count, table, threads_of(threads)
+        )
     ranking = tuple(votes.labels[item] for item in order.tolist())
     return FairConsensus(order, ranking, distance, start, moves, bound)
 

@@ -13,6 +13,9 @@ from gustibus.social.approvals import _weights
 from gustibus.social.interning import Labels, checked_labels
 from gustibus.types import F64, doubles
 
+LARGEST = 1e100
+"""Largest size of a utility: squares and sums of smaller ones are finite."""
+
 
 class UtilityProfile:
     """Weighted utilities of people for labelled items.
@@ -21,7 +24,8 @@ class UtilityProfile:
     results report which.
 
     Args:
-        utilities: `(n, m)`, a row per person; finite, and at least 0 when nothing is transformed.
+        utilities: `(n, m)`, a row per person; finite, at least 0 for `none` and `sum`, and from -1e100 to
+            1e100 for whatever computes with them before they are on a scale.
         weights: `(n,)`, at least 0 with a positive sum; 1 each by default.
         labels: Names of the items; `0..m-1` by default.
         transform: How each person's row is rescaled.
@@ -32,7 +36,7 @@ class UtilityProfile:
         temperature: Of `softmax`, above 0.
 
     Raises:
-        InputError: Not a matrix, NaN, infinite or negative numbers, a bad weight or label.
+        InputError: Not a matrix, NaN, numbers that are too large or negative, a bad weight or label.
 
     Examples:
         >>> profile = UtilityProfile(np.array([[1.0, 3.0, 2.0], [0.0, 0.0, 9.0]]), transform="rank")
@@ -56,6 +60,8 @@ class UtilityProfile:
         if len(names) != values.shape[1]:
             message = f"labels: expected {values.shape[1]}, got {len(names)}"
             raise InputError(message)
+        if transform not in {"none", "rank"}:
+            _refuse_large(values)
         if transform == "softmax":
             values = _softmax(values, temperature)
         elif transform in TRANSFORMS:
@@ -133,6 +139,17 @@ def _matrix(utilities: Any) -> F64:
     return values
 
 
+def _refuse_large(values: F64) -> None:
+    large = np.abs(values) > LARGEST
+    if large.any():
+        person, item = np.argwhere(large)[0]
+        message = (
+            f"utilities: expected numbers from {-LARGEST:g} to {LARGEST:g}, "
+            f"got {values[person, item]:g} at ({person}, {item})"
+        )
+        raise InputError(message)
+
+
 def _rank(values: F64) -> F64:
     below = (values[:, :, None] > values[:, None, :]).sum(2, dtype=np.float64)
     tied = (values[:, :, None] == values[:, None, :]).sum(2, dtype=np.float64) - 1
@@ -150,6 +167,12 @@ def _min_max(values: F64) -> F64:
 
 
 def _sum(values: F64) -> F64:
+    if values.min() < 0:  # a sum below 0 has no shares, and one above 0 would have some above 1
+        message = (
+            f"utilities: expected numbers of at least 0 for the transform 'sum', got {values.min():g}; "
+            "shift them or choose another transform, such as 'min_max'"
+        )
+        raise InputError(message)
     return _over(values, values.sum(1, keepdims=True))
 
 
