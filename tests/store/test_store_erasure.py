@@ -22,12 +22,14 @@ from gustibus.store import (
     Store,
     add_comparisons,
     add_question,
+    audit,
     create_session,
     delete_user,
     ensure_users,
     export_user,
     find_reply,
     get_user,
+    hashed_user,
     keep_reply,
     list_comparisons,
     position,
@@ -141,6 +143,25 @@ def test_an_export_of_nobody_is_empty(store):
         assert list(export_user(conn, user="nobody")) == []
 
 
+def test_an_export_holds_what_the_audit_log_tells_of_a_person_while_anything_else_is_kept(store):
+    with store.write() as conn:
+        for user in ("ann", "bob"):
+            put_user(conn, user=user)
+            audit(conn, actor="cli", action="user.restrict", what=hashed_user(conn, user))
+        for n in range(1200):  # more than a page
+            audit(conn, actor="cli", action="user.export", what=hashed_user(conn, "ann"), n=n)
+    with store.read() as conn:
+        _, *entries = export_user(conn, user="ann")
+    assert {entry["kind"] for entry in entries} == {"audit"}
+    assert [entry["detail"].get("n") for entry in entries] == [*range(1199, -1, -1), None]
+    assert (entries[-1]["action"], entries[-1]["actor"]) == ("user.restrict", "cli")
+    with store.write() as conn:
+        delete_user(conn, user="ann")
+    with store.read() as conn:
+        assert list(export_user(conn, user="ann")) == []
+        assert len(list(export_user(conn, user="ann", known=True))) == 1201
+
+
 def test_after_deletion_nothing_holds_the_name_or_the_texts(store):
     live(store, CANARY, f"{CANARY}-mark")
     live(store, "bob", "bob-mark")
@@ -189,7 +210,9 @@ def test_deletion_leaves_the_others_and_the_items(store):
         delete_user(conn, user="ann")
     with store.read() as conn:
         assert get_user(conn, user="bob").n_comparisons == 2
-        assert len(list(export_user(conn, user="bob"))) == 9
+        rows = list(export_user(conn, user="bob"))
+        assert len(rows) == 10
+        assert rows[-1] == {"kind": "item", "id": "shared-item", "text": "text", "prompt": None}
         assert (
             find_reply(conn, caller="key", key="ann-mark-key", route="r", body_sha256=b"") is None
         )

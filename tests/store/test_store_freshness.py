@@ -23,6 +23,7 @@ from gustibus.store import (
     ensure_users,
     evidence,
     from_moment,
+    iter_unfitted,
     mark_stale,
     marked_users,
     news_since,
@@ -31,6 +32,7 @@ from gustibus.store import (
     put_user,
     reset_at,
     resets_of,
+    restrict_user,
     training_forgotten,
     unready_items,
     users_with_news,
@@ -185,6 +187,37 @@ def test_one_transaction_at_a_time_works_on_a_session(store):
     assert order == ["first", "second"]
 
 
+def test_who_is_to_be_fitted_under_a_model_is_found_with_those_whose_answers_wait(store):
+    with store.write() as conn:
+        for user in ("fitted", "never", "waits", "withheld", "behind", "reset"):
+            answer(conn, user)
+        ensure_users(conn, users=["silent"])
+        for user in ("fitted", "behind"):
+            fit(conn, user)
+        fit(conn, "reset", reset=True)
+        put_profile(conn, user="waits", model="m", mean=np.zeros(2), covariance=np.eye(2), count=0,
+                    fitted_through="")  # fmt: skip
+        restrict_user(conn, user="withheld")
+        answer(conn, "behind")
+    with store.read() as conn:
+        assert {user for page in iter_unfitted(conn, model="m") for user in page} == {
+            "never", "waits",
+        }  # fmt: skip
+        everybody = {"fitted", "never", "waits", "behind", "reset"}
+        assert {user for page in iter_unfitted(conn, model="n") for user in page} == everybody
+
+
+def test_who_has_answered_since_some_time_is_told_apart(store):
+    with store.write() as conn:
+        for user in ("early", "late", "later"):
+            answer(conn, user)
+        since = evidence(conn, user="early", model="m").last
+    with store.read() as conn:
+        found, after = users_with_news(conn, model="m", since=since, limit=2)
+        assert (found, after) == (["late"], "late")
+        assert users_with_news(conn, model="m", since=since, after=after) == (["later"], "")
+
+
 def test_a_profile_that_was_reset_is_not_stale_until_the_next_answer(store):
     def seen():
         with store.read() as conn:
@@ -209,9 +242,9 @@ def test_a_profile_that_was_reset_is_not_stale_until_the_next_answer(store):
             answer(conn, user)
     assert seen() == ({"ann", "bob"}, ["ann", "bob"])
     with store.write() as conn:
-        mark_stale(conn, user="bob")
+        mark_stale(conn, user="bob")  # what was reset rests on no answer; he has answered since
         fit(conn, "ann")
-    assert seen() == (set(), ["bob"])
+    assert seen() == ({"bob"}, ["bob"])
 
 
 def test_a_fit_and_a_reset_at_once_wait_for_each_other_in_turn(store):

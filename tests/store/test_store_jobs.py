@@ -20,6 +20,7 @@ from gustibus.store import (
     ensure_job,
     finish_job,
     get_job,
+    jobs_at_work,
     list_audit,
     list_jobs,
     list_usage,
@@ -145,6 +146,27 @@ def test_one_job_of_a_kind_waits_is_enough(store):
         for _ in range(3):
             ensure_job(conn, kind=KIND[0], by="t")
         assert len(list_jobs(conn)) == 1
+
+
+def test_jobs_that_wait_or_run_are_counted_with_the_age_of_the_oldest(store):
+    def at_work():
+        with store.read() as conn:
+            return jobs_at_work(conn)
+
+    assert at_work() == {}
+    first, second, third = queue(store, 3)
+    with store.read() as conn:
+        made = {name: get_job(conn, job=name).created_at for name in (first, second)}
+    assert at_work() == {(KIND[0], "queued"): (3, made[first])}
+    assert take(store, "w").id == first
+    assert at_work() == {
+        (KIND[0], "queued"): (2, made[second]), (KIND[0], "running"): (1, made[first]),
+    }  # fmt: skip
+    with store.write() as conn:
+        assert finish_job(conn, job=first, owner="w", state="succeeded", done=1)
+        for name in (second, third):
+            cancel_job(conn, job=name)
+    assert at_work() == {}
 
 
 def test_versions_are_numbered_by_digest_and_aliases_move_by_revision(store):

@@ -10,6 +10,7 @@ import pytest
 
 from gustibus.errors import NotFoundError
 from gustibus.service.keys import KeyTable
+from gustibus.service.leases import UNLIMITED
 from gustibus.store import create_key, list_keys, position, revoke_key, setting
 from tests.store.follow import follow
 
@@ -26,7 +27,7 @@ def test_a_new_key_opens_the_service_and_its_secret_is_not_kept(store):
         held = conn.exec_driver_sql("SELECT * FROM api_keys").one()
     assert row.secret_text is None
     assert not any(secret in str(value) for value in held)
-    table = KeyTable(rate=0, burst=1)
+    table = KeyTable(lambda name: UNLIMITED)
     table.load([row])
     caller = table.find(f"Bearer {key.secret_text}".encode())
     assert caller is not None

@@ -117,6 +117,10 @@ def tables():
             for n in people
         ],
     )
+    yield "quarantines", [
+        {"user_id": user(n), "reasons": ["fast"], "put_at": NOW, "lifted_at": None,
+         "lifted_through": None} for n in people
+    ]  # fmt: skip
     yield "consents", [{"user_id": user(n), "follow_ups": True, "updated_at": NOW} for n in people]
     yield "matching_events", [
         {"matching_id": f"m{n // 100}", "seq": n, "kind": "arrival", "arrival_id": f"a{n}",
@@ -192,6 +196,7 @@ REQUESTS: dict[str, Any] = {
 LOOKS: dict[str, Any] = {
     "what others wrote": lambda c: s.since(c, s.position(c)),
     "a job that waits": lambda c: s.job_waits(c, kinds=KINDS),
+    "jobs that wait or run": lambda c: s.jobs_at_work(c),
     "take a job": lambda c: s.take_job(c, owner="o", kinds=KINDS),
     "have a job": lambda c: s.ensure_job(c, kind="refit_profiles", by="k"),
     "how often questions were shown": lambda c: s.exposure(c, model=MODEL),

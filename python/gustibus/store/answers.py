@@ -21,6 +21,7 @@ from gustibus.store.ids import ulid
 from gustibus.store.items import pack, unpack
 from gustibus.store.locks import lock_person
 from gustibus.store.lookup import among, beside, held, one_of
+from gustibus.store.quarantines import quarantined
 from gustibus.store.restrictions import restricted, restricted_among
 from gustibus.store.tables import TENANT, comparisons, consents, sides
 from gustibus.store.upsert import batched, insert_or_ignore
@@ -63,11 +64,14 @@ class NewComparison(NamedTuple):
     score_id: str | None = None
     created_at: datetime | None = None
     """When it was first kept, where it comes from an export."""
+    key: str | None = None
+    """Id of the key that brought it; None where none did."""
 
     @property
     def hollow(self) -> bool:
         """Whether a side is not told: then it can only be an answer that is kept already."""
-        return any(one == _NOTHING for one in (self.a, self.b) if one.vector is None)
+        a, b = self.a, self.b  # vectors are not compared
+        return (a.vector is None and a == _NOTHING) or (b.vector is None and b == _NOTHING)
 
     def content(self) -> bytes:
         """Digest of what was said; two answers of one client id must agree in it."""
@@ -75,7 +79,8 @@ class NewComparison(NamedTuple):
             "null" if part is None else encode_basestring_ascii(part)
             for part in (self.user, self.prompt, *self.a[:2], *self.b[:2], self.outcome)
         ]  # written as json.dumps would, at a third of its cost
-        said.append("null" if self.strength is None else json.dumps(self.strength))
+        strength = self.strength
+        said.append(repr(strength) if type(strength) is float else json.dumps(strength))
         digest = blake2b(f"[{', '.join(said)}]".encode(), digest_size=20)
         for side in (self.a, self.b):
             if side.item is None and side.text is None and side.vector is not None:
@@ -119,6 +124,8 @@ class ComparisonRow:
     score_id: str | None
     at: datetime | None
     created_at: datetime
+    key: str | None = None
+    """Id of the key that brought it; None where none did, and for answers of before keys were noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +138,14 @@ class EvidenceRows:
     target: F64
     weight: F64
     """`(n,)` 1 for answers to questions, less for what was only read off behaviour."""
+    strength: F64
+    """`(n,)` how strongly the one was preferred; NaN where that was not said."""
     last: str
     """Id of the last one; empty without any."""
     missing: tuple[ComparisonRow, ...]
     """Answers with texts and without vectors under the model."""
+    ids: tuple[str, ...]
+    """Of the rows."""
 
 
 class Draft(NamedTuple):
@@ -167,7 +178,7 @@ def _values(row: NewComparison, content: bytes, *, store_text: bool) -> dict[str
         "a_item": row.a.item, "a_text": row.a.text if store_text else None,
         "b_item": row.b.item, "b_text": row.b.text if store_text else None,
         "outcome": row.outcome, "strength": row.strength, "source": row.source,
-        "score_id": row.score_id, "at": row.at, "created_at": None,
+        "score_id": row.score_id, "at": row.at, "created_at": None, "key_id": row.key,
     }  # fmt: skip
 
 
@@ -391,6 +402,7 @@ def _filtered(
     found: ColumnElement[bool] = comparisons.c.tenant_id == TENANT
     if not all_people:
         found &= comparisons.c.user_id.not_in(restricted())
+        found &= comparisons.c.user_id.not_in(quarantined())
     for column, value in ((comparisons.c.user_id, user), (comparisons.c.outcome, outcome),
                           (comparisons.c.source, source)):  # fmt: skip
         if value is not None:
@@ -452,8 +464,10 @@ def evidence(conn: Connection, *, user: str, model: str, limit: int = 10_000) ->
         b=np.stack([unpack(row.b) for row in ready]) if ready else empty,
         target=np.array([TARGET[row.outcome] for row in ready], np.float64),
         weight=np.array([weight_of(row.source) for row in ready], np.float64),
+        strength=np.array([row.strength for row in ready], np.float64),  # None is NaN
         last=rows[-1].id if rows else "",
         missing=tuple(_row(row) for row in told if row.a is None),
+        ids=tuple(row.id for row in ready),
     )
 
 
@@ -461,4 +475,5 @@ def _row(row: Row[Any]) -> ComparisonRow:
     return ComparisonRow(
         row.id, row.client_id, row.user_id, row.prompt, row.a_item, row.a_text, row.b_item,
         row.b_text, row.outcome, row.strength, row.source, row.score_id, row.at, row.created_at,
+        row.key_id,
     )  # fmt: skip

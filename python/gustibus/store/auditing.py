@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
+from gustibus.store.engine import AUDITED
 from gustibus.store.erasure import hashing_key
 from gustibus.store.tables import TENANT
 from gustibus.store.tables import audit as _audit
@@ -70,6 +71,7 @@ def audit(
             detail=dict(detail), request_id=request_id, before=before, hash=_hash(row),
         )
     )  # fmt: skip
+    conn.info.setdefault(AUDITED, []).append(action)
 
 
 def hashed_user(conn: Connection, user: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,11 +20,15 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import QueuePool
 
 from gustibus.errors import ConfigError, MissingExtraError, OverloadedError
 
 SCRUB = "scrub"
 """Key in `Connection.info` of a transaction whose removed rows must leave SQLite's log as well."""
+
+AUDITED = "audited"
+"""Key in `Connection.info` of what a transaction has added to the audit log: the actions of its entries."""
 
 BUSY_SECONDS = 10.0
 """How long a transaction waits for a connection, or for SQLite's lock."""
@@ -70,6 +75,8 @@ class Store:
         # Waiting for the only connection is fair and wakes at once; SQLite's own lock is polled.
         self._writing = make_engine(self.url, 1 if self.dialect == "sqlite" else writers)
         self._unscrubbed = False
+        self._audited: dict[str, int] = {}
+        self._counting = threading.Lock()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -93,14 +100,31 @@ class Store:
             ReadOnlyError: it can keep nothing now.
         """
         with _translated(), _connected(self._writing) as conn, self._replaced(conn):
+            conn.info.pop(AUDITED, None)  # of a transaction that was undone
             if self.dialect == "sqlite":  # take the lock now: upgrading a reader could deadlock
                 conn.exec_driver_sql("BEGIN IMMEDIATE")
             yield conn
             conn.commit()
+            self._count(conn.info.pop(AUDITED, ()))
             removed = conn.info.pop(SCRUB, False)
             if self.dialect == "sqlite" and (removed or self._unscrubbed):
                 # Those who only find what was left over are not made to wait for it.
                 self._unscrubbed = not _scrub(conn, patience=1.0 if removed else 0.0)
+
+    def _count(self, actions: Iterable[str]) -> None:
+        with self._counting:
+            for action in actions:
+                self._audited[action] = self._audited.get(action, 0) + 1
+
+    def audited(self) -> dict[str, int]:
+        """Entries of the audit log that were committed through this store, by action."""
+        with self._counting:
+            return dict(self._audited)
+
+    def in_use(self) -> dict[str, int]:
+        """Connections that transactions have now, for `read` and for `write`."""
+        engines = {"read": self._reading, "write": self._writing}
+        return {name: _checked_out(engine) for name, engine in engines.items()}
 
     @contextmanager
     def _replaced(self, conn: Connection) -> Iterator[None]:
@@ -248,6 +272,10 @@ def _to_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+def _checked_out(engine: Engine) -> int:
+    return engine.pool.checkedout() if isinstance(engine.pool, QueuePool) else 0
 
 
 @contextmanager

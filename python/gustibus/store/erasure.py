@@ -1,15 +1,14 @@
-"""A person's right to see what is kept about them, and to have it removed."""
+"""A person's right to have removed what is kept about them, and to have it stay so."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import numpy as np
 from sqlalchemy import Connection, Table, delete, func, select
 
 from gustibus.errors import ConflictError
@@ -19,17 +18,16 @@ from gustibus.store.exposure import uncount_person
 from gustibus.store.jobs import withdraw_results
 from gustibus.store.keys import setting
 from gustibus.store.lookup import absent, among, one_of
-from gustibus.store.replies import delete_replies, replies_about
+from gustibus.store.replies import delete_replies
 from gustibus.store.tables import (
     TENANT,
     changes,
     comparisons,
     consents,
-    idempotency,
     import_errors,
-    jobs,
     neighbours,
     profiles,
+    quarantines,
     questions,
     sessions,
     settings,
@@ -44,7 +42,6 @@ _SALT = "tombstone"
 _ROWS = 500
 _MANY = 100  # people; from here on one lock for all of them costs less than one each
 _LEAVING = 0x67757375  # advisory lock of PostgreSQL: shared by those who add, alone for who removes
-_SECRET_COLUMNS = frozenset({"tenant_id", "content"})
 
 
 class Removed(NamedTuple):
@@ -60,14 +57,20 @@ class Removed(NamedTuple):
     consents: int = 0
     neighbours: int = 0
     """Places on maps."""
+    quarantines: int = 0
     files: tuple[str, ...] = ()
     """Jobs whose results held the person and must go."""
 
 
-def delete_user(conn: Connection, *, user: str) -> Removed:
+def delete_user(conn: Connection, *, user: str, at: datetime | None = None) -> Removed:
     """Remove everything that names a person, and remember by a keyed hash that they left.
 
     Works for names without a row too: people may be known from a model's training alone.
+
+    Args:
+        conn: a write transaction.
+        user: name.
+        at: when they left; now without.
     """
     wait_for_many(conn)
     new = _stand_in(conn, user)
@@ -93,9 +96,10 @@ def delete_user(conn: Connection, *, user: str) -> Removed:
         import_errors=conn.execute(delete(import_errors).where(_of(import_errors, user))).rowcount,
         consents=conn.execute(delete(consents).where(_of(consents, user))).rowcount,
         neighbours=conn.execute(delete(neighbours).where(_of(neighbours, user))).rowcount,
+        quarantines=conn.execute(delete(quarantines).where(_of(quarantines, user))).rowcount,
         files=tuple(withdraw_results(conn, user=user)),
     )
-    bury(conn, user=user)
+    bury(conn, user=user, at=at)
     conn.execute(delete(changes).where(changes.c.kind == "user", changes.c.name == user))
     note(conn, "user", [user])  # other processes forget the person when they read this
     conn.info[SCRUB] = True
@@ -174,50 +178,12 @@ def refuse_buried(conn: Connection, *, users: Sequence[str]) -> None:
         raise ConflictError(message, where="user")
 
 
-def export_user(conn: Connection, *, user: str) -> Iterator[dict[str, Any]]:
-    """Everything kept about a person, one JSON value a row, its table under `kind`."""
-    for row in _rows(conn, users, (users.c.tenant_id == TENANT) & (users.c.id == user)):
-        yield {"kind": "user", **row}
-    for row in _rows(conn, consents, _of(consents, user)):
-        yield {"kind": "consent", **row}
-    for row in _rows(conn, profiles, _of(profiles, user)):
-        mean = np.frombuffer(row.pop("mean"), "<f4")
-        upper = np.frombuffer(row.pop("covariance"), "<f4")
-        diagonal = np.cumsum(np.arange(len(mean), 0, -1)) - np.arange(len(mean), 0, -1)
-        stderr = np.sqrt(np.maximum(upper[diagonal], 0))
-        yield {"kind": "profile", **row, "mean": mean.tolist(), "stderr": stderr.tolist()}
-    for row in _rows(conn, neighbours, _of(neighbours, user)):
-        yield {"kind": "neighbour", **row}
-    for row in _rows(conn, comparisons, _of(comparisons, user)):
-        yield {"kind": "comparison", **row}
-    for row in _rows(conn, sessions, _of(sessions, user)):
-        yield {"kind": "session", **row}
-        mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == row["id"])
-        for question in _rows(conn, questions, mine):
-            yield {"kind": "question", **question}
-    for row in _rows(conn, import_errors, _of(import_errors, user)):
-        yield {"kind": "import_error", **row}
-    for row in _rows(conn, jobs, _of(jobs, user)):
-        yield {"kind": "job", **row}
-    for caller, key, _ in replies_about(conn, user=user):
-        where = (idempotency.c.caller == caller) & (idempotency.c.key == key)
-        for row in _rows(conn, idempotency, (idempotency.c.tenant_id == TENANT) & where):
-            alone, body = row.pop("users") == [user], row.pop("reply")
-            del row["caller"], row["body_sha256"]
-            # What was said of several people at once is not one person's to read.
-            yield {
-                "kind": "reply",
-                **row,
-                "reply": body.decode("utf-8", "replace") if alone else None,
-            }
-
-
-def bury(conn: Connection, *, user: str) -> None:
-    """Set a tombstone, or the time of the one that is there.
+def bury(conn: Connection, *, user: str, at: datetime | None = None) -> None:
+    """Set a tombstone of now or another time, or the time of the one that is there.
 
     It stays when the person begins anew: what was said before must not come back by old files.
     """
-    row = {"tenant_id": TENANT, "digest": _hashed(conn, user), "at": datetime.now(UTC)}
+    row = {"tenant_id": TENANT, "digest": _hashed(conn, user), "at": at or datetime.now(UTC)}
     insert_or_update(conn, tombstones, [row])
 
 
@@ -228,11 +194,15 @@ def buried(conn: Connection, *, users: Sequence[str]) -> set[str]:
 
 def departures(conn: Connection, *, users: Sequence[str]) -> dict[str, datetime]:
     """When those of some people who were deleted were last; also of who has begun anew since."""
-    named = (settings.c.tenant_id == TENANT) & (settings.c.name == _SALT)
-    salt = conn.execute(select(settings.c.value).where(named)).scalar()
-    if salt is None:  # nobody has been deleted yet
+    key = known_key(conn)
+    if key is None:  # nobody has been deleted yet
         return {}
-    digests = {hmac.digest(salt.encode(), user.encode(), hashlib.sha256): user for user in users}
+    mine = (tombstones.c.tenant_id == TENANT) & (tombstones.c.digest > b"")  # along the index
+    first = select(tombstones.c.digest).where(mine).order_by(tombstones.c.digest).limit(1)
+    if conn.execute(first).first() is None:  # the key was made for something else
+        return {}
+    hashed = hasher(key)
+    digests = {hashed(user): user for user in users}
     found: dict[str, datetime] = {}
     for part in batched(list(digests), _ROWS):
         mine = (tombstones.c.tenant_id == TENANT) & one_of(tombstones.c.digest, part)
@@ -244,6 +214,18 @@ def departures(conn: Connection, *, users: Sequence[str]) -> dict[str, datetime]
 def hashing_key(conn: Connection) -> bytes:
     """Key of the hashes, so that names cannot be tried out against a copy of the table alone."""
     return setting(conn, name=_SALT, default=lambda: secrets.token_urlsafe(32)).encode()
+
+
+def known_key(conn: Connection) -> bytes | None:
+    """The same where there is one already; None makes none, so that a reader may ask."""
+    named = (settings.c.tenant_id == TENANT) & (settings.c.name == _SALT)
+    found = conn.execute(select(settings.c.value).where(named)).scalar()
+    return None if found is None else str(found).encode()
+
+
+def key_name(key: bytes) -> str:
+    """What tells a key from others, and nothing else about it."""
+    return hmac.digest(key, b"which key", hashlib.sha256).hex()[:16]
 
 
 def hasher(key: bytes) -> Callable[[str], bytes]:
@@ -267,12 +249,3 @@ def _hashed(conn: Connection, user: str) -> bytes:
 
 def _of(table: Table, user: str) -> Any:
     return (table.c.tenant_id == TENANT) & (table.c.user_id == user)
-
-
-def _rows(conn: Connection, table: Table, where: Any) -> Iterator[dict[str, Any]]:
-    """Rows by their key; sorted here, or SQLite would read all of the table in that order."""
-    key = [column.name for column in table.primary_key.columns]
-    rows = [row._mapping for row in conn.execute(select(table).where(where))]
-    for row in sorted(rows, key=lambda row: [row[name] for name in key]):
-        found = {k: v for k, v in row.items() if k not in _SECRET_COLUMNS}
-        yield {k: v.isoformat() if isinstance(v, datetime) else v for k, v in found.items()}

@@ -2,45 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import chain, islice
 
 from sqlalchemy import Connection, and_, exists, func, select, update
 
 from gustibus.store.erasure import buried, bury, hasher, hashing_key
 from gustibus.store.lookup import absent, among, one_of
-from gustibus.store.people import reset_at
+from gustibus.store.people import STALE, reset_at
 from gustibus.store.restrictions import restricted_among
-from gustibus.store.tables import TENANT, comparisons, profiles, tombstones, vectors
+from gustibus.store.tables import (
+    RESTRICTED,
+    TENANT,
+    comparisons,
+    profiles,
+    tombstones,
+    vectors,
+)
 from gustibus.store.tables import items as _items
 from gustibus.store.tables import users as _users
 from gustibus.store.upsert import batched
 
 _ROWS = 500
+_PLACES = 10_000
 _FEW = 1000  # people whose tombstones are looked up one by one
 _TRAINING = "training "  # with a space, which no name has
-_STALE = "!"  # before the id of every comparison
 
 
 def mark_stale(conn: Connection, *, user: str) -> None:
     """Note in the transaction that takes an answer away that the profile still rests on it.
 
-    Should the process end before it has fitted the person again, the next one does.
+    Should the process end before it has fitted the person again, the next one does. A fit that is being
+    made of what was read before, maybe of another version, notices by the person's version. A profile that
+    was reset rests on no answer, and stays as it is.
     """
-    mine = (profiles.c.tenant_id == TENANT) & (profiles.c.user_id == user)
-    conn.execute(update(profiles).where(mine).values(fitted_through=_STALE))
+    mark_all_stale(conn, users=[user])
 
 
 def mark_all_stale(conn: Connection, *, users: Sequence[str]) -> None:
-    """The same of many, but for profiles that were reset: those rest on no answer."""
-    for part in batched(users, _ROWS):
+    """The same of many."""
+    for part in batched(sorted(users), _ROWS):
+        _raise_versions(conn, part)
         mine = (profiles.c.tenant_id == TENANT) & among(conn, profiles.c.user_id, part)
         rests = ~profiles.c.fitted_through.endswith(reset_at(""))
-        conn.execute(update(profiles).where(mine, rests).values(fitted_through=_STALE))
+        conn.execute(update(profiles).where(mine, rests).values(fitted_through=STALE))
+
+
+def _raise_versions(conn: Connection, names: Sequence[str]) -> None:
+    """Let no fit be written until the transaction ends, and let those that have been made be seen as old.
+
+    The people come before their profiles, and in one order, as fits take them: no deadlock.
+    """
+    mine = (_users.c.tenant_id == TENANT) & among(conn, _users.c.id, names)
+    if conn.dialect.name == "postgresql":
+        held = select(_users.c.id).where(mine).order_by(_users.c.id)
+        conn.execute(held.with_for_update(key_share=True))
+    raised = {"profile_version": _users.c.profile_version + 1}
+    conn.execute(update(_users).where(mine).values(**raised))
 
 
 def users_with_news(
-    conn: Connection, *, model: str, after: str = "", limit: int = 1000
+    conn: Connection, *, model: str, after: str = "", limit: int = 1000, since: str = ""
 ) -> tuple[list[str], str]:
     """People whose last comparison is later than what their profile under a model was fitted to.
 
@@ -49,6 +72,7 @@ def users_with_news(
         model: digest.
         after: name behind which the look begins.
         limit: most people who are looked at, with news or without.
+        since: only those whose last comparison has a later id are told.
 
     Returns:
         Those with news by name, and the name to go on behind; empty when everybody was looked at.
@@ -62,7 +86,8 @@ def users_with_news(
         .limit(limit)
     )
     last = {str(user): str(name) for user, name in conn.execute(answered)}
-    return _behind(conn, last, model), max(last) if len(last) == limit else ""
+    told = {user: name for user, name in last.items() if name > since}
+    return _behind(conn, told, model), max(last) if len(last) == limit else ""
 
 
 def news_since(
@@ -101,12 +126,30 @@ def _behind(conn: Connection, last: Mapping[str, str], model: str) -> list[str]:
     return sorted(behind - restricted_among(conn, users=behind))
 
 
+def iter_unfitted(conn: Connection, *, model: str) -> Iterator[list[str]]:
+    """People with answers who are not fitted under a model, or not to those that wait for vectors, in pages.
+
+    They come in no order, and those whose processing is restricted are left out.
+    """
+    theirs = (comparisons.c.tenant_id == TENANT) & (comparisons.c.user_id == _users.c.id)
+    same = (profiles.c.tenant_id == TENANT) & (profiles.c.user_id == _users.c.id)
+    whole = same & (profiles.c.model == model) & (profiles.c.fitted_through != "")
+    query = select(_users.c.id).where(
+        _users.c.tenant_id == TENANT, _users.c.state != RESTRICTED,
+        select(comparisons.c.id).where(theirs).exists(),
+        ~select(profiles.c.user_id).where(whole).exists(),
+    )  # fmt: skip
+    with conn.execute(query.execution_options(yield_per=_PLACES)) as rows:
+        for page in rows.scalars().partitions():
+            yield [str(user) for user in page]
+
+
 def marked_users(conn: Connection, *, model: str, limit: int = 1000) -> list[str]:
     """People whose profile rests on an answer that is gone, or not on answers that wait for vectors."""
-    marked = profiles.c.fitted_through == _STALE
+    marked = profiles.c.fitted_through == STALE
     some = (comparisons.c.tenant_id == TENANT) & (comparisons.c.user_id == profiles.c.user_id)
     waiting = (profiles.c.fitted_through == "") & select(comparisons.c.id).where(some).exists()
-    either = profiles.c.fitted_through.in_(["", _STALE])  # an index finds these
+    either = profiles.c.fitted_through.in_(["", STALE])  # an index finds these
     mine = (profiles.c.tenant_id == TENANT) & (profiles.c.model == model) & either
     query = select(profiles.c.user_id).where(mine, marked | waiting).limit(limit)
     return list(conn.execute(query).scalars())
@@ -170,9 +213,14 @@ def missing_items(conn: Connection, *, items: Iterable[str]) -> set[str]:
     return set(absent(conn, _items.c.id, sorted(set(items))))
 
 
-def forget_training(conn: Connection, *, user: str) -> None:
+def forget_training(conn: Connection, *, user: str, at: datetime | None = None) -> None:
     """Remember that what a model's training says of somebody must not be used, should they return."""
-    bury(conn, user=_TRAINING + user)
+    bury(conn, user=of_training(user), at=at)
+
+
+def of_training(user: str) -> str:
+    """The name under which that is remembered."""
+    return _TRAINING + user
 
 
 def training_forgotten(conn: Connection, *, users: Iterable[str]) -> set[str]:

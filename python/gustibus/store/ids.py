@@ -24,7 +24,7 @@ class Ulids:
         """26 characters: 48 bits of time in ms, 80 random bits."""
         with self._lock:
             self._move()
-            return self._head + _digits(self._low, 8)
+            return self._head + _sixteen(self._low)
 
     def many(self, count: int) -> list[str]:
         """Ids that rise, for a fifth of what they cost one by one."""
@@ -49,6 +49,15 @@ class Ulids:
             self._low = int.from_bytes(os.urandom(10), "big") >> 1
         else:
             self._low = (self._low + 1 + os.urandom(1)[0]) & _MASK
+
+
+def _sixteen(value: int) -> str:
+    """The digits of 80 bits; written out, which takes half of the time, since every request has two."""
+    p = _PAIRS
+    return (
+        f"{p[value >> 70]}{p[value >> 60 & 1023]}{p[value >> 50 & 1023]}{p[value >> 40 & 1023]}"
+        f"{p[value >> 30 & 1023]}{p[value >> 20 & 1023]}{p[value >> 10 & 1023]}{p[value & 1023]}"
+    )
 
 
 def _digits(value: int, pairs: int) -> str:

@@ -37,6 +37,8 @@ class ImportRow:
     """Bytes of the data that are dealt with, always whole records."""
     created_at: datetime
     updated_at: datetime
+    caller: str = ""
+    """Id of the key that began it."""
 
     @property
     def records(self) -> int:
@@ -151,5 +153,5 @@ def _import(row: Row[Any]) -> ImportRow:
     return ImportRow(
         row.id, row.state, row.format, dict(row._mapping["columns"]), row.by_id, row.source,
         row.rows, row.accepted, row.duplicates, row.rejected, row.resume_from, row.created_at,
-        row.updated_at,
+        row.updated_at, row.caller,
     )  # fmt: skip

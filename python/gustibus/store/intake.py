@@ -53,13 +53,14 @@ class Intake:
     refused: list[Refused] = field(default_factory=list)
 
 
-def draft_answers(answers: Sequence[Answer]) -> list[Draft]:
+def draft_answers(answers: Sequence[Answer], *, key: str | None = None) -> list[Draft]:
     """Answers made ready to be kept, for `take_answers`; needs no transaction.
 
     Args:
         answers: with names of their own.
+        key: id of the key that brings them; None for none.
     """
-    return draft([_comparison(one) for one in answers])
+    return draft([_comparison(one, key) for one in answers])
 
 
 def take_answers(conn: Connection, *, drafts: Sequence[Draft]) -> Intake:
@@ -150,9 +151,9 @@ def _refused(
     return found
 
 
-def _comparison(one: Answer) -> NewComparison:
+def _comparison(one: Answer, key: str | None = None) -> NewComparison:
     return NewComparison(
         one.user, Side(one.a_item, one.a_text, None), Side(one.b_item, one.b_text, None),
         one.outcome, one.id, one.prompt, one.strength, one.at, one.source or "import",
-        created_at=one.created_at,
+        created_at=one.created_at, key=key,
     )  # fmt: skip

@@ -95,9 +95,19 @@ def _put_vectors(conn: Connection, found: Mapping[str, F32], model: str) -> None
     insert_or_update(conn, vectors, rows)
 
 
-def get_item(conn: Connection, *, item: str, model: str) -> ItemRow | None:
-    """An item, None when there is none of that name."""
-    row = conn.execute(_joined(model).where(items.c.id == item)).first()
+def get_item(conn: Connection, *, item: str, model: str, hold: bool = False) -> ItemRow | None:
+    """An item, None when there is none of that name.
+
+    Args:
+        conn: a transaction.
+        item: name.
+        model: digest of the model whose vectors are meant.
+        hold: whether nobody else changes it until the transaction ends.
+    """
+    query = _joined(model).where(items.c.id == item)
+    if hold:
+        query = query.with_for_update(of=items, key_share=True)
+    row = conn.execute(query).first()
     return None if row is None else _item(row)
 
 

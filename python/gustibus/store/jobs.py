@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, delete, func, select, update
 
@@ -23,6 +23,8 @@ HOLDING = (BULK_SCORE, "evaluate", "train")
 """Kinds that hold people in the files that they work with."""
 ROUND = "round"
 """Entry of the params of those: another value has a job begin again, with nothing of what it had."""
+RECEIPT = "statement"
+"""Entry of the params of a removal that was done."""
 MOST_ATTEMPTS = 5
 """A job whose worker died this often is given up: it may be what kills them."""
 
@@ -50,6 +52,14 @@ class JobRow:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class AtWork(NamedTuple):
+    """Jobs of a kind that wait, or that run."""
+
+    count: int  # type: ignore[assignment]  # hides a method of tuples that nobody needs
+    oldest: datetime
+    """When the first of them was made."""
 
 
 def create_job(
@@ -223,6 +233,11 @@ def withdraw_results(conn: Connection, *, user: str) -> list[str]:
     return [*gone, *anew]
 
 
+def keep_receipt(conn: Connection, *, job: str, receipt: Mapping[str, Any]) -> None:
+    """Keep what came of a removal with its job, which no longer names anybody."""
+    conn.execute(update(jobs).where(_is(job)).values(params={RECEIPT: dict(receipt)}))
+
+
 def _begin_anew(conn: Connection, user: str) -> None:
     """Have jobs that hold a person in their files begin without them, and forget lists with the name."""
     at_work, ended = ("queued", "running"), ("cancelled", "failed", "succeeded")
@@ -262,6 +277,18 @@ def job_counts(conn: Connection) -> dict[tuple[str, str], int]:
     return {
         (kind, state): int(count)
         for kind, state, count in conn.execute(query.group_by(jobs.c.kind, jobs.c.state))
+    }
+
+
+def jobs_at_work(conn: Connection) -> dict[tuple[str, str], AtWork]:
+    """Jobs that wait or run, by kind and state; those that have ended are not read."""
+    kind = (jobs.c.kind + "").label("of_kind")  # by kinds alone SQLite would read every job
+    query = select(kind, jobs.c.state, func.count(), func.min(jobs.c.created_at)).where(
+        jobs.c.tenant_id == TENANT, jobs.c.state.in_(["queued", "running"])
+    )
+    return {
+        (name, state): AtWork(int(count), oldest)
+        for name, state, count, oldest in conn.execute(query.group_by("of_kind", jobs.c.state))
     }
 
 

@@ -37,17 +37,20 @@ class KeyRow:
     """Ranges of the addresses that it may come from; None for everywhere."""
     revision: int = 1
     """One more with every change."""
+    trusted: bool = False
+    """Whether the share of its answers in a training is not capped."""
 
 
 def create_key(
     conn: Connection, *, name: str, scopes: Iterable[str], expires_at: datetime | None = None,
     models: Iterable[str] | None = None, cidrs: Iterable[str] | None = None,
+    trusted: bool = False,
 ) -> KeyRow:  # fmt: skip
     """A new key `gustibus_live_<id>_<43 characters>`; 256 random bits, kept as SHA-256 only."""
     key, secret = ulid().lower(), secrets.token_urlsafe(32)
     row = KeyRow(
         key, name, hashlib.sha256(secret.encode()).digest(), frozenset(scopes), expires_at, None,
-        f"gustibus_live_{key}_{secret}", _several(models), _several(cidrs),
+        f"gustibus_live_{key}_{secret}", _several(models), _several(cidrs), trusted=trusted,
     )  # fmt: skip
     conn.execute(
         insert(api_keys).values(
@@ -61,6 +64,7 @@ def create_key(
             models=row.models,
             cidrs=row.cidrs,
             revision=row.revision,
+            trusted=row.trusted,
         )
     )
     note(conn, "key", [row.id])
@@ -91,7 +95,8 @@ def change_key(conn: Connection, *, key_id: str, seen: int, **values: Any) -> Ke
         conn: a write transaction.
         key_id: of the key.
         seen: the revision that the caller knows.
-        values: of `name`, `scopes`, `expires_at`, `models` and `cidrs`, those that change.
+        values: of `name`, `scopes`, `expires_at`, `models`, `cidrs` and `trusted`, those that
+            change.
 
     Returns:
         The key; None when its revision is another by now, or it was revoked.
@@ -124,12 +129,18 @@ def _is(key_id: str) -> Any:
 def _row(row: Row[Any]) -> KeyRow:
     return KeyRow(
         row.id, row.name, row.secret_sha256, frozenset(row.scopes), row.expires_at, row.revoked_at,
-        None, _several(row.models), _several(row.cidrs), row.revision,
+        None, _several(row.models), _several(row.cidrs), row.revision, bool(row.trusted),
     )  # fmt: skip
 
 
 def _several(values: Iterable[str] | None) -> tuple[str, ...] | None:
     return None if values is None else tuple(values)
+
+
+def trusted_keys(conn: Connection) -> frozenset[str]:
+    """Ids of the keys whose answers may weigh whatever they do, live ones or not."""
+    mine = (api_keys.c.tenant_id == TENANT) & api_keys.c.trusted
+    return frozenset(conn.execute(select(api_keys.c.id).where(mine)).scalars())
 
 
 def setting(conn: Connection, *, name: str, default: Callable[[], str]) -> str:

@@ -8,24 +8,28 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, literal_column, select, update
 
 from gustibus.store.changes import note
 from gustibus.store.erasure import buried, hold_many, hold_users, refuse_buried
-from gustibus.store.lookup import absent, one_of
+from gustibus.store.lookup import absent, among, one_of
 from gustibus.store.tables import (
     ACTIVE,
+    QUARANTINED,
     RESTRICTED,
     TENANT,
     comparisons,
     neighbours,
     profiles,
+    quarantines,
     users,
 )
 from gustibus.store.upsert import batched, insert_or_ignore
 from gustibus.types import F32, F64
 
 _PAGE, _PLACES = 1000, 10_000
+_RARE = {name: name for name in (QUARANTINED, RESTRICTED)}
+STALE = "!"  # before the id of every comparison: rests on an answer that is gone, or may do so
 _RESET = " "  # behind the id of an answer: sorts between it and the next one
 
 
@@ -41,6 +45,8 @@ class UserRow:
     n_comparisons: int
     created_at: datetime
     updated_at: datetime
+    signals: tuple[str, ...] = ()
+    """Why the person is in quarantine; empty for those who are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +124,38 @@ def _make(conn: Connection, users: Iterable[str]) -> list[str]:
     return fresh
 
 
-def get_user(conn: Connection, *, user: str) -> UserRow | None:
-    """A person, None when there is none of that name."""
-    row = conn.execute(_with_counts().where(_is(user))).first()
+def get_user(conn: Connection, *, user: str, hold: bool = False) -> UserRow | None:
+    """A person, None when there is none of that name.
+
+    Args:
+        conn: a transaction.
+        user: name.
+        hold: whether nobody else changes them until the transaction ends.
+    """
+    query = _with_counts().where(_is(user))
+    if hold:
+        # Not more than an update holds: others may hold them against a removal at the same time.
+        query = query.with_for_update(of=users, key_share=True)
+    row = conn.execute(query).first()
     return None if row is None else _user(row)
 
 
-def list_users(conn: Connection, *, after: str | None = None, limit: int = 100) -> list[UserRow]:
-    """People by name."""
+def list_users(
+    conn: Connection, *, after: str | None = None, limit: int = 100, state: str | None = None
+) -> list[UserRow]:
+    """People by name.
+
+    Args:
+        conn: a transaction.
+        after: name behind which the list begins.
+        limit: of so many.
+        state: only people in this one, `restricted` or `quarantined`, which few are.
+    """
     query = _with_counts().where(users.c.tenant_id == TENANT)
+    if state is not None:  # written out, because a parameter would keep engines from their index
+        query = query.where(users.c.state == literal_column(f"'{_RARE[state]}'"))
+    if state == QUARANTINED:
+        query = query.where(quarantines.c.user_id.is_not(None))
     if after is not None:
         query = query.where(users.c.id > after)
     return [_user(row) for row in conn.execute(query.order_by(users.c.id).limit(limit))]
@@ -140,9 +169,21 @@ def deleted_users(conn: Connection, *, users: Iterable[str]) -> set[str]:
 
 def put_profile(
     conn: Connection, *, user: str, model: str, mean: F64, covariance: F64, count: int,
-    fitted_through: str,
+    fitted_through: str, read: int | None = None,
 ) -> int:  # fmt: skip
-    """Replace a person's profile under a model, and return its version; 0 if they are gone or restricted."""
+    """Replace a person's profile under a model, and return its version; 0 if they are gone or restricted.
+
+    Args:
+        conn: a write transaction.
+        user: name.
+        model: digest.
+        mean: `(k,)`.
+        covariance: `(k, k)`.
+        count: of the answers that it was fitted to.
+        fitted_through: id of the last of them; empty while answers wait for vectors.
+        read: version of the person when the answers were read. Where it is another by now, an answer may
+            have been taken away: then the profile is marked, so that they are fitted again.
+    """
     now = datetime.now(UTC)
     raised = {"profile_version": users.c.profile_version + 1, "updated_at": now}
     free = _is(user) & (users.c.state != RESTRICTED)
@@ -151,6 +192,8 @@ def put_profile(
     ).scalar()
     if version is None:
         return 0
+    if read is not None and version != read + 1 and fitted_through:
+        fitted_through = STALE
     conn.execute(delete(profiles).where(_of(user), profiles.c.model == model))
     conn.execute(
         insert(profiles).values(
@@ -198,6 +241,8 @@ def resets_of(
 ) -> dict[str, str]:
     """Those of some people whose profile was reset, and the id of the last answer before that.
 
+    Whoever was reset under an earlier version and has no profile under this one yet is so here, too.
+
     Args:
         conn: a transaction.
         users: people.
@@ -207,8 +252,16 @@ def resets_of(
     if hold and conn.dialect.name == "postgresql":  # SQLite has one writer
         mine = (_users.c.tenant_id == TENANT) & one_of(_users.c.id, sorted(users))
         conn.execute(select(_users.c.id).where(mine).order_by(_users.c.id).with_for_update())
-    found = profiles_of(conn, users=users, model=model)
-    through = {row.user: row.fitted_through for row in found}
+    through: dict[str, str] = {}
+    for part in batched(sorted(users), _PAGE):
+        mine = (profiles.c.tenant_id == TENANT) & among(conn, profiles.c.user_id, part)
+        query = select(profiles.c.user_id, profiles.c.model, profiles.c.fitted_through)
+        rows = conn.execute(query.where(mine)).all()
+        through |= {  # of a reset no profile of another version is left
+            row.user_id: max(row.fitted_through, through.get(row.user_id, ""))
+            for row in rows if row.fitted_through.endswith(_RESET)
+        }  # fmt: skip
+        through |= {row.user_id: row.fitted_through for row in rows if row.model == model}
     return {user: at.removesuffix(_RESET) for user, at in through.items() if at.endswith(_RESET)}
 
 
@@ -270,6 +323,16 @@ def unknown_users(conn: Connection, *, users: Iterable[str]) -> set[str]:
     return set(absent(conn, _users.c.id, sorted(set(users))))
 
 
+def attributes_of(conn: Connection, *, users: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Attributes of those of some people who are here."""
+    found: dict[str, dict[str, Any]] = {}
+    for part in batched(sorted(set(users)), _PAGE):
+        mine = (_users.c.tenant_id == TENANT) & among(conn, _users.c.id, part)
+        query = select(_users.c.id, _users.c.attributes).where(mine)
+        found |= {row.id: dict(row.attributes) for row in conn.execute(query)}
+    return found
+
+
 def inactive_users(conn: Connection) -> set[str]:
     """People whose state is another than `active`."""
     query = select(_users.c.id).where(_users.c.tenant_id == TENANT, _users.c.state != "active")
@@ -314,13 +377,16 @@ def _with_counts() -> Any:
         .where(comparisons.c.tenant_id == TENANT, comparisons.c.user_id == users.c.id)
         .scalar_subquery()
     )
-    return select(users, counted.label("n_comparisons"))
+    held = quarantines.c.lifted_at.is_(None)
+    same = (quarantines.c.tenant_id == users.c.tenant_id) & (quarantines.c.user_id == users.c.id)
+    columns = (users, counted.label("n_comparisons"), quarantines.c.reasons)
+    return select(*columns).select_from(users.outerjoin(quarantines, same & held))
 
 
 def _user(row: Row[Any]) -> UserRow:
     return UserRow(
         row.id, row.state, dict(row.attributes), int(row.profile_version), int(row.n_comparisons),
-        row.created_at, row.updated_at,
+        row.created_at, row.updated_at, tuple(row.reasons or ()),
     )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Select, literal_column, select, update
 from gustibus.store.erasure import wait_for_many
 from gustibus.store.lookup import among
 from gustibus.store.people import reset_profile
-from gustibus.store.tables import ACTIVE, RESTRICTED, TENANT, users
+from gustibus.store.quarantines import held_in_quarantine
+from gustibus.store.tables import ACTIVE, QUARANTINED, RESTRICTED, TENANT, users
 from gustibus.store.upsert import batched
 
 _FEW = 500  # people who are asked about by name
@@ -32,20 +33,25 @@ def restrict_user(conn: Connection, *, user: str) -> bool:
     Returns:
         False when it was so before, and for nobody.
     """
-    return _change(conn, user, before=ACTIVE, after=RESTRICTED)
+    return _change(conn, user, before=(ACTIVE, QUARANTINED), after=RESTRICTED)
 
 
 def unrestrict_user(conn: Connection, *, user: str) -> bool:
-    """Lift a restriction; whoever works on the store fits the person from all answers. False without one."""
-    return _change(conn, user, before=RESTRICTED, after=ACTIVE)
+    """Lift a restriction; whoever works on the store fits the person from all answers. False without one.
+
+    Somebody who was in quarantine is in it again.
+    """
+    return _change(conn, user, before=(RESTRICTED,), after=ACTIVE)
 
 
-def _change(conn: Connection, user: str, *, before: str, after: str) -> bool:
+def _change(conn: Connection, user: str, *, before: tuple[str, ...], after: str) -> bool:
     wait_for_many(conn)
     mine = (_users.c.tenant_id == TENANT) & (_users.c.id == user)
     state = conn.execute(select(_users.c.state).where(mine).with_for_update()).scalar()
-    if state != before:
+    if state not in before:
         return False
+    if after == ACTIVE and held_in_quarantine(conn, user=user):
+        after = QUARANTINED
     conn.execute(update(_users).where(mine).values(state=after))
     reset_profile(conn, user=user)
     return True

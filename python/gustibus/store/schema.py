@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,21 @@ def check_revision(url: str | URL) -> None:
     _refuse_unknown(found)
     message = f"database: revision {found or 'none'}, expected {expected}; run: gustibus db upgrade"
     raise ConfigError(message, where="database")
+
+
+def is_behind(conn: Connection) -> bool:
+    """Whether the schema is older than this version works on.
+
+    A newer one is no fault: the next release brings it forward while this one serves.
+    """
+    found = set(conn.execute(text("SELECT version_num FROM alembic_version")).scalars())
+    return not found or not found.isdisjoint(_older())
+
+
+@cache
+def _older() -> frozenset[str]:
+    """The revisions before that which this version works on."""
+    return frozenset(script.revision for script in _scripts().walk_revisions()) - {head()}
 
 
 def _refuse_unknown(found: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, select, true, update
 
@@ -19,8 +19,11 @@ from gustibus.store.exposure import (
 )
 from gustibus.store.ids import ulid
 from gustibus.store.locks import lock_sessions_of
+from gustibus.store.lookup import among
 from gustibus.store.tables import TENANT, questions, sessions
-from gustibus.store.upsert import insert_or_ignore
+from gustibus.store.upsert import batched, insert_or_ignore
+
+_USERS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class SessionRow:
     created_at: datetime
     expires_at: datetime
     closed_at: datetime | None
+    key: str | None = None
+    """Id of the key that began it; None for sessions of before keys were noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +59,49 @@ class QuestionRow:
     ms: int | None
 
 
+class Given(NamedTuple):
+    """An answer to a question of a session."""
+
+    session: str
+    question: QuestionRow
+    answered_at: datetime
+
+
+def given_in_sessions(
+    conn: Connection, *, users: Sequence[str], limit: int = 20_000
+) -> dict[str, list[Given]]:
+    """The last answers of some people in their sessions, open ones included, under any model.
+
+    Args:
+        conn: a transaction.
+        users: people.
+        limit: most answers of all of them together; the newest sessions first.
+    """
+    found: dict[str, list[Given]] = {}
+    same = (questions.c.tenant_id == sessions.c.tenant_id) & (
+        questions.c.session_id == sessions.c.id
+    )
+    for part in batched(sorted(users), _USERS):
+        mine = (sessions.c.tenant_id == TENANT) & among(conn, sessions.c.user_id, part)
+        query = (
+            select(sessions.c.user_id, questions)
+            .select_from(sessions.join(questions, same))
+            .where(mine, questions.c.answer.is_not(None))
+            .order_by(sessions.c.id.desc(), questions.c.seq)
+            .limit(limit)
+        )
+        for row in conn.execute(query):
+            asked = QuestionRow(row.seq, row.row, bool(row.swapped), row.reason, row.answer, row.ms)
+            given = Given(row.session_id, asked, row.answered_at)
+            found.setdefault(row.user_id, []).append(given)
+    return found
+
+
 def create_session(
-    conn: Connection, *, user: str, model: str, settings: Mapping[str, Any], lifetime: timedelta
-) -> SessionRow:
-    """A new session.
+    conn: Connection, *, user: str, model: str, settings: Mapping[str, Any], lifetime: timedelta,
+    key: str | None = None,
+) -> SessionRow:  # fmt: skip
+    """A new session, begun with a key.
 
     Raises:
         ConflictError: the person was deleted.
@@ -67,7 +111,7 @@ def create_session(
     row = {
         "tenant_id": TENANT, "id": f"ses_{ulid()}", "user_id": user, "model": model,
         "state": "open", "settings": dict(settings), "created_at": now,
-        "expires_at": now + lifetime,
+        "expires_at": now + lifetime, "key_id": key,
     }  # fmt: skip
     lock_sessions_of(conn, user=user)
     conn.execute(sessions.insert().values(**row))
@@ -141,6 +185,43 @@ def empty_session(
     return _drop_questions(conn, session, true())
 
 
+def split_session(
+    conn: Connection, *, session: SessionRow, model: str, settings: Mapping[str, Any],
+    lifetime: timedelta,
+) -> SessionRow:  # fmt: skip
+    """Give what a session has asked so far to a finished session of its own, which is returned.
+
+    The session itself is of another model from now on, has asked nothing, and names its parts in `parts` of
+    its settings. What was asked counts as it did.
+
+    Args:
+        conn: a write transaction that holds the session.
+        session: as it is.
+        model: digest of the other model.
+        settings: of the session from now on.
+        lifetime: for which it can be taken up again, from now.
+    """
+    now = datetime.now(UTC)
+    part = {
+        "tenant_id": TENANT, "id": f"ses_{ulid()}", "user_id": session.user, "model": session.model,
+        "state": "finished", "settings": dict(session.settings), "stop": "model",
+        "created_at": session.created_at, "expires_at": session.expires_at, "closed_at": now,
+        "key_id": session.key,
+    }  # fmt: skip
+    conn.execute(sessions.insert().values(**part))
+    mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == session.id)
+    conn.execute(update(questions).where(mine).values(session_id=part["id"]))
+    parts = [*settings.get("parts", ()), part["id"]]
+    values = {
+        "model": model, "settings": {**settings, "parts": parts}, "expires_at": now + lifetime,
+    }  # fmt: skip
+    conn.execute(update(sessions).where(_is(session.id)).values(**values))
+    count_session(conn, session=session.id)
+    found = get_session(conn, session=str(part["id"]))
+    assert found is not None, "it was just written"
+    return found
+
+
 def delete_session(conn: Connection, *, session: str) -> int:
     """Remove a session, and return how many questions it had."""
     removed = _drop_questions(conn, session, true())
@@ -178,5 +259,5 @@ def _is(session: str) -> Any:
 def _session(row: Row[Any]) -> SessionRow:
     return SessionRow(
         row.id, row.user_id, row.model, row.state, dict(row.settings), row.stop, row.created_at,
-        row.expires_at, row.closed_at,
+        row.expires_at, row.closed_at, row.key_id,
     )  # fmt: skip

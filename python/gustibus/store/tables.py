@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.types import TypeDecorator
@@ -28,8 +29,8 @@ from sqlalchemy.types import TypeDecorator
 TENANT = "default"
 """The only tenant so far."""
 
-ACTIVE, RESTRICTED = "active", "restricted"
-"""States of people; the second keeps what they said and uses none of it."""
+ACTIVE, RESTRICTED, QUARANTINED = "active", "restricted", "quarantined"
+"""States of people; the second keeps what they said and uses none of it, the third trains nothing with it."""
 
 ONLY = "only"
 """Key in `info` of an index that one engine has alone; its value names the engine."""
@@ -93,6 +94,7 @@ api_keys = Table(
     Column("models", JSON(none_as_null=True)), Column("cidrs", JSON(none_as_null=True)),
     # An older release, which writes beside this one while versions change, knows of no revision.
     _filled("revision", Integer, server_default="1"),
+    _filled("trusted", Boolean, server_default=false()),
 )  # fmt: skip
 settings = Table("settings", metadata, _tenant(), _key("name"), _filled("value", Text))
 users = Table(
@@ -107,6 +109,10 @@ users = Table(
 consents = Table(
     "consents", metadata, _tenant(), _key("user_id"), _filled("follow_ups", Boolean),
     _filled("updated_at", Moment),
+)  # fmt: skip
+quarantines = Table(
+    "quarantines", metadata, _tenant(), _key("user_id"), _filled("reasons", JSON),
+    _filled("put_at", Moment), Column("lifted_at", Moment), Column("lifted_through", _ULID),
 )  # fmt: skip
 profiles = Table(
     "profiles", metadata, _tenant(), _key("user_id"), _key("model"), _filled("version", BigInteger),
@@ -137,7 +143,8 @@ comparisons = Table(
     Column("a_item", _ID), Column("a_text", Text), Column("b_item", _ID), Column("b_text", Text),
     _filled("outcome", String(16)), Column("strength", Float), Column("source", Text),
     Column("score_id", _ID), Column("at", Moment), _filled("created_at", Moment),
-    UniqueConstraint("tenant_id", "client_id"), Index(None, "tenant_id", "user_id", "id"),
+    Column("key_id", _ID), UniqueConstraint("tenant_id", "client_id"),
+    Index(None, "tenant_id", "user_id", "id"),
 )  # fmt: skip
 sides = Table(
     "sides", metadata, _tenant(), _key("comparison_id", _ULID), _key("model"),
@@ -147,7 +154,7 @@ sessions = Table(
     "onboarding_sessions", metadata, _tenant(), _key("id", _ULID), _filled("user_id", _ID),
     _filled("model", _ID), _filled("state", String(16)), _filled("settings", JSON),
     Column("stop", String(32)), _filled("created_at", Moment), _filled("expires_at", Moment),
-    Column("closed_at", Moment), Index(None, "tenant_id", "user_id"),
+    Column("closed_at", Moment), Column("key_id", _ID), Index(None, "tenant_id", "user_id"),
 )  # fmt: skip
 questions = Table(
     "onboarding_questions", metadata, _tenant(), _key("session_id", _ULID),
@@ -218,6 +225,7 @@ jobs = Table(
 model_versions = Table(
     "model_versions", metadata, _tenant(), _key("model"), _key("version", Integer),
     _filled("digest", String(64)), _filled("state", String(16)), _filled("created_at", Moment),
+    Column("retrain_due", Moment), Column("golden", JSON(none_as_null=True)),
     UniqueConstraint("tenant_id", "model", "digest"),
 )  # fmt: skip
 aliases = Table(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, case, delete, func, select, update
 
 from gustibus.errors import ConflictError
 from gustibus.store.changes import note
-from gustibus.store.tables import TENANT, aliases, model_versions
+from gustibus.store.tables import TENANT, aliases, model_versions, settings
 from gustibus.store.upsert import insert_or_ignore
 
 CHAMPION = "champion"
 """The alias that requests mean which name none."""
+_HIGHEST = "forgotten version of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,10 @@ class VersionRow:
     state: str
     """`registered` or `validated`."""
     created_at: datetime
+    retrain_due: datetime | None = None
+    """When somebody whom it was trained on was first deleted; None where nobody was."""
+    golden: dict[str, Any] | None = None
+    """How right it was on a golden set, whose `digest` is there; None where it was judged on none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +43,17 @@ class AliasRow:
     alias: str
     version: int
     previous: int | None
-    """What it pointed at before; a roll-back goes there."""
+    """The other version that it pointed at before; a roll-back goes there."""
     revision: int
     """Rises with every move."""
     updated_at: datetime
 
 
 def register_version(conn: Connection, *, model: str, digest: str) -> tuple[VersionRow, bool]:
-    """Number a model folder by its digest; the flag says whether it is new."""
+    """Number a model folder by its digest; the flag says whether it is new.
+
+    Numbers of versions that were forgotten are not given again: replies, logs and aliases name them.
+    """
     mine = (model_versions.c.tenant_id == TENANT) & (model_versions.c.model == model)
     fresh = False
     for _ in range(100):  # another process may take the number
@@ -55,7 +64,8 @@ def register_version(conn: Connection, *, model: str, digest: str) -> tuple[Vers
         last = select(func.coalesce(func.max(model_versions.c.version), 0)).where(mine)
         value = {
             "tenant_id": TENANT, "model": model, "digest": digest, "state": "registered",
-            "version": int(conn.execute(last).scalar_one()) + 1, "created_at": datetime.now(UTC),
+            "version": max(int(conn.execute(last).scalar_one()), _forgotten(conn, model)) + 1,
+            "created_at": datetime.now(UTC),
         }  # fmt: skip
         made = insert_or_ignore(conn, model_versions, [value], returning=model_versions.c.version)
         fresh = bool(made)
@@ -66,6 +76,31 @@ def register_version(conn: Connection, *, model: str, digest: str) -> tuple[Vers
 def set_version_state(conn: Connection, *, model: str, version: int, state: str) -> None:
     """Note what a version has been through."""
     conn.execute(update(model_versions).where(_is(model, version)).values(state=state))
+
+
+def set_golden(conn: Connection, *, model: str, digest: str, figures: Mapping[str, Any]) -> None:
+    """Note how right a version is on a golden set; what was noted of it before goes."""
+    mine = (model_versions.c.tenant_id == TENANT) & (model_versions.c.model == model)
+    this = mine & (model_versions.c.digest == digest)
+    conn.execute(update(model_versions).where(this).values(golden=dict(figures)))
+
+
+def version_of(conn: Connection, *, model: str, digest: str) -> VersionRow | None:
+    """The version that a model folder is, None when it is none."""
+    mine = (model_versions.c.tenant_id == TENANT) & (model_versions.c.model == model)
+    row = conn.execute(
+        select(model_versions).where(mine, model_versions.c.digest == digest)
+    ).first()
+    return None if row is None else _version(row)
+
+
+def mark_retrain_due(
+    conn: Connection, *, model: str, versions: Iterable[int], at: datetime
+) -> None:
+    """Note that somebody whom versions were trained on was deleted; the first such time stays."""
+    for version in versions:
+        first = _is(model, version) & model_versions.c.retrain_due.is_(None)
+        conn.execute(update(model_versions).where(first).values(retrain_due=at))
 
 
 def get_version(conn: Connection, *, model: str, version: int) -> VersionRow | None:
@@ -84,19 +119,46 @@ def list_versions(
     return [_version(row) for row in rows]
 
 
+def known_digests(conn: Connection) -> set[str]:
+    """Digests of the versions of every model."""
+    return set(conn.execute(select(model_versions.c.digest)).scalars())
+
+
 def delete_version(conn: Connection, *, model: str, version: int) -> bool:
     """Forget a version; False when there was none.
 
     Raises:
         ConflictError: an alias points at it.
     """
+    # The version is held first, as `move_alias` does: no alias comes to it after the look at aliases.
+    held = select(model_versions.c.version).where(_is(model, version)).with_for_update()
+    if conn.execute(held).first() is None:
+        return False
     mine = (aliases.c.tenant_id == TENANT) & (aliases.c.model == model)
-    used = select(aliases.c.alias).where(mine, aliases.c.version == version).with_for_update()
+    used = select(aliases.c.alias).where(mine, aliases.c.version == version)
     alias = conn.execute(used).scalar()
     if alias is not None:
         message = f"version: the alias {alias!r} points at version {version} of {model!r}"
         raise ConflictError(message, where="version")
+    if version > _forgotten(conn, model):
+        _note_forgotten(conn, model, version)
     return bool(conn.execute(delete(model_versions).where(_is(model, version))).rowcount)
+
+
+def _forgotten(conn: Connection, model: str) -> int:
+    """The highest number of a version that was forgotten, 0 where none was."""
+    found = conn.execute(select(settings.c.value).where(_highest(model))).scalar()
+    return 0 if found is None else int(found)
+
+
+def _note_forgotten(conn: Connection, model: str, version: int) -> None:
+    value = {"tenant_id": TENANT, "name": _HIGHEST + model, "value": str(version)}
+    if not insert_or_ignore(conn, settings, [value], returning=settings.c.name):
+        conn.execute(update(settings).where(_highest(model)).values(value=str(version)))
+
+
+def _highest(model: str) -> Any:
+    return (settings.c.tenant_id == TENANT) & (settings.c.name == _HIGHEST + model)
 
 
 def get_alias(conn: Connection, *, model: str, alias: str = CHAMPION) -> AliasRow | None:
@@ -125,8 +187,15 @@ def move_alias(
 
     Returns:
         The alias; None when its revision is another by now.
+
+    Raises:
+        ConflictError: there is no such version, or not any more.
     """
     now = datetime.now(UTC)
+    held = select(model_versions.c.version).where(_is(model, version))
+    if conn.execute(held.with_for_update(read=True, key_share=True)).first() is None:
+        message = f"version: there is no version {version} of {model!r}"
+        raise ConflictError(message, where="version")
     if seen == 0:
         value = {
             "tenant_id": TENANT, "model": model, "alias": alias, "version": version,
@@ -136,8 +205,8 @@ def move_alias(
             return None
     else:
         values = {
-            "previous": aliases.c.version, "version": version, "revision": seen + 1,
-            "updated_at": now,
+            "previous": case((aliases.c.version == version, aliases.c.previous), else_=aliases.c.version),
+            "version": version, "revision": seen + 1, "updated_at": now,
         }  # fmt: skip
         here = _named(model, alias) & (aliases.c.revision == seen)
         if not conn.execute(update(aliases).where(here).values(**values)).rowcount:
@@ -182,7 +251,9 @@ def _named(model: str, alias: str) -> Any:
 
 
 def _version(row: Row[Any]) -> VersionRow:
-    return VersionRow(row.model, row.version, row.digest, row.state, row.created_at)
+    return VersionRow(
+        row.model, row.version, row.digest, row.state, row.created_at, row.retrain_due, row.golden
+    )
 
 
 def _alias(row: Row[Any]) -> AliasRow:

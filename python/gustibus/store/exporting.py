@@ -1,0 +1,120 @@
+"""A person's right to see what is kept about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Table, select
+
+from gustibus.store.auditing import AuditRow, hashed_user, list_audit
+from gustibus.store.erasure import known_key
+from gustibus.store.items import texts_of
+from gustibus.store.replies import replies_about
+from gustibus.store.tables import (
+    TENANT,
+    comparisons,
+    consents,
+    idempotency,
+    import_errors,
+    jobs,
+    neighbours,
+    profiles,
+    quarantines,
+    questions,
+    sessions,
+    users,
+)
+
+_PAGE = 500
+_SECRET_COLUMNS = frozenset({"tenant_id", "content"})
+
+
+def export_user(conn: Connection, *, user: str, known: bool = False) -> Iterator[dict[str, Any]]:
+    """Everything kept about a person, one JSON value a row, its table under `kind`.
+
+    Items that they judged follow with their texts, and what the audit log tells of them where anything
+    else is kept: the log remembers also people who have left.
+
+    Args:
+        conn: a transaction.
+        user: name.
+        known: whether something else of the person is kept elsewhere.
+    """
+    judged: set[str] = set()
+    for row in _tables(conn, user):
+        known = True
+        judged |= {row[side] for side in ("a_item", "b_item") if row.get(side)}
+        yield row
+    for name, (text, prompt) in sorted(texts_of(conn, names=sorted(judged)).items()):
+        yield {"kind": "item", "id": name, "text": text, "prompt": prompt}
+    if known and known_key(conn) is not None:
+        for entry in _entries(conn, hashed_user(conn, user)):
+            yield {
+                "kind": "audit", "seq": entry.seq, "at": entry.at.isoformat(), "actor": entry.actor,
+                "action": entry.action, "object": entry.object, "detail": entry.detail,
+                "request_id": entry.request_id,
+            }  # fmt: skip
+
+
+def _entries(conn: Connection, what: str) -> Iterator[AuditRow]:
+    """Entries about somebody, the newest first."""
+    after: int | None = None
+    while page := list_audit(conn, what=what, after=after, limit=_PAGE):
+        yield from page
+        after = page[-1].seq
+
+
+def _tables(conn: Connection, user: str) -> Iterator[dict[str, Any]]:
+    """Rows that name a person."""
+    for row in _rows(conn, users, (users.c.tenant_id == TENANT) & (users.c.id == user)):
+        yield {"kind": "user", **row}
+    for row in _rows(conn, consents, _of(consents, user)):
+        yield {"kind": "consent", **row}
+    for row in _rows(conn, quarantines, _of(quarantines, user)):
+        yield {"kind": "quarantine", **row}
+    for row in _rows(conn, profiles, _of(profiles, user)):
+        mean = np.frombuffer(row.pop("mean"), "<f4")
+        upper = np.frombuffer(row.pop("covariance"), "<f4")
+        diagonal = np.cumsum(np.arange(len(mean), 0, -1)) - np.arange(len(mean), 0, -1)
+        stderr = np.sqrt(np.maximum(upper[diagonal], 0))
+        yield {"kind": "profile", **row, "mean": mean.tolist(), "stderr": stderr.tolist()}
+    for row in _rows(conn, neighbours, _of(neighbours, user)):
+        yield {"kind": "neighbour", **row}
+    for row in _rows(conn, comparisons, _of(comparisons, user)):
+        yield {"kind": "comparison", **row}
+    for row in _rows(conn, sessions, _of(sessions, user)):
+        yield {"kind": "session", **row}
+        mine = (questions.c.tenant_id == TENANT) & (questions.c.session_id == row["id"])
+        for question in _rows(conn, questions, mine):
+            yield {"kind": "question", **question}
+    for row in _rows(conn, import_errors, _of(import_errors, user)):
+        yield {"kind": "import_error", **row}
+    for row in _rows(conn, jobs, _of(jobs, user)):
+        yield {"kind": "job", **row}
+    for caller, key, _ in replies_about(conn, user=user):
+        where = (idempotency.c.caller == caller) & (idempotency.c.key == key)
+        for row in _rows(conn, idempotency, (idempotency.c.tenant_id == TENANT) & where):
+            alone, body = row.pop("users") == [user], row.pop("reply")
+            del row["caller"], row["body_sha256"]
+            # What was said of several people at once is not one person's to read.
+            yield {
+                "kind": "reply",
+                **row,
+                "reply": body.decode("utf-8", "replace") if alone else None,
+            }
+
+
+def _of(table: Table, user: str) -> Any:
+    return (table.c.tenant_id == TENANT) & (table.c.user_id == user)
+
+
+def _rows(conn: Connection, table: Table, where: Any) -> Iterator[dict[str, Any]]:
+    """Rows by their key; sorted here, or SQLite would read all of the table in that order."""
+    key = [column.name for column in table.primary_key.columns]
+    rows = [row._mapping for row in conn.execute(select(table).where(where))]
+    for row in sorted(rows, key=lambda row: [row[name] for name in key]):
+        found = {k: v for k, v in row.items() if k not in _SECRET_COLUMNS}
+        yield {k: v.isoformat() if isinstance(v, datetime) else v for k, v in found.items()}
