@@ -11,13 +11,16 @@ SECONDS ?= 600
 HOURS   ?= 8
 SEED    ?= 0
 EXAMPLES ?= 500
+ADVISORIES ?=
+MACHINES ?= x86_64
+DENY    := .tools/bin/cargo-deny
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-train-kills test-stateful test-openapi test-slow-clients test-soak soak test-gpu fuzz fuzz-parsers fuzz-sanitized bench docs pictures looks promises format clean
+.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-train-kills test-stateful test-openapi test-slow-clients test-soak soak test-gpu fuzz fuzz-parsers fuzz-sanitized bench docs pictures looks promises audit hashes sbom format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -64,6 +67,29 @@ types: install
 
 floors: install
 	$(BIN)/lint-imports
+
+# Without optimisation: it runs for seconds, and would compile for minutes.
+.tools/.deny-0.20.2:
+	cargo install --quiet --locked --debug --root .tools --version 0.20.2 cargo-deny
+	@touch $@
+
+$(VENV)/.audit: pyproject.toml constraints.txt $(VENV)/.dev
+	$(BIN)/python scripts/requirements.py audit | $(BIN)/pip install -q -c constraints.txt -r /dev/stdin
+	@touch $@
+
+audit: $(VENV)/.audit .tools/.deny-0.20.2 ## licences, sources and advisories of what this is made of; ADVISORIES=1 fails without the last
+	$(BIN)/python scripts/audit.py --deny $(DENY) $(if $(ADVISORIES),--need-advisories)
+
+hashes: install ## the hashes that the image is built by, again, after a change of constraints.txt
+	@mkdir -p build
+	$(BIN)/python scripts/hashes.py serve postgres client otel redis --python 3.12 --machine $(MACHINES) > build/requirements.txt
+	$(BIN)/python scripts/hashes.py --only maturin --python 3.12 --machine $(MACHINES) > build/requirements-build.txt
+	mv build/requirements.txt build/requirements-build.txt deploy/
+
+sbom: install ## a bill of materials of the wheel, in build/sbom.json
+	@mkdir -p build
+	$(BIN)/python scripts/sbom.py > build/sbom.json.part
+	mv build/sbom.json.part build/sbom.json
 
 rust:
 	cargo test --workspace --profile tests --quiet
@@ -150,4 +176,4 @@ format: install ## rewrite the sources in the house format
 	$(BIN)/ruff check --fix python tests benchmarks scripts
 
 clean: ## remove everything that was built or installed
-	rm -rf $(VENV) target demo
+	rm -rf $(VENV) target demo .tools

@@ -29,6 +29,8 @@ MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 SETTINGS = {PREFIX + field.name.upper() for field in fields(Settings)}
 OPEN = {route.path for route in TABLE if route.scope == "open"} | {"/metrics"}
 DRAIN, FINISH = 10, 25  # seconds; the first is in the manifests, the second in the server
+ADDRESSES = {"database": "postgresql://host/name", "quotas": "rediss://user:word@host:6379/0"}
+"""What stands under the names of a secret."""
 IMAGE = f"gustibus:{__version__}"
 
 
@@ -99,9 +101,10 @@ def environment(pod: dict[str, Any]) -> dict[str, str]:
     given: dict[str, str] = {}
     for source in container.get("envFrom", []):
         given |= maps[source["configMapRef"]["name"]]
-    return given | {
-        one["name"]: one.get("value", "postgresql://host/name") for one in container["env"]
-    }
+    for one in container["env"]:
+        secret = one.get("valueFrom", {}).get("secretKeyRef", {}).get("key")
+        given[one["name"]] = ADDRESSES[secret] if secret else one["value"]
+    return given
 
 
 def composed() -> dict[str, Any]:
