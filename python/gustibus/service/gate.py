@@ -9,33 +9,44 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from time import monotonic, perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gustibus.errors import GustibusError, OverloadedError
+from gustibus.errors import GustibusError
+from gustibus.service.answering import head_of, problem_reply, send_reply
 from gustibus.service.bodies import (
-    CLOSE,
     Gone,
     Receive,
     Send,
     Stream,
-    drop_pieces,
     heard,
-    linger,
     read_rest,
-    send_pieces,
     too_large,
     too_slow,
 )
 from gustibus.service.call import JSON, Call, Reply, Streamed
-from gustibus.service.connections import AT_ONCE, SLOW, WHOLE
+from gustibus.service.conditions import condition_of
+from gustibus.service.connections import SLOW, WHOLE
 from gustibus.service.door import Door
+from gustibus.service.headers import (
+    Headers,
+    Scope,
+    accepts,
+    headers_of,
+    media_type,
+    revision_of,
+    shown_type,
+)
 from gustibus.service.ids import ulid
 from gustibus.service.keys import as_bearer
-from gustibus.service.problems import MEDIA_TYPE, Problem, from_error
+from gustibus.service.leases import Leased
+from gustibus.service.problems import Problem
 from gustibus.service.routing import ANY, OPEN, Nothing, Route, Table
+from gustibus.service.running import Running
+from gustibus.service.stages import SAMPLED, Laps
+from gustibus.service.stepping import Done, begin
 from gustibus.service.threads import DEADLINE
 from gustibus.service.tracing import TRACE, Trace, trace_of
 from gustibus.service.turns import Turns
@@ -44,11 +55,6 @@ from gustibus.service.unpacking import inflate, packing_of
 if TYPE_CHECKING:
     from gustibus.service.state import State
 
-Scope = MutableMapping[str, Any]
-Headers = dict[bytes, bytes]
-
-MAX_HEADERS = 16 << 10
-MAX_URL = 4 << 10
 MAX_DEADLINE_MS = 60_000
 OCTETS = b"application/octet-stream"
 
@@ -56,10 +62,6 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9-]{1,64}")
 _IDEMPOTENCY_KEY = re.compile(rb"[\x20-\x7e]{1,255}")
 _LENGTH = re.compile(rb"[0-9]{1,20}")
 _MILLISECONDS = re.compile(rb"0{0,9}[1-9][0-9]{0,4}")
-_ETAG = re.compile(rb'"([1-9][0-9]{0,8})"')
-_PROBLEM = MEDIA_TYPE.encode()
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
-_NO_STORE = (b"cache-control", b"no-store")
 
 log = logging.getLogger("gustibus.service")
 
@@ -75,16 +77,22 @@ class Gate:
         self.table = table
         self.start = start
         self.stop = stop
+        self.trace_of: Callable[[Headers], Trace | None] = trace_of
         self.closing: float | None = (
             None  # when the listener was closed, on the clock of `monotonic`
         )
+        self._staged = 0  # requests whose stages might have been timed
+        self.stuck = False  # whether a task went on after the stop
         settings = state.settings
         self._limits = {"scoring": settings.scoring_body, "other": settings.other_body}
         self._binary = settings.binary_body
         self._deadline_ms = settings.deadline_ms
+        self._header_bytes, self._url_bytes = settings.header_bytes, settings.url_bytes
         _, _, self._most_in_flight = settings.share
         self._max_wait = settings.max_wait
-        self._door = Door(settings)
+        self._shared = state.quotas is not None
+        self._door = Door(settings, state.quotas)
+        self._running = Running()
         self._turns = Turns(settings.max_wait, lambda: self.state.meter.reject("queue_full"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,8 +110,8 @@ class Gate:
         template = "unknown"
         request_id = ""
         try:
-            headers, size = _headers(scope)
-            trace = trace_of(headers)
+            headers, size, twice = headers_of(scope)
+            trace = self.trace_of(headers)
             TRACE.set(trace)
             given = headers.get(b"x-request-id")
             known = given is not None and _REQUEST_ID.fullmatch(given)
@@ -111,7 +119,9 @@ class Gate:
             if given is not None and not known:
                 detail = "X-Request-Id: expected 1 to 64 letters, digits or '-'"
                 raise Problem("bad_header", detail)
-            _check_sizes(scope, size)
+            if twice:
+                raise Problem("bad_header", f"{twice}: sent twice, and with different values")
+            self._check_sizes(scope, size)
             found = self.table.find(scope["method"], path)
             if found is None:
                 raise self._no_route(scope["method"], path)
@@ -120,7 +130,17 @@ class Gate:
             call = Call(self.state, route, params)
             call.state.open += 1
             call.request_id = request_id
-            self._admit(call, headers, scope)
+            if route.staged:
+                self._staged += 1
+                if self._staged % SAMPLED == 1:
+                    call.laps = Laps(started)
+            self._identify(call, headers, scope)
+            if self._shared and route.body == "scoring":
+                await _leased(call)
+            self._admit(call, headers)
+            if call.laps is not None:
+                call.laps.end("auth")
+            call.admitted = perf_counter()
             call.query_string = scope["query_string"]
             if route.query is None and call.query_string:
                 raise Problem("invalid_field", "query: this operation takes no parameters")
@@ -128,11 +148,19 @@ class Gate:
                 call.stream = self._stream(route, headers, partial(heard, scope, receive))
             elif route.request is not None:
                 await self._read_body(call, headers, scope, receive)
+                call.begun = perf_counter()
+                if trace is not None and trace.root is not None:
+                    trace.root.received(started)
                 if route.request is Nothing:
                     call.read_optional(Nothing)
-            reply = await self._run(route, call, headers)
+            reply = await self._running.alone(call, partial(self._run, route, call, headers))
+            if call.laps is not None:
+                call.laps.end("serialise")
+                call.laps.tell(meter.stages)
         except Gone:
             meter.in_flight -= 1
+            if trace is not None and trace.root is not None:
+                trace.root.end(scope["method"], template, 0, call)
             return
         except Exception as error:
             reply = problem_reply(self.state, error, path, request_id)
@@ -142,7 +170,7 @@ class Gate:
                 if call.counted is not None:
                     call.counted.opened[0] -= 1
         seconds = perf_counter() - started
-        head = _head(reply, call, request_id, seconds)
+        head = head_of(reply, call, request_id, started, seconds)
         if call is not None and call.caller is not None:
             meter.use(call.caller.id, call.units)
         meter.in_flight -= 1
@@ -150,13 +178,27 @@ class Gate:
         self.state.journal.add(
             scope["method"], template, reply.status, seconds, request_id, call, trace
         )
-        await _send(reply, head, scope, receive, send)
+        sending = send_reply(reply, head, scope, receive, send)
+        if trace is not None and trace.root is not None:
+            sending = trace.root.end_with(sending, scope["method"], template, reply.status, call)
+        await sending
 
-    def _admit(self, call: Call, headers: Headers, scope: Scope) -> None:
-        """Key, its limits, scope and rate: refuse unless the table allows it.
+    def _check_sizes(self, scope: Scope, size: int) -> None:
+        """Refuse headers or an address that are too long.
 
         Raises:
-            Problem: 401, 403, 429, or 503 while the service is not ready.
+            Problem: 400.
+        """
+        if size > self._header_bytes:
+            raise Problem("bad_header", f"The headers are longer than {self._header_bytes} bytes")
+        if len(scope["raw_path"]) + len(scope["query_string"]) > self._url_bytes:
+            raise Problem("bad_header", f"The address is longer than {self._url_bytes} bytes")
+
+    def _identify(self, call: Call, headers: Headers, scope: Scope) -> None:
+        """Key, its limits and scope: refuse unless the table allows it.
+
+        Raises:
+            Problem: 401, 403, 429 for too many wrong keys, or 503 while the service is not ready.
         """
         route = call.route
         header = headers.get(b"authorization")
@@ -183,8 +225,18 @@ class Gate:
         call.caller = caller
         if route.scope != ANY and route.scope not in caller.scopes:
             raise Problem("forbidden", f"This needs the scope {route.scope!r}, which the key lacks")
-        if route.body == "scoring":
-            wait = caller.overdraft()
+
+    def _admit(self, call: Call, headers: Headers) -> None:
+        """The key's quotas, and headers that the route takes.
+
+        Raises:
+            Problem: 400, 428, 429, or 503 while requests wait for too long.
+        """
+        route, caller = call.route, call.caller
+        if route.scope == OPEN:
+            return
+        if route.body == "scoring" and caller is not None:
+            wait = caller.units.overdraft(caller.opened[0])
             if wait > 0.0:
                 self.state.meter.reject("rate")
                 detail = "The key has used up its units; wait as Retry-After says"
@@ -201,9 +253,13 @@ class Gate:
             caller.opened[0] += 1
             call.counted = caller
         if route.conditional or (route.matched and b"if-match" in headers):
-            call.seen = _revision(headers, fresh=not route.matched)
+            call.seen = revision_of(headers, fresh=not route.matched)
         elif route.matched:
             call.seen = -1
+        if route.tagged:
+            call.condition = condition_of(headers)
+        if route.listed:
+            call.listed = accepts(headers.get(b"accept", b""), route.listed)
         if route.idempotent:
             given = headers.get(b"idempotency-key")
             if given is not None:
@@ -220,9 +276,9 @@ class Gate:
         Raises:
             Problem: 415.
         """
-        kind = _media_type(headers)
+        kind = media_type(headers)
         if kind.decode("latin-1") not in route.stream:
-            detail = f"Content-Type: expected {' or '.join(route.stream)}, got {_shown(kind)}"
+            detail = f"Content-Type: expected {' or '.join(route.stream)}, got {shown_type(kind)}"
             raise Problem("unsupported_media_type", detail)
         encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
         most = self.state.settings.import_body
@@ -246,10 +302,13 @@ class Gate:
         if not limit:
             return await route.run(call)
         DEADLINE.set(monotonic() + limit / 1e3)
+        begun = begin(route.run(call))
+        if isinstance(begun, Done):
+            return begun.value
         clock = asyncio.timeout(limit / 1e3)
         try:
             async with clock:
-                return await route.run(call)
+                return await begun
         except TimeoutError:
             if not clock.expired():
                 raise
@@ -269,7 +328,7 @@ class Gate:
         """
         route = call.route
         limit = self._limits[route.body]
-        kind = _media_type(headers)
+        kind = media_type(headers)
         if kind == OCTETS and route.binary:
             limit = self._binary
         length = headers.get(b"content-length", b"")
@@ -277,6 +336,8 @@ class Gate:
             raise too_large(limit, unread=True)
         if call.counted is not None:  # who is refused then costs no reading
             await self._turns.wait()
+            if call.laps is not None:
+                call.laps.end("queue")
         turn = self._turns.number
         scope[WHOLE] = True
         message = await receive()
@@ -287,16 +348,20 @@ class Gate:
             body = await read_rest(body, limit, partial(heard, scope, receive))
         elif message["type"] == "http.disconnect":
             raise Gone
+        if call.laps is not None:
+            call.laps.skip()
         if len(body) > limit:
             raise too_large(limit)
         if call.counted is not None and turn != self._turns.number:  # the body came later
             await self._turns.wait()
+            if call.laps is not None:
+                call.laps.end("queue")
         call.content_type = kind
         if not body and route.optional:
             return
         if kind != JSON and not (kind == OCTETS and route.binary):
             known = "application/json" + (" or application/octet-stream" if route.binary else "")
-            detail = f"Content-Type: expected {known}, got {_shown(kind)}"
+            detail = f"Content-Type: expected {known}, got {shown_type(kind)}"
             raise Problem("unsupported_media_type", detail)
         encoding = headers.get(b"content-encoding")
         if encoding is not None:
@@ -333,122 +398,10 @@ class Gate:
                 return
 
 
-def problem_reply(state: State, error: Exception, path: str, request_id: str) -> Reply:
-    """What an error is answered by; one that nobody expects is logged and told as `internal`."""
-    if isinstance(error, GustibusError):
-        problem = from_error(error)
-        if isinstance(error, OverloadedError) and error.where == "database":
-            log.warning("request %s: %s: %s", request_id, error, error.__cause__)
-    elif isinstance(error, Problem):
-        problem = error
-    else:
-        problem = state.translate(error)
-    if problem.code == "internal":
-        log.error("request %s failed", request_id, exc_info=error)
-    body = problem.body(instance=path, request_id=request_id)
-    return Reply(problem.kind.status, body, _PROBLEM, tuple(problem.headers))
-
-
-def _revision(headers: Headers, *, fresh: bool) -> int:
-    """The revision that a change is based on; 0 for something that is not there yet.
-
-    Args:
-        headers: of the request.
-        fresh: whether it may be about something that is not there yet.
-
-    Raises:
-        Problem: 428 without one, 400 for anything that is not a revision.
-    """
-    absent, given = headers.get(b"if-none-match"), headers.get(b"if-match")
-    if absent is not None and fresh:
-        if absent.strip() != b"*":
-            raise Problem(
-                "bad_header", "If-None-Match: expected *, for something that is not there"
-            )
-        return 0
-    if given is None:
-        detail = "If-Match: send the ETag of what is to change"
-        more = ", or If-None-Match: * for a new one" if fresh else ""
-        raise Problem("etag_required", detail + more)
-    found = _ETAG.fullmatch(given.strip())
-    if found is None:
-        raise Problem("bad_header", 'If-Match: expected an ETag as it was given, such as "3"')
-    return int(found[1])
-
-
-def _media_type(headers: Headers) -> bytes:
-    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-
-
-def _shown(kind: bytes) -> str:
-    return repr(kind.decode("latin-1"))
-
-
-def _headers(scope: Scope) -> tuple[Headers, int]:
-    """The headers by their name, and how many bytes they are."""
-    headers: Headers = {}
-    size = 0
-    for name, value in scope["headers"]:
-        size += len(name) + len(value)
-        headers[name] = value
-    return headers, size
-
-
-def _check_sizes(scope: Scope, size: int) -> None:
-    """Refuse headers or an address that are too long.
-
-    Raises:
-        Problem: 400.
-    """
-    if size > MAX_HEADERS:
-        raise Problem("bad_header", f"The headers are longer than {MAX_HEADERS} bytes")
-    if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL:
-        raise Problem("bad_header", f"The address is longer than {MAX_URL} bytes")
-
-
-def _head(
-    reply: Reply | Streamed, call: Call | None, request_id: str, seconds: float
-) -> list[tuple[bytes, bytes]]:
-    """The headers of a reply."""
-    head = [
-        (b"content-type", reply.content_type),
-        (b"x-request-id", request_id.encode()),
-        (b"server-timing", b"total;dur=%.3f" % (seconds * 1e3)),
-        _NOSNIFF,
-        _NO_STORE,
-        *reply.headers,
-    ]
-    if call is not None and call.counted is not None:
-        head += call.counted.told()
-    unread = call is not None and call.stream is not None and not call.stream.ended
-    if unread and CLOSE not in head:
-        head.append(CLOSE)
-    return head
-
-
-async def _send(
-    reply: Reply | Streamed,
-    head: list[tuple[bytes, bytes]],
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-) -> None:
-    """The reply, whole or piece by piece."""
-    if isinstance(reply, Streamed):
-        await send({"type": "http.response.start", "status": reply.status, "headers": head})
-        if scope["method"] == "HEAD":
-            await drop_pieces(reply)
-            await send({"type": "http.response.body", "body": b""})
-        else:
-            await send_pieces(reply, receive, send)
+async def _leased(call: Call) -> None:
+    """Wait until the caller's key has units here, where all machines share them, for a moment at most."""
+    caller = call.caller
+    if caller is None or not isinstance(caller.units, Leased):
         return
-    head.append((b"content-length", b"%d" % len(reply.body)))
-    body = b"" if scope["method"] == "HEAD" else reply.body
-    if body:
-        scope[AT_ONCE] = True
-    await send({"type": "http.response.start", "status": reply.status, "headers": head})
-    if CLOSE in head:
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        await linger(receive)
-        body = b""
-    await send({"type": "http.response.body", "body": body})
+    if caller.units.is_short(caller.opened[0]):
+        await caller.units.lease(caller.opened)

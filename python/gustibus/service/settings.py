@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 from gustibus.errors import ConfigError
 from gustibus.service.addresses import Network, network_of, normal_ranges
@@ -21,6 +22,9 @@ PREFIX = "GUSTIBUS_"
 _ORIGIN = r"(?:'self'|https?://[A-Za-z0-9.:*-]+)"
 _ANCESTORS = re.compile(rf"'none'|{_ORIGIN}(?: {_ORIGIN})*")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]*)?")
+MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""Names of models; those that a store has from before may also be `_OLD_NAME`."""
+_OLD_NAME = re.compile(r"[\w.-]{1,64}")
 MIB = 1 << 20
 
 
@@ -35,24 +39,25 @@ class Settings:
     models: str = ""
     """Folder of registered models, each under its digest; the version that is promoted is served."""
     model_name: str = "default"
-    """Name under which the model is addressed, beside `default`."""
+    """Name under which the model is addressed, beside `default`: 1 to 64 of a-z, 0-9, `.`, `_` and `-`, the
+    first a letter or a digit. Another name only goes on where the store has versions or keys of it."""
     host: str = "127.0.0.1"
     port: int = 8000
     """0 takes a free port."""
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
-    """Separate listener for `/metrics`; 0 serves `/metrics` to keys with scope `admin` instead, of the
-    process that answers."""
+    """Separate listener for `/metrics`; 0 serves `/metrics` to keys with scope `admin` instead."""
     metrics_merged: bool = True
-    """Whether that listener shows the processes of this machine together; else each has its own, one port
-    up for each."""
+    """Whether the processes of this machine are shown together; else each has a listener of its own, one
+    port up for each, or shows itself alone where it is the one that answers."""
     workers: int = 1
     """Processes that share the port."""
     bound_embeddings: bool = True
     """Whether embeddings of clients are refused that are more than twice as long as nearly all of the
     training; models that were trained before lengths were kept bound none."""
     docs: bool = False
-    """Whether `/openapi.json` is open; else it needs a key with any scope."""
+    """Whether `/openapi.json` is open, and `/docs` shows its operations to be read and tried; else the
+    document needs a key with any scope, and there is no such page."""
     store_text: bool = True
     """Whether texts are kept; without them only digests and vectors are."""
     secret: str = ""
@@ -61,6 +66,9 @@ class Settings:
     """Units a second for each key, over the processes of this machine; 0 is no limit."""
     burst: float = 100_000.0
     """Units that a key may save up, over the processes of this machine."""
+    quotas: str = ""
+    """URL of a Redis or Valkey, `redis://` or `rediss://`, through which all machines share the quotas of a
+    key; empty gives each machine its own."""
     in_flight: int = 64
     """Scoring requests that a key may have open, over the processes of this machine."""
     deadline_ms: int = 2_000
@@ -81,7 +89,8 @@ class Settings:
     body_rate: float = 1024.0
     """Bytes of a body that earn it another second."""
     max_wait: float = 0.25
-    """Seconds that requests may wait for their turn on the event loop; above it scoring gets 503."""
+    """Seconds that requests may wait for their turn on the event loop, and those with a deadline for texts of
+    others to be encoded; above it scoring gets 503."""
     scoring_body: int = 4 * MIB
     """Most bytes of a JSON body on scoring routes."""
     binary_body: int = 64 * MIB
@@ -90,6 +99,28 @@ class Settings:
     """Most bytes of a body elsewhere."""
     import_body: int = 10 * 1024 * MIB
     """Most bytes of one upload of an import."""
+    import_line: int = 1 * MIB
+    """Most bytes of a record of an import."""
+    import_table: int = 1024 * MIB
+    """Most bytes of a Parquet file."""
+    header_bytes: int = 16 << 10
+    """Most bytes of the headers of a request."""
+    url_bytes: int = 4 << 10
+    """Most bytes of the path and the query of a request."""
+    candidate_texts: int = 256
+    """Most candidates of a request that are texts."""
+    candidate_base64: int = 512
+    """Most that are embeddings or vectors in base64."""
+    candidate_arrays: int = 16
+    """Most that are embeddings or vectors as arrays of numbers."""
+    request_tokens: int = 262_144
+    """Most tokens of a request's texts that have to be encoded."""
+    binary_rows: int = 16_384
+    """Most embeddings of a binary body."""
+    embedding_dim: int = 8192
+    """Most numbers of an embedding; a model of longer ones is not served."""
+    user_dim: int = 256
+    """Most numbers by which a person is known; a model of more is not served."""
     readers: int = 4
     """Threads that read the store."""
     writers: int = 4
@@ -105,6 +136,15 @@ class Settings:
     warm: bool = True
     """Whether an encoder of this process is loaded, tested on questions of the pool and warmed up before
     the process is ready; else the first text pays for it, and a wrong encoder is found out then."""
+    check_memory: bool = True
+    """Whether another version of the model is refused that needs more memory than this machine, or the group
+    that this process is in, has left."""
+    keep_stale: float = 86_400.0
+    """Seconds after a version was promoted for which people who are not fitted under it yet are served by the
+    version before; 0 has them stand where the population does."""
+    encoder_max_delay_ms: float = 0.0
+    """Milliseconds, up to 2, that texts may wait for others while the device of this process has nothing to
+    do; for accelerators that take as long for one text as for many."""
     encoder_url: str = ""
     """A pooling server that encodes texts, by `POST /v1/embeddings`; empty encodes in this process."""
     encoder_model: str = ""
@@ -126,8 +166,16 @@ class Settings:
     happen at once; off behind a pooler that lends a connection for one transaction."""
     files: str = ""
     """Folder for results of jobs, shared by every process; empty refuses jobs that have any."""
+    tombstones: str = ""
+    """File outside the database to which each removal of a person is added before it is done, as a keyed
+    hash, so that it can be done again after a restore; empty for none."""
     import_folder: str = ""
     """Folder whose files jobs may import; empty refuses such jobs."""
+    golden: str = ""
+    """File of comparisons that are trusted: a version that does worse on them than the one in its place is not
+    promoted; empty for none."""
+    golden_groups: str = ""
+    """Column of that file, or else attribute of people, that names the group of each person."""
     worker: bool = True
     """Whether a serving process also works on jobs; `gustibus worker` does nothing else."""
     lease: float = 60.0
@@ -151,6 +199,12 @@ class Settings:
     spaces; none unless named."""
     log: bool = True
     """Whether a line a request is written to standard error."""
+    trace_endpoint: str = ""
+    """Where spans go, by OTLP over HTTP, such as `http://collector:4318`; `/v1/traces` is added to an address
+    without a path. Empty makes none."""
+    trace_share: float = 1.0
+    """Share of the requests that come with no trace, and of jobs, that spans are made of; whoever sends a
+    `traceparent` says so in its flags."""
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -185,57 +239,31 @@ class Settings:
         """
         return tuple(map(network_of, _ranges("TRUSTED_PROXIES", self.trusted_proxies)))
 
+    @property
+    def trace_url(self) -> str:
+        """Where spans are sent; empty where none are made."""
+        bare = self.trace_endpoint.rstrip("/")
+        return f"{bare}/v1/traces" if bare.count("/") == 2 else self.trace_endpoint
+
     def check(self) -> None:
         """Check ranges.
 
         Raises:
             ConfigError: names the variable.
         """
-        _within("PORT", self.port, 0, 65535)
-        _within("METRICS_PORT", self.metrics_port, 0, 65535)
-        _within("WORKERS", self.workers, 1, 256)
-        _within("READERS", self.readers, 1, 64)
-        _within("WRITERS", self.writers, 1, 64)
-        _within("QUEUE", self.queue, 1, 1_000_000)
-        _within("COVARIANCES", self.covariances, 0, 100_000_000)
-        _within("TEXTS", self.texts, 0, 100_000_000)
-        _within("TEXTS_BYTES", self.texts_bytes, 0, 1 << 50)
-        _within("RATE", self.rate, 0, 1e12)
-        _within("BURST", self.burst, 1, 1e12)
-        _within("HEAD_TIMEOUT", self.head_timeout, 0.1, 3600)
-        _within("BODY_TIMEOUT", self.body_timeout, 0.1, 3600)
-        _within("BODY_RATE", self.body_rate, 1, 1e9)
-        _within("MAX_WAIT", self.max_wait, 0.01, 3600)
-        _within("IN_FLIGHT", self.in_flight, 1, 1_000_000)
-        for name in ("failed_keys", "sessions", "answers"):
-            _within(name.upper(), getattr(self, name), 0, 1_000_000_000)
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise _wrong(name.upper(), value, f"a number from {least:g} to {most:g}")
         _ranges("TRUSTED_PROXIES", self.trusted_proxies)
-        _within("DEADLINE_MS", self.deadline_ms, 0, 60_000)
-        _within("ENCODER_TIMEOUT", self.encoder_timeout, 0.01, 600)
-        _within("ENCODER_CONNECTIONS", self.encoder_connections, 1, 256)
-        _within("ENCODER_FAILURES", self.encoder_failures, 1, 1_000_000)
-        _within("ENCODER_PAUSE", self.encoder_pause, 0.01, 3600)
-        if self.encoder_url and not _ADDRESS.fullmatch(self.encoder_url):
-            raise _wrong("ENCODER_URL", self.encoder_url, "an address such as http://host:8001")
-        _within("REFRESH", self.refresh, 0.01, 60)
-        _within("LEASE", self.lease, 1, 3600)
-        _within("KEEP_FILES", self.keep_files, 60, 1e9)
-        for kept in ("sessions", "comparisons", "audit"):
-            days = getattr(self, f"keep_{kept}_days")
-            _within(f"KEEP_{kept.upper()}_DAYS", days, 0, 10_000)
-        if self.model and self.models:
-            raise _wrong("MODEL", self.model, "no folder beside GUSTIBUS_MODELS")
-        for name in ("files", "import_folder", "models"):
-            folder = getattr(self, name)
-            if folder and not Path(folder).is_dir():
-                raise _wrong(name.upper(), folder, "a folder")
-        _within("DRAIN", self.drain, 0, 600)
-        _within("FINISH", self.finish, 1, 600)
-        for name in ("scoring_body", "binary_body", "other_body"):
-            _within(name.upper(), getattr(self, name), 1024, 1 << 32)
-        _within("IMPORT_BODY", self.import_body, 1024, 1 << 50)
-        if self.model and not Path(self.model).is_dir():
-            raise _wrong("MODEL", self.model, "the folder of a trained model")
+        for name, port in (("encoder_url", 8001), ("trace_endpoint", 4318)):
+            address = getattr(self, name)
+            if address and not _ADDRESS.fullmatch(address):
+                raise _wrong(name.upper(), address, f"an address such as http://host:{port}")
+        if self.quotas and not _is_redis(self.quotas):
+            expected = "a URL such as redis://host:6379/0, or rediss://"
+            raise _wrong("QUOTAS", "another text", expected)  # it may hold a password
+        self._check_paths()
         if "://" not in self.database:
             raise _wrong("DATABASE", self.database, "a URL such as sqlite:///gustibus.db")
         if self.secret and len(self.secret) < 32:
@@ -246,9 +274,84 @@ class Settings:
             if origin_of(origin) != origin:
                 expected = "origins such as https://app.example.org, http for this machine alone"
                 raise _wrong("RETURN_ORIGINS", origin, expected)
-        name = self.model_name
-        if not (0 < len(name) <= 64 and all(c.isalnum() or c in "._-" for c in name)):
-            raise _wrong("MODEL_NAME", name, "1 to 64 letters, digits, '.', '_' or '-'")
+        if not _OLD_NAME.fullmatch(self.model_name):
+            raise self.wrong_name()
+
+    def _check_paths(self) -> None:
+        """Files and folders that are read have to be there."""
+        if self.model and self.models:
+            raise _wrong("MODEL", self.model, "no folder beside GUSTIBUS_MODELS")
+        for name in ("files", "import_folder", "models"):
+            folder = getattr(self, name)
+            if folder and not Path(folder).is_dir():
+                raise _wrong(name.upper(), folder, "a folder")
+        if self.golden and not Path(self.golden).is_file():
+            raise _wrong("GOLDEN", self.golden, "a file of comparisons")
+        stones = Path(self.tombstones)
+        if self.tombstones and (stones.is_dir() or not stones.absolute().parent.is_dir()):
+            raise _wrong("TOMBSTONES", self.tombstones, "a file in a folder that is there")
+        if self.model and not Path(self.model).is_dir():
+            raise _wrong("MODEL", self.model, "the folder of a trained model")
+
+    def wrong_name(self) -> ConfigError:
+        """What a name that no model may have is refused by."""
+        expected = "1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or a digit"
+        return _wrong("MODEL_NAME", self.model_name, expected)
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "port": (0, 65535),
+    "metrics_port": (0, 65535),
+    "workers": (1, 256),
+    "readers": (1, 64),
+    "writers": (1, 64),
+    "queue": (1, 1_000_000),
+    "covariances": (0, 100_000_000),
+    "texts": (0, 100_000_000),
+    "texts_bytes": (0, 1 << 50),
+    "rate": (0, 1e12),
+    "burst": (1, 1e12),
+    "head_timeout": (0.1, 3600),
+    "body_timeout": (0.1, 3600),
+    "body_rate": (1, 1e9),
+    "max_wait": (0.01, 3600),
+    "in_flight": (1, 1_000_000),
+    "deadline_ms": (0, 60_000),
+    "encoder_max_delay_ms": (0, 2),
+    "encoder_timeout": (0.01, 600),
+    "encoder_connections": (1, 256),
+    "encoder_failures": (1, 1_000_000),
+    "encoder_pause": (0.01, 3600),
+    "trace_share": (0, 1),
+    "refresh": (0.01, 60),
+    "lease": (1, 3600),
+    "keep_files": (60, 1e9),
+    "keep_stale": (0, 86_400),
+    "drain": (0, 600),
+    "finish": (1, 600),
+    "import_body": (1024, 1 << 50),
+    "failed_keys": (0, 1_000_000_000),
+    "sessions": (0, 1_000_000_000),
+    "answers": (0, 1_000_000_000),
+    "keep_sessions_days": (0, 10_000),
+    "keep_comparisons_days": (0, 10_000),
+    "keep_audit_days": (0, 10_000),
+    "scoring_body": (1024, 1 << 32),
+    "binary_body": (1024, 1 << 32),
+    "other_body": (1024, 1 << 32),
+    "import_line": (1024, 64 * MIB),
+    "import_table": (1024, 1 << 40),
+    "header_bytes": (1024, 48 << 10),  # a connection is given up at 64 KiB of a head
+    "url_bytes": (256, 16 << 10),
+    "candidate_texts": (1, 4096),
+    "candidate_base64": (1, 4096),
+    "candidate_arrays": (1, 4096),
+    "request_tokens": (1, 1 << 30),
+    "binary_rows": (1, 1 << 24),
+    "embedding_dim": (1, 65_536),
+    "user_dim": (1, 65_536),
+}
+"""Least and most of every number; no body has more than 4,096 candidates."""
 
 
 def settings_file(environment: Mapping[str, str]) -> Path | None:
@@ -353,9 +456,12 @@ def _boolean(text: str) -> bool:
     return known[text.lower()]
 
 
-def _within(name: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise _wrong(name, value, f"a number from {least:g} to {most:g}")
+def _is_redis(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return False
 
 
 def _ranges(name: str, text: str) -> list[str]:

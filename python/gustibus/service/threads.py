@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
 from typing import Any, TypeVar
 
-from gustibus.errors import OverloadedError
+from gustibus.errors import GustibusError, OverloadedError
 from gustibus.service.problems import Problem
+from gustibus.service.tracing import TRACE
 from gustibus.store import Connection, Store
 
 T = TypeVar("T")
@@ -48,10 +50,15 @@ class Threads:
         readers: threads that read.
         writers: threads that write.
         waiting: most transactions waiting or running in each pool.
+        tell: is told the seconds of each transaction, and `read` or `write`, in its thread.
     """
 
-    def __init__(self, store: Store, *, readers: int, writers: int, waiting: int) -> None:
+    def __init__(
+        self, store: Store, *, readers: int, writers: int, waiting: int,
+        tell: Callable[[float, str], None] | None = None,
+    ) -> None:  # fmt: skip
         self.store = store
+        self._tell = tell
         self._read = ThreadPoolExecutor(readers, thread_name_prefix="read")
         self._write = ThreadPoolExecutor(writers, thread_name_prefix="write")
         self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute")
@@ -78,7 +85,7 @@ class Threads:
         """
 
         def transaction() -> T:
-            with self.store.read() as conn:
+            with self._timed("read"), self.store.read() as conn:
                 return work(conn)
 
         return await self._run("read", self._read, transaction)
@@ -91,10 +98,19 @@ class Threads:
         """
 
         def transaction() -> T:
-            with self.store.write() as conn:
+            with self._timed("write"), self.store.write() as conn:
                 return work(conn)
 
         return await self._run("write", self._write, transaction)
+
+    @contextmanager
+    def _timed(self, op: str) -> Iterator[None]:
+        began = monotonic()
+        try:
+            yield
+        finally:
+            if self._tell is not None:
+                self._tell(monotonic() - began, op)
 
     async def compute(self, work: Callable[[], T]) -> T:
         """Run arithmetic that takes longer than the event loop may pause.
@@ -145,6 +161,9 @@ class Threads:
             message = f"the wait of about {wait:.1f} s is longer than this request's deadline"
             raise QueueFullError(message, retry_after=wait)
 
+        trace = TRACE.get()
+        if trace is not None and trace.root is not None:
+            work = trace.root.timed(kind, work)
         begun = False
 
         def timed() -> T:
@@ -162,7 +181,7 @@ class Threads:
         self._futures[kind].add(submitted)
         submitted.add_done_callback(self._futures[kind].discard)
         future = asyncio.wrap_future(submitted)
-        future.add_done_callback(lambda _: self._done(kind))
+        future.add_done_callback(lambda ended: self._done(kind, submitted, ended))
         if until is not None and patience is not None:
             await asyncio.wait({future}, timeout=until - monotonic() - _EARLY)
             if not begun and future.cancel():
@@ -171,8 +190,11 @@ class Threads:
         # A client that leaves does not undo a transaction, so a cancelled request lets it finish.
         return await asyncio.shield(future)
 
-    def _done(self, kind: str) -> None:
+    def _done(self, kind: str, ran: Future[Any], ended: asyncio.Future[Any]) -> None:
         self._waiting[kind] -= 1
+        # What is refused to somebody who does not wait any more is no error; others are logged.
+        if not ended.cancelled() and isinstance(ran.exception(), GustibusError | Problem):
+            ended.exception()
 
     @property
     def busy(self) -> bool:

@@ -15,6 +15,9 @@ TURN: Final = 0.005
 _LEAST = 1e-5  # seconds of a request
 _RECENT = 0.1  # weight of the last turn in the mean time of a request
 _TIMES = 3.0  # the mean, which one turn counts at most: a pause of the process is no long request
+_SHORT = 5 * TURN  # seconds that the queue takes at most while an overload lasts,
+_FEW = 3  # or so many requests
+_SOME = 32  # of them are refused in one turn
 
 
 class Refusal(NamedTuple):
@@ -43,12 +46,17 @@ class Turns:
     and the newest is next: it is answered soon, while in order all answers would be as late as they may be.
     Whom that passes over begins when there is less to do, or is refused.
 
+    Where some of them have waited for `longest`, more comes than can be answered, and not in a burst. From
+    then on the queue is kept short, and whoever finds it full is refused at once, which costs less than to
+    keep a request and its body for as long as it may wait. That ends when a request finds nobody before it.
+
     Args:
         longest: seconds that a request may wait.
         tell: is told of each that is refused.
         clock: seconds that only rise.
 
-    Source: Maurer 2015, "Fail at Scale", adaptive LIFO: in order while the queue is short, else newest first.
+    Source: Maurer 2015, "Fail at Scale", adaptive LIFO and controlled delay: in order while the queue is
+    short, else newest first; a queue that does not become empty is made shorter.
     """
 
     def __init__(
@@ -64,6 +72,7 @@ class Turns:
         self._began = 0.0
         self._begun = 0  # requests in it; 0 between turns
         self._queued = 0  # of these, those that were in the queue
+        self._overloaded = False
 
     async def wait(self) -> None:
         """Return when the request at hand may begin: as a rule at once.
@@ -74,9 +83,14 @@ class Turns:
         now = self._clock()
         if not self._queue and (self._begun == 0 or now - self._began < TURN):
             if self._begun == 0:
+                self._overloaded = False
                 self._start(now, queued=0)
             self._begun += 1
             return
+        if self._overloaded and self._is_full():
+            self._tell()
+            message = "more requests come than can be answered"
+            raise QueueFullError(message, retry_after=self._longest)
         waiting = Waiting(now, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         # An error kept by the future would hold the frame that it was raised in, and that frame the future:
@@ -107,7 +121,13 @@ class Turns:
     def _next(self) -> None:
         """Start a turn with as many of the queue as should fit into it."""
         now = self._clock()
+        many = self._backlog() > self._longest
         while self._queue and now - self._queue[0].came > self._longest:
+            self._overloaded = self._overloaded or many
+            self._refuse(now, self._queue.popleft())
+        for _ in range(_SOME if self._overloaded else 0):
+            if not self._is_full():
+                break
             self._refuse(now, self._queue.popleft())
         take = self._queue.pop if self._backlog() > self._longest else self._queue.popleft
         most, begun = max(1, int(TURN / self._mean)), 0
@@ -125,6 +145,10 @@ class Turns:
         waited = now - waiting.came
         waiting.begins.set_result(Refusal(waited, retry_after=max(waited, self._backlog())))
         self._tell()
+
+    def _is_full(self) -> bool:
+        """Whether more wait than may while an overload lasts."""
+        return len(self._queue) >= _FEW and self._backlog() > _SHORT
 
     def _backlog(self) -> float:
         """Seconds that the queue takes."""
