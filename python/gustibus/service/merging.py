@@ -1,6 +1,7 @@
-"""The figures of several processes as those of one, shown by the process that started them.
+"""The figures of several processes as those of one, put together by the process that started them.
 
-Each answers over a pipe of its own. What one had counted before it ended goes on being counted, so that no
+That one shows them on a listener, or gives them to any of the others that is asked for them. Each answers
+over a pipe of its own. What one had counted before it ended goes on being counted, so that no
 counter goes backwards when another takes its place.
 """
 
@@ -10,7 +11,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -23,23 +24,42 @@ if TYPE_CHECKING:
     from gustibus.service.state import State
 
 GAUGES: Final[dict[str, Literal["sum", "max"]]] = {
+    "gustibus_db_pool_in_use": "sum",
     "gustibus_encoder_breaker_open": "max",
+    "gustibus_encoder_queue_depth": "sum",
     "gustibus_event_loop_lag_seconds": "max",
     "gustibus_http_requests_in_flight": "sum",
+    "gustibus_job_oldest_queued_seconds": "max",
+    "gustibus_jobs": "max",  # every process looks at the same store
     "gustibus_model_info": "max",
+    "gustibus_model_load_seconds": "max",
+    "gustibus_people_stale": "max",  # every process waits for the same fits
     "gustibus_process_max_fds": "max",
     "gustibus_process_open_fds": "max",  # the limit is one of each process
     "gustibus_process_resident_memory_bytes": "sum",
     "gustibus_process_start_time_seconds": "max",
     "gustibus_process_virtual_memory_bytes": "sum",
+    "gustibus_quotas_away": "max",
     "gustibus_refits_waiting": "sum",
     "gustibus_rows_in_memory": "max",  # every process keeps the same rows
     "gustibus_vector_cache_bytes": "sum",
     "python_info": "max",
 }
 """What the values of a gauge are together; counters, histograms and summaries are added up."""
-_PATIENCE = 1.0  # seconds for an answer; of a process that gives none its last one is shown
+_PATIENCE = 3.0  # seconds for an answer; of a process that gives none its last one is shown
+_LONG = (
+    6.0  # seconds for an answer of the process that puts them together, which waits for the others
+)
 _ASK = b"?"
+
+
+class Figures(NamedTuple):
+    """The ends of a process of its pipes to the one that started it."""
+
+    own: Connection
+    """Over which it is asked for what it has counted."""
+    whole: Connection | None
+    """Over which it asks for what all have; None where those are shown elsewhere."""
 
 
 def answer(pipe: Connection, state: Callable[[], State], loop: asyncio.AbstractEventLoop) -> None:
@@ -66,6 +86,29 @@ def answer(pipe: Connection, state: Callable[[], State], loop: asyncio.AbstractE
             return  # this process is ending, or the one that asks has ended
 
     threading.Thread(target=send, name="figures", daemon=True).start()
+
+
+class Whole:
+    """Asks the process that started this one for what all have counted.
+
+    Args:
+        pipe: to it.
+    """
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._turn = threading.Lock()
+
+    def exposition(self) -> bytes | None:
+        """Prometheus text, None where none comes; any thread may ask, and waits for it."""
+        with self._turn:
+            try:
+                while self._pipe.poll():
+                    self._pipe.recv_bytes()  # came too late for the question before
+                self._pipe.send_bytes(_ASK)
+                return self._pipe.recv_bytes() if self._pipe.poll(_LONG) else None
+            except (EOFError, OSError):
+                return None
 
 
 class Child:
@@ -97,6 +140,18 @@ class Merged(Collector):
         with self._heard:
             self._children.append(child)
         threading.Thread(target=self._read, args=(child,), name="figures", daemon=True).start()
+
+    def give(self, pipe: Connection) -> None:
+        """Show what all have counted to a process whenever it asks, until it ends."""
+
+        def answer() -> None:
+            try:
+                while pipe.recv_bytes():
+                    pipe.send_bytes(self.exposition())
+            except (EOFError, OSError):
+                pipe.close()
+
+        threading.Thread(target=answer, name="figures", daemon=True).start()
 
     def ask(self) -> int:
         """Ask those that have begun; how many answered in time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
@@ -18,13 +18,22 @@ from prometheus_client.core import (
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from gustibus.service.backlog import Backlog
+from gustibus.service.batches import Batches
+from gustibus.service.instruments import BOUNDS, Histogram, cumulated
+from gustibus.service.outcomes import Outcomes
+from gustibus.service.signals import SIGNALS
+from gustibus.service.stages import SAMPLED, Stage
+
 if TYPE_CHECKING:
     from gustibus.service.state import State
 
-BOUNDS = sorted([*(0.00025 * 2.0**i for i in range(17)), 0.05])
-"""Upper edges of latency in seconds: 0.25 ms to 16 s, and the 50 ms of the objective."""
 FRESHNESS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0]
 """Upper edges, in seconds, of the time from an answer to the scores that know of it."""
+_AGREEING = [0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99]
+_SOURCES = ("id", "embedding", "vector", "text")
+_IMPORTED = ("accepted", "duplicate", "rejected")
+_RETRIED = ("session", "fit", "job", "changes")
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -59,19 +68,50 @@ class Meter:
         self.usage: dict[str, tuple[int, int]] = {}
         """Units and requests of each key since they were last written down."""
         self.reloads: dict[str, int] = {"done": 0, "failed": 0}
-        self.candidates: dict[str, int] = {"id": 0, "embedding": 0, "vector": 0, "text": 0}
+        self._candidates: dict[tuple[str, str], dict[str, int]] = {}
         self.rejected: dict[str, int] = {}
         self.comparisons: dict[str, int] = {}
         self.onboarding: dict[str, int] = {}
         self.refits = 0
         self.refit_seconds = 0.0
         self.refit_failures = 0
-        self._fresh = [0] * (len(FRESHNESS) + 1)
-        self._fresh_seconds = 0.0
+        self.imported = dict.fromkeys(_IMPORTED, 0)
+        self.retried = dict.fromkeys(_RETRIED, 0)
+        self.backlog = Backlog()
+        self.quarantined: dict[str, int] = dict.fromkeys(SIGNALS, 0)
         self.encoded_hits = 0
         self.encoded_bytes = 0
         self.encoded_misses = 0
+        self.spans: dict[str, int] = {}
         self._jobs: dict[tuple[str, str], tuple[int, float]] = {}
+        self.freshness = Histogram(
+            "profile_freshness_seconds", "From an answer to scores that know of it.", FRESHNESS
+        )
+        self.consistency = Histogram(
+            "profile_consistency", "Share of a person's answers that a new fit of them agrees with.",
+            _AGREEING,
+        )  # fmt: skip
+        self.stages = Histogram(
+            "score_stage_duration_seconds",
+            f"Time in the stages of POST /v1/score, of one request in {SAMPLED}.",
+            BOUNDS, labels=["stage"],
+        )  # fmt: skip
+        for stage in get_args(Stage):
+            self.stages.expect(stage)
+        self.transactions = Histogram(
+            "db_tx_duration_seconds", "Transactions, the wait for a connection included.",
+            BOUNDS, labels=["op"],
+        )  # fmt: skip
+        self.batches = Batches()
+        self.outcomes = Outcomes()
+
+    def candidates(self, model: str, version: str) -> dict[str, int]:
+        """Candidates of a version by source, to be counted up; those of a version are kept for good."""
+        return self._candidates.setdefault((model, version), dict.fromkeys(_SOURCES, 0))
+
+    def retry(self, op: str) -> None:
+        """Something that is done again: the store could not be used, or somebody else was faster."""
+        self.retried[op] += 1
 
     def expect_jobs(self, kinds: Iterable[str]) -> None:
         """Show jobs before the first of them has ended, for an increase is one from something."""
@@ -83,11 +123,6 @@ class Meter:
         """One job that has ended here."""
         count, total = self._jobs.get((kind, outcome), (0, 0.0))
         self._jobs[kind, outcome] = (count + 1, total + seconds)
-
-    def fresh(self, seconds: float) -> None:
-        """One person whose scores know of an answer that came so long ago."""
-        self._fresh[bisect_left(FRESHNESS, seconds)] += 1
-        self._fresh_seconds += seconds
 
     def count(self, route: str, method: str, status: int, seconds: float) -> None:
         """One reply."""
@@ -135,18 +170,25 @@ class Meter:
             labels=["route", "method"],
         )  # fmt: skip
         for where, counts in self._buckets.items():
-            duration.add_metric(list(where), _cumulated(BOUNDS, counts), self._seconds[where])
+            duration.add_metric(list(where), cumulated(BOUNDS, counts), self._seconds[where])
         yield duration
         yield GaugeMetricFamily(
             "gustibus_http_requests_in_flight", "Being answered.", value=self.in_flight
         )
-        yield _counter("score_candidates", "Scored.", "source", self.candidates)
+        candidates = CounterMetricFamily(
+            "gustibus_score_candidates", "Scored.", labels=["model", "version", "source"]
+        )
+        for version, sources in self._candidates.items():
+            for source, n in sources.items():
+                candidates.add_metric([*version, source], n)
+        yield candidates
         yield _counter("model_reloads", "By what came of them.", "result", self.reloads)
         yield GaugeMetricFamily(
             "gustibus_event_loop_lag_seconds", "How late the event loop is.", value=self.lag
         )
         yield _counter("rejected", "Turned away.", "reason", self.rejected)
         yield _counter("comparisons", "Received.", "outcome", self.comparisons)
+        yield _counter("trace_spans", "That ended.", "outcome", self.spans)
         yield _counter("onboarding_sessions", "By what happened.", "outcome", self.onboarding)
         jobs = SummaryMetricFamily(
             "gustibus_job_duration_seconds", "Jobs that ended here.", labels=["kind", "state"]
@@ -161,10 +203,7 @@ class Meter:
         yield CounterMetricFamily(
             "gustibus_profile_refit_seconds", "Time in fits.", value=self.refit_seconds
         )
-        yield HistogramMetricFamily(
-            "gustibus_profile_freshness_seconds", "From an answer to scores that know of it.",
-            buckets=_cumulated(FRESHNESS, self._fresh), sum_value=self._fresh_seconds,
-        )  # fmt: skip
+        yield _counter("profiles_quarantined", "By sign.", "reason", self.quarantined)
         yield CounterMetricFamily(
             "gustibus_vector_cache_hits", "Texts found encoded.", value=self.encoded_hits
         )
@@ -174,6 +213,12 @@ class Meter:
         yield GaugeMetricFamily(
             "gustibus_vector_cache_bytes", "Memory of encoded texts.", value=self.encoded_bytes
         )
+        yield _counter("import_rows", "Read.", "result", self.imported)
+        yield _counter("db_retries", "Work done again.", "op", self.retried)
+        for shown in (self.backlog, self.batches, self.outcomes):
+            yield from shown.families()
+        for histogram in (self.freshness, self.consistency, self.stages, self.transactions):
+            yield histogram.family()
 
 
 class _Shown(Collector):
@@ -194,7 +239,36 @@ class _Shown(Collector):
         yield GaugeMetricFamily(
             "gustibus_refits_waiting", "People to fit again.", value=state.refits.waiting
         )
+        stale = 0 if state.superseded is None else len(state.superseded.pending)
+        yield GaugeMetricFamily(
+            "gustibus_people_stale", "People whom the version before still serves.", value=stale
+        )
+        if state.quotas is not None:
+            yield GaugeMetricFamily(
+                "gustibus_quotas_away", "Whether quotas are not shared, for Redis does not answer.",
+                value=float(not state.quotas.up),
+            )  # fmt: skip
+        if hasattr(state, "store"):
+            yield _counter("audit_events", "Entries.", "action", state.store.audited())
+            in_use = GaugeMetricFamily(
+                "gustibus_db_pool_in_use", "Connections that transactions have.", labels=["op"]
+            )
+            for op, n in state.store.in_use().items():
+                in_use.add_metric([op], n)
+            yield in_use
         if state.serving is not None:
+            loading = GaugeMetricFamily(
+                "gustibus_model_load_seconds", "To load the model in service.", labels=["model"]
+            )
+            loading.add_metric([state.serving.name], state.serving.load_seconds)
+            yield loading
+            if state.serving.has_encoder:
+                depth = GaugeMetricFamily(
+                    "gustibus_encoder_queue_depth", "Requests that wait for vectors of texts.",
+                    labels=["backend"],
+                )  # fmt: skip
+                depth.add_metric([state.serving.backend], state.serving.queued)
+                yield depth
             info = GaugeMetricFamily("gustibus_model_info", "1.", labels=["model", "digest"])
             info.add_metric([state.serving.name, state.serving.digest[:12]], 1)
             yield info
@@ -236,11 +310,3 @@ def _quantile(counts: list[int], share: float) -> float:
         if seen >= wanted:
             return edge
     return edges[-1]
-
-
-def _cumulated(bounds: list[float], counts: list[int]) -> list[tuple[str, float]]:
-    total, rows = 0, []
-    for bound, count in zip([*bounds, float("inf")], counts, strict=True):
-        total += count
-        rows.append(("+Inf" if bound == float("inf") else str(bound), float(total)))
-    return rows
