@@ -144,6 +144,15 @@ def acquire(draw: Draw) -> None:
     _core.acquire(rule, delta, offset, base, mixture(draw, dim), *answering(draw), draw.threads())
 
 
+def target_gain(draw: Draw) -> None:
+    """What questions say about the pairs that will be ranked."""
+    dim, delta, offset = questions(draw)
+    root = draw.rng.normal(size=(draw.pick((0, 1, 4)), dim))
+    moments = draw.array(root.T @ root, np.float64)
+    belief = mixture(draw, dim)
+    _core.target_gain(delta, offset, moments, belief, *answering(draw), draw.threads())
+
+
 def batch(draw: Draw) -> None:
     """A batch of questions."""
     dim, delta, offset = questions(draw)
@@ -160,4 +169,5 @@ TARGETS: dict[str, tuple[Callable[[Draw], Any], ...]] = {
     "predict": (predict,),
     "acquire": (acquire,),
     "acquire_batch": (batch,),
+    "target_gain": (target_gain,),
 }

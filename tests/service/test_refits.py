@@ -10,20 +10,24 @@ import pytest
 from sqlalchemy import update
 
 from gustibus.service import refits
+from gustibus.service.backoff import BackOff
 from gustibus.service.loading import load
-from gustibus.service.refits import BackOff
 from gustibus.service.settings import Settings
 from gustibus.service.state import State
 from gustibus.store import (
     NewComparison,
     Side,
     add_comparisons,
+    delete_comparison,
     ensure_users,
     from_moment,
+    get_profile,
+    mark_stale,
+    marked_users,
     upgrade,
 )
 from gustibus.store.tables import comparisons
-from tests.service.harness import DIM, running
+from tests.service.harness import DIM, database, running
 from tests.service.test_remote_encoder import Pooling
 
 
@@ -101,7 +105,7 @@ def test_answers_about_items_and_texts_count_soon_after_the_encoder_is_back(
             time.sleep(0.2)
 
 
-def test_everybody_is_looked_at_once_and_then_who_has_answered_lately(
+def test_everybody_is_looked_at_once_the_active_first_and_then_who_has_answered_lately(
     tmp_path, vectors_folder, vectors_model, monkeypatch
 ):
     monkeypatch.setattr(refits, "_PEOPLE", 2)
@@ -126,9 +130,13 @@ def test_everybody_is_looked_at_once_and_then_who_has_answered_lately(
         return found, more
 
     async def looks():
-        answer("a", "b", "c", "d", "e", ago=3600)
-        assert await look() == (["a", "b"], True)
+        answer("a", "b", "c", ago=100 * 86_400)
+        answer("c", "d", "e", ago=80 * 86_400)
+        assert await look() == ([], True)
         assert await look() == (["c", "d"], True)
+        assert await look() == (["e"], True)
+        assert await look() == (["a", "b"], True)
+        assert await look() == (["c", "d"], True)  # nobody has fitted them yet
         assert await look() == (["e"], False)
         assert await look() == ([], False)  # they wait to be fitted by whoever found them
         answer("d", "a", "f", "g")
@@ -141,3 +149,49 @@ def test_everybody_is_looked_at_once_and_then_who_has_answered_lately(
     asyncio.run(looks())
     state.threads.close()
     state.store.close()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("fitted", [False, True])
+def test_an_answer_that_is_taken_away_while_a_fit_is_made_does_not_stay_in_it(
+    tmp_path, vectors_folder, vectors_model, monkeypatch, engine, fitted
+):
+    """By a process that serves another version, or that ends before it has fitted the person again."""
+    with database(engine, tmp_path) as url:
+        upgrade(url)
+        state = State(Settings(database=url, model=str(vectors_folder), log=False))
+        load(state)
+        state.refits._begun["a"] = time.perf_counter()
+        side = Side(None, "said", np.zeros(DIM, np.float32))
+        with state.store.write() as conn:
+            ensure_users(conn, users=["a"])
+            rows = [NewComparison("a", side, side, "a") for _ in range(3)]
+            gone = add_comparisons(conn, rows=rows, model=state.digest)[0].id
+        background = state.threads.background
+
+        async def meanwhile(work):
+            made = await background(work)
+            with state.store.write() as conn:
+                assert delete_comparison(conn, comparison=gone) == "a"
+                mark_stale(conn, user="a")
+            return made
+
+        async def fit():
+            if fitted:
+                await state.refits._fit(["a"])
+            with monkeypatch.context() as patch:
+                patch.setattr(state.threads, "background", meanwhile)
+                await state.refits._fit(["a"])
+
+        def marked():
+            with state.store.read() as conn:
+                return marked_users(conn, model=state.digest)
+
+        asyncio.run(fit())
+        assert marked() == ["a"]
+        asyncio.run(state.refits._fit(["a"]))
+        assert marked() == []
+        with state.store.read() as conn:
+            assert get_profile(conn, user="a", model=state.digest).count == 2
+        state.threads.close()
+        state.store.close()

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from gustibus.service.state import State
 
 OnUnknown = Literal["population", "error", "create"]
-UserState = Literal["population", "learning", "ready", "restricted"]
+UserState = Literal["population", "learning", "ready", "stale", "restricted", "quarantined"]
 
 
-async def find_person(call: Call, user: str | None, on_unknown: OnUnknown) -> Person:
-    """The person that a request names.
+async def find_person(
+    call: Call, user: str | None, on_unknown: OnUnknown, *, pointer: str = "/user"
+) -> Person:
+    """The person that a request names in the field at `pointer`.
 
     Raises:
         Problem: 404 when nobody has this name and the request insists; 422 for another form.
@@ -31,10 +33,10 @@ async def find_person(call: Call, user: str | None, on_unknown: OnUnknown) -> Pe
     if person is not None:
         return person
     if CLIENT_ID.fullmatch(user) is None:
-        raise invalid("/user", "expected 1 to 128 letters, digits or any of . _ : @ -")
+        raise invalid(pointer, "expected 1 to 128 letters, digits or any of . _ : @ -")
     if on_unknown == "error":
-        detail = f"/user: there is nobody called {user!r}"
-        raise Problem("not_found", detail, errors=[("/user", detail)])
+        detail = f"{pointer}: there is nobody called {user!r}"
+        raise Problem("not_found", detail, errors=[(pointer, detail)])
     if on_unknown == "create":
         call.need("users:write")
         await state.create_person(user)
@@ -43,11 +45,15 @@ async def find_person(call: Call, user: str | None, on_unknown: OnUnknown) -> Pe
 
 
 def person_state(serving: Serving, person: Person) -> UserState:
-    """How well somebody is known, or that nothing of theirs is used."""
+    """How well somebody is known, or that nothing of theirs is used, or not for training."""
     if person.restricted:
         return "restricted"
+    if person.quarantined:
+        return "quarantined"
     if person.count == 0:
         return "population"
+    if serving.superseded:
+        return "stale"
     return "ready" if person.count >= serving.min_comparisons else "learning"
 
 

@@ -87,5 +87,6 @@ def _answer(row: ComparisonRow, texts: _Texts) -> dict[str, Any] | None:
         "comparison": row.id, "user": row.user,
         "prompt": next((prompt for prompt in prompts if prompt is not None), ""),
         "response_a": sides[0][0], "response_b": sides[1][0], "outcome": row.outcome,
-        "weight": weight_of(row.source), "created_at": row.created_at.isoformat(),
+        "weight": weight_of(row.source), "strength": row.strength,
+        "created_at": row.created_at.isoformat(), "key": row.key,
     }  # fmt: skip

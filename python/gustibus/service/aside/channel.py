@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, BinaryIO
@@ -121,7 +121,7 @@ def run(work: Callable[[Order], dict[str, Any]]) -> None:
         os.nice(_NICE)  # requests come first
     given = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_worker, daemon=True).start()
-    order = Order(Settings(**given["settings"]), given["job"], given["params"], line)
+    order = Order(_absolute(Settings(**given["settings"])), given["job"], given["params"], line)
     try:
         order.say({"result": work(order)})
     except GustibusError as error:
@@ -139,10 +139,25 @@ def _end_with_worker() -> None:
     os._exit(1)
 
 
+def _absolute(settings: Settings) -> Settings:
+    """Settings whose folders are the same from wherever the job works."""
+
+    def absolute(folder: str) -> str:
+        return str(Path(folder).absolute()) if folder else ""
+
+    return replace(
+        settings, files=absolute(settings.files), models=absolute(settings.models),
+        import_folder=absolute(settings.import_folder), golden=absolute(settings.golden),
+    )  # fmt: skip
+
+
 def _without(order: Order, message: str) -> str:
     """A message without the folders of this machine."""
     for folder in (order.settings.import_folder, order.settings.files, order.settings.models):
         if folder:
             for told in (str(Path(folder).resolve()), folder):
                 message = message.replace(f"{told}/", "")
+    golden = order.settings.golden
+    if golden:
+        message = message.replace(golden, Path(golden).name)
     return message

@@ -1,4 +1,4 @@
-"""Restriction of a person's processing: their answers stay, and nothing is learned from them meanwhile."""
+"""What operators decide about a person: restriction of their processing, and the end of a quarantine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gustibus.store import (
     ensure_users,
     get_user,
     hashed_user,
+    release_user,
     restrict_user,
     unrestrict_user,
 )
@@ -24,6 +25,10 @@ _PATIENCE = 5.0  # seconds for a fit before a reply
 
 
 class RestrictUser(Struct, forbid_unknown_fields=True):
+    """Nothing is to be said about it."""
+
+
+class ReleaseUser(Struct, forbid_unknown_fields=True):
     """Nothing is to be said about it."""
 
 
@@ -47,6 +52,17 @@ async def unrestrict(call: Call) -> Reply:
     row, changed = await _changed(call, user, unrestrict_user, "user.unrestrict")
     if changed:
         state.unrestrict_person(user, version=row.profile_version)
+        await state.refits.wait([user], _PATIENCE)
+    return ok(show_user(state, user, row))
+
+
+async def release(call: Call) -> Reply:
+    """Lift a quarantine; what was said by now is not held against the person again."""
+    call.read_optional(ReleaseUser)
+    user, state = call.param("user"), call.state
+    row, changed = await _changed(call, user, release_user, "user.release")
+    if changed:
+        state.people.quarantined.discard(user)
         await state.refits.wait([user], _PATIENCE)
     return ok(show_user(state, user, row))
 
@@ -90,6 +106,13 @@ ROUTES = (
         "POST", _PATH + ":unrestrict", "unrestrict_user", "users:write", unrestrict, "People",
         "Lift a restriction and fit the person from all their answers.",
         request=UnrestrictUser, optional=True, response=User, problems=("not_found", *STORE),
+        example={},
+    ),
+    Route(
+        # Not for a key that brings answers: the quarantine may be of what it brought.
+        "POST", _PATH + ":release", "release_user", "admin", release, "People",
+        "Lift a quarantine: what the person says is trained on again, and is not held against them.",
+        request=ReleaseUser, optional=True, response=User, problems=("not_found", *STORE),
         example={},
     ),
 )  # fmt: skip

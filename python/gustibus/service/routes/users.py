@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
 from gustibus.onboarding.information import information_gained
 from gustibus.posterior import Posterior
 from gustibus.service.call import Call, Reply, encode, ok
+from gustibus.service.conditions import NONE, digest, tagged
 from gustibus.service.cursors import Page, page_of
 from gustibus.service.decoding import refuse_unstorable
 from gustibus.service.erasing import erase_person
-from gustibus.service.fitting import Fit
+from gustibus.service.fitting import Answers, Fit, answers_of, worth_of
+from gustibus.service.holdings import held_of
 from gustibus.service.once import once
 from gustibus.service.people import UserState, person_state, spread_of
+from gustibus.service.peoplegroups import group_of, shares
 from gustibus.service.problems import Problem, invalid, pointer_to
 from gustibus.service.routing import STORE, Nothing, Route
+from gustibus.service.signals import agreement
 from gustibus.service.state import State
 from gustibus.service.tables import Person
 from gustibus.store import (
+    QUARANTINED,
     RESTRICTED,
     Connection,
     UserRow,
@@ -29,8 +35,8 @@ from gustibus.store import (
     departures,
     ensure_users,
     evidence,
-    export_user,
     get_user,
+    given_in_sessions,
     hashed_user,
     list_users,
     put_profile,
@@ -38,6 +44,9 @@ from gustibus.store import (
     reset_at,
     reset_profile,
 )
+
+if TYPE_CHECKING:
+    from gustibus.service.serving import Serving
 
 MAX_ATTRIBUTES = 4096
 """Most bytes of a person's attributes as JSON."""
@@ -68,6 +77,15 @@ class User(Struct):
     created_at: datetime | None
     """None for people of the training whom this service has not met."""
     updated_at: datetime | None
+    signals: list[str] = []
+    """Why the person is in quarantine: `repeats`, `fast`, `side`, `information`, `crowd`; else empty."""
+
+
+class ListUsers(Page, forbid_unknown_fields=True):
+    """Which people are wanted."""
+
+    state: Literal["restricted", "quarantined"] | None = None
+    """Those of whom nothing is used, or those whose answers are kept out of trainings."""
 
 
 class Users(Struct):
@@ -98,6 +116,35 @@ class Profile(Struct):
     information: float
     """Nats by which answers have narrowed down where the person may be."""
     directions: list[Direction]
+    group: int
+    """Of the model's groups, from 0: the one that most probably holds the person."""
+    group_share: float
+    """Of the population that is in this group."""
+    effective_answers: float
+    """How many answers at even odds those given to this service are worth; at most as many as there are."""
+    repeated: int
+    """Pairs that the person was asked a second time, with the sides swapped, under any model."""
+    consistent: int
+    """Of these, answered the same both times."""
+    consistency: float | None
+    """The one over the other; null where nothing was asked twice."""
+    fitted_model: str | None
+    """The version that the profile was fitted under, as `model`; null where it is the population's."""
+
+
+class Statement(Struct):
+    """What was removed, without the name, signed with a key of the store."""
+
+    user: str
+    """The person's keyed hash, as in the audit log."""
+    at: str
+    removed: dict[str, int]
+    trained_on: dict[str, str]
+    """Digests of the models that were trained on the person; versions among them are marked `retrain_due`."""
+    unknown: dict[str, str]
+    """Digests of models that do not tell whom they were trained on."""
+    signature: str
+    """HMAC-SHA256 of the rest; `gustibus users verify` checks it."""
 
 
 class Deleted(Struct):
@@ -107,6 +154,7 @@ class Deleted(Struct):
     object: Literal["user"]
     deleted: Literal[True]
     removed: dict[str, int]
+    statement: Statement
 
 
 async def put(call: Call) -> Reply:
@@ -116,7 +164,12 @@ async def put(call: Call) -> Reply:
     _check(body.attributes)
 
     def work(conn: Connection) -> Reply:
-        row, created = put_user(conn, user=user, attributes=body.attributes)
+        created = False
+        if call.condition is not NONE:  # made first, so that it can be held
+            _, created = put_user(conn, user=user)
+            _refuse(call, user, None if created else get_user(conn, user=user, hold=True))
+        row, new = put_user(conn, user=user, attributes=body.attributes)
+        created |= new
         if created and departures(conn, users=[user]):
             audit(
                 conn, actor="" if call.caller is None else call.caller.id, action="user.return",
@@ -127,7 +180,24 @@ async def put(call: Call) -> Reply:
     reply = await once(call, work, users=[user])
     if user not in call.state.people:
         call.state.set_person(user, None, count=0, version=0)
-    return reply
+        call.state.newcomers.meet("" if call.caller is None else call.caller.id, user)
+    return tagged(call, reply, _written(msgspec.json.decode(reply.body, type=User)))
+
+
+def _written(user: User) -> str:
+    """The part of a person's tag that is of what clients write."""
+    return digest([user.id, user.attributes, user.created_at])
+
+
+def _refuse(call: Call, user: str, row: UserRow | None) -> None:
+    """Keep a change to the person that it is meant for.
+
+    Raises:
+        Problem: 412.
+    """
+    known = row is not None or user in call.state.people
+    written = _written(show_user(call.state, user, row)) if known else None
+    call.condition.refuse(written, f"The person {user!r}")
 
 
 def _check(attributes: Attributes | None) -> None:
@@ -148,7 +218,8 @@ async def get(call: Call) -> Reply:
     """One person."""
     user = call.param("user")
     call.user = user
-    return ok(await _found(call, user))
+    shown = await _found(call, user)
+    return tagged(call, ok(shown), _written(shown))
 
 
 async def _found(call: Call, user: str) -> User:
@@ -170,31 +241,37 @@ def nobody(user: str) -> Problem:
 
 def show_user(state: State, user: str, row: UserRow | None) -> User:
     """A person as replies have them; what the store says of a restriction is newer than what is in memory."""
-    person = state.people.find(user) or state.people.population
+    before = None if state.superseded is None else state.superseded.find(user)
+    person = before or state.people.find(user) or state.people.population
     known: UserState = "population"
     if person.restricted if row is None else row.state == RESTRICTED:
         known = "restricted"
     elif state.serving is not None:
-        known = person_state(state.serving, person._replace(restricted=False))
+        held = person.quarantined if row is None else row.state == QUARANTINED
+        known = person_state(state.serving, person._replace(restricted=False, quarantined=held))
+        if before is not None and not held:
+            known = "stale"
     version = person.version if row is None else max(row.profile_version, person.version)
     return User(
         user, "user", known, {} if row is None else row.attributes,
         0 if row is None else row.n_comparisons, person.count, version,
         None if row is None else row.created_at, None if row is None else row.updated_at,
+        [] if row is None else list(row.signals),
     )  # fmt: skip
 
 
 async def list_all(call: Call) -> Reply:
     """A page of the people whom this service has met; those of the training only join them then."""
-    page = call.query(Page)
-    after = call.state.cursors.open("users", page.after)
+    page = call.query(ListUsers)
+    kind = "users" if page.state is None else f"users {page.state}"
+    after = call.state.cursors.open(kind, page.after)
     rows, more = page_of(
         await call.state.threads.read(
-            lambda conn: list_users(conn, after=after, limit=page.limit + 1)
+            lambda conn: list_users(conn, after=after, limit=page.limit + 1, state=page.state)
         ),
         page.limit,
     )
-    following = call.state.cursors.seal("users", rows[-1].id) if more else None
+    following = call.state.cursors.seal(kind, rows[-1].id) if more else None
     return ok(Users("list", [show_user(call.state, row.id, row) for row in rows], more, following))
 
 
@@ -216,7 +293,30 @@ async def profile(call: Call) -> Reply:
     )  # fmt: skip
     rows = zip(*(column.tolist() for column in columns), strict=True)
     directions = [Direction(index, *row) for index, row in enumerate(rows)]
-    return ok(Profile(shown, "profile", serving.label, gained, directions))
+    said = await state.threads.read(lambda conn: _said(conn, user, serving, used=person.count > 0))
+    group = int(group_of(serving.model.prior, person.mean[None])[0])
+    return ok(Profile(
+        shown, "profile", serving.label, gained, directions, group,
+        float(shares(serving.model.prior)[group]),
+        0.0 if said.rows is None else worth_of(serving.model, here, said.rows), said.repeated,
+        said.agreed, said.agreed / said.repeated if said.repeated else None,
+        serving.label if person.count else None,
+    ))  # fmt: skip
+
+
+class _Said(NamedTuple):
+    rows: Answers | None
+    agreed: int
+    repeated: int
+
+
+def _said(conn: Connection, user: str, serving: Serving, *, used: bool) -> _Said:
+    """A person's answers, and how often they agreed with themselves; nothing where none is used."""
+    if not used:
+        return _Said(None, 0, 0)
+    agreed, repeated = agreement(given_in_sessions(conn, users=[user]).get(user, ()))
+    rows = answers_of(evidence(conn, user=user, model=serving.digest), serving.strengths)
+    return _Said(rows, agreed, repeated)
 
 
 def _sd(covariance: np.ndarray) -> np.ndarray:
@@ -259,21 +359,13 @@ async def export(call: Call) -> Reply:
     user, state = call.param("user"), call.state
     call.user = user
     trained = state.trained(user) if user in state.people else None
+    training = None if trained is None else {
+        "kind": "training", "model": state.digest, "comparisons": trained.comparisons,
+        "mean": trained.mean.tolist(), "stderr": _sd(trained.covariance).tolist(),
+    }  # fmt: skip
 
     def work(conn: Connection) -> bytes:
-        lines = [encode(row) for row in export_user(conn, user=user)]
-        if trained is not None:
-            lines.append(
-                encode(
-                    {
-                        "kind": "training",
-                        "model": state.digest,
-                        "comparisons": trained.comparisons,
-                        "mean": trained.mean.tolist(),
-                        "stderr": _sd(trained.covariance).tolist(),
-                    }
-                )
-            )
+        lines = [encode(row) for row in held_of(conn, state.settings, user, training)]
         return b"".join(line + b"\n" for line in lines)
 
     body = await state.threads.read(work)
@@ -298,8 +390,13 @@ async def delete(call: Call) -> Reply:
     if not known and await state.threads.read(lambda conn: get_user(conn, user=user)) is None:
         raise nobody(user)
     actor = "" if call.caller is None else call.caller.id
-    removed = await erase_person(state, user, actor=actor, request_id=call.request_id)
-    return ok(Deleted(user, "user", True, removed))  # noqa: FBT003 - positional record
+
+    def check(conn: Connection) -> None:
+        if call.condition is not NONE:
+            _refuse(call, user, get_user(conn, user=user, hold=True))
+
+    erased = await erase_person(state, user, actor=actor, request_id=call.request_id, check=check)
+    return ok(Deleted(user, "user", True, erased.removed, Statement(**erased.statement)))  # noqa: FBT003 - positional record
 
 
 _PATH = "/v1/users/{user}"
@@ -309,21 +406,21 @@ ROUTES = (
         "PUT", _PATH, "put_user", "users:write", put, "People",
         "Make a person, or change their attributes.",
         request=PutUser, optional=True, response=User, also=(201,), problems=STORE,
-        idempotent=True, example={"attributes": {"locale": "en"}},
+        idempotent=True, tagged=True, example={"attributes": {"locale": "en"}},
     ),
     Route(
         "GET", _PATH, "get_user", "users:read", get, "People", "One person.",
-        response=User, problems=("not_found", *STORE),
+        response=User, problems=("not_found", *STORE), tagged=True,
     ),
     Route(
         "GET", "/v1/users", "list_users", "users:read", list_all, "People",
         "People whom this service has met, by name.",
-        query=Page, response=Users, problems=STORE,
+        query=ListUsers, response=Users, problems=STORE,
     ),
     Route(
         "DELETE", _PATH, "delete_user", "users:write", delete, "People",
         "Remove everything that names a person.",
-        response=Deleted, problems=("not_found", *STORE),
+        response=Deleted, problems=("not_found", *STORE), tagged=True,
     ),
     Route(
         "GET", _PATH + "/profile", "get_profile", "users:read", profile, "People",

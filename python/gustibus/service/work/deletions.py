@@ -6,13 +6,21 @@ from typing import Any
 
 from gustibus.service.erasing import erase_person
 from gustibus.service.work.task import Task
+from gustibus.store import RECEIPT
 
 
 async def delete_user(task: Task) -> dict[str, Any]:
-    """Remove somebody; the name leaves the job in the same transaction."""
+    """Remove somebody; in the same transaction the statement takes the place of the name in the job."""
     user = task.job.params.get("user")
-    if user is None:  # a worker ended between the removal and the end of the job
-        return {"deleted": True}
-    removed = await erase_person(task.state, str(user), actor=task.job.created_by)
+    if (
+        user is None
+    ):  # it was done, if not by this job, or by a worker that ended before the job did
+        told = task.job.params.get(RECEIPT)
+        return _result(told) if told else {"deleted": True}
+    erased = await erase_person(task.state, str(user), actor=task.job.created_by, job=task.job.id)
     task.done = 1
-    return {"deleted": True, "removed": removed}
+    return _result(erased.statement)
+
+
+def _result(statement: dict[str, Any]) -> dict[str, Any]:
+    return {"deleted": True, "removed": statement["removed"], "statement": statement}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from time import time
 from typing import Any
 
+from gustibus.service.refits import ACTIVE, comparison_from
 from gustibus.service.work.task import JobError, Task
 from gustibus.store import marked_users, users_with_news
 
@@ -13,22 +15,26 @@ _PATIENCE = 600.0  # seconds for a page; texts may have to be encoded
 
 
 async def refit_profiles(task: Task) -> dict[str, Any]:
-    """Fit people in the order of their names, then those whose profile was marked as wrong.
+    """Fit people by name, who have answered lately first, then those whose profile was marked as wrong.
 
     Raises:
         JobError: a page of people took too long, as when no text can be encoded.
     """
     model, after = task.state.digest, ""
+    active = comparison_from(time() - ACTIVE)
     while True:
         state = task.state
         if state.digest != model:  # everybody is to be fitted under the new one
             model, after = state.digest, ""
+            active = comparison_from(time() - ACTIVE)
         found, after = await state.threads.read(
-            partial(users_with_news, model=model, after=after, limit=_PAGE)
+            partial(users_with_news, model=model, after=after, limit=_PAGE, since=active)
         )
         await _fit(task, found)
-        if not after:
+        if not after and not active:
             break
+        if not after:  # now those whose last answer is long ago
+            active = ""
     await _fit(task, await state.threads.read(lambda conn: marked_users(conn, model=model)))
     return {"people": task.done, "model": model}
 
