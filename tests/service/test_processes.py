@@ -273,7 +273,8 @@ def test_metrics_have_a_listener_of_their_own(tmp_path, vectors_folder, vectors_
         http.put("/v1/items/x", json={"embedding": [1.0] * DIM})
         http.post("/v1/score", json={"candidates": [{"id": "x"}] * 3})
         text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-        assert 'gustibus_score_candidates_total{source="id"} 3.0' in text
+        version = f'model="default",source="id",version="{vectors_model.digest[:12]}"'
+        assert f"gustibus_score_candidates_total{{{version}}} 3.0" in text
         assert 'route="/v1/items/{item}"' in text
         assert "item/x" not in text
         assert httpx.get(f"http://127.0.0.1:{port}/v1/score").status_code == 404

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -93,6 +96,64 @@ def test_sigterm_ends_a_server_that_decides_within_the_grace(service):
     with service.client(service.key) as http:
         assert len(kept) >= 5
         assert {http.get(path).status_code for path in kept[-20:]} == {200}
+
+
+STUBBORN = """
+import asyncio
+from gustibus.service import following
+
+async def watch_lag(state):
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+following.watch_lag = watch_lag
+"""
+
+
+def worker(service, log) -> subprocess.Popen:
+    """A worker beside a service, once it works."""
+    environment = {**os.environ, "GUSTIBUS_DATABASE": service.url, **service.environment}
+    code = "from gustibus.cli import main; main()"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", code, "worker"], env=environment,
+            stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+        )  # fmt: skip
+    until = time.monotonic() + 30
+    while '"working"' not in log.read_text():
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.02)
+    return process
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_task_that_does_not_end_is_named_and_left(
+    tmp_path, vectors_folder, vectors_model, command
+):
+    (tmp_path / "stubborn").mkdir()
+    (tmp_path / "stubborn" / "sitecustomize.py").write_text(STUBBORN)
+    path = os.pathsep.join(filter(None, [str(tmp_path / "stubborn"), os.environ.get("PYTHONPATH")]))
+    with running(
+        f"sqlite:///{tmp_path}/s.db", tmp_path, gustibus_drain="0.1", gustibus_worker="0",
+        gustibus_model=str(vectors_folder), pythonpath=path,
+    ) as service:  # fmt: skip
+        with service.client() as http:
+            assert http.put("/v1/users/ann").status_code in {200, 201}
+        process, log = service.process, service.log_path
+        if command == "worker":
+            log = tmp_path / "worker.log"
+            process = worker(service, log)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        try:
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+        assert 4 < time.monotonic() - began < 15
+        assert "watch_lag does not end" in log.read_text()
 
 
 def test_a_second_sigterm_ends_it_at_once(service):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import threading
@@ -18,9 +19,17 @@ from gustibus.artifact import Artifact, People
 from gustibus.cli.app import run
 from gustibus.models.hierarchical import Hierarchical
 from gustibus.posterior import GaussianPrior
+from gustibus.store import Store, create_key, register_version, upgrade
 from tests.service.harness import DIM, Service, database, model_of, running
 
 ENGINES = ("sqlite", "postgresql")
+
+
+class Terminal(io.StringIO):
+    """Standard input with somebody at it."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def variant(folder: Path, *, seed: int, tastes: int) -> Artifact:
@@ -89,6 +98,66 @@ def ready(http: httpx.Client, made: list[Artifact]) -> None:
     serving(http, "default@1")
 
 
+@pytest.mark.parametrize("name", ["Tastes", ".tastes", "geschmäcker", "-a", "a" * 65, "a b", ""])
+def test_a_name_that_no_model_may_have_is_refused_at_the_start(tmp_path, models, name):
+    settings = {"gustibus_models": str(models[0]), "gustibus_model_name": name}
+    with (
+        pytest.raises(AssertionError, match="GUSTIBUS_MODEL_NAME: expected 1 to 64 of a-z"),
+        running(f"sqlite:///{tmp_path}/s.db", tmp_path, **settings),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("has", ["versions", "keys"])
+def test_a_name_that_a_store_has_from_before_goes_on(tmp_path, models, has):
+    url = f"sqlite:///{tmp_path}/s.db"
+    upgrade(url)
+    store = Store(url)
+    with store.write() as conn:
+        if has == "versions":
+            register_version(conn, model="Tastes", digest=models[1][0].digest)
+        else:
+            create_key(conn, name="old", scopes=("score",), models=("Tastes",))
+    store.close()
+    settings = {"gustibus_models": str(models[0]), "gustibus_model_name": "Tastes"}
+    with running(url, tmp_path, **settings) as service, service.client() as http:
+        assert http.get("/v1/models/Tastes/versions").status_code == 200
+
+
+def test_a_process_is_ready_where_the_model_that_is_promoted_is_loaded(tmp_path, models):
+    root = tmp_path / "models"
+    shutil.copytree(models[0], root)
+    settings = {"gustibus_models": str(root), "gustibus_refresh": "0.05"}
+    with running(f"sqlite:///{tmp_path}/s.db", tmp_path, **settings) as service:
+        with service.client() as http:
+            assert http.get("/readyz").status_code == 200  # none is promoted
+            assert http.get("/v1/version").json()["aliases"] == {}
+            digest = models[1][0].digest
+            http.post("/v1/models/default/versions", json={"digest": digest})
+            http.post("/v1/models/default/versions/1:validate")
+            shutil.move(root / digest, tmp_path / "away")
+            promote(http, 1)
+            until = time.monotonic() + 10
+            while http.get("/readyz").status_code == 200:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            told = http.get("/readyz").json()
+            assert told["detail"] == "The model that is promoted is not loaded"
+            version = http.get("/v1/version").json()
+            assert (version["model"], version["aliases"]) == (None, {"champion": 1})
+        shutil.move(tmp_path / "away", root / digest)
+        service.stop()
+        service.start()
+        with service.client() as http:
+            assert http.get("/readyz").status_code == 200
+            http.put("/v1/models/default/aliases/next", json={"version": 1},
+                     headers={"If-None-Match": "*"})  # fmt: skip
+            until = time.monotonic() + 10
+            while http.get("/v1/version").json()["aliases"] != {"champion": 1, "next": 1}:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+
+
 def test_versions_are_registered_promoted_and_rolled_back(served, models):
     with served.client() as http:
         nothing = http.post("/v1/score", json={"candidates": [{"embedding": [0.0] * DIM}]})
@@ -112,9 +181,13 @@ def test_versions_are_registered_promoted_and_rolled_back(served, models):
         other = http.post("/v1/models/default:rollback", headers={"If-None-Match": etag})
         assert (other.status_code, other.json()["code"]) == (400, "bad_header")
         held = http.delete("/v1/models/default/versions/1")
-        assert (held.status_code, held.json()["code"]) == (409, "conflict")
+        assert (held.status_code, held.json()["code"]) == (409, "alias_in_use")
         assert http.delete("/v1/models/default/versions/2").status_code == 200
         assert http.get("/v1/models/default/versions/2").status_code == 404
+        etag = http.get("/v1/models/default/aliases/champion").headers["etag"]
+        back = http.post("/v1/models/default:rollback", headers={"If-Match": etag})
+        assert (back.status_code, back.json()["code"]) == (409, "conflict")
+        assert "default@2" in back.json()["detail"]
         assert http.get("/v1/models/default/versions/1").json()["card"]["family"] == "hierarchical"
         assert http.get("/v1/models/other").status_code == 404
     served.stop()
@@ -139,7 +212,7 @@ def test_an_alias_of_what_is_served_is_asked_for_and_forgotten(served, models):
         serving(http, "default@2")
         assert http.post("/v1/score", json=asked).status_code == 404, "it points at another version"
         held = http.delete("/v1/models/default/versions/1")
-        assert (held.status_code, held.json()["code"]) == (409, "conflict")
+        assert (held.status_code, held.json()["code"]) == (409, "alias_in_use")
         for name, headers, status in (
             ("spare", {}, 428), ("spare", {"If-Match": '"7"'}, 412), ("none", {"If-Match": '"1"'}, 404),
             ("champion", {"If-Match": '"2"'}, 409), ("spare", {"If-Match": '"1"'}, 200),
@@ -285,8 +358,17 @@ def test_the_command_line_registers_and_promotes(served, models, tmp_path, capsy
             models[1][0].digest, artifact.digest,
         ]  # fmt: skip
         assert run(["models", "validate", "9", *url]) == 3
-        assert run(["models", "promote", "3", *url]) == 0
+        terminal = Terminal("no\n")
+        monkeypatch.setattr("sys.stdin", terminal)
+        assert run(["models", "promote", "3", *url]) == 1
+        assert "Serve version 3 to everybody, now 1, before none? [y/N]" in capsys.readouterr().err
+        assert run(["models", "promote", "3", "--yes", *url]) == 0
         serving(http, "default@3")
+        terminal.seek(0)
+        assert run(["models", "rollback", *url]) == 1
+        told = capsys.readouterr().err
+        assert "Serve what was served before to everybody, now 3, before 1? [y/N]" in told
+        monkeypatch.setattr("sys.stdin", io.StringIO())  # a script is not asked
         assert run(["models", "rollback", *url]) == 0
         serving(http, "default@1")
     shutil.rmtree(models[0] / artifact.digest)

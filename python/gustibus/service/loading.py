@@ -1,14 +1,12 @@
-"""What a process reads when it starts, and what it reads again when others have written."""
+"""What a process reads when it starts."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,57 +14,42 @@ from gustibus.artifact import BROKEN, Artifact, People
 from gustibus.errors import ArtifactError, GustibusError
 from gustibus.onboarding import Exposure
 from gustibus.service.breaker import Breaker
+from gustibus.service.memory import check_fits
 from gustibus.service.pooling import RemoteEncoder
-from gustibus.service.serving import Serving
-from gustibus.service.settings import Settings, new_secret
+from gustibus.service.serving import REMOTE, Serving
+from gustibus.service.settings import MODEL_NAME, Settings, new_secret
 from gustibus.service.threads import Threads
 from gustibus.store import (
     FOLD_FROM,
     Connection,
-    KeyRow,
     ProfileRow,
     Store,
     VersionRow,
-    add_usage,
     allow_time,
     champion,
     deleted_among,
-    existing_items,
     exposure,
-    exposure_is_off,
-    find_vectors,
     fold_exposure,
     iter_placed,
     iter_unplaced,
     iter_vectors,
     list_aliases,
     list_keys,
+    list_versions,
+    make_hashing_key,
     position,
-    profiles_of,
-    purge_changes,
-    purge_replies,
-    restricted_among,
+    quarantined_users,
     restricted_users,
     setting,
-    settle_exposure,
-    since,
     training_forgotten,
     unready_items,
-    versions_of,
 )
 
 if TYPE_CHECKING:
+    from gustibus.service.metrics import Meter
     from gustibus.service.state import State
-    from gustibus.types import F32
 
-_MOST = 500  # names read at once
 _PART = 10_000  # people of a training that come into memory together
-_EXPOSURE = 10.0  # seconds that counts of shown questions stay as they are
-_TICK = 0.05  # seconds between looks at how late the event loop is
-_LOOKS = 10  # that must agree
-_USAGE = 10.0  # seconds of usage that a crash may lose
-_PURGE = 3600.0  # seconds between removals of what nobody needs any more
-_SETTLE = 86400.0  # seconds between looks whether counts of shown questions are right
 
 log = logging.getLogger("gustibus.service")
 
@@ -75,20 +58,24 @@ def load(state: State) -> None:
     """Open the store and the model, and fill every table; runs once, before anything is served.
 
     Raises:
-        ConfigError: the store's schema is not this version's.
+        ConfigError: the store's schema is not this version's, or the model has a name that none may have.
         ArtifactError: the model is damaged.
     """
     settings = state.settings
     store = Store(settings.database, readers=settings.readers + 1, writers=settings.writers)
     store.check_schema()
     state.store = store
+    if not MODEL_NAME.fullmatch(settings.model_name):
+        _refuse_name(settings, store)
     writers = 1 if store.dialect == "sqlite" else settings.writers
     state.threads = Threads(
-        store, readers=settings.readers, writers=writers, waiting=settings.queue
-    )
+        store, readers=settings.readers, writers=writers, waiting=settings.queue,
+        tell=state.meter.transactions.observe,
+    )  # fmt: skip
     if not settings.secret:
         with store.write() as conn:
             state.secure(setting(conn, name="secret", default=new_secret))
+    make_hashing_key(store)
     if settings.model:
         state.serve(open_model(state, Path(settings.model), None))
     elif settings.models:
@@ -99,28 +86,52 @@ def load(state: State) -> None:
     fill(state)
 
 
-def open_model(state: State, folder: Path, row: VersionRow | None) -> Serving:
+def _refuse_name(settings: Settings, store: Store) -> None:
+    """Refuse a name of a form that new models may not have, unless the store has it from before.
+
+    Raises:
+        ConfigError: neither versions are registered under it, nor are keys for it.
+    """
+    name = settings.model_name
+    with store.read() as conn:
+        known = list_versions(conn, model=name, limit=1)
+        if not known and not any(name in (row.models or ()) for row in list_keys(conn)):
+            raise settings.wrong_name()
+
+
+def open_model(
+    state: State, folder: Path, row: VersionRow | None, *, beside: int | None = None
+) -> Serving:
     """A model from its folder, verified, and found to give numbers.
 
     Args:
         state: of the process.
         folder: of the model.
         row: the version that it is registered as; None for one that is not.
+        beside: people who get a place under it while another model is in memory too: it is refused where it
+            does not fit; None for a process that has nothing to lose yet.
 
     Raises:
         ArtifactError: the folder is damaged, or holds another model.
+        GustibusError: it needs more memory than there is.
     """
-    settings = state.settings
+    settings, began = state.settings, perf_counter()
+    if beside is not None and settings.check_memory:
+        encodes = settings.warm and not settings.encoder_url
+        check_fits(folder, people=beside, encodes=encodes)
     artifact = Artifact.load(folder)
     if row is not None and artifact.digest != row.digest:
         message = f"{folder}: holds {artifact.digest[:12]}, not version {row.version}"
         raise ArtifactError(message, where=str(folder))
+    _check_dims(settings, artifact, folder)
     try:
         serving = Serving(
             artifact, name=settings.model_name, texts=settings.texts, meter=state.meter,
-            version=None if row is None else row.version, remote=remote_encoder(settings, artifact),
-            connections=settings.encoder_connections, texts_bytes=settings.texts_bytes,
+            version=None if row is None else row.version, texts_bytes=settings.texts_bytes,
+            remote=remote_encoder(settings, artifact, state.meter),
+            connections=settings.encoder_connections,
             warm=settings.warm, bound=settings.bound_embeddings,
+            max_delay_ms=settings.encoder_max_delay_ms, max_wait=settings.max_wait,
         )  # fmt: skip
         serving.check()
     except GustibusError:
@@ -128,10 +139,29 @@ def open_model(state: State, folder: Path, row: VersionRow | None) -> Serving:
     except BROKEN as error:
         message = f"{folder}: cannot be served: {type(error).__name__}: {error}"
         raise ArtifactError(message, where=str(folder)) from error
+    serving.load_seconds = perf_counter() - began
     return serving
 
 
-def remote_encoder(settings: Settings, artifact: Artifact) -> RemoteEncoder | None:
+def _check_dims(settings: Settings, artifact: Artifact, folder: Path) -> None:
+    """Refuse a model whose vectors are longer than may be.
+
+    Raises:
+        ArtifactError: it says which setting allows them.
+    """
+    model = artifact.model
+    for name, dim in (("embedding_dim", model.item_dim), ("user_dim", model.user_dim)):
+        most = getattr(settings, name)
+        if dim > most:
+            message = (
+                f"{folder}: {name}: expected at most {most} (GUSTIBUS_{name.upper()}), got {dim}"
+            )
+            raise ArtifactError(message, where=str(folder))
+
+
+def remote_encoder(
+    settings: Settings, artifact: Artifact, meter: Meter | None = None
+) -> RemoteEncoder | None:
     """The pooling server of the settings for a model of texts; None where it encodes here, or cannot."""
     spec = artifact.card.get("encoder")
     if not settings.encoder_url or not spec:
@@ -142,6 +172,7 @@ def remote_encoder(settings: Settings, artifact: Artifact) -> RemoteEncoder | No
         dim=artifact.model.item_dim, fingerprint=spec["fingerprint"], key=settings.encoder_key,
         timeout=settings.encoder_timeout,
         breaker=Breaker(failures=settings.encoder_failures, pause=settings.encoder_pause),
+        tell=None if meter is None else partial(meter.batches.begun, REMOTE),
     )  # fmt: skip
 
 
@@ -151,16 +182,20 @@ def fill(state: State) -> None:
         allow_time(conn)
         state.sequence = position(conn)  # first: what is written from now on is read again
         state.keys.load(list_keys(conn))
-        _load_aliases(state, conn)
+        load_aliases(state, conn)
         _load_people(state, conn)
         _load_items(state, conn)
         state.exposure, _ = shown(state, conn)
 
 
-def _load_aliases(state: State, conn: Connection) -> None:
+def load_aliases(state: State, conn: Connection) -> None:
+    """Take over where aliases point."""
+    if not state.settings.models:
+        return
+    found = list_aliases(conn, model=state.settings.model_name)
+    state.aliases = {row.alias: row.version for row in found}
     serving = state.serving
-    if serving is not None and serving.version is not None:
-        found = list_aliases(conn, model=serving.name)
+    if serving is not None:
         serving.aliases = frozenset(row.alias for row in found if row.version == serving.version)
 
 
@@ -172,6 +207,7 @@ def _load_people(state: State, conn: Connection) -> None:
         state.people.load(*page)
     for versions in iter_unplaced(conn, model=state.digest):
         state.people.meet(versions)
+    state.people.quarantined.update(quarantined_users(conn))
     state.people.restrict(restricted_users(conn))  # last: what the training says of them goes too
 
 
@@ -186,9 +222,12 @@ def _load_trained(state: State, conn: Connection, trained: People) -> None:
         state.people.load(names, trained.means[kept], trained.counts[kept], 0)
 
 
-def _put(state: State, row: ProfileRow) -> None:
+def keep(state: State, row: ProfileRow) -> None:
+    """Take a profile over; whoever is fitted needs the version before no longer."""
     mean = None if row.count == 0 else row.mean
     state.people.put(row.user, mean, count=row.count, version=row.version)
+    if row.fitted_through:  # not while answers wait for vectors
+        state.release(row.user)
 
 
 def _load_items(state: State, conn: Connection) -> None:
@@ -218,172 +257,3 @@ async def count_shown(state: State) -> None:
     state.exposure, changes = await state.threads.read(lambda conn: shown(state, conn))
     if changes >= FOLD_FROM:
         await state.threads.write(lambda conn: fold_exposure(conn, model=state.digest))
-
-
-async def _settle(state: State) -> None:
-    """Correct how often questions were shown; as a rule nothing is off, and nothing is written."""
-    if await state.threads.read(exposure_is_off):
-        await state.threads.write(settle_exposure)
-
-
-async def watch_lag(state: State) -> None:
-    """Measure how late the event loop comes to what is due, until cancelled.
-
-    What counts is the least of the last looks: a queue is there at every one of them, a pause is not.
-    """
-    loop = asyncio.get_running_loop()
-    late: deque[float] = deque([0.0] * _LOOKS, maxlen=_LOOKS)
-    while True:
-        due = loop.time() + _TICK
-        await asyncio.sleep(_TICK)
-        late.append(max(0.0, loop.time() - due))
-        state.meter.lag = min(late)
-
-
-async def follow(state: State) -> None:
-    """Read again what other processes write, and clear up, until cancelled."""
-    loop = asyncio.get_running_loop()
-    counted, written = loop.time(), loop.time()
-    purged, settled = loop.time() - _PURGE, loop.time() - _SETTLE
-    while True:
-        await state.alarm.changes(state.settings.refresh)
-        try:
-            await catch_up(state)
-            state.alarm.looked(state.sequence)
-            if loop.time() > counted + _EXPOSURE:
-                counted = loop.time()
-                await count_shown(state)
-            if loop.time() > written + _USAGE:
-                written = loop.time()
-                await write_usage(state)
-            if loop.time() > purged + _PURGE:
-                purged = loop.time()
-                await state.threads.write(_purge)
-            if loop.time() > settled + _SETTLE:
-                settled = loop.time()
-                await _settle(state)
-        except GustibusError as error:
-            state.alarm.failed()
-            log.warning("what others wrote could not be read: %s", error)
-        except Exception as error:  # the task must not end while the process serves
-            state.alarm.failed()
-            log.error("what others wrote could not be read", exc_info=error)
-
-
-async def write_usage(state: State) -> None:
-    """Write down what keys have used since the last time.
-
-    Raises:
-        GustibusError: the store cannot be used now; the counts are kept for the next time.
-    """
-    used, state.meter.usage = state.meter.usage, {}
-    if not used:
-        return
-    day = datetime.now(UTC).date().isoformat()
-    try:
-        await state.threads.write(lambda conn: add_usage(conn, day=day, used=used))
-    except BaseException:
-        for key, (units, requests) in used.items():
-            state.meter.use(key, units, requests)
-        raise
-
-
-def _purge(conn: Connection) -> None:
-    purge_replies(conn)
-    purge_changes(conn)
-
-
-class News(NamedTuple):
-    """What the store holds now of people and items that somebody changed."""
-
-    versions: dict[str, int]
-    """Of the profiles of people that exist."""
-    gone: set[str]
-    """People who were deleted."""
-    forgotten: set[str]
-    """People who were deleted once."""
-    restricted: set[str]
-    """People whose processing is restricted."""
-    profiles: dict[str, ProfileRow]
-    vectors: dict[str, F32]
-    items: set[str]
-    """Items that exist, with a vector or without."""
-
-
-async def catch_up(state: State) -> None:
-    """Apply what was written since the last time."""
-    state.touched.clear()  # what this process changes from now on is newer than what is read
-    cursor, changes = await state.threads.read(lambda conn: since(conn, state.sequence))
-    if any(change.kind == "key" for change in changes):
-        keys: list[KeyRow] = await state.threads.read(list_keys)
-        state.keys.load(keys)
-    if any(change.kind == "model" for change in changes):
-        state.moved.set()
-        await state.threads.read(lambda conn: _load_aliases(state, conn))
-    users = [change.name for change in changes if change.kind == "user"]
-    items = [change.name for change in changes if change.kind == "item"]
-    for start in range(0, max(len(users), len(items)), _MOST):
-        end = start + _MOST
-        await _read_again(state, users[start:end], items[start:end])
-    state.sequence = cursor
-
-
-async def _read_again(state: State, users: list[str], items: list[str]) -> None:
-    have = {user: found.version for user in users if (found := state.people.find(user))}
-    news = await state.threads.read(lambda conn: _news(conn, users, items, have, state.digest))
-    if news.forgotten:
-        state.forget(news.forgotten)
-    _restrict(state, news)
-    for user in users:
-        if ("user", user) in state.touched:
-            continue
-        if user in news.gone:
-            state.people.drop(user)
-            state.spreads.drop(user)
-        elif user in news.profiles:
-            _put(state, news.profiles[user])
-        elif user in news.versions and have.get(user) != news.versions[user]:
-            trained = state.trained(user)
-            mean = None if trained is None else trained.mean
-            count = 0 if trained is None else trained.comparisons
-            state.people.put(user, mean, count=count, version=news.versions[user])
-    for item in items:
-        if ("item", item) in state.touched:
-            continue
-        if item in news.vectors:
-            state.items.put(item, news.vectors[item])
-        elif item in news.items:
-            state.items.wait(item)
-            state.encoding.add([item])
-        else:
-            state.items.drop(item)
-
-
-def _restrict(state: State, news: News) -> None:
-    """Begin or end restrictions as the store says, but where this process knows of something later."""
-    for user, version in news.versions.items():
-        found = state.people.find(user)
-        if found is not None and found.version > version:
-            continue
-        if user in news.restricted:
-            state.people.restrict([user])
-            state.spreads.drop(user)
-            state.frame = None
-        else:
-            state.people.lift(user)
-
-
-def _news(
-    conn: Connection, users: Sequence[str], items: Sequence[str], have: dict[str, int], model: str
-) -> News:
-    """Read people whose version is another than the one in memory, and items."""
-    versions = versions_of(conn, users=users)
-    gone = deleted_among(conn, users=[user for user in users if user not in versions])
-    behind = [user for user, version in versions.items() if have.get(user) != version]
-    profiles = {row.user: row for row in profiles_of(conn, users=behind, model=model)}
-    return News(
-        versions, gone, training_forgotten(conn, users=users),
-        restricted_among(conn, users=users), profiles,
-        find_vectors(conn, found=items, model=model),
-        existing_items(conn, items=items),
-    )  # fmt: skip

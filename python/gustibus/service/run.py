@@ -14,7 +14,6 @@ import sys
 import threading
 from dataclasses import replace
 from errno import EADDRINUSE
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from time import monotonic
 from types import FrameType
@@ -23,12 +22,14 @@ from typing import TYPE_CHECKING, NoReturn
 import uvicorn
 
 from gustibus.errors import ConfigError, GustibusError
+from gustibus.service.quotas import check_client
 from gustibus.service.settings import Settings
+from gustibus.service.tracing import check_extra
 
 if TYPE_CHECKING:
     from gustibus.service.connections import Watch
     from gustibus.service.gate import Gate
-    from gustibus.service.merging import Merged
+    from gustibus.service.merging import Figures, Merged
 
 _ACCEPTED = 16  # connections in one turn of the event loop
 _IDLE = 75  # seconds between two requests on one connection
@@ -62,6 +63,12 @@ class Server(uvicorn.Server):
         """Ten times a second: slow clients are given up."""
         self._watch()
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; the event loop would wait for a task that does not end, so the process leaves it."""
+        await super().shutdown(sockets)
+        if self._gate.stuck:
+            _leave(self._gate)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """First signal: drain; second: leave at once.
@@ -108,19 +115,22 @@ def share_heaps() -> None:
 
 
 def serve(
-    settings: Settings, *, opened: socket.socket | None = None, figures: Connection | None = None
+    settings: Settings, *, opened: socket.socket | None = None, figures: Figures | None = None
 ) -> None:
     """Serve until a signal.
 
     Args:
         settings: how.
         opened: a listening socket; default one of the settings' address.
-        figures: where they are asked for; default the settings' listener of metrics.
+        figures: pipes to the process that started this one; default the settings' listener of metrics.
 
     Raises:
         ConfigError: a setting is wrong, or the address is taken.
+        MissingExtraError: requests are to be traced or quotas to be shared, and what does that is missing.
     """
     settings.check()
+    check_extra(settings)
+    check_client(settings)
     if settings.workers > 1 and opened is None:
         _supervise(settings)
         return
@@ -164,8 +174,11 @@ def work(settings: Settings) -> None:
 
     Raises:
         ConfigError: a setting is wrong, or the store's schema is another.
+        MissingExtraError: jobs are to be traced or quotas to be shared, and what does that is missing.
     """
     settings.check()
+    check_extra(settings)
+    check_client(settings)
     share_heaps()
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s"
@@ -193,7 +206,7 @@ async def _work_off(settings: Settings) -> None:
     gate.state.journal.event("working", pid=os.getpid())
     await ended.wait()
     await gate.stop()
-    if gate.state.threads.busy:
+    if gate.stuck or gate.state.threads.busy:
         _leave(gate)
 
 
@@ -218,6 +231,8 @@ def _listen(host: str, port: int, *, kind: str = "") -> socket.socket:
 
 def _supervise(settings: Settings) -> None:
     """Run several processes on one socket; one that dies is replaced, a signal ends all of them."""
+    from gustibus.service.merging import Figures
+
     sock = _listen(settings.host, settings.port)
     sock.listen(2048)
     context = multiprocessing.get_context("spawn")
@@ -226,11 +241,17 @@ def _supervise(settings: Settings) -> None:
 
     def start(place: int) -> BaseProcess:
         if merged is not None:
-            ours, figures = context.Pipe()
+            asking, own = context.Pipe()
+            giving, whole = context.Pipe() if not settings.metrics_port else (None, None)
+            figures = Figures(own, whole)
             process = context.Process(target=_work, args=(settings, sock, figures))
             process.start()
-            figures.close()  # so that its end is heard of
-            merged.attach(ours)
+            merged.attach(asking)
+            if giving is not None:
+                merged.give(giving)
+            for pipe in figures:
+                if pipe is not None:
+                    pipe.close()  # so that its end is heard of
             return process
         port = settings.metrics_port + place if settings.metrics_port else 0
         process = context.Process(target=_work, args=(replace(settings, metrics_port=port), sock))
@@ -265,23 +286,25 @@ def _supervise(settings: Settings) -> None:
 
 
 def _merged(settings: Settings) -> Merged | None:
-    """The figures of all processes, shown at the settings' address; None where each shows its own.
+    """The figures of all processes, at the settings' address if any; None where each shows its own.
 
     Raises:
         ConfigError: the address is taken.
     """
-    if not (settings.metrics_port and settings.metrics_merged):
+    if not settings.metrics_merged:
         return None
     from gustibus.service.listener import listen_aside
     from gustibus.service.merging import Merged
 
     merged = Merged()
+    if not settings.metrics_port:
+        return merged
     sock = _listen(settings.metrics_host, settings.metrics_port, kind="METRICS_")
     listen_aside(merged.exposition, sock)
     return merged
 
 
-def _work(settings: Settings, sock: socket.socket, figures: Connection | None = None) -> None:
+def _work(settings: Settings, sock: socket.socket, figures: Figures | None = None) -> None:
     """One of several processes; it drains when the one that started it has gone."""
     parent = multiprocessing.parent_process()
     if parent is not None:

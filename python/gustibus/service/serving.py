@@ -7,26 +7,32 @@ import logging
 import math
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import Context, copy_context
+from functools import partial
 from hashlib import sha256
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from gustibus import selftest
 from gustibus.artifact import Artifact
 from gustibus.encoders import ENCODERS, Encoder
-from gustibus.encoders.batching import BatchingEncoder
+from gustibus.encoders.batching import SINCE, BatchingEncoder
 from gustibus.errors import ArtifactError, ConfigError, MissingExtraError, OverloadedError
 from gustibus.models.base import PreferenceModel
 from gustibus.posterior import Posterior
 from gustibus.rewards.implicit import Valence, similarity_valence
 from gustibus.scoring import Scorer
+from gustibus.service.encoder_queue import EncoderQueue
 from gustibus.service.norms import longest_of
 from gustibus.service.pooling import SEQUENCES, RemoteEncoder
 from gustibus.service.problems import Problem
 from gustibus.service.tables import Recent
+from gustibus.service.threads import QueueFullError
+from gustibus.service.tracing import part
 from gustibus.store import CHAMPION
 from gustibus.types import F32, F64
 
@@ -34,14 +40,16 @@ if TYPE_CHECKING:
     from gustibus.encoders.batching import StagedEncoder
     from gustibus.service.metrics import Meter
 
+REMOTE = "remote"
+"""Backend of texts that a pooling server encodes."""
 MIN_COMPARISONS = 5
 """Comparisons from which a person counts as known, where the card does not say."""
 _BATCH = 64
 _SHARING = 8  # requests that share the batches of an encoder here
-_WAITING = 64
-_PAIRS = 8  # that a remote encoder is tested on
+_PAIRS = 8  # of the pool that an encoder is tested on
 _TOLERANCE = 0.02  # of a representation's length
 _OVERHEAD = 320  # bytes of a kept representation beside its numbers, measured on CPython 3.11
+_WIDEST = 16  # bytes of a token, on average of any text; where nobody here can count
 _BUCKETS = (".", "word " * 6_500)  # the shortest text, and one as long as a candidate may be
 
 log = logging.getLogger("gustibus.service")
@@ -61,17 +69,22 @@ class Serving:
         version: number under which it is registered; None for a model of a folder.
         remote: a pooling server that encodes its texts; None encodes them here.
         connections: requests to that server at once.
+        max_delay_ms: milliseconds that texts may wait for others while the device has nothing to do.
+        max_wait: seconds that texts of a request with a deadline may wait for those of others.
     """
 
     def __init__(
         self, artifact: Artifact, *, name: str, texts: int, meter: Meter,
         version: int | None = None, remote: RemoteEncoder | None = None, connections: int = 1,
-        texts_bytes: int = 256 << 20, warm: bool = True, bound: bool = True,
+        texts_bytes: int = 256 << 20, warm: bool = True, bound: bool = True, max_delay_ms: float = 0.0,
+        max_wait: float = 0.25,
     ) -> None:  # fmt: skip
         self.artifact = artifact
         self.name = name
         self.model: PreferenceModel = artifact.model
         self.digest = artifact.digest
+        self.strengths = artifact.strengths
+        """What an answer of some strength counts for; None where all count alike."""
         self.version = version
         self.label = f"{name}@{artifact.digest[:12] if version is None else version}"
         self.min_comparisons = int(artifact.card.get("min_comparisons", MIN_COMPARISONS))
@@ -86,10 +99,19 @@ class Serving:
         self.remote = remote
         self.aliases: frozenset[str] = frozenset()
         """Names that point at this version, as of when the store was last read."""
+        self.superseded = False
+        """Whether another version is in service, and people wait to be fitted under that."""
         self.tested = False
-        """Whether texts were found to be encoded as when the model was made."""
+        """Whether texts were found to be encoded as when the model was made; False where it kept none."""
+        self._compared = False
         self.encoded = 0
         """How often the encoder has answered; threads that count at once may miss one, not all."""
+        self.load_seconds = 0.0
+        """What reading and checking took."""
+        self.candidates = meter.candidates(name, self.label.partition("@")[2])
+        """Counted by source."""
+        self.backend = self._backend()
+        """What encodes texts, as metrics name it."""
         self._scorer = Scorer(artifact, encoder=remote)
         self._valence: Valence | None = None
         self._meter = meter
@@ -97,12 +119,22 @@ class Serving:
         self._texts: Recent[bytes, F32] = Recent(min(texts, texts_bytes // self._each))
         self._salt = secrets.token_bytes(32)
         self._warm = warm
+        self._max_delay_ms = max_delay_ms
         self._loading = threading.Lock()
         self._shared: BatchingEncoder | None = None
         local = _SHARING if self._is_staged() else 1
         threads = local if remote is None else connections
         self._encoding = ThreadPoolExecutor(threads, thread_name_prefix="encode")
-        self._queued = 0
+        self._queue = EncoderQueue(lanes=1 if remote is None else connections, longest=max_wait)
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait for vectors of texts, or whose texts are being encoded."""
+        return self._queue.parts
+
+    def _backend(self) -> str:
+        spec = self.artifact.card.get("encoder")
+        return REMOTE if self.remote is not None else str(spec["name"]) if spec else ""
 
     @property
     def has_encoder(self) -> bool:
@@ -119,7 +151,10 @@ class Serving:
         """The encoder, loaded once, behind a queue where requests can share its batches."""
         with self._loading:
             if self._shared is None and self.remote is None and self._is_staged():
-                self._shared = BatchingEncoder(cast("StagedEncoder", self._scorer.encoder))
+                staged = cast("StagedEncoder", self._scorer.encoder)
+                self._shared = BatchingEncoder(
+                    staged, tell=self._note, max_delay_ms=self._max_delay_ms
+                )
                 self._scorer = Scorer(self.artifact, encoder=self._shared)
             return self._scorer.encoder
 
@@ -177,7 +212,30 @@ class Serving:
             encoder.encode([text])
 
     def _test(self) -> None:
-        """Encode texts of the pool and compare with what is kept of them.
+        """Compare texts with what was kept of them: scores in the card, vectors in the pool.
+
+        Raises:
+            ArtifactError: they score otherwise, or are represented in another way.
+        """
+        card, model = self.artifact.card, self.model
+        found = selftest.wrong(card, model, self._scorer.represent)
+        if found:
+            message = (
+                f"model {self.label}: {found}, more than {selftest.TOLERANCE:g} away: "
+                "another encoder, template, pooling or padding"
+            )
+            raise ArtifactError(message, where="encoder")
+        vectors = self._test_vectors()
+        self.tested = vectors or selftest.tells(card)
+        self._compared = True
+        if not self.tested:
+            log.warning(
+                "model %s keeps neither scores nor questions of texts that would show another encoder: "
+                "that its texts are encoded as in its training is not tested", self.label,
+            )  # fmt: skip
+
+    def _test_vectors(self) -> bool:
+        """Encode texts of the pool and compare with what is kept of them; False where it has none.
 
         Raises:
             ArtifactError: they are represented in another way.
@@ -199,14 +257,31 @@ class Serving:
                     "another model, template, pooling or padding"
                 )
                 raise ArtifactError(message, where="encoder")
-        self.tested = True
+        return bool(rows)
 
-    def _represent(self, prompt: str, texts: Sequence[str]) -> F32:
-        """Representations of texts, in a thread, once the encoder is known to be the right one."""
-        if self.remote is not None and not self.tested:
+    def _note(self, lengths: Sequence[int], came: Sequence[float]) -> None:
+        """A batch of the encoder that requests share."""
+        self._meter.batches.begun(self.backend, lengths, padded=max(lengths) * len(lengths))
+        for since in came:
+            self._meter.batches.waited(self.backend, since)
+
+    def _represent(self, prompt: str, texts: Sequence[str], since: float) -> F32:
+        """Representations of texts, in a thread, once the encoder is known to be the right one.
+
+        `since` is when they came, on the clock of `perf_counter`.
+        """
+        if self.remote is not None or not self._is_staged():  # else `_note` is told
+            self._meter.batches.waited(self.backend, since)
+        if self.remote is None and not self._is_staged():  # others tell of their batches
+            tokens = [math.ceil(len(text) / 4) for text in texts]
+            self._meter.batches.begun(self.backend, tokens)
+        if self.remote is not None and not self._compared:
             self._test()
         self.encoder()
+        SINCE.set(since)
+        began = monotonic()
         found = self._scorer.represent(prompt, texts)
+        self._queue.encoded(_work(texts), since=began)
         self.encoded += 1
         return found
 
@@ -220,11 +295,18 @@ class Serving:
         """Rewards `(k,)` of the reference set under a person; None where the model has none."""
         return self.typical if user is self.population else self._typical(user)
 
-    async def represent(self, prompt: str, texts: Sequence[str]) -> tuple[F32, int, int]:
+    async def represent(
+        self, prompt: str, texts: Sequence[str], *, most: int | None = None
+    ) -> tuple[F32, int, int]:
         """Representations `(n, r)` of texts, how many were known, and the tokens of the rest, roughly.
 
+        Args:
+            prompt: that they answer.
+            texts: to be represented.
+            most: tokens that those may have which have to be encoded; default any number.
+
         Raises:
-            Problem: the model has no encoder, or it cannot work now.
+            Problem: the model has no encoder, or it cannot work now, or 413 for more tokens.
         """
         if not self.model.prompt_dim:
             prompt = ""
@@ -237,7 +319,8 @@ class Serving:
         if not missing:
             return np.array(known, np.float32), len(texts), 0
         self._meter.encoded_misses += len(missing)
-        fresh = await self._encode(prompt, list(missing.values()))
+        with part("encode", texts=len(missing)):
+            fresh = await self._encode(prompt, list(missing.values()), most)
         found = dict(zip(missing, fresh, strict=True))
         out = np.array(
             [found[key] if row is None else row for key, row in zip(keys, known, strict=True)],
@@ -246,8 +329,7 @@ class Serving:
         for key, vector in found.items():
             self._texts.put(key, vector.copy())  # a row would keep its whole batch in memory
         self._meter.encoded_bytes = len(self._texts) * self._each
-        tokens = sum(math.ceil(len(text) / 4) for text in missing.values())
-        return out, len(texts) - len(missing), tokens
+        return out, len(texts) - len(missing), _tokens(missing.values())
 
     def _digests(self, prompt: str, texts: Sequence[str]) -> list[bytes]:
         """What texts are found by: nobody can tell from outside of this process which were kept.
@@ -260,32 +342,49 @@ class Serving:
         ).digest()  # of one length, so that no prompt is part of a text
         return [sha256(salt + text.encode("utf-8", "surrogatepass")).digest() for text in texts]
 
-    async def _encode(self, prompt: str, texts: list[str]) -> F32:
+    async def _encode(self, prompt: str, texts: list[str], most: int | None) -> F32:
         if not self.has_encoder:
             detail = f"The model {self.label} has no text encoder; send ids or embeddings"
             raise Problem("invalid_field", detail)
-        if self._queued >= _WAITING:
-            message = "too many texts wait to be encoded"
-            raise OverloadedError(message)
-        self._queued += 1
         loop = asyncio.get_running_loop()
         size = _BATCH if self.remote is None else SEQUENCES
+        parts: list[F32] = []
         try:
-            parts = [
-                await loop.run_in_executor(
-                    self._encoding,
-                    copy_context().run,
-                    self._represent,
-                    prompt,
-                    texts[at : at + size],
-                )
-                for at in range(0, len(texts), size)
-            ]
+            if most is not None:
+                await self._refuse_long([text for text in (prompt, *texts) if text], most)
+            with self._queue.place(_work(texts)) as place:
+                for at in range(0, len(texts), size):
+                    some, since = texts[at : at + size], perf_counter()
+                    encode = partial(copy_context().run, self._represent, prompt, some, since)
+                    parts.append(await loop.run_in_executor(self._encoding, encode))
+                    self._queue.did(place, _work(some))
+        except QueueFullError:
+            self._meter.reject("queue_full")
+            raise
         except (ConfigError, ArtifactError) as error:
             raise Problem("encoder_unavailable", error.message, retry_after=60) from error
-        finally:
-            self._queued -= 1
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    async def _refuse_long(self, texts: list[str], most: int) -> None:
+        """Refuse texts of more tokens than `most`.
+
+        Raises:
+            Problem: 413.
+        """
+        size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+        if size <= most:  # for a token is a byte at least
+            return
+
+        def fit() -> bool:
+            fits = None if self.remote is not None else getattr(self.encoder(), "fits", None)
+            return size <= _WIDEST * most if fits is None else bool(fits(texts, most))
+
+        loop = asyncio.get_running_loop()
+        if not await loop.run_in_executor(self._encoding, fit):
+            detail = (
+                f"The texts have more than {most} tokens that would have to be encoded; split them"
+            )
+            raise Problem("too_many_tokens", detail)
 
     async def encode_prompt(self, prompt: str) -> F32:
         """Features `(1, dp)` of a prompt.
@@ -323,7 +422,8 @@ class Serving:
 
     def represent_now(self, prompt: str, texts: Sequence[str]) -> F32:
         """The same from a worker thread, without the cache of the event loop."""
-        return self._encoding.submit(self._represent, prompt, list(texts)).result()
+        work, since = Context().run, perf_counter()  # nothing of the thread that waits
+        return self._encoding.submit(work, self._represent, prompt, list(texts), since).result()
 
     def close(self) -> None:
         """Stop the encoding threads."""
@@ -332,3 +432,13 @@ class Serving:
             self._shared.close()
         if self.remote is not None:
             self.remote.close()
+
+
+def _tokens(texts: Iterable[str]) -> int:
+    """Of texts, roughly."""
+    return sum(math.ceil(len(text) / 4) for text in texts)
+
+
+def _work(texts: Iterable[str]) -> int:
+    """What texts cost to encode, the empty ones among them."""
+    return sum(1 + len(text) // 4 for text in texts)

@@ -15,16 +15,20 @@ from gustibus.service.cursors import Cursors
 from gustibus.service.encoding import Encoding
 from gustibus.service.journal import Journal
 from gustibus.service.keys import KeyTable
+from gustibus.service.leases import Bucket
 from gustibus.service.matchers import Matchers
 from gustibus.service.metrics import Meter
+from gustibus.service.newcomers import Newcomers
 from gustibus.service.problems import NO_WRITES, Problem
+from gustibus.service.quotas import Quotas
 from gustibus.service.refits import Refits
 from gustibus.service.sessions import SessionTokens
 from gustibus.service.settings import Settings, new_secret
 from gustibus.service.tables import ItemTable, PeopleTable, Person, Recent
 from gustibus.service.wakeups import Alarm
-from gustibus.service.windows import Windows, share_of
+from gustibus.service.windows import Windows, counts_of
 from gustibus.store import (
+    CHAMPION,
     Connection,
     Store,
     deleted_users,
@@ -33,13 +37,17 @@ from gustibus.store import (
     restricted_among,
     versions_of,
 )
+from gustibus.store.schema import is_behind
 
 if TYPE_CHECKING:
     from gustibus.onboarding import Exposure
     from gustibus.posterior import Posterior
     from gustibus.service.locales import Languages
+    from gustibus.service.merging import Whole
     from gustibus.service.orienting import Frame
     from gustibus.service.serving import Serving
+    from gustibus.service.spans import Spans
+    from gustibus.service.superseded import Superseded
     from gustibus.service.threads import Threads
     from gustibus.types import F64
 
@@ -54,28 +62,35 @@ class State:
     Attributes:
         settings: as the process was started with.
         meter: counters.
+        quotas: what keys may do over all machines, None where each machine has its own.
         keys: who may do what.
         journal: the log.
         sessions: tokens of onboarding sessions.
         cursors: places in lists.
         counts: of whole tables, for operators.
         serving: the model, None without one.
+        aliases: versions of the model by the names that point at them, as of when the store was last read.
         people: user vectors by name.
         items: representations by name.
         spreads: covariances of the people seen last, with the version they are of.
         refits: people to fit again.
+        newcomers: new people by the keys that brought them.
         encoding: items to encode.
         matchers: running matchings.
+        spans: what requests and jobs are traced by, None where no collector is named.
         begun: how many onboarding sessions each key began within a minute.
         answered: how many answers each session was sent within a minute.
         exposure: how often each question was shown, as of a few seconds ago.
         languages: in which language the questions are by the tags of items, None until somebody asks.
         forgotten: people of the training who were deleted once: nothing that it says of them is used.
+        superseded: the version before, for people who are not fitted under this one yet; None where there is
+            nobody.
         frame: where people were on the maps of the versions before, None until somebody asks.
         touched: people and items that this process changed since it last began to look at what
             others wrote.
         sequence: cursor into what was written.
         alarm: rung when another process has written.
+        whole: asked for the figures of all processes, None where this process shows its own.
         moved: set when another version of the model is to be served.
         problem: why the version that is to be served is not; empty when it is.
         open: requests that are being answered with this state.
@@ -90,25 +105,32 @@ class State:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.meter = Meter()
+        self.quotas = Quotas(settings) if settings.quotas else None
         rate, burst, _ = settings.share
-        self.keys = KeyTable(rate=rate, burst=burst)
+        lease = self.quotas.leased if self.quotas is not None and rate else None
+        self.keys = KeyTable(lease or (lambda _: Bucket(rate, burst)))
         self.serving: Serving | None = None
+        self.aliases: dict[str, int] = {}
         self.people = PeopleTable(np.zeros(0))
         self.items = ItemTable(0)
         self.spreads: Recent[str, tuple[int, F64]] = Recent(settings.covariances)
         self.refits = Refits(self)
+        self.newcomers = Newcomers()
         self.encoding = Encoding(self)
         self.matchers = Matchers()
-        self.begun = Windows(share_of(settings.sessions, settings.workers))
+        self.spans: Spans | None = None
+        self.begun = counts_of(self.quotas, "sessions", settings.sessions, settings.workers)
         self.answered = Windows(settings.answers)
         self.counts = Counts()
         self.exposure: Exposure | None = None
         self.languages: Languages | None = None
         self.forgotten: set[str] = set()
+        self.superseded: Superseded | None = None
         self.frame: Frame | None = None
         self.touched: set[tuple[str, str]] = set()
         self.sequence = 0
         self.alarm = Alarm()
+        self.whole: Whole | None = None
         self.moved = asyncio.Event()
         self.problem = ""
         self.open = 0
@@ -121,6 +143,8 @@ class State:
         self.journal = Journal(secret.encode(), sys.stderr.fileno() if self.settings.log else None)
         self.sessions = SessionTokens(secret)
         self.cursors = Cursors(secret)
+        if self.quotas is not None:
+            self.quotas.secure(secret)
 
     def serve(self, serving: Serving) -> None:
         """Take a model into use, with tables for it."""
@@ -140,8 +164,9 @@ class State:
         new.items = ItemTable(0)
         new.spreads = Recent(self.settings.covariances)
         new.refits = Refits(new)
+        new.newcomers = Newcomers()  # whom keys brought is placed by the model
         new.encoding = Encoding(new)
-        new.exposure = new.frame = None
+        new.exposure = new.frame = new.superseded = None
         new.forgotten, new.touched = set(), set()
         new.alarm = Alarm()
         new.problem = ""
@@ -159,10 +184,25 @@ class State:
             return None
         return self.serving.artifact.people.find(user)
 
-    def set_person(self, user: str, mean: F64 | None, *, count: int, version: int) -> None:
-        """Note what this process has learned of somebody."""
+    def set_person(
+        self, user: str, mean: F64 | None, *, count: int, version: int, whole: bool = True
+    ) -> None:
+        """Note what this process has learned of somebody; `whole` unless answers wait for vectors."""
         self.people.put(user, mean, count=count, version=version)
         self.touched.add(("user", user))
+        if whole:
+            self.release(user)
+
+    def release(self, user: str) -> None:
+        """Serve somebody by this version, should the one before do so still."""
+        if self.superseded is not None:
+            self.superseded.release(user)
+
+    def change_item(self, item: str) -> None:
+        """Note that this process has changed an item, or removed it."""
+        self.touched.add(("item", item))
+        if self.superseded is not None:
+            self.superseded.drop_item(item)
 
     def restrict_person(self, user: str, *, version: int) -> None:
         """Use nothing of somebody at once."""
@@ -191,6 +231,8 @@ class State:
         """Forget somebody at once."""
         self.people.drop(user)
         self.spreads.drop(user)
+        self.newcomers.drop(user)
+        self.release(user)
         self.forget({user})
         self.touched.add(("user", user))
 
@@ -234,15 +276,18 @@ class State:
         self.spreads.put(user, (version, spread))
         return spread
 
-    async def store_answers(self) -> bool:
-        """Whether the store can be reached."""
+    async def trouble(self) -> str:
+        """Why no requests should be sent here; empty where nothing stands against it."""
+        if not self.ready or self.draining:
+            return "The service is starting or stopping"
+        if self.serving is None and (self.settings.model or CHAMPION in self.aliases):
+            return "The model that is promoted is not loaded"
         try:
-            await asyncio.wait_for(self.threads.read(lambda conn: versions_of(conn, users=[""])),
-                                   _PATIENCE)  # fmt: skip
+            behind = await asyncio.wait_for(self.threads.read(is_behind), _PATIENCE)
         except Exception as error:
             log.warning("the store does not answer: %s", error)
-            return False
-        return True
+            return "The store does not answer"
+        return "The store's schema is older than this version's" if behind else ""
 
     def translate(self, error: Exception) -> Problem:
         """The reply for an error that is not one of ours."""

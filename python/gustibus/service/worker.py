@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 from gustibus.errors import GustibusError, OverloadedError
 from gustibus.service.retention import remove_old
 from gustibus.service.work.bulk import bulk_score
+from gustibus.service.work.decisions import DECISION, decision
 from gustibus.service.work.deletions import delete_user
 from gustibus.service.work.evaluations import evaluate
 from gustibus.service.work.exports import export
 from gustibus.service.work.imports import import_file
 from gustibus.service.work.neighbours import map_neighbours
+from gustibus.service.work.placing import marks_of, settle
 from gustibus.service.work.refits import refit_profiles
 from gustibus.service.work.task import JobError, Task, Work, files_of_jobs, remove
 from gustibus.service.work.trainings import train
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 KINDS: Final[dict[str, Work]] = {
     "bulk_score": bulk_score,
+    DECISION: decision,
     "delete_user": delete_user,
     "evaluate": evaluate,
     "export": export,
@@ -88,6 +91,7 @@ class Worker:
                 else:
                     await self._do(state, job)
             except GustibusError as error:
+                self._state().meter.retry("job")
                 log.warning("jobs wait: %s", error)
                 await asyncio.sleep(_BACK_OFF)
             except Exception as error:  # the task must not end while the process lives
@@ -104,7 +108,15 @@ class Worker:
         )
 
     async def _do(self, state: State, job: JobRow) -> None:
-        """One job under its lease; it is stopped when somebody cancels it or takes it over."""
+        """One job, and a span of it where jobs are traced."""
+        if state.spans is None:
+            await self._done(state, job)
+            return
+        with state.spans.job(job.kind, job.id) as told:
+            told["outcome"] = await self._done(state, job)
+
+    async def _done(self, state: State, job: JobRow) -> str:
+        """What came of one job under its lease; it is stopped when somebody cancels it or takes it over."""
         task, started = Task(self._state, job), perf_counter()
         work: asyncio.Task[dict[str, Any]] = asyncio.ensure_future(KINDS[job.kind](task))
         lease = asyncio.create_task(self._hold(task, work))
@@ -130,6 +142,7 @@ class Worker:
             lease.cancel()
         await self._finish(task, outcome, result, error)
         state.meter.job(job.kind, outcome, perf_counter() - started)
+        return outcome
 
     async def _finish(
         self, task: Task, outcome: str, result: dict[str, Any] | None, error: str | None
@@ -160,6 +173,7 @@ class Worker:
             except GustibusError:
                 if perf_counter() > until:
                     raise
+                self._state().meter.retry("job")
                 await asyncio.sleep(_BACK_OFF)
             else:
                 return
@@ -201,8 +215,8 @@ async def _stopped(work: asyncio.Task[dict[str, Any]]) -> None:
 async def tidy(state: State) -> None:
     """Remove what has been kept for long enough.
 
-    Those are old jobs, results of jobs that are too old, of no job, or of somebody who was deleted, and what
-    `remove_old` removes.
+    Those are old jobs, results of jobs that are too old, of no job, or of somebody who was deleted, models
+    that trainings left before they were versions, and what `remove_old` removes.
     """
     await state.threads.write(purge_jobs)
     await remove_old(state)
@@ -213,4 +227,8 @@ async def tidy(state: State) -> None:
     since = datetime.now(UTC) - timedelta(seconds=state.settings.keep_files)
     kept = await state.threads.read(lambda conn: jobs_with_files(conn, after=since))
     others = [path for job, path in found if job not in kept]
+    if state.settings.models:
+        gone = {job for job, _ in found if job not in kept}
+        marks = await state.threads.background(lambda: marks_of(state.settings, gone))
+        await state.threads.read(lambda conn: settle(conn, state.settings, marks))
     await state.threads.background(lambda: remove(*others))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,18 @@ import numpy as np
 from gustibus.artifact import Artifact, Trained
 from gustibus.data import Dataset, read
 from gustibus.errors import InputError
-from gustibus.folders import put_in_place, scratch_folder
 from gustibus.models.automatic_options import AUTO
-from gustibus.robustness import limit_influence
-from gustibus.service.aside.answers import Answers, LeftOut, answers_of
+from gustibus.service.aside.answers import LeftOut, answers_of
 from gustibus.service.aside.channel import Order, run
+from gustibus.service.aside.weighing import weighed
 from gustibus.service.settings import Settings
-from gustibus.store import Store, champion, hasher, hashing_key
+from gustibus.service.work.placing import place
+from gustibus.store import Store, champion, hasher, hashing_key, key_name, trusted_keys
 from gustibus.training import RunConfig, train
 from gustibus.training.run import make_split
 from gustibus.types import I64
 
 _DATA = "answers.jsonl"
-_SHARE, _FIVE = 0.001, 5.0
-"""No person weighs more than the larger of this share and five times the mean of all."""
 _PLACED = ("train", "val", "valid_people")
 """Parts of a split that a model is fitted on, or its settings are chosen on."""
 
@@ -40,27 +38,27 @@ def learn(order: Order) -> dict[str, Any]:
     """
     with order.folder() as folder, order.store() as store:
         os.chdir(folder)  # the card tells no folder of this machine
-        left_out = _keep_answers(folder, store)
-        config = _config(order, store)
+        told = _keep_answers(folder, store)
+        config = _config(order, store, told["trusted"])
         if not (folder / config.output / "MANIFEST.json").is_file():
             train(config, progress=lambda _stage, done, total, _figure: order.tell(done, total))
         artifact = Artifact.load(config.output)
         trained = _trained(store, read(_DATA, identical=config.identical), config)
         artifact = replace(artifact, trained=trained).save("whole")
-        _put(Path("whole"), Path(order.settings.models).resolve() / artifact.digest)
+        place(order.settings, order.job, Path("whole"), artifact.digest)
         os.chdir("/")
-    data = artifact.card["data"]
+    data, limits = artifact.card["data"], artifact.card["limits"]
     return {
         "digest": artifact.digest, "family": artifact.model.family, "people": data["people"],
         "comparisons": data["comparisons"], "people_given": data["people_given"],
-        "comparisons_given": data["comparisons_given"], "left_out": left_out,
-        "metrics": artifact.card["metrics"],
+        "comparisons_given": data["comparisons_given"], "metrics": artifact.card["metrics"],
+        "left_out": told["left_out"], "key_share": limits["share"], "limited_keys": limits["limited"],
     }  # fmt: skip
 
 
-def _keep_answers(folder: Path, store: Store) -> dict[str, int]:
-    """Write down the answers as of now, once for all processes of the job."""
-    data, told = folder / _DATA, folder / "left_out.json"
+def _keep_answers(folder: Path, store: Store) -> dict[str, Any]:
+    """Write down the answers as of now, once for all processes of the job, and what is told of them."""
+    data, told = folder / _DATA, folder / "told.json"
     if not data.is_file():
         answers = answers_of(store)
         if not answers.rows:
@@ -68,10 +66,13 @@ def _keep_answers(folder: Path, store: Store) -> dict[str, int]:
                 f"there are no answers with texts on both sides ({_reasons(answers.left_out)})"
             )
             raise InputError(message, where="comparisons")
-        told.write_text(json.dumps(answers.left_out._asdict()))
+        with store.read() as conn:
+            trusted = sorted(trusted_keys(conn))
+        found = {"left_out": answers.left_out._asdict(), "trusted": trusted}
+        told.write_text(json.dumps(found))
         scratch = folder / f".{_DATA}"
         with scratch.open("w", encoding="utf-8") as file:
-            for row, weight in zip(answers.rows, _weights(answers), strict=True):
+            for row, weight in zip(answers.rows, weighed(answers.rows), strict=True):
                 file.write(json.dumps({**row, "weight": weight}) + "\n")
         scratch.replace(data)
     return dict(json.loads(told.read_text()))
@@ -81,15 +82,7 @@ def _reasons(left_out: LeftOut) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in left_out._asdict().items())
 
 
-def _weights(answers: Answers) -> list[float]:
-    """Of each answer, so that nobody outweighs the others."""
-    users = [row["user"] for row in answers.rows]
-    weights = [row["weight"] for row in answers.rows]
-    share = min(1.0, max(_FIVE / len(set(users)), _SHARE))
-    return [float(weight) for weight in limit_influence(users, weights, share)]
-
-
-def _config(order: Order, store: Store) -> RunConfig:
+def _config(order: Order, store: Store, trusted: Sequence[str]) -> RunConfig:
     params, settings = order.params, order.settings
     options = dict(params["options"])
     if params["family"] == AUTO:
@@ -101,7 +94,15 @@ def _config(order: Order, store: Store) -> RunConfig:
         objective=params["objective"], objective_options=params["objective_options"],
         questions=params["questions"], seed=params["seed"],
         encoder=encoder.get("name", "auto"), encoder_options=encoder.get("options", {}),
+        strengths="strength" if _is_told("strength") else "",
+        keys="key" if _is_told("key") else "", trusted_keys=tuple(trusted), limit_people=True,
     )  # fmt: skip
+
+
+def _is_told(column: str) -> bool:
+    """Whether any answer that was written down has something in a column."""
+    with Path(_DATA).open(encoding="utf-8") as file:
+        return any(json.loads(line).get(column) is not None for line in file)
 
 
 def _encoder(settings: Settings, store: Store) -> dict[str, Any]:
@@ -119,21 +120,14 @@ def _trained(store: Store, dataset: Dataset, config: RunConfig) -> Trained:
     split = make_split(dataset, config)
     rows: I64 = np.unique(np.concatenate([split[name] for name in _PLACED if name in split]))
     with store.write() as conn:  # the key may have to be made
-        hashed = hasher(hashing_key(conn))
+        key = hashing_key(conn)
+    hashed = hasher(key)
     c = dataset.comparisons
     return Trained.of(
         (hashed(c.user_ids[code]) for code in np.unique(c.user[rows])),
         (hashed(str(name)) for name in dataset.row_table["comparison"][rows]),
+        key=key_name(key),
     )
-
-
-def _put(folder: Path, target: Path) -> None:
-    """Copy a model to where it is whole or not at all."""
-    if target.is_dir():
-        return
-    with scratch_folder(target) as scratch:
-        shutil.copytree(folder, scratch, dirs_exist_ok=True)
-        put_in_place(scratch, target)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ log = logging.getLogger("gustibus.service")
 
 
 async def done_aside(
-    task: Task, module: str, *, threads: int | None = None, **more: Any
+    task: Task, module: str, *, threads: int | None = None, files: bool = True, **more: Any
 ) -> dict[str, Any]:
     """What came of a job that `gustibus.service.aside` does; its process ends when this is cancelled.
 
@@ -37,13 +37,15 @@ async def done_aside(
         task: the job; what it is asked to do is told to the process.
         module: of that package.
         threads: of each piece of arithmetic; None for as many as there are cores.
+        files: whether it works with files of the job.
         more: is told to the process beside.
 
     Raises:
         JobError: the job cannot be done, or its process ended before it was.
         OverloadedError: the store cannot be used now.
     """
-    task.need_folder()
+    if files:
+        task.need_folder()
     order = {
         "settings": asdict(task.state.settings), "job": task.job.id, "params": task.job.params,
         **more,

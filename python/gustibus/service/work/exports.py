@@ -59,5 +59,5 @@ def shown(row: ComparisonRow) -> dict[str, Any]:
         "id": row.client_id or row.id, "user": row.user, "prompt": row.prompt,
         "item_a": row.a_item, "response_a": row.a_text, "item_b": row.b_item,
         "response_b": row.b_text, "outcome": row.outcome, "strength": row.strength, "at": row.at,
-        "source": row.source, "created_at": row.created_at,
+        "source": row.source, "created_at": row.created_at, "key": row.key,
     }  # fmt: skip
