@@ -13,6 +13,7 @@ from gustibus.encoders import load_encoder
 from gustibus.onboarding import QuestionPool, build_pool, random_pairs
 from gustibus.posterior import GaussianPrior, Posterior
 from gustibus.scoring import Scorer
+from gustibus.service.fitting import Answers, fit_person
 from tests.service.harness import model_of, responses
 
 TEXTS = responses(24, seed=70)
@@ -118,7 +119,6 @@ class Library:
         """Where answers put somebody of whom a training may know, and on how many that rests."""
         model, known = self.artifact.model, 0
         if before is not None:
-            model = replace(model, prior=GaussianPrior.single(before.mean, before.covariance))
             known = before.comparisons
         told = [one for one in answers if TARGET[one.outcome] is not None]
         if not told:
@@ -126,7 +126,10 @@ class Library:
         sides = [self._sides(one) for one in told]
         target = np.array([TARGET[one.outcome] for one in told], np.float64)
         a, b = (np.stack([side[at] for side in sides]) for at in (0, 1))
-        return model.place(a, b, target)[0], known + len(told)
+        fit = fit_person(self.artifact.model, Answers(a, b, target, np.ones(len(told))), before)
+        return Posterior(  # as the library places them, believed and bounded as the service does
+            np.ones(1), fit.mean[None], fit.covariance[None], 0.0, 0, True, fit.count
+        ), known + len(told)
 
     def _sides(self, one: Answer) -> tuple[np.ndarray, np.ndarray]:
         if self.artifact.digest in one.told:

@@ -211,7 +211,9 @@ def _moved(world: World, reply: httpx.Response, version: int, *, stale: bool = F
     if stale:
         assert (reply.status_code, reply.json()["code"]) == (412, "etag_mismatch"), reply.text
         return
-    ref.serving, ref.previous, ref.revision = version, ref.serving, ref.revision + 1
+    if version != ref.serving:  # whoever promotes a version again may still go back to the other
+        ref.previous = ref.serving
+    ref.serving, ref.revision = version, ref.revision + 1
     told = reply.json()
     assert reply.status_code == 200, reply.text
     assert (told["version"], told["previous"], told["revision"]) == (

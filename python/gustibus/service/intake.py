@@ -21,6 +21,7 @@ from gustibus.data.streaming import Row, rows_of
 from gustibus.errors import InputError, MissingExtraError
 from gustibus.service.decoding import why_no_json
 from gustibus.service.problems import Problem, invalid
+from gustibus.service.repeating import has_repeated
 from gustibus.store import (
     Connection,
     Draft,
@@ -47,10 +48,6 @@ ROWS: Final = 4000
 """Records that are committed together."""
 BATCH: Final = 16 << 20
 """Bytes of records that are committed together, though they be few."""
-MAX_LINE: Final = 1 << 20
-"""Most bytes of a record."""
-MAX_TABLE: Final = 1 << 30
-"""Most bytes of a Parquet file."""
 
 
 class Batch(NamedTuple):
@@ -58,7 +55,7 @@ class Batch(NamedTuple):
 
     lines: list[bytes | Row]
     bytes: int
-    """Of the data, ends of lines included."""
+    """Of the data, ends of lines included; all of a table are those of its last batch."""
     last: bool
 
 
@@ -80,7 +77,8 @@ async def take_lines(
     Raises:
         Problem: 409 when another upload comes in between, 413 for a line that is too long, 503.
     """
-    batches = _cut(stream, row.resume_from - start, final=final)
+    longest = state.settings.import_line
+    batches = _cut(stream, row.resume_from - start, final=final, longest=longest)
     return await _keep_all(state, row, batches)
 
 
@@ -92,7 +90,7 @@ async def take_table(state: State, row: ImportRow, stream: Stream) -> ImportRow:
     """
     with tempfile.TemporaryDirectory(prefix="gustibus-import-") as folder:
         path = Path(folder) / "data.parquet"
-        await _spool(stream, path)
+        await _spool(stream, path, most=state.settings.import_table)
         try:
             return await keep_table(state, row, path)
         except MissingExtraError as error:
@@ -111,13 +109,13 @@ async def keep_table(state: State, row: ImportRow, path: Path) -> ImportRow:
     return await _keep_all(state, row, _rows(path, row.rows))
 
 
-async def _spool(stream: Stream, path: Path) -> None:
+async def _spool(stream: Stream, path: Path, *, most: int) -> None:
     size = 0
     with path.open("wb") as file:
         async for piece in stream:
             size += len(piece)
-            if size > MAX_TABLE:
-                raise Problem("body_too_large", f"A Parquet file of more than {MAX_TABLE} bytes")
+            if size > most:
+                raise Problem("body_too_large", f"A Parquet file of more than {most} bytes")
             await asyncio.to_thread(file.write, piece)
 
 
@@ -133,12 +131,16 @@ async def _rows(path: Path, done: int) -> AsyncIterator[Batch]:
         left -= len(await asyncio.to_thread(more, min(left, ROWS))) or left
     while True:
         found = await asyncio.to_thread(more, ROWS)
-        yield Batch(found, 0, len(found) < ROWS)
-        if len(found) < ROWS:
+        last = len(found) < ROWS
+        size = (await asyncio.to_thread(path.stat)).st_size if last else 0
+        yield Batch(found, size, last)
+        if last:
             return
 
 
-async def _cut(stream: AsyncIterable[bytes], passed: int, *, final: bool) -> AsyncIterator[Batch]:
+async def _cut(
+    stream: AsyncIterable[bytes], passed: int, *, final: bool, longest: int
+) -> AsyncIterator[Batch]:
     """Batches of whole lines, without the first `passed` bytes.
 
     Unless the data ends here, a line that has no end yet is left for the next upload.
@@ -151,8 +153,8 @@ async def _cut(stream: AsyncIterable[bytes], passed: int, *, final: bool) -> Asy
             passed, piece = passed - min(passed, len(piece)), piece[passed:]
         rest += piece
         *whole, rest = rest.split(b"\n")
-        if len(rest) > MAX_LINE:
-            raise Problem("body_too_large", f"A record is longer than {MAX_LINE} bytes")
+        if len(rest) > longest:
+            raise Problem("body_too_large", f"A record is longer than {longest} bytes")
         for line in whole:
             lines.append(line)
             size += len(line) + 1
@@ -213,7 +215,12 @@ async def _keep(state: State, row: ImportRow, batch: Batch, read: _Read) -> Impo
             ensure_job(conn, kind="refit_profiles", by="import")
         return advance_import(conn, seen=row, step=step, last=batch.last)
 
-    return await state.threads.write(work)
+    after = await state.threads.write(work)
+    counts = state.meter.imported
+    counts["accepted"] += after.accepted - row.accepted
+    counts["duplicate"] += after.duplicates - row.duplicates
+    counts["rejected"] += after.rejected - row.rejected
+    return after
 
 
 def _read(state: State, row: ImportRow, lines: Sequence[bytes | Row], first: int) -> _Read:
@@ -223,14 +230,14 @@ def _read(state: State, row: ImportRow, lines: Sequence[bytes | Row], first: int
         if isinstance(line, bytes) and not line.strip(b" \t\r\xef\xbb\xbf"):
             continue
         try:
-            values = _values(line)
+            values = _values(line, state.settings.import_line)
             answer = answer_of(values, place=f"row {number}", columns=row.columns, by_id=row.by_id)
             answers.append(_allowed(state, answer, row))
         except InputError as error:
             read.errors.append(RowError(number, "invalid_field", error.message))
         else:
             read.places.append(number)
-    read.drafts = draft_answers(answers)
+    read.drafts = draft_answers(answers, key=row.caller or None)
     return read
 
 
@@ -250,7 +257,7 @@ def _allowed(state: State, answer: Answer, row: ImportRow) -> Answer:
     return answer
 
 
-def _values(line: bytes | Row) -> dict[str, Any]:
+def _values(line: bytes | Row, longest: int) -> dict[str, Any]:
     """A record by column.
 
     Raises:
@@ -260,14 +267,16 @@ def _values(line: bytes | Row) -> dict[str, Any]:
         if isinstance(line.values, InputError):
             raise line.values
         return line.values
-    if len(line) > MAX_LINE:
-        raise InputError(f"longer than {MAX_LINE} bytes")
+    if len(line) > longest:
+        raise InputError(f"longer than {longest} bytes")
     try:
         value = _decode(line.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"not valid JSON: {why_no_json(line, error)}") from None
     if not isinstance(value, dict):
         raise InputError("expected a JSON object a line")
+    if has_repeated(line):
+        raise InputError("a name occurs twice in one object")  # it may be as long as the line
     return {name: cell for name, cell in value.items() if cell is not None}
 
 

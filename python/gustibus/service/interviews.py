@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gustibus.onboarding import (
@@ -25,8 +26,10 @@ from gustibus.onboarding import (
     place_person,
 )
 from gustibus.onboarding.confidence import Stop
+from gustibus.onboarding.information import information_gained
 from gustibus.onboarding.turns import Answer, Question, Reason, Turn
-from gustibus.service.fitting import with_before
+from gustibus.service.conditions import NONE, Condition, digest
+from gustibus.service.fitting import counted, with_before
 from gustibus.service.locales import EVERY, with_locales
 from gustibus.service.problems import Problem
 from gustibus.service.state import refuse_restricted
@@ -76,6 +79,16 @@ class Interview:
         """What must not change while the next step is worked out."""
         return self.row.state, self.session.turns, self.waiting
 
+    @property
+    def before(self) -> int:
+        """How many questions were asked under earlier versions."""
+        return int(self.row.settings.get(BEFORE, 0))
+
+    @property
+    def written(self) -> str:
+        """The part of its tag that is of what was asked and answered."""
+        return written_of(self.row, self.session, self.waiting)
+
 
 def pool_of(serving: Serving) -> QuestionPool:
     """The questions of a model.
@@ -97,13 +110,28 @@ async def asked_from(state: State, serving: Serving, kept: dict[str, Any]) -> Qu
     return (await with_locales(state, serving, pool_of(serving))).within(locale)[0]
 
 
-def read_interview(conn: Connection, session: str, digest: str, *, whole: bool = True) -> Interview:
+BEFORE = "before"
+"""Entry of a session's settings: how many of its questions were asked under earlier versions."""
+PARTS = "parts"
+"""Entry of a session's settings: the sessions that hold those questions."""
+
+
+class ModelChanged(Problem):
+    """410: a session is of another version than the one in service."""
+
+    def __init__(self) -> None:
+        super().__init__("session_expired", "The model has changed since; begin another session")
+
+
+def read_interview(
+    conn: Connection, session: str, serving: Serving, *, whole: bool = True
+) -> Interview:
     """A session from the store.
 
     Args:
         conn: a transaction.
         session: id.
-        digest: of the model in service.
+        serving: the model in service.
         whole: False leaves out what the person had answered before.
 
     Raises:
@@ -113,16 +141,22 @@ def read_interview(conn: Connection, session: str, digest: str, *, whole: bool =
     row = get_session(conn, session=session)
     if row is None:
         raise Problem("not_found", f"There is no session {session!r}")
-    if row.model != digest:
-        raise Problem("session_expired", "The model has changed since; begin another session")
+    if row.model != serving.digest:
+        raise ModelChanged
     if row.state == "open" and row.expires_at <= datetime.now(UTC):
         raise Problem("session_expired", "The session is more than 7 days old; begin another")
     refuse_restricted(conn, row.user)
-    turns = _turns(row, get_questions(conn, session=session))
-    return Interview(row, *turns, earlier_answers(conn, row.user, digest) if whole else None)
+    turns = turns_of(row, get_questions(conn, session=session))
+    return Interview(row, *turns, earlier_answers(conn, row.user, serving) if whole else None)
 
 
-def _turns(row: SessionRow, asked: list[QuestionRow]) -> tuple[Session, Question | None]:
+def written_of(row: SessionRow, session: Session, waiting: Question | None) -> str:
+    """The part of a session's tag that is of what was asked and answered."""
+    return digest([row.id, row.state, row.stop, row.settings, session.turns, waiting])
+
+
+def turns_of(row: SessionRow, asked: list[QuestionRow]) -> tuple[Session, Question | None]:
+    """What was asked and answered, and the question that waits."""
     turns = []
     waiting = None
     for q in asked:
@@ -135,15 +169,21 @@ def _turns(row: SessionRow, asked: list[QuestionRow]) -> tuple[Session, Question
 
 
 def _settings(kept: dict[str, Any]) -> Settings:
-    stopping = Stopping(kept["min_questions"], kept["max_questions"])
+    before = kept.get(BEFORE, 0)
+    stopping = Stopping(
+        max(0, kept["min_questions"] - before), max(1, kept["max_questions"] - before)
+    )
     return Settings(kept["seed"], kept["strategy"], stopping)
 
 
-def earlier_answers(conn: Connection, user: str, digest: str) -> Rows | None:
+def earlier_answers(conn: Connection, user: str, serving: Serving) -> Rows | None:
     """What a person has answered outside of open sessions; only answers to questions count here."""
-    rows = evidence(conn, user=user, model=digest)
+    rows = evidence(conn, user=user, model=serving.digest)
     asked = rows.weight == 1
-    return Rows(rows.a[asked], rows.b[asked], rows.target[asked]) if asked.any() else None
+    if not asked.any():
+        return None
+    weight = counted(rows.weight[asked], rows.strength[asked], serving.strengths)
+    return Rows(rows.a[asked], rows.b[asked], rows.target[asked], weight)
 
 
 def informed(state: State, serving: Serving, user: str) -> PreferenceModel:
@@ -179,9 +219,9 @@ def posterior_of(model: PreferenceModel, pool: QuestionPool, now: Interview) -> 
 
 
 async def begin(
-    state: State, serving: Serving, *, user: str, settings: dict[str, Any]
+    state: State, serving: Serving, *, user: str, settings: dict[str, Any], key: str
 ) -> tuple[Step, Callable[[Connection], SessionRow]]:
-    """The first step of a session, and the transaction that writes it.
+    """The first step of a session that a key begins, and the transaction that writes it.
 
     Raises:
         Problem: 409 while nothing of the person is used; the transaction too.
@@ -189,7 +229,7 @@ async def begin(
 
     def read(conn: Connection) -> Rows | None:
         refuse_restricted(conn, user)
-        return earlier_answers(conn, user, serving.digest)
+        return earlier_answers(conn, user, serving)
 
     earlier = await state.threads.read(read)
     pool, exposure = await asked_from(state, serving, settings), state.exposure
@@ -200,7 +240,7 @@ async def begin(
 
     def write(conn: Connection) -> SessionRow:
         row = create_session(
-            conn, user=user, model=serving.digest, settings=settings, lifetime=LIFETIME
+            conn, user=user, model=serving.digest, settings=settings, lifetime=LIFETIME, key=key
         )
         refuse_restricted(conn, user)  # who is held by now
         go_on(conn, state, serving, row, session, step)
@@ -212,8 +252,8 @@ async def begin(
 
 
 async def answer(
-    state: State, serving: Serving, session: str, *, seq: int, said: Answer, ms: int | None,
-    pair: str | None,
+    state: State, serving: Serving, session: str, *, number: int, said: Answer, ms: int | None,
+    pair: str | None, condition: Condition = NONE,
 ) -> tuple[Interview, Step]:  # fmt: skip
     """Take an answer, or another answer to an earlier question, and ask the next question.
 
@@ -221,23 +261,29 @@ async def answer(
         state: of the process.
         serving: the model.
         session: id.
-        seq: number of the question.
+        number: of the question, those of earlier versions counted.
         said: the answer.
         ms: how long it took.
         pair: name of the pair that was shown, None when the client does not say.
+        condition: on the session; an answer that is there already is no change.
 
     Raises:
-        Problem: 404, 409 or 410.
+        Problem: 404, 409, 410 or 412.
     """
     for _ in range(_TRIES):
-        now = await state.threads.read(lambda conn: read_interview(conn, session, serving.digest))
+        now = await state.threads.read(lambda conn: read_interview(conn, session, serving))
+        if number < now.before:
+            await state.threads.read(partial(_refuse_change, row=now.row, number=number, said=said))
+            return now, await step_of(state, serving, now)
+        seq = number - now.before
         question = _asked(now, seq)
         shown = pool_of(serving).ids[question.row]
         if pair is not None and pair != shown:
-            raise Problem("conflict", f"Question {seq} shows the pair {shown!r}, not {pair!r}")
+            raise Problem("conflict", f"Question {number} shows the pair {shown!r}, not {pair!r}")
         given = now.session.turns[seq] if seq < len(now.session.turns) else None
         if given is not None and given.answer == said:  # sent again: the reply was lost
             return now, await step_of(state, serving, now)
+        condition.refuse(now.written, f"The session {session!r}")
         closed = now.row.state != "open"
         if closed and question != now.waiting:  # only a doubt is answered afterwards
             raise Problem("conflict", "The session is closed; its answers stay as they are")
@@ -246,11 +292,30 @@ async def answer(
         if given is not None:  # the question that waits is asked all the same
             step = replace(step, question=now.waiting, stop=None)
         if await state.threads.write(_taking(state, serving, now, after, seq, step)):
+            state.meter.outcomes.answered(now.session.settings.strategy, ms)
+            if step.question is None and not closed:
+                ended(state, serving, after.session, step)
             if step.question is not None:
                 return replace(after, waiting=step.question), step
             now = await written(state, serving, session)
             return now, await step_of(state, serving, now) if closed else step
+        state.meter.retry("session")
     raise Problem("conflict", "Other requests keep changing this session; try again")
+
+
+def _refuse_change(conn: Connection, *, row: SessionRow, number: int, said: Answer) -> None:
+    """Take an answer under an earlier version that is sent again, and no other one.
+
+    Raises:
+        Problem: 409.
+    """
+    for name in row.settings.get(PARTS, ()):
+        part = get_session(conn, session=name)
+        seq = number - (0 if part is None else part.settings.get(BEFORE, 0))
+        if any(q.seq == seq and q.answer == said for q in get_questions(conn, session=name)):
+            return
+    detail = f"Question {number} was asked under an earlier version of the model; its answer stays"
+    raise Problem("conflict", detail)
 
 
 def _asked(now: Interview, seq: int) -> Question:
@@ -258,7 +323,8 @@ def _asked(now: Interview, seq: int) -> Question:
     if seq < len(now.session.turns):
         return now.session.turns[seq].question
     if now.waiting is None or seq != now.waiting.seq:
-        raise Problem("not_found", f"Question {seq} has not been asked in this session")
+        number = seq + now.before
+        raise Problem("not_found", f"Question {number} has not been asked in this session")
     return now.waiting
 
 
@@ -270,7 +336,7 @@ def _taking(
 
     def write(conn: Connection) -> bool:
         lock_session(conn, session=before.row.id)
-        now = read_interview(conn, before.row.id, serving.digest, whole=False)
+        now = read_interview(conn, before.row.id, serving, whole=False)
         if now.seen != before.seen:
             return False
         set_answer(conn, session=before.row.id, seq=seq, answer=turn.answer, ms=turn.ms)
@@ -306,8 +372,8 @@ def _keep(
 ) -> None:
     """Answers of a session as comparisons."""
     add_comparisons(
-        conn, rows=[_comparison(serving, row, turn) for turn in turns], model=serving.digest,
-        store_text=state.settings.store_text,
+        conn, rows=[comparison_of(pool_of(serving), row, turn) for turn in turns],
+        model=serving.digest, store_text=state.settings.store_text,
     )  # fmt: skip
 
 
@@ -316,9 +382,9 @@ def comparison_id(session: str, seq: int) -> str:
     return f"{session}:{seq}"
 
 
-def _comparison(serving: Serving, row: SessionRow, turn: Turn) -> NewComparison:
+def comparison_of(pool: QuestionPool, row: SessionRow, turn: Turn) -> NewComparison:
     """An answer of a session as a comparison."""
-    pool, at = pool_of(serving), turn.question.row
+    at = turn.question.row
     outcome: str = turn.answer
     if outcome in {"left", "right"}:
         outcome = "a" if turn.target == 1.0 else "b"
@@ -330,26 +396,40 @@ def _comparison(serving: Serving, row: SessionRow, turn: Turn) -> NewComparison:
         client_id=comparison_id(row.id, turn.question.seq),
         prompt=pool.prompts[at] or None,
         source="onboarding",
+        key=row.key,
     )
 
 
 async def finish(state: State, serving: Serving, session: str) -> tuple[Interview, Step]:
     """Close a session because the person stops."""
 
-    def write(conn: Connection) -> None:
+    def write(conn: Connection) -> bool:
         lock_session(conn, session=session)
-        now = read_interview(conn, session, serving.digest, whole=False)
+        now = read_interview(conn, session, serving, whole=False)
         if now.row.state == "open":
             _close(conn, state, serving, now.row, now.session, "person")
+        return now.row.state == "open"
 
-    await state.threads.write(write)
+    closed = await state.threads.write(write)
     now = await written(state, serving, session)
-    return now, await step_of(state, serving, now)
+    step = await step_of(state, serving, now)
+    if closed:
+        ended(state, serving, now.session, step)
+    return now, step
+
+
+def ended(state: State, serving: Serving, session: Session, step: Step) -> None:
+    """Count what came out of a session that has just been closed."""
+    state.meter.outcomes.ended(
+        session.settings.strategy, answers=len(session.turns),
+        nats=information_gained(serving.model.prior, step.posterior),
+        confidence=step.progress.confidence,
+    )  # fmt: skip
 
 
 async def written(state: State, serving: Serving, session: str) -> Interview:
     """A session after a write; the profile of somebody whose session has ended is fitted first."""
-    now = await state.threads.read(lambda conn: read_interview(conn, session, serving.digest))
+    now = await state.threads.read(lambda conn: read_interview(conn, session, serving))
     if now.row.state != "open":
         await state.refits.wait([now.row.user], _PATIENCE)
     return now

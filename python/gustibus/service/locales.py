@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 from msgspec import Meta
 
 from gustibus.onboarding import QuestionPool
-from gustibus.service.problems import invalid
+from gustibus.service.ids import LAST
 from gustibus.store import tagged_texts
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ _PATTERN: Final = (
     "(?:-(?:[A-Za-z]{2}|[0-9]{3}))?(?:-(?:[A-Za-z0-9]{5,8}|[0-9][A-Za-z0-9]{3}))*"
     "(?:-[0-9A-WY-Za-wy-z](?:-[A-Za-z0-9]{2,8})+)*(?:-[xX](?:-[A-Za-z0-9]{1,8})+)?$"
 )
-Locale = Annotated[str, Meta(max_length=64, pattern=_PATTERN, examples=["de-AT"])]
+Locale = Annotated[str, Meta(max_length=64, pattern=_PATTERN + LAST, examples=["de-AT"])]
 """A language tag, well formed by BCP 47 (RFC 5646, section 2.1)."""
 EVERY: Final = "*"
 """Questions of every language."""
@@ -38,16 +37,6 @@ class Languages(NamedTuple):
     digest: str
     read_at: float
     pool: QuestionPool
-
-
-def check_locale(locale: str) -> None:
-    """Refuse a tag that ends in a new line, which the pattern of a body lets pass.
-
-    Raises:
-        Problem: 422.
-    """
-    if re.fullmatch(_PATTERN, locale) is None:
-        raise invalid("/locale", "expected a language tag such as de-AT")
 
 
 async def with_locales(state: State, serving: Serving, pool: QuestionPool) -> QuestionPool:

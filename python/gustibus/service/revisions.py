@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gustibus.onboarding import TRAITS, Step, deciding_pair, telling_pair
 from gustibus.onboarding.turns import Question
+from gustibus.service.conditions import NONE, Condition
 from gustibus.service.interviews import (
+    BEFORE,
     LIFETIME,
+    PARTS,
     Interview,
     asked_from,
     comparison_id,
     go_on,
     read_interview,
     step_of,
+    turns_of,
     written,
+    written_of,
 )
 from gustibus.service.problems import Problem, invalid
 from gustibus.store import (
@@ -62,24 +67,27 @@ async def undo(state: State, serving: Serving, session: str, *, seq: int) -> tup
 
     def write(conn: Connection) -> None:
         lock_session(conn, session=session)
-        now = read_interview(conn, session, serving.digest, whole=False)
-        answered = len(now.session.turns)
+        now = read_interview(conn, session, serving, whole=False)
+        answered, at = len(now.session.turns), seq - now.before
         if now.row.state != "open":
             raise Problem("conflict", "The session is closed; its answers stay as they are")
-        if seq > answered:
+        if at > answered:
             raise Problem("not_found", f"Question {seq} has not been asked in this session")
-        if seq < answered - 1:
-            detail = f"Only the last answer can be taken back, that to question {answered - 1}"
+        if at < max(0, answered - 1):
+            last = now.before + answered - 1
+            detail = f"Only the last answer can be taken back, that to question {last}"
+            if answered == 0:
+                detail = "Answers under an earlier version of the model are not taken back"
             raise Problem("conflict", detail)
-        if seq < answered:
-            take_back(conn, session=session, seq=seq)
+        if at < answered:
+            take_back(conn, session=session, seq=at)
 
     await state.threads.write(write)
     return await _now(state, serving, session)
 
 
 async def _now(state: State, serving: Serving, session: str) -> tuple[Interview, Step]:
-    now = await state.threads.read(lambda conn: read_interview(conn, session, serving.digest))
+    now = await state.threads.read(lambda conn: read_interview(conn, session, serving))
     return now, await step_of(state, serving, now)
 
 
@@ -100,7 +108,7 @@ async def doubt(
     """
     _check(serving, trait, direction)
     for _ in range(_TRIES):
-        now = await state.threads.read(lambda conn: read_interview(conn, session, serving.digest))
+        now = await state.threads.read(lambda conn: read_interview(conn, session, serving))
         if now.row.state == "open":
             raise Problem("conflict", "The session is open; there is nothing to doubt yet")
         if now.waiting is not None:
@@ -116,6 +124,7 @@ async def doubt(
         question = Question(len(asked), row, bool(secrets.randbits(1)), "doubt")
         if await state.threads.write(partial(_add, serving=serving, before=now, q=question)):
             return await _now(state, serving, session)
+        state.meter.retry("session")
     raise Problem("conflict", "Other requests keep changing this session; try again")
 
 
@@ -142,7 +151,7 @@ def _pair(
 
 def _add(conn: Connection, serving: Serving, before: Interview, q: Question) -> bool:
     lock_session(conn, session=before.row.id)
-    now = read_interview(conn, before.row.id, serving.digest, whole=False)
+    now = read_interview(conn, before.row.id, serving, whole=False)
     if now.seen != before.seen:
         return False
     drop_unanswered(conn, session=before.row.id)  # what waited when the session was closed
@@ -161,9 +170,11 @@ async def restart(state: State, serving: Serving, session: str) -> tuple[Intervi
 
     def write(conn: Connection) -> str:
         lock_session(conn, session=session)
-        row = read_interview(conn, session, serving.digest, whole=False).row
+        row = read_interview(conn, session, serving, whole=False).row
         _drop_answers(conn, row)
-        settings = {**row.settings, "seed": secrets.randbits(31)}
+        _drop_parts(conn, row)
+        kept = {k: v for k, v in row.settings.items() if k not in {BEFORE, PARTS}}
+        settings = {**kept, "seed": secrets.randbits(31)}
         empty_session(conn, session=session, settings=settings, lifetime=LIFETIME)
         return row.user
 
@@ -191,18 +202,18 @@ async def asking(state: State, serving: Serving, session: str) -> tuple[Intervie
 
 def _ask(conn: Connection, state: State, serving: Serving, before: Interview, step: Step) -> None:
     lock_session(conn, session=before.row.id)
-    now = read_interview(conn, before.row.id, serving.digest, whole=False)
+    now = read_interview(conn, before.row.id, serving, whole=False)
     if now.seen == before.seen:
         go_on(conn, state, serving, now.row, now.session, step)
 
 
-async def erase(state: State, session: str) -> Erased:
+async def erase(state: State, session: str, condition: Condition = NONE) -> Erased:
     """Remove a session with its questions and answers, and fit the person without them.
 
     Works whatever the model in service is.
 
     Raises:
-        Problem: 404 when there is no such session.
+        Problem: 404 when there is no such session, 412 when it is in another state than the condition says.
     """
 
     def write(conn: Connection) -> Erased:
@@ -210,12 +221,26 @@ async def erase(state: State, session: str) -> Erased:
         row = get_session(conn, session=session)
         if row is None:
             raise Problem("not_found", f"There is no session {session!r}")
-        removed = _drop_answers(conn, row)
-        return Erased(row.user, delete_session(conn, session=session), removed)
+        turns = turns_of(row, get_questions(conn, session=session))
+        condition.refuse(written_of(row, *turns), f"The session {session!r}")
+        questions, removed = _drop_parts(conn, row)
+        removed += _drop_answers(conn, row)
+        return Erased(row.user, questions + delete_session(conn, session=session), removed)
 
     erased = await state.threads.write(write)
     await state.refits.wait([erased.user], _PATIENCE)
     return erased
+
+
+def _drop_parts(conn: Connection, row: SessionRow) -> tuple[int, int]:
+    """Remove what a session asked under earlier versions; how many questions and comparisons those were."""
+    questions = removed = 0
+    for name in row.settings.get(PARTS, ()):
+        part = get_session(conn, session=name)
+        if part is not None:
+            removed += _drop_answers(conn, part)
+            questions += delete_session(conn, session=name)
+    return questions, removed
 
 
 def _drop_answers(conn: Connection, row: SessionRow) -> int:

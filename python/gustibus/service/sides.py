@@ -39,7 +39,8 @@ class NewAnswer(Struct, forbid_unknown_fields=True):
     """Chosen by the client; the same id is kept once."""
     prompt: Prompt | None = None
     strength: Annotated[float, Meta(gt=0, le=100)] | None = None
-    """How clear the preference was; kept with the answer."""
+    """How clear the preference was, such as 1 for slightly and 3 for clearly; a model that was trained with
+    strengths counts the answer for more or less by it, in the units of its training."""
     at: Annotated[datetime, Meta(tz=True)] | None = None
     source: Annotated[str, Meta(max_length=64)] | None = None
     score_id: Id | None = None

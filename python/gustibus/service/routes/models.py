@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from gustibus.errors import GustibusError
+from gustibus.errors import ConflictError, GustibusError
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.cursors import Page, page_of
+from gustibus.service.golden import Gate
+from gustibus.service.ids import LAST
 from gustibus.service.loading import open_model
 from gustibus.service.problems import Problem, invalid
 from gustibus.service.routing import STORE, Nothing, Route
@@ -34,7 +36,7 @@ from gustibus.store import (
     set_version_state,
 )
 
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$" + LAST)]
 
 
 class Alias(Struct):
@@ -45,7 +47,7 @@ class Alias(Struct):
     model: str
     version: int
     previous: int | None
-    """What it pointed at before."""
+    """The other version that it pointed at before."""
     revision: int
     updated_at: datetime
 
@@ -78,6 +80,10 @@ class Version(Struct):
     digest: str
     state: Literal["registered", "validated"]
     created_at: datetime
+    retrain_due: datetime | None = None
+    """When somebody whom it was trained on was first deleted; null where nobody is known to have been."""
+    golden: Mapping[str, Any] | None = None
+    """How right it is on the golden set whose `digest` is there; null where it was judged on none."""
     card: Mapping[str, Any] | None = None
     """Of one version alone; null where its folder is gone."""
 
@@ -95,6 +101,8 @@ class PutAlias(Struct, forbid_unknown_fields=True):
     """What the alias points at from now on."""
 
     version: Annotated[int, Meta(ge=1, le=1_000_000_000)]
+    force: bool = False
+    """Whether `champion` is moved though the version is worse on the golden set, or was not judged on it."""
 
 
 class VersionDeleted(Struct):
@@ -154,7 +162,7 @@ def _show(row: VersionRow, card: Mapping[str, Any] | None = None) -> Version:
     )
     return Version(
         f"{row.model}@{row.version}", "model.version", row.model, row.version, row.digest, state,
-        row.created_at, card,
+        row.created_at, row.retrain_due, row.golden, card,
     )  # fmt: skip
 
 
@@ -228,7 +236,7 @@ async def validate(call: Call) -> Reply:
     model, root = _model(call), _root(call)
     row = await _found(call, model)
     try:
-        serving = await asyncio.to_thread(open_model, call.state, root / row.digest, row)
+        serving = await asyncio.to_thread(open_model, call.state, root / row.digest, row, beside=0)
     except GustibusError as error:
         raise Problem("conflict", f"The version cannot be served: {error.message}") from None
     serving.close()
@@ -257,10 +265,19 @@ def _told(row: AliasRow) -> Reply:
 async def put_alias(call: Call) -> Reply:
     """Point an alias at a version that was validated; `champion` is served within seconds."""
     model, alias, body = _model(call), call.param("alias"), call.read(PutAlias)
-    row = await call.state.threads.write(
-        lambda conn: _move(conn, call, model, alias, body.version, "model.promote")
-    )
-    return _told(row)
+    state = call.state
+    gate = None
+    if alias == CHAMPION:
+        gate = await state.threads.background(lambda: Gate.of(state.settings))
+
+    def work(conn: Connection) -> AliasRow:
+        forced = gate is not None and gate.admit(
+            conn, model=model, version=body.version, force=body.force
+        )
+        told = {"forced": True} if forced else {}
+        return _move(conn, call, model, alias, body.version, "model.promote", **told)
+
+    return _told(await state.threads.write(work))
 
 
 async def remove_alias(call: Call) -> Reply:
@@ -299,13 +316,18 @@ async def rollback(call: Call) -> Reply:
         now = get_alias(conn, model=model)
         if now is None or now.previous is None:
             raise Problem("conflict", f"{model}@{CHAMPION} has pointed at nothing before")
+        if get_version(conn, model=model, version=now.previous) is None:
+            detail = (
+                f"{model}@{now.previous}, which was served before, was forgotten; promote another"
+            )
+            raise Problem("conflict", detail)
         return _move(conn, call, model, CHAMPION, now.previous, "model.rollback")
 
     return _told(await call.state.threads.write(work))
 
 
 def _move(
-    conn: Connection, call: Call, model: str, alias: str, version: int, action: str
+    conn: Connection, call: Call, model: str, alias: str, version: int, action: str, **detail: int
 ) -> AliasRow:
     target = get_version(conn, model=model, version=version)
     if target is None:
@@ -315,7 +337,7 @@ def _move(
     row = move_alias(conn, model=model, alias=alias, version=version, seen=call.seen)
     if row is None:
         raise _moved(alias, call.seen)
-    _note(conn, call, action, f"{model}@{alias}", version=version, before=row.previous)
+    _note(conn, call, action, f"{model}@{alias}", version=version, before=row.previous, **detail)
     return row
 
 
@@ -328,7 +350,11 @@ async def delete(call: Call) -> Reply:
         if delete_version(conn, model=model, version=row.version):
             _note(conn, call, "model.delete", f"{model}@{row.version}", digest=row.digest)
 
-    await call.state.threads.write(work)
+    try:
+        await call.state.threads.write(work)
+    except ConflictError as error:
+        pointer = "path:version"
+        raise Problem("alias_in_use", error.message, errors=[(pointer, error.message)]) from None
     return ok(VersionDeleted(f"{model}@{row.version}", "model.version", True))  # noqa: FBT003 - positional record
 
 
@@ -366,7 +392,7 @@ ROUTES = (
     Route(
         "DELETE", _VERSION, "delete_version", "models:write", delete, "Models",
         "Forget a version that no alias points at.",
-        response=VersionDeleted, problems=("not_found", "conflict", *STORE),
+        response=VersionDeleted, problems=("not_found", "alias_in_use", *STORE),
     ),
     Route(
         "GET", _ALIAS, "get_alias", "models:read", get_one_alias, "Models",
@@ -375,7 +401,7 @@ ROUTES = (
     Route(
         "PUT", _ALIAS, "put_alias", "models:write", put_alias, "Models",
         "Point an alias at a validated version; the one that `champion` points at is served.",
-        request=PutAlias, response=Alias, problems=("not_found", "conflict", *STORE),
+        request=PutAlias, response=Alias, problems=("not_found", "conflict", "gate_failed", *STORE),
         conditional=True, example={"version": 2},
     ),
     Route(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -14,9 +15,13 @@ from gustibus.onboarding.explain import Explanation
 from gustibus.onboarding.turns import Answer, Question
 from gustibus.service.call import Call, Reply, encode, ok
 from gustibus.service.candidates import model_of
+from gustibus.service.carrying import Given, carried, carry
+from gustibus.service.conditions import tagged
 from gustibus.service.ids import Id
 from gustibus.service.interviews import (
+    BEFORE,
     Interview,
+    ModelChanged,
     answer,
     asked_from,
     begin,
@@ -27,7 +32,7 @@ from gustibus.service.interviews import (
     read_interview,
     step_of,
 )
-from gustibus.service.locales import Locale, check_locale, with_locales
+from gustibus.service.locales import Locale, with_locales
 from gustibus.service.once import once
 from gustibus.service.problems import Problem, invalid
 from gustibus.service.returning import check_return, may_return
@@ -37,7 +42,7 @@ from gustibus.service.routing import STORE, Nothing, Route
 from gustibus.service.serving import Serving
 from gustibus.service.sessions import page_of
 from gustibus.service.state import State, refuse_deleted
-from gustibus.service.windows import Windows
+from gustibus.service.windows import SharedWindows, Windows
 from gustibus.store import Connection, SessionRow, ensure_users
 
 MAX_QUESTIONS = 100
@@ -217,7 +222,7 @@ async def create(call: Call) -> Reply:
     settings = await _settings(state, serving, body)
     assert call.caller is not None, "the route needs a key"
     _keep_pace(call, state.begun, call.caller.id, "sessions", "The key begins")
-    step, write = await begin(state, serving, user=body.user, settings=settings)
+    step, write = await begin(state, serving, user=body.user, settings=settings, key=call.caller.id)
 
     def work(conn: Connection) -> Reply:
         refuse_deleted(conn, body.user)
@@ -232,6 +237,7 @@ async def create(call: Call) -> Reply:
     reply = await once(call, work, users=[body.user])
     if body.user not in state.people:
         state.set_person(body.user, None, count=0, version=0)
+        state.newcomers.meet(call.caller.id, body.user)
     _count(state, "created")
     return reply
 
@@ -245,7 +251,9 @@ def count_answer(call: Call) -> None:
     _keep_pace(call, call.state.answered, call.param("session"), "answers", "The session is sent")
 
 
-def _keep_pace(call: Call, windows: Windows, name: str, what: str, who: str) -> None:
+def _keep_pace(
+    call: Call, windows: Windows | SharedWindows, name: str, what: str, who: str
+) -> None:
     wait = windows.count(name)
     if wait > 0.0:
         call.state.meter.reject(what)
@@ -266,7 +274,6 @@ async def _settings(state: State, serving: Serving, body: CreateSession) -> dict
         check_return(body.return_url, state.settings.return_origins)
         settings["return_url"] = body.return_url
     if body.locale is not None:
-        check_locale(body.locale)
         known = await with_locales(state, serving, pool)
         settings["locale"] = body.locale
         settings["pool_locale"] = known.within(body.locale, least=body.max_questions)[1]
@@ -289,9 +296,10 @@ def show(
     return SessionReply(
         id=row.id, object="onboarding.session", user=row.user, model=serving.label,
         state="finished" if closed else "open", stop=row.stop,
-        question=None if question is None else _asked(serving, question),
+        question=None if question is None else _asked(serving, row, question),
         progress=ProgressShown(
-            progress.answered, 0 if closed else progress.expected_remaining, progress.max,
+            row.settings.get(BEFORE, 0) + progress.answered, 0 if closed else progress.expected_remaining,
+            row.settings["max_questions"],
             progress.confidence,
         ),
         created_at=row.created_at, expires_at=row.expires_at,
@@ -301,13 +309,18 @@ def show(
     )  # fmt: skip
 
 
-def _asked(serving: Serving, question: Question) -> Asked:
+def _asked(serving: Serving, session: SessionRow, question: Question) -> Asked:
     pool, row = pool_of(serving), question.row
     left, right = pool.texts_a[row], pool.texts_b[row]
     if question.swapped:
         left, right = right, left
     return Asked(
-        pool.ids[row], question.seq, pool.prompts[row], Side(left), Side(right), question.reason
+        pool.ids[row],
+        session.settings.get(BEFORE, 0) + question.seq,
+        pool.prompts[row],
+        Side(left),
+        Side(right),
+        question.reason,
     )
 
 
@@ -315,7 +328,8 @@ async def show_next(call: Call) -> Reply:
     """The question that waits."""
     query, state = call.query(NextQuery), call.state
     serving = model_of(state, "default")
-    now, step = await asking(state, serving, call.param("session"))
+    session = call.param("session")
+    now, step = await carried(state, serving, session, partial(asking, state, serving, session))
     call.user = now.row.user
     shown = show(state, serving, now.row, now.waiting, step)
     if query.prefetch and now.waiting is not None and now.row.state == "open":
@@ -323,9 +337,9 @@ async def show_next(call: Call) -> Reply:
         after: dict[str, Asked | None] = {}
         for side in sides[: query.prefetch]:
             question = await _after(state, serving, now, side)
-            after[side] = None if question is None else _asked(serving, question)
+            after[side] = None if question is None else _asked(serving, now.row, question)
         shown.after = after
-    return ok(shown)
+    return tagged(call, ok(shown), now.written)
 
 
 async def _after(state: State, serving: Serving, now: Interview, side: Answer) -> Question | None:
@@ -339,7 +353,8 @@ async def _after(state: State, serving: Serving, now: Interview, side: Answer) -
 
 async def _read(call: Call) -> tuple[Serving, Interview]:
     serving, session = model_of(call.state, "default"), call.param("session")
-    now = await call.state.threads.read(lambda conn: read_interview(conn, session, serving.digest))
+    read = partial(read_interview, session=session, serving=serving)
+    now = await carried(call.state, serving, session, partial(call.state.threads.read, read))
     call.user = now.row.user
     return serving, now
 
@@ -352,19 +367,25 @@ async def put_answer(call: Call) -> Reply:
     if not (number.isascii() and number.isdigit() and len(number) < 6):
         raise invalid("path:question", "expected the number of a question")
     serving = model_of(state, "default")
-    now, step = await answer(
-        state, serving, session, seq=int(number), said=body.answer, ms=body.ms, pair=body.id
-    )
+    given = Given(int(number), body.answer, body.ms, body.id, call.condition)
+    try:
+        now, step = await answer(
+            state, serving, session, number=given.seq, said=given.said, ms=given.ms,
+            pair=given.pair, condition=given.condition,
+        )  # fmt: skip
+    except ModelChanged:
+        await carry(state, serving, session, given)
+        now, step = await asking(state, serving, session)
     call.user = now.row.user
     _count(state, "answered" if now.row.state == "open" else f"ended_{now.row.stop}")
-    return ok(show(state, serving, now.row, now.waiting, step))
+    return tagged(call, ok(show(state, serving, now.row, now.waiting, step)), now.written)
 
 
 async def end(call: Call) -> Reply:
     """Close a session and fit the person."""
     state, session = call.state, call.param("session")
     serving = model_of(state, "default")
-    now, step = await finish(state, serving, session)
+    now, step = await carried(state, serving, session, partial(finish, state, serving, session))
     call.user = now.row.user
     _count(state, "finished")
     return ok(show(state, serving, now.row, None, step))
@@ -423,13 +444,13 @@ ROUTES = (
     Route(
         "GET", _ONE + "/next", "next_question", "onboard", show_next, "Onboarding",
         "The question that waits for an answer.",
-        query=NextQuery, response=SessionReply, problems=_PROBLEMS, session=True,
+        query=NextQuery, response=SessionReply, problems=_PROBLEMS, session=True, tagged=True,
     ),
     Route(
         "PUT", _ONE + "/answers/{question}", "put_answer", "onboard", put_answer, "Onboarding",
         "Take an answer; the reply holds the next question.",
         request=PutAnswer, response=SessionReply, problems=("rate_limited", *_PROBLEMS), session=True,
-        example={"answer": "left", "ms": 5321},
+        tagged=True, example={"answer": "left", "ms": 5321},
     ),
     Route(
         "POST", _ONE + ":finish", "finish_session", "onboard", end, "Onboarding",

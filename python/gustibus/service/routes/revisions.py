@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -10,6 +11,7 @@ from msgspec import Meta, Struct
 from gustibus.onboarding import TRAITS
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.candidates import model_of
+from gustibus.service.carrying import carried
 from gustibus.service.problems import Problem
 from gustibus.service.revisions import doubt, erase, restart, undo
 from gustibus.service.routes.onboarding import SessionReply, count_answer, show
@@ -66,7 +68,10 @@ async def post_undo(call: Call) -> Reply:
     body, state = call.read(Undo), call.state
     count_answer(call)
     serving = model_of(state, "default")
-    now, step = await undo(state, serving, call.param("session"), seq=body.seq)
+    session = call.param("session")
+    now, step = await carried(
+        state, serving, session, partial(undo, state, serving, session, seq=body.seq)
+    )
     call.user = now.row.user
     return ok(show(state, serving, now.row, now.waiting, step))
 
@@ -76,9 +81,9 @@ async def post_doubt(call: Call) -> Reply:
     body, state = call.read(Doubt), call.state
     count_answer(call)
     serving = model_of(state, "default")
-    now, step = await doubt(
-        state, serving, call.param("session"), trait=body.trait, direction=body.direction
-    )
+    session = call.param("session")
+    ask = partial(doubt, state, serving, session, trait=body.trait, direction=body.direction)
+    now, step = await carried(state, serving, session, ask)
     call.user = now.row.user
     return ok(show(state, serving, now.row, now.waiting, step))
 
@@ -88,7 +93,8 @@ async def post_restart(call: Call) -> Reply:
     state = call.state
     count_answer(call)
     serving = model_of(state, "default")
-    now, step = await restart(state, serving, call.param("session"))
+    session = call.param("session")
+    now, step = await carried(state, serving, session, partial(restart, state, serving, session))
     call.user = now.row.user
     return ok(show(state, serving, now.row, now.waiting, step))
 
@@ -109,7 +115,7 @@ async def renew(call: Call) -> Reply:
 async def delete(call: Call) -> Reply:
     """Remove a session and everything that came out of it."""
     session = call.param("session")
-    erased = await erase(call.state, session)
+    erased = await erase(call.state, session, call.condition)
     call.user = erased.user
     return ok(
         SessionDeleted(session, "onboarding.session", True, erased.questions, erased.comparisons)  # noqa: FBT003 - positional record
@@ -145,6 +151,6 @@ ROUTES = (
     Route(
         "DELETE", _ONE, "delete_session", "onboard", delete, "Onboarding",
         "Remove a session with its answers, and fit the person without them.",
-        response=SessionDeleted, problems=("not_found", *STORE), session=True,
+        response=SessionDeleted, problems=("not_found", *STORE), session=True, tagged=True,
     ),
 )  # fmt: skip
