@@ -2,7 +2,7 @@
 
 Usage: python pooling_server.py PORT, 0 for a free one, which is printed.
 `POST /control` with `{"mode": ...}` says how texts are answered from then on: `ok`, an HTTP status,
-`hang`, `drip` (a byte now and then), `garbage`, `long` (a mebibyte of
+`slow` (after 0.3 s), `hang`, `drip` (a byte now and then), `garbage`, `long` (a mebibyte of
 nothing), `short` (one vector too few), `nan`, or `other` (another
 encoder's vectors). `GET /control` says how many requests there were, and the largest of them.
 """
@@ -44,6 +44,8 @@ class Handler(BaseHTTPRequestHandler):
         state["key"] = self.headers.get("authorization", "")
         state["trace"] = [self.headers.get(name, "") for name in ("traceparent", "tracestate")]
         mode = state["mode"]
+        if mode == "slow":
+            time.sleep(0.3)
         if mode == "hang":
             time.sleep(30)
         elif mode == "drip":

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from gustibus.service.metrics import BOUNDS, Meter
+from gustibus.service.instruments import BOUNDS
+from gustibus.service.metrics import Meter
 from gustibus.service.peoplemap import BLOCK, draw_lots, project
 from tests.service.harness import new_key, running
 from tests.service.test_onboarding_over_http import begin, put

@@ -75,7 +75,10 @@ def test_one_embedding_may_stand_beside_items(client, features):
         wanted[0] - wanted[1], abs=1e-5
     )
     best = client.best_of_n(features[:5], user="trained-0", seed=3)
-    assert best.best.index == client.score(IDS, user="trained-0").ranking[0]
+    scored = client.score(IDS, user="trained-0")
+    assert best.best.index == best.ranking[0] == scored.ranking[0]
+    assert best.scores == pytest.approx(scored.scores, rel=1e-6)
+    assert 0 <= best.created - scored.created + 1 <= 60
     assert 0 < best.p_best <= 1
 
 

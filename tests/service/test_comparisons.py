@@ -87,8 +87,11 @@ def test_requests_at_once_under_one_key_have_one_effect(http, service):
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(send, range(24)))
-    assert {reply.status_code for reply in replies} == {201}
-    assert len({reply.content for reply in replies}) == 1
+    early = [reply for reply in replies if reply.status_code == 409]  # while the first still ran
+    assert {reply.json()["code"] for reply in early} <= {"idempotency_in_progress"}
+    done = [reply for reply in replies if reply not in early]
+    assert {reply.status_code for reply in done} == {201}
+    assert len({reply.content for reply in [*done, send(0)]}) == 1
     assert len(kept(http, "rush")) == 1
 
 
@@ -181,3 +184,26 @@ def test_the_log_holds_no_names_and_no_texts(http, service):
     lines = [json.loads(line) for line in text.splitlines()]
     assert any(line.get("route") == "/v1/users/{user}" for line in lines)
     assert service.key not in text
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_whoever_was_reset_stays_so_when_an_answer_is_taken_away(http, which):
+    user = f"reset-then-less-{which}"
+    rows = [
+        {"user": user, "a": {"id": f"item-{n}"}, "b": {"id": f"item-{n + 9}"}, "outcome": "a"}
+        for n in range(3)
+    ]
+    reply = http.post("/v1/comparisons?wait=profile", json={"comparisons": rows})
+    assert reply.status_code == 201, reply.text
+    assert http.get(f"/v1/users/{user}").json()["fitted_comparisons"] == 3
+    assert http.post(f"/v1/users/{user}/profile:reset").status_code == 200
+    kept = http.get("/v1/comparisons", params={"user": user}).json()["data"]
+    gone = sorted(row["id"] for row in kept)[which]
+    assert http.delete(f"/v1/comparisons/{gone}").status_code == 200
+    other = [{**rows[0], "user": f"{user}-after"}]  # who is fitted behind them
+    assert http.post("/v1/comparisons?wait=profile", json={"comparisons": other}).status_code == 201
+    found = http.get(f"/v1/users/{user}").json()
+    assert (found["state"], found["fitted_comparisons"]) == ("population", 0)
+    again = [{**rows[0], "a": {"id": "item-20"}}]
+    assert http.post("/v1/comparisons?wait=profile", json={"comparisons": again}).status_code == 201
+    assert http.get(f"/v1/users/{user}").json()["fitted_comparisons"] == 3

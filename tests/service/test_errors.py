@@ -492,3 +492,28 @@ def test_one_idempotency_key_makes_one_key_and_its_secret_is_kept_nowhere(http, 
         store.close()
     assert made["id"].encode() in b"".join(kept)
     assert secret not in b"".join(kept)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "pointer"),
+    [
+        ("POST", "/v1/items:batch", {"items": [{"id": "a\n", "text": "x"}]}, "/items/0/id"),
+        ("POST", "/v1/comparisons",
+         {"comparisons": [{"user": "a\n", "a": {"text": "x"}, "b": {"text": "y"}, "preferred": "a"}]},
+         "/comparisons/0/user"),
+        ("POST", "/v1/score", {"user": "a\n", **ONE}, "/user"),
+        ("POST", "/v1/score", {"candidates": [{"id": "item-0\n"}]}, "/candidates/0/id"),
+        ("POST", "/v1/compare", {"user": "a\n", "a": {"id": "item-0"}, "b": {"id": "item-1"}}, "/user"),
+        ("POST", "/v1/onboarding/sessions", {"user": "a\n"}, "/user"),
+        ("POST", "/v1/jobs", {"kind": "export", "user": "a\n"}, "/user"),
+        ("POST", "/v1/models/default/versions", {"digest": "0" * 64 + "\n"}, "/digest"),
+        ("POST", "/v1/keys", {"name": "k", "scopes": ["score"], "models": ["default\n"]}, "/models/0"),
+        ("PUT", "/v1/users/a%0A", {}, "path:user"),
+        ("GET", "/v1/comparisons?user=a%0A", None, "query:user"),
+        ("GET", "/v1/audit?user=a%0A", None, "query:user"),
+        ("GET", "/v1/audit?object=a%0A", None, "query:object"),
+    ],
+)  # fmt: skip
+def test_a_new_line_behind_a_name(http, method, path, body, pointer):
+    reply = http.request(method, path, json=body, headers={"Idempotency-Key": "new-line"})
+    check(reply, 422, "invalid_field", pointer)

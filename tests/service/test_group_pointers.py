@@ -105,3 +105,58 @@ def test_what_says_to_come_back_later_says_when():
         waits = kind.status in {429, 502, 503, 504}
         assert (problem.retry_after is not None) == waits, code
         assert any(name == b"retry-after" for name, _ in problem.headers) == waits
+
+
+@pytest.mark.parametrize("transform", ["none", "min_max", "sum", "z", "softmax"])
+def test_utilities_that_no_sum_holds_are_refused_and_not_taken_for_equal(texts_http, transform):
+    body = {"utilities": [[1e308, -1e308], [1.0, 2.0]], "transform": transform}
+    reply = texts_http.post("/v1/rank/aggregate", json=body)
+    assert (reply.status_code, reply.json()["code"]) == (422, "invalid_field"), reply.text
+    assert reply.json()["errors"][0]["pointer"] == "/utilities"
+
+
+def test_orders_alone_are_taken_from_utilities_of_any_size(texts_http):
+    body = {"utilities": [[1e308, -1e308], [1.0, 2.0], [4.0, 3.0]], "transform": "rank"}
+    reply = texts_http.post("/v1/rank/aggregate", json=body)
+    assert reply.json()["result"]["order"] == [0, 1], reply.text
+
+
+def test_shares_of_a_sum_are_not_made_of_numbers_below_zero(texts_http):
+    """They had a sum below 0, whose shares were all 0: the person liked everything the same."""
+    body = {"utilities": [[-1.0, -2.0], [-1.0, -2.0]], "transform": "sum"}
+    reply = texts_http.post("/v1/rank/aggregate", json=body)
+    assert (reply.status_code, reply.json()["code"]) == (422, "invalid_field"), reply.text
+    assert reply.json()["errors"][0]["pointer"] == "/utilities"
+    assert "at least 0" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("method", ["borda", "fair_consensus"])
+@pytest.mark.parametrize(
+    ("bounds", "pointer", "said"),
+    [
+        ({"lower": {"x": [0, 0, 0], "y": [0, 0, 2]}}, "/lower", "group 'y' needs 2 items"),
+        ({"lower": {"x": [0, 2, 2], "y": [0, 1, 1]}}, "/lower", "the lower bounds ask for more"),
+        ({"upper": {"x": [0, 0, 0], "y": [1, 1, 1]}}, "/upper", "the upper bounds leave no item"),
+        ({"lower": {"x": [2, 2, 2], "y": [0, 0, 0]}, "upper": {"x": [1, 1, 1], "y": [1, 1, 1]}},
+         "/lower", "group 'x' needs at least 2 and at most 1"),
+        ({"shares": {"x": 0, "y": 0}}, "/shares", "the upper bounds leave no item"),
+    ],
+)  # fmt: skip
+def test_bounds_that_nothing_meets_are_pointed_at_by_their_names(
+    texts_http, method, bounds, pointer, said
+):
+    rankings = [["a", "b", "c"], ["b", "a", "c"]]
+    body = {"rankings": rankings, "groups": {"x": ["a", "b"], "y": ["c"]}, "method": method}
+    reply = texts_http.post("/v1/rank/aggregate", json={**body, **bounds})
+    assert (reply.status_code, reply.json()["code"]) == (422, "infeasible"), reply.text
+    assert [one["pointer"] for one in reply.json()["errors"]] == [pointer]
+    assert said in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("more", [{}, {"async": True}])
+def test_an_unknown_person_of_several_is_pointed_at(texts_http, more):
+    body = {"users": ["trained-0", "nobody-here"], "candidates": ["plain", "warm"], **more}
+    reply = texts_http.post("/v1/rank/aggregate", json={**body, "on_unknown_user": "error"})
+    assert (reply.status_code, reply.json()["code"]) == (404, "not_found"), reply.text
+    assert [one["pointer"] for one in reply.json()["errors"]] == ["/users/1"]
+    assert reply.json()["detail"].startswith("/users/1: ")

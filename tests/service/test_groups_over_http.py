@@ -31,6 +31,22 @@ def test_an_order_is_the_one_of_the_library(texts_http, method):
         assert found["certificate"]["value"] == expected.value == found["certificate"]["bound"]
 
 
+def test_a_reply_names_the_seed_that_its_ties_were_broken_by(texts_http):
+    tied = [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]
+    winners = set()
+    for seed in (None, *range(8)):
+        options = {} if seed is None else {"seed": seed}
+        body = {"rankings": tied, "method": "ranked_pairs", "options": options}
+        found = texts_http.post("/v1/rank/aggregate", json=body).json()
+        assert found["seed"] == seed
+        expected = decide(Profile(tied), "ranked_pairs", options=options)
+        assert found["result"]["winners"] == list(expected.winners)
+        winners.add(expected.winners[0])
+    assert len(winners) > 1
+    chosen = texts_http.post("/v1/rank/committee", json={"approvals": APPROVALS, "k": 2}).json()
+    assert chosen["seed"] is None
+
+
 def test_a_committee_is_the_one_of_the_library_with_its_certificate(texts_http):
     body = {"approvals": APPROVALS, "k": 2, "rule": "pav", "audit": ["jr", "ejr+", "priceable"]}
     found = texts_http.post("/v1/rank/committee", json=body).json()

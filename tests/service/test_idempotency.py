@@ -76,7 +76,8 @@ class Sender(threading.Thread):
             if reply.status_code < 300:
                 write.replies.append(reply)
                 return
-            if reply.status_code != 503:
+            running = reply.status_code == 409 and reply.json()["code"] == "idempotency_in_progress"
+            if reply.status_code != 503 and not running:
                 self.wrong.append(f"{write.path} {reply.status_code} {reply.text}")
         time.sleep(0.03)
 

@@ -78,7 +78,7 @@ def test_a_log_is_kept_and_its_people_are_fitted_at_once(http):
     done = reply.json()
     assert (done["state"], done["rows"], done["accepted"]) == ("done", 2100, 2097)
     assert (done["duplicates"], done["rejected"]) == (1, 2)
-    assert done["resume_from"] == len(b"".join(lines))
+    assert done["bytes"] == done["resume_from"] == len(b"".join(lines))
     assert http.get(f"/v1/imports/{found['id']}").json() == done
     errors = http.get(f"/v1/imports/{found['id']}/errors", params={"limit": 1}).json()
     assert (errors["data"][0]["row"], errors["data"][0]["code"]) == (6, "invalid_field")
@@ -96,6 +96,17 @@ def test_blank_lines_are_no_records_and_are_counted_as_lines(http):
     assert (done["rows"], done["accepted"], done["rejected"]) == (3, 2, 1)
     errors = http.get(f"/v1/imports/{found['id']}/errors").json()["data"]
     assert [one["row"] for one in errors] == [5]
+
+
+def test_a_record_that_has_a_name_twice_is_refused(http):
+    found = begin(http, "twice")
+    one, two = records(2, user="twice")
+    data = one + two.replace(b"{", b'{"outcome": "tie", ', 1)
+    done = http.put(found["upload"], content=data, headers=NDJSON).json()
+    assert (done["accepted"], done["rejected"]) == (1, 1)
+    (error,) = http.get(f"/v1/imports/{found['id']}/errors").json()["data"]
+    assert (error["row"], error["code"]) == (2, "invalid_field")
+    assert "a name occurs twice in one object" in error["problem"]
 
 
 def test_a_broken_upload_goes_on_where_it_was_kept(http):
@@ -159,6 +170,7 @@ def test_parquet_is_read_too(http, tmp_path):
     data = (tmp_path / "log.parquet").read_bytes()
     done = http.put(found["upload"], content=data, headers=kind).json()
     assert (done["state"], done["accepted"], done["rejected"]) == ("done", 1200, 0)
+    assert done["bytes"] == len(data)
 
 
 PACKED = {**NDJSON, "Content-Encoding": "gzip"}
@@ -208,6 +220,25 @@ def test_a_deleted_person_does_not_come_back_by_an_import(http):
     told = http.get(f"/v1/imports/{found['id']}/errors").text
     assert "user_deleted" in told
     assert "leaver" not in told
+
+
+def test_all_refused_records_come_as_json_lines_where_these_are_asked_for(http):
+    found = begin(http, "many refused")
+    assert http.put(found["upload"], content=b"{broken\n" * 2345, headers=NDJSON).status_code == 200
+    path = f"/v1/imports/{found['id']}/errors"
+    for accept in ("application/x-ndjson", "text/csv, Application/X-NDJSON;q=0.5"):
+        reply = http.get(path, headers={"Accept": accept})
+        assert reply.headers["content-type"] == "application/x-ndjson"
+        told = [json.loads(line) for line in reply.text.splitlines()]
+        assert [one["row"] for one in told] == list(range(1, 2346))
+    page = http.get(path, params={"limit": 1000}).json()
+    assert told[:1000] == page["data"]
+    for accept in ("*/*", "application/json", "application/x-ndjson;q=0"):
+        assert http.get(path, headers={"Accept": accept}).json()["object"] == "list"
+    wrong = http.get(path, params={"limit": 5}, headers={"Accept": "application/x-ndjson"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_field")
+    none = http.get("/v1/imports/imp_none/errors", headers={"Accept": "application/x-ndjson"})
+    assert (none.status_code, none.json()["code"]) == (404, "not_found")
 
 
 def test_a_record_without_end_is_refused_before_it_fills_the_memory(http):

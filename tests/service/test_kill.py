@@ -61,8 +61,13 @@ class Writer(threading.Thread):
             time.sleep(0.03)  # the server that starts needs the processor
 
 
-def survive(service: Service, *, kills: int, seed: int) -> int:
-    """Kill the server again and again under load, then compare; returns the answers kept."""
+def survive(service: Service, *, kills: int, seed: int, restart: float | None = None) -> int:
+    """Kill the server again and again under load, then compare; returns the answers kept.
+
+    Args:
+        restart: seconds that a restart may take in the median; what is measured where other
+            tests start services of their own is these, so that only a run by itself asks.
+    """
     with service.client() as http:
         items = [{"id": n, "embedding": [float(k)] * DIM} for k, n in enumerate("xy")]
         assert http.post("/v1/items:batch", json={"items": items}).status_code == 200
@@ -84,7 +89,7 @@ def survive(service: Service, *, kills: int, seed: int) -> int:
         service.start()
         restarts.append(time.monotonic() - began)
     print({"restarts": kills, "median": statistics.median(restarts), "longest": max(restarts)})
-    assert statistics.median(restarts) <= RESTART  # a busy machine may hold up one of them
+    assert restart is None or statistics.median(restarts) <= restart
     time.sleep(0.3)
     done.set()
     for writer in writers:
@@ -138,7 +143,7 @@ def test_answers_survive_hundreds_of_kills(tmp_path, vectors_folder, vectors_mod
         database(engine, tmp_path) as url,
         running(url, tmp_path, gustibus_model=str(vectors_folder)) as service,
     ):
-        assert survive(service, kills=kills, seed=2) > 4 * kills
+        assert survive(service, kills=kills, seed=2, restart=RESTART) > 4 * kills
 
 
 @pytest.mark.parametrize("engine", ENGINES)

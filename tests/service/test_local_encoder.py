@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from gustibus import selftest
+from gustibus.artifact import People
+from gustibus.encoders import load_encoder
 from gustibus.encoders.hashing import HashingEncoder
 from gustibus.errors import ArtifactError, ConfigError
 from gustibus.service.metrics import Meter
 from gustibus.service.problems import Problem
 from gustibus.service.serving import Serving
 from gustibus.service.settings import Settings
+from gustibus.training.run import with_self_test
 from tests.service.harness import running
+
+VERSIONS = "/v1/models/default/versions"
 
 
 @pytest.fixture
@@ -67,6 +74,87 @@ def test_texts_encoded_in_another_way_stop_the_model(texts_model):
         one.close()
 
 
+def without_questions(artifact, *, off=0.0):
+    """The model as `--questions 0` trains it: pairs in its card, their scores off by so much."""
+    found = with_self_test(replace(artifact, pool=None), load_encoder("hashing", dim=64))
+    rows = [{**row, "scores": [s + off for s in row["scores"]]} for row in found.card["self_test"]]
+    return replace(found, card={**found.card, "self_test": rows})
+
+
+def test_a_model_without_questions_is_tested_by_the_scores_of_its_card(texts_model, seen, caplog):
+    model = without_questions(texts_model, off=0.015)
+    found = serving(model)
+    found.check()
+    assert found.tested
+    assert {text for row in model.card["self_test"] for text in row["texts"]} <= set(seen)
+    assert len(model.card["self_test"]) == 8
+    assert "not tested" not in caplog.text
+    wrong = serving(without_questions(texts_model, off=0.025))
+    with pytest.raises(ArtifactError, match=r"scores .*, more than 0\.02 away"):
+        wrong.check()
+    assert not wrong.tested
+    for one in (found, wrong):
+        one.close()
+
+
+def test_another_template_is_found_by_the_scores_alone(texts_model, monkeypatch):
+    found = serving(without_questions(texts_model))
+    plain = HashingEncoder.encode
+
+    def with_template(self, texts, *, progress=False):
+        return plain(self, [f"assistant: {text}" for text in texts], progress=progress)
+
+    monkeypatch.setattr(HashingEncoder, "encode", with_template)
+    with pytest.raises(ArtifactError, match="another encoder, template, pooling or padding"):
+        found.check()
+    found.close()
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_model_with_nothing_to_test_by_says_that_it_is_not_tested(texts_model, caplog, flat):
+    """Neither pairs nor questions, or pairs that any encoder would score alike."""
+    bare = replace(texts_model, pool=None)
+    if flat:
+        level = [{**row, "scores": [0.0, 0.0]} for row in without_questions(bare).card["self_test"]]
+        model = replace(bare.model, population=np.zeros_like(bare.model.population))
+        bare = replace(bare, model=model, people=People.empty(model.user_dim))
+        bare = replace(bare, card={**bare.card, "self_test": level})
+    assert not selftest.tells(bare.card)
+    found = serving(bare)
+    found.check()
+    assert not found.tested
+    assert "is not tested" in caplog.text
+    found.close()
+
+
+def test_a_version_that_fails_its_own_test_is_not_validated(tmp_path, texts_model):
+    digests = []
+    for off, name in ((0.0, "right"), (0.1, "wrong")):
+        saved = without_questions(texts_model, off=off).save(tmp_path / name)
+        (tmp_path / name).rename(tmp_path / saved.digest)
+        digests.append(saved.digest)
+    with (
+        running(f"sqlite:///{tmp_path}/s.db", tmp_path, gustibus_models=str(tmp_path)) as service,
+        service.client() as http,
+    ):
+        for digest in digests:
+            assert http.post(VERSIONS, json={"digest": digest}).status_code == 201
+        assert http.post(f"{VERSIONS}/1:validate").json()["state"] == "validated"
+        reply = http.post(f"{VERSIONS}/2:validate")
+        assert (reply.status_code, reply.json()["code"]) == (409, "conflict")
+        assert "more than 0.02 away" in reply.json()["detail"]
+        alias = "/v1/models/default/aliases/champion"
+        reply = http.put(alias, json={"version": 1}, headers={"If-None-Match": "*"})
+        assert reply.status_code == 200, reply.text
+        until = time.monotonic() + 20
+        while not (details := http.get("/readyz?verbose=1").json().get("details", {})).get(
+            "encoder"
+        ):
+            assert time.monotonic() < until, details
+            time.sleep(0.05)
+        assert details["encoder"] == {"tested": True}
+
+
 def test_another_encoder_stops_the_model(texts_model):
     found = serving(changed(texts_model, fingerprint="0" * 64))
     with pytest.raises(ArtifactError, match="its scores would mean something else"):
@@ -114,6 +202,8 @@ def test_texts_are_kept_up_to_a_number_of_bytes(texts_model):
         one.close()
     with pytest.raises(ConfigError, match="GUSTIBUS_TEXTS_BYTES"):
         Settings(texts_bytes=-1).check()
+    with pytest.raises(ConfigError, match="GUSTIBUS_ENCODER_MAX_DELAY_MS"):
+        Settings(encoder_max_delay_ms=3.0).check()
 
 
 def test_kept_texts_do_not_keep_their_batch(texts_model):

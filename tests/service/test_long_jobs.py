@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,11 +18,13 @@ import numpy as np
 import pytest
 from sqlalchemy import update
 
-from gustibus.artifact import Artifact, People
+from gustibus.artifact import Artifact, People, find_trained
 from gustibus.encoders import load_encoder
 from gustibus.errors import MissingExtraError
+from gustibus.service.settings import Settings
 from gustibus.service.work.children import require
-from gustibus.store import Store, get_job, hasher, hashing_key
+from gustibus.service.work.placing import marks_of, place, settle
+from gustibus.store import Store, get_job, hasher, hashing_key, register_version, upgrade
 from gustibus.store.tables import users
 from tests.service.harness import (
     TASTES,
@@ -85,10 +88,12 @@ def served(tmp_path_factory, crowded) -> Iterator[Service]:
     for name in ("files", "logs"):
         (folder / name).mkdir()
     digest = next(path.name for path in crowded.iterdir() if len(path.name) == 64)
+    golden = write_golden(folder, Artifact.load(crowded / digest))
     with running(
         f"sqlite:///{folder}/s.db", folder, gustibus_models=str(crowded), gustibus_worker="0",
         gustibus_files=str(folder / "files"), gustibus_import_folder=str(folder / "logs"),
-        gustibus_lease="1", gustibus_refresh="0.05",
+        gustibus_lease="1", gustibus_refresh="0.05", gustibus_golden=str(golden),
+        gustibus_golden_groups="team",
     ) as service, service.client() as http:  # fmt: skip
         assert http.post("/v1/models/default/versions", json={"digest": digest}).status_code == 201
         assert http.post("/v1/models/default/versions/1:validate").status_code == 200
@@ -98,6 +103,20 @@ def served(tmp_path_factory, crowded) -> Iterator[Service]:
         wait_until(lambda: http.get("/v1/models/default").json()["serving"] == "default@1")
         fill(http)
         yield service
+
+
+def write_golden(folder: Path, artifact: Artifact) -> Path:
+    """What sixty people of two teams would say if they were as a model takes the population to be."""
+    values = artifact.model.represent(load_encoder("hashing", dim=64).encode(TEXTS))[:, 0]
+    rng, path = np.random.default_rng(8), folder / "golden.jsonl"
+    pairs = [tuple(rng.permutation(ITEMS)[:2]) for _ in range(60)]
+    rows = [
+        {"user": f"g-{n}", "prompt": "", "response_a": TEXTS[a], "response_b": TEXTS[b],
+         "outcome": "a" if values[a] > values[b] else "b", "team": "few" if n < 9 else "many"}
+        for n, (a, b) in enumerate(pairs)
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +158,7 @@ def fill(http: httpx.Client) -> None:
             rows.append({
                 "user": f"user-{person}", "a": {"id": f"item-{a}"}, "b": {"id": f"item-{b}"},
                 "outcome": "a" if values[a] > values[b] else "b", "id": f"answer-{person}-{number}",
+                "strength": 1 + number % 3,
             })  # fmt: skip
     for start in range(0, len(rows), 200):
         told = http.post("/v1/comparisons", json={"comparisons": rows[start : start + 200]})
@@ -255,8 +275,16 @@ def test_a_training_becomes_a_version_though_the_worker_is_killed(http, served, 
     assert str(served.folder) not in json.dumps(version["card"])
     made = Artifact.load(Path(served.environment["GUSTIBUS_MODELS"]) / result["digest"])
     assert made.card["encoder"]["name"] == "hashing"  # as the version in service has it
+    assert (made.strengths.column, len(made.card["strengths"]["losses"])) == ("strength", 3)
     assert {row.tobytes() for row in made.trained.people} == {hashed(u) for u in made.people.ids}
     assert "user-9" not in made.people.ids
+    assert (result["key_share"], result["limited_keys"]) == (1.0, {})  # all are of one key
+    assert (made.card["influence"], made.card["run"]["limit_people"]) == ([], True)
+    folder = Path(served.environment["GUSTIBUS_MODELS"]) / result["digest"]
+    for user, learned in ((made.people.ids[0], True), ("user-9", False)):
+        found = find_trained(folder, user=user, hashed=hashed(user), key=made.trained.key)
+        assert (user, found) == (user, learned)
+    assert find_trained(folder, user="user-9", hashed=hashed("user-9"), key="another") is None
     assert 0 < len(made.trained.comparisons) < 39 * EACH  # the rest is held out
     noted = [one["action"] for one in http.get("/v1/audit?limit=1000").json()["data"]]
     assert noted.count("model.register") == 2
@@ -285,6 +313,39 @@ def test_a_version_is_judged_on_what_it_was_not_trained_on(http, served, workers
     assert "needs 10 people of one kind" in found["error"]
 
 
+def test_a_version_that_is_worse_on_the_golden_set_is_not_promoted(http, served, workers):
+    champion = "/v1/models/default/aliases/champion"
+
+    def promote(**more) -> httpx.Response:
+        seen = {"If-Match": http.get(champion).headers["etag"]}
+        return http.put(champion, json={"version": 2, **more}, headers=seen)
+
+    reply = promote()
+    assert (reply.status_code, reply.json()["code"]) == (409, "gate_failed")
+    assert "version 2 was not judged on the golden set" in reply.json()["detail"]
+    found = ended(http, ask(http, "golden", kind="evaluate", version=2, golden=True))
+    assert found["state"] == "succeeded", found
+    one, two = (http.get(f"/v1/models/default/versions/{n}").json()["golden"] for n in (1, 2))
+    assert found["result"]["golden"] == two
+    assert (one["digest"], one["overall"]["answers"]) == (two["digest"], 60)
+    assert {name: group["people"] for name, group in one["groups"].items()} == {"many": 51}
+    assert one["overall"]["accuracy"] == 1.0 > two["overall"]["accuracy"] + 0.02
+    reply = promote()
+    assert (reply.status_code, reply.json()["code"]) == (409, "gate_failed")
+    told = [f"{100 * figures['overall']['accuracy']:.2f} %" for figures in (one, two)]
+    assert all(figure in reply.json()["detail"] for figure in (*told, "group 'many'"))
+    assert reply.json()["detail"].count("; group") == len(found["result"]["refused"]) - 1 == 1
+    assert http.get(champion).json()["version"] == 1
+    forced = promote(force=True)
+    assert (forced.status_code, forced.json()["version"]) == (200, 2)
+    noted = next(one for one in http.get("/v1/audit?limit=1000").json()["data"]
+                 if one["action"] == "model.promote")  # fmt: skip
+    assert noted["detail"] == {"version": 2, "before": 1, "forced": True}
+    back = http.post("/v1/models/default:rollback", headers={"If-Match": forced.headers["etag"]})
+    assert (back.status_code, back.json()["version"]) == (200, 1)  # what was served is no candidate
+    wait_until(lambda: http.get("/v1/models/default").json()["serving"] == "default@1")
+
+
 def test_a_job_is_stopped_at_once_with_its_process(http, served, workers):
     job = ask(http, "stop", kind="train", **FIT)
     wait_until(lambda: http.get(f"/v1/jobs/{job['id']}").json()["state"] == "running")
@@ -293,6 +354,54 @@ def test_a_job_is_stopped_at_once_with_its_process(http, served, workers):
     children = Path(f"/proc/{workers.process.pid}/task/{workers.process.pid}/children")
     if children.exists():
         wait_until(lambda: children.read_text().split() == [])
+
+
+def test_a_model_that_does_not_become_a_version_is_removed(http, served, workers):
+    """Its worker dies between the end of the process that learns and the version, and the job is cancelled."""
+    models = Path(served.environment["GUSTIBUS_MODELS"])
+    before = set(models.iterdir())
+    versions = http.get("/v1/models/default/versions").json()["data"]
+    job = ask(http, "placed", kind="train", **FIT, seed=8)
+    wait_until(lambda: ".work" in left_of(served, job), pause=0.001)
+    workers.process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: any(len(path.name) == 64 for path in set(models.iterdir()) - before))
+    (made,) = set(models.iterdir()) - before
+    assert f".{made.name}.placed" in left_of(served, job)
+    http.post(f"/v1/jobs/{job['id']}:cancel")
+    workers.kill()
+    workers.begin()
+    assert ended(http, job)["state"] in {"cancelled", "failed"}
+    workers.kill()
+    workers.begin()  # which looks for what is left
+    wait_until(lambda: not left_of(served, job))
+    assert set(models.iterdir()) == before
+    assert http.get("/v1/models/default/versions").json()["data"] == versions
+
+
+def test_a_model_that_somebody_else_has_a_use_for_stays(tmp_path):
+    settings = Settings(files=str(tmp_path / "files"), models=str(tmp_path / "models"))
+    Path(settings.files).mkdir()
+    Path(settings.models).mkdir()
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    (whole / "card.json").write_text("{}")
+    (tmp_path / "models" / "by-hand").mkdir()
+    for job, digest in (("job_1", "left"), ("job_1", "version"), ("job_1", "shared"),
+                        ("job_2", "shared"), ("job_1", "by-hand")):  # fmt: skip
+        place(settings, job, whole, digest)
+    url = f"sqlite:///{tmp_path}/s.db"
+    upgrade(url)
+    store = Store(url)
+    with store.write() as conn:
+        register_version(conn, model="another", digest="version")
+        settle(conn, settings, marks_of(settings, {"job_1"}))
+    models = {path.name for path in Path(settings.models).iterdir()}
+    assert models == {"version", "shared", "by-hand"}
+    assert [path.name for path in Path(settings.files).glob("job_*")] == ["job_2.shared.placed"]
+    with store.write() as conn:
+        settle(conn, settings, marks_of(settings, {"job_2"}))
+    assert {path.name for path in Path(settings.models).iterdir()} == {"version", "by-hand"}
+    store.close()
 
 
 def test_what_is_missing_is_said_with_how_to_get_it(monkeypatch):
@@ -316,6 +425,7 @@ def test_what_is_missing_is_said_with_how_to_get_it(monkeypatch):
         ({"kind": "evaluate", "version": 99}, 422, "/version"),
         ({"kind": "evaluate", "draws": 0}, 422, "/draws"),
         ({"kind": "evaluate", "file": "none.jsonl"}, 422, "/file"),
+        ({"kind": "evaluate", "golden": True, "file": "few.jsonl"}, 422, "/golden"),
         ({"kind": "train", "family": "dance"}, 422, "/family"),
         ({"kind": "train", "family": "bt", "options": {"dance": 1}}, 422, "/options/dance"),
         ({"kind": "train", "options": {"dance": 1}}, 422, "/options"),

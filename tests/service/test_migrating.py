@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 
+import httpx
 import pytest
 from sqlalchemy import create_engine, text
 
 from gustibus.errors import ConfigError
-from gustibus.store import Store
+from gustibus.store import Store, head
 from gustibus.store.engine import parse_url
 from tests.service.harness import DIM, database, running
 from tests.service.test_kill import ENGINES, Writer, everything
@@ -60,6 +61,27 @@ def test_answers_are_kept_while_the_next_schema_is_made(
         with pytest.raises(ConfigError, match="newer"):  # but it does not start on it
             store.check_schema()
         store.close()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_readiness_minds_an_older_schema_and_not_a_newer_one(tmp_path, engine):
+    with database(engine, tmp_path) as url, running(url, tmp_path) as service:
+        changed = create_engine(parse_url(url))
+
+        def ready(revision: str) -> tuple[int, str]:
+            with changed.begin() as conn:
+                conn.execute(text("UPDATE alembic_version SET version_num = :to"), {"to": revision})
+            reply = httpx.get(f"{service.base}/readyz")
+            return reply.status_code, reply.json().get("detail", "")
+
+        assert ready("9999") == (200, "")
+        assert ready("0001") == (503, "The store's schema is older than this version's")
+        assert ready(head()) == (200, "")
+        with changed.begin() as conn:
+            conn.execute(text("DROP TABLE alembic_version"))
+        assert httpx.get(f"{service.base}/readyz").json()["detail"] == "The store does not answer"
+        assert httpx.get(f"{service.base}/livez").status_code == 200
+        changed.dispose()
 
 
 def wait_for_more(writers: list[Writer]) -> None:

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from gustibus.scoring import Scorer
 from tests.service.harness import responses, running
 
 
@@ -272,3 +273,52 @@ def test_answers_about_texts_are_fitted_like_those_about_items(texts_http):
     reply = texts_http.post("/v1/comparisons?wait=profile", json={"comparisons": rows}).json()
     assert (reply["accepted"], reply["profiles"]) == (6, "ready")
     assert texts_http.get("/v1/users/reader").json()["fitted_comparisons"] == 6
+
+
+def test_scoring_by_id_waits_for_items_that_have_no_vector_yet(texts, texts_http, texts_model):
+    """Words that the encoder has not seen take it so long that the items are pending for a while."""
+    rng = np.random.default_rng(3)
+    said = {f"awaited-{n}": " ".join(map(str, rng.integers(0, 1 << 40, 2_000))) for n in range(12)}
+    batch = [{"id": name, "text": text} for name, text in said.items()]
+    assert texts_http.post("/v1/items:batch", json={"items": batch}).json()["pending"] == 12
+    ids = [{"id": name} for name in said]
+    hasty = texts_http.post("/v1/score", json={"candidates": ids})
+    assert (hasty.status_code, hasty.json()["code"]) == (409, "item_pending")
+    patient = {"X-Deadline-Ms": "60000"}
+    reply = texts_http.post("/v1/score", json={"candidates": ids, "wait": True}, headers=patient)
+    assert reply.status_code == 200, reply.text
+    wanted = Scorer(texts_model).score("", list(said.values()))
+    np.testing.assert_allclose([one["score"] for one in reply.json()["data"]], wanted, rtol=1e-5)
+    usage = reply.json()["usage"]
+    assert usage["encoded_tokens"] > 12 * 5_000
+    assert usage["units"] == 12 + -(-usage["encoded_tokens"] // 32)
+    assert "encode;dur" in reply.headers["server-timing"]
+    again = texts_http.post("/v1/score", json={"candidates": ids, "wait": True}).json()
+    assert again["usage"]["units"] == 12
+    assert again["data"] == reply.json()["data"]
+    assert texts_http.get("/v1/items/awaited-11").json()["state"] == "ready"
+
+
+@pytest.mark.parametrize("path", ["best-of-n", "rerank", "compare", "score:batch"])
+def test_every_scoring_by_id_can_wait(texts_http, path):
+    rng = np.random.default_rng(sum(map(ord, path)))
+    said = " ".join(map(str, rng.integers(0, 1 << 40, 2_500)))
+    items = [{"id": f"{path.replace(':', '-')}-{n}", "text": f"{said} {n}"} for n in range(6)]
+    assert texts_http.post("/v1/items:batch", json={"items": items}).json()["pending"] == 6
+    a, b = ({"id": items[n]["id"]} for n in (4, 5))
+    body = {
+        "best-of-n": {"candidates": [a, b]}, "rerank": {"query": "", "documents": [a, b]},
+        "compare": {"a": a, "b": b}, "score:batch": {"requests": [{"candidates": [a, b], "wait": True}]},
+    }[path]  # fmt: skip
+    if path != "score:batch":
+        body["wait"] = True
+    reply = texts_http.post(f"/v1/{path}", json=body, headers={"X-Deadline-Ms": "60000"})
+    assert reply.status_code == 200, reply.text
+    if path == "score:batch":
+        assert reply.json()["data"][0]["status"] == 200
+
+
+def test_an_item_that_is_not_there_is_not_waited_for(texts_http, http):
+    for client in (texts_http, http):
+        reply = client.post("/v1/score", json={"candidates": [{"id": "never"}], "wait": True})
+        assert (reply.status_code, reply.json()["code"]) == (404, "not_found")

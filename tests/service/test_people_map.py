@@ -306,7 +306,7 @@ def test_comparisons_are_taken_away_as_they_are_filtered(http, world, tmp_path):
     assert entry["detail"]["format"] == "ndjson"
     table = table_of(http.get("/v1/admin/comparisons.parquet", params=query))
     assert table.column_names == [
-        "id", "user", "prompt", "response_a", "response_b", "outcome", "source", "created_at"
+        "id", "user", "prompt", "response_a", "response_b", "outcome", "source", "created_at", "key"
     ]  # fmt: skip
     filled = [{name: row[name] for name in table.column_names} for row in few]
     assert table.to_pylist() == filled

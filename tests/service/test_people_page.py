@@ -135,7 +135,7 @@ def test_neighbours_are_asked_for_followed_and_shown(visit, world):
     assert "gustibus[maps]" in page.locator("#made-state").inner_text()
     assert page.locator("#map").is_hidden()
     page.get_by_role("button", name="Make this map").press("Enter")
-    page.get_by_text("Ready for default@2").wait_for()
+    page.get_by_text("Ready for default@2").wait_for(timeout=90_000)  # compiles, on a busy machine
     page.get_by_role("button", name="Make it again").wait_for()
     assert page.locator("#map").is_visible()
     hidden = page.locator("#map-note").inner_text()

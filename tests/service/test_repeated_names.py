@@ -91,3 +91,58 @@ def test_a_part_of_a_batch_is_refused_by_itself(http):
     first, second = reply.json()["data"]
     assert first["status"] != 400
     assert second["status"] == 400
+
+
+ONE = '{"user": "ann", "candidates": [{"id": "a"}]}'
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (f'{{"requests": [{ONE}]}}', 200),
+        (f' {{"requests" : [{ONE}]\n}} \n', 200),
+        (f'{{"requests": [{ONE}], "requests": [{ONE}, {ONE}]}}', 400),
+        (f' {{"requests": [{ONE}] , "\\u0072equests" : [{ONE}] }} \n', 400),
+        (f'{{"requests": [], "requests": [{ONE}]}}', 422),
+        (f'{{"requests": 1, "requests": [{ONE}]}}', 422),
+    ],
+)
+def test_a_batch_has_its_requests_once(http, body, status):
+    headers = {"content-type": "application/json"}
+    reply = http.post("/v1/score:batch", content=body, headers=headers)
+    assert reply.status_code == status, reply.text
+    if status == 400:
+        assert "the name 'requests' occurs twice in one object" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"candidates": [{"id": "item-0", "id": "item-1"}]}',
+        '{"candidates": [{"id": "item-0"}, {"id": "item-1", "\\u0069d": "item-2"}]}',
+        '{"candidates": [{"id": "item-0"}], "candidates": [{"id": "item-1"}]}',
+        '{"user": null, "candidates": [{"id": "item-0"}], "user": null}',
+        '{"user": "known", "user": "known", "candidates": [{"id": "item-0"}]}',
+    ],
+)
+def test_scores_of_known_items_are_refused_too(http, body):
+    http.put("/v1/users/known")
+    for path, sent in (("/v1/score", body), ("/v1/score:batch", f'{{"requests": [{body}]}}')):
+        reply = http.post(path, content=sent, headers={"content-type": "application/json"})
+        problem = reply.json()["data"][0]["problem"] if path.endswith("batch") else reply.json()
+        assert problem["code"] == "malformed_json"
+        assert "occurs twice in one object" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"candidates": [{"id": "item-0"}]}',
+        '{"candidates": [{"id": "item-0"}, {"id": "item-0"}], "user": "known", "model": "default"}',
+        '{"user": null, "candidates": [{"id": "item-0"}], "normalize": "none"}',
+    ],
+)
+def test_scores_of_known_items_without_a_name_twice(http, body):
+    http.put("/v1/users/known")
+    reply = http.post("/v1/score", content=body, headers={"content-type": "application/json"})
+    assert reply.status_code == 200, reply.text

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gustibus.data.answers import answer_of
 from gustibus.service.app import TABLE
 from gustibus.service.links import SOURCES
 from gustibus.service.openapi import document, text
@@ -89,9 +90,9 @@ def test_the_document_names_every_status_and_every_scope():
         if route.scope in SCOPES:
             assert route.scope in operation["description"]
         assert bool(operation["security"]) == (route.scope != OPEN)
-        if route.request is not None and not route.optional:
-            body = operation["requestBody"]["content"]["application/json"]
-            assert body["example"], route.path
+        if route.request is not None or route.stream:
+            bodies = operation["requestBody"]["content"]
+            assert any("example" in body for body in bodies.values()), route.path
 
 
 def test_every_operation_may_miss_its_deadline():
@@ -118,9 +119,21 @@ def test_links_of_the_document_lead_to_operations_with_every_name_that_they_need
 def test_examples_of_the_document_are_requests_that_decode():
     from gustibus.service.decoding import read_json
 
+    made = document()
     for route in TABLE:
-        if route.example is not None:
-            read_json(json.dumps(route.example).encode(), route.request)
+        body = made["paths"][route.path][route.method.lower()].get("requestBody")
+        if body is not None and not route.stream:
+            example = body["content"]["application/json"]["example"]
+            read_json(json.dumps(example).encode(), route.request)
+
+
+def test_examples_of_data_are_records_of_an_import():
+    (route,) = (route for route in TABLE if route.stream)
+    assert route.stream[0] == "application/x-ndjson"
+    told = document()["paths"][route.path]["put"]["requestBody"]["content"][route.stream[0]]
+    rows = [json.loads(line) for line in told["example"].splitlines()]
+    answers = [answer_of(row, place="row 1") for row in rows]
+    assert [one.user for one in answers] == ["u-831", "u-832"]
 
 
 def test_every_code_of_an_error_can_be_answered_by_a_route():

@@ -170,7 +170,11 @@ def test_compare_is_the_librarys_and_antisymmetric(http, vectors_model, features
 
 
 def test_best_of_n_is_the_librarys(http, vectors_model, features):
-    found = http.post("/v1/best-of-n", json={"user": USER, "candidates": ids(12), "seed": 5}).json()
+    body = {"user": USER, "candidates": ids(12)}
+    found = http.post("/v1/best-of-n", json={**body, "seed": 5}).json()
+    plain = http.post("/v1/score", json=body).json()
+    assert (found["data"], found["ranking"]) == (plain["data"], plain["ranking"])
+    assert found["created"] == pytest.approx(plain["created"], abs=60)
     model, who = vectors_model.model, person(vectors_model)
     value, gradient = model.linearize(who.mean, model.represent(features[:12]))
     wanted = best_of_n(who.mean, who.covariance, value, gradient, draws=256, seed=5)
@@ -198,7 +202,24 @@ def test_a_compressed_body_is_read(http):
 def test_the_timing_and_the_request_id_come_back(http):
     reply = http.post("/v1/score", json={"candidates": ids(1)}, headers={"X-Request-Id": "abc-123"})
     assert reply.headers["x-request-id"] == "abc-123"
-    assert reply.headers["server-timing"].startswith("total;dur=")
+    assert list(timing(reply)) == ["total"]
+
+
+def timing(reply: httpx.Response) -> dict[str, float]:
+    """Milliseconds by stage."""
+    parts = (part.split(";dur=") for part in reply.headers["server-timing"].split(", "))
+    return {name: float(ms) for name, ms in parts}
+
+
+@pytest.mark.parametrize("path", ["/v1/score", "/v1/score:batch", "/v1/best-of-n", "/v1/encode"])
+def test_the_stages_of_a_request_with_texts_are_told_and_make_up_the_whole(texts_http, path):
+    body = {"prompt": "How long?", "candidates": [f"as long as {path} takes", "not long"]}
+    reply = texts_http.post(path, json={"requests": [body] * 3} if "batch" in path else body)
+    assert reply.status_code == 200, reply.text
+    told = timing(reply)
+    assert list(told) == ["auth", "queue", "encode", "head", "total"]
+    assert min(told.values()) >= 0 < told["encode"]
+    assert sum(told.values()) == pytest.approx(2 * told["total"], abs=0.01)
 
 
 def test_several_requests_are_answered_as_each_by_itself(http):

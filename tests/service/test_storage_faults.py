@@ -250,8 +250,10 @@ def test_a_removal_is_done_though_the_log_cannot_be_emptied(
             reply = http.delete("/v1/users/one")
             assert reply.status_code == 200, reply.text
         assert held(tmp_path, b"canary-7f3a"), "the log was emptied, so that nothing was tested"
-        assert http.put("/v1/users/another").status_code == 201
-        assert not held(tmp_path, b"canary-7f3a")
+        until = time.monotonic() + 20
+        while held(tmp_path, b"canary-7f3a"):  # writes that find a reader leave it to the next
+            assert time.monotonic() < until
+            assert http.put("/v1/users/another").status_code in {200, 201}
 
 
 def held(folder: Path, said: bytes) -> bool:

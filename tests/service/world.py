@@ -150,6 +150,11 @@ class World:
         body = {"user": user, "candidates": [{"text": text} for text in texts]}
         label = f"default@{ref.serving}"
 
+        def stale() -> str:
+            """The version before serves people until they are fitted."""
+            found = self.http.post("/v1/score", json=body).json()
+            return str(found) if found["user"]["state"] == "stale" else ""
+
         def told() -> str:
             reply = self.http.post("/v1/score", json=body)
             assert reply.status_code == 200, reply.text
@@ -159,6 +164,7 @@ class World:
             right = found["user"]["comparisons"] == count and np.allclose(scores, wanted, **NEAR)
             return "" if right else f"{user}: {scores} on {found['user']}, not {wanted} on {count}"
 
+        self.settle(stale)
         self.settle(told, at_once=at_once or not ref.known(user))
 
     def settle(self, told: Callable[[], str], *, at_once: bool = False) -> None:

@@ -13,8 +13,10 @@ from gustibus.service.problems import Problem, invalid
 
 if TYPE_CHECKING:
     from gustibus.service.bodies import Stream
+    from gustibus.service.conditions import Condition
     from gustibus.service.keys import Caller
     from gustibus.service.routing import Route
+    from gustibus.service.stages import Laps
     from gustibus.service.state import State
 
 T = TypeVar("T")
@@ -65,14 +67,21 @@ class Call:
         model: name for the log.
         user: person for the log, hashed there.
         seen: the revision that a change is based on; -1 where none has to be named, and none was.
+        condition: what a request of a tagged route says of the state that it expects.
+        listed: whether the reply is wanted in the media type that the route names beside JSON.
         unpacks: codings of content that the client of an open route understands, as sent.
+        admitted: when the key was known and its limits were kept, on the clock of `perf_counter`.
+        begun: when it was the request's turn and its body was there; 0 before that.
+        encoding: seconds that its texts took to become representations.
         counted: who counts the request among those that are open, None for other routes.
         stream: the body of a route that reads it as it comes.
+        laps: times its stages, None for most requests.
     """
 
     __slots__ = (
-        "body", "caller", "content_type", "counted", "idempotency_key", "model", "params", "query_string",
-        "request_id", "route", "seen", "state", "stream", "units", "unpacks", "user",
+        "admitted", "begun", "body", "caller", "condition", "content_type", "counted", "encoding",
+        "idempotency_key", "laps", "listed", "model", "params", "query_string", "request_id", "route", "seen",
+        "state", "stream", "units", "unpacks", "user",
     )  # fmt: skip
 
     def __init__(self, state: State, route: Route, params: dict[str, str]) -> None:
@@ -90,8 +99,12 @@ class Call:
         self.user = ""
         self.stream: Stream | None = None
         self.counted: Caller | None = None
+        self.laps: Laps | None = None
+        self.condition: Condition
         self.seen = 0
+        self.admitted = self.begun = self.encoding = 0.0
         self.unpacks = b""
+        self.listed = False
 
     def read(self, kind: type[T]) -> T:
         """The body as a type.
@@ -99,7 +112,10 @@ class Call:
         Raises:
             Problem: 400 or 422, and 403 where it names a model that the key is not for.
         """
-        return self._for_key(read_json(self.body, kind), "/model")
+        value = self._for_key(read_json(self.body, kind), "/model")
+        if self.laps is not None:
+            self.laps.end("parse")
+        return value
 
     async def read_aside(self, kind: type[T]) -> T:
         """The same for bodies that may be long, which are read off the event loop."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, cast
 
 import numpy as np
@@ -21,15 +22,11 @@ if TYPE_CHECKING:
     from gustibus.service.serving import Serving
     from gustibus.service.state import State
 
-MAX_TEXTS = 256
-MAX_BASE64 = 512
-MAX_ARRAYS = 16
 MAX_IDS = 4096
-MAX_ROWS = 16_384
+"""Most candidates of a body, which its schema says."""
 MAX_TEXT = 32 << 10
 """Most bytes of one text."""
 _SHORT = MAX_TEXT // 4  # characters that are never more bytes, so that nobody has to count
-MAX_DIM = 8192
 MAX_NUMBER = 1e11
 """Most that a number of a representation may be away from 0, for people are placed by differences."""
 TOO_LARGE = "its numbers are too large for the model"
@@ -159,6 +156,7 @@ async def represent(
     *,
     pointer: str = "/candidates",
     names: Sequence[str] | None = None,
+    wait: bool = False,
 ) -> Represented:
     """Candidates of any kind, mixed, as representations in their order.
 
@@ -169,6 +167,7 @@ async def represent(
         candidates: in the order of the reply.
         pointer: where they are in the body.
         names: of their places; numbers from 0 by default.
+        wait: whether items without a vector are encoded now.
 
     Raises:
         Problem: 403, 404, 409, 413, 415 or 422 with a pointer to the candidate.
@@ -180,20 +179,25 @@ async def represent(
         if max(map(len, strings)) <= _SHORT:
             _need_encoder(serving, at[0])
             return await _plain(call, serving, said, strings)
+    fresh, tokens = await _encode_items(call, serving, candidates) if wait else (0, 0)
     kinds = _sort(call, serving, candidates, at)
-    _limit("text", len(kinds.texts), MAX_TEXTS)
-    _limit("base64", kinds.base64, MAX_BASE64)
-    _limit("float array", kinds.arrays, MAX_ARRAYS)
+    most = call.state.settings
+    _limit("text", len(kinds.texts), most.candidate_texts)
+    _limit("base64", kinds.base64, most.candidate_base64)
+    _limit("float array", kinds.arrays, most.candidate_arrays)
     _limit("id", len(kinds.ids), MAX_IDS)
     if kinds.texts:
         _need_encoder(serving, at[kinds.texts[0]])
     n = len(candidates)
     out = np.empty((n, serving.model.representation_dim), np.float32)
     result = Represented(out, units=len(kinds.ids) + len(kinds.embeddings) + len(kinds.vectors))
-    counts = call.state.meter.candidates
+    result.units += fresh and -(-tokens // 32)
+    counts = serving.candidates
     if kinds.ids:
-        out[kinds.ids] = call.state.items.vectors[kinds.rows]
+        out[kinds.ids] = call.state.items.vectors.take(kinds.rows, axis=0)
         counts["id"] += len(kinds.ids)
+    if call.laps is not None:
+        call.laps.end("lookup")
     if kinds.embeddings:
         found = await from_features(
             serving,
@@ -210,22 +214,64 @@ async def represent(
         out[kinds.vectors] = kinds.kept
         counts["vector"] += len(kinds.vectors)
     if kinds.texts:
-        vectors, result.cached, result.tokens = await serving.represent(said, kinds.strings)
+        vectors, result.cached, result.tokens = await _encoded(call, serving, said, kinds.strings)
+        if call.laps is not None:
+            call.laps.end("encode")
         out[kinds.texts] = vectors
         counts["text"] += len(kinds.texts)
         missed = len(kinds.texts) - result.cached
         result.units += len(kinds.texts) + (missed and -(-result.tokens // 32))
+    result.tokens += tokens
     return result
+
+
+async def _encode_items(
+    call: Call, serving: Serving, candidates: Sequence[AnyCandidate]
+) -> tuple[int, int]:
+    """Encode those items among candidates that have no vector; how many, and their tokens, roughly.
+
+    Raises:
+        Problem: 413 for too many, or the model cannot encode now.
+    """
+    state = call.state
+    pending = state.items.pending
+    found = {c.id for c in candidates if isinstance(c, Candidate) and c.id in pending}
+    names = sorted(name for name in found if name is not None)
+    if not names or not serving.has_encoder:
+        return 0, 0
+    _limit("text", len(names), state.settings.candidate_texts)
+    began = perf_counter()
+    tokens = await state.encoding.encode_now(serving, names, most=state.settings.request_tokens)
+    call.encoding += perf_counter() - began
+    return len(names), tokens
 
 
 async def _plain(call: Call, serving: Serving, said: str, texts: Sequence[str]) -> Represented:
     """The same for texts that nothing can be wrong with, which are not looked at one by one."""
     n = len(texts)
-    _limit("text", n, MAX_TEXTS)
-    vectors, cached, tokens = await serving.represent(said, texts)
-    call.state.meter.candidates["text"] += n
+    _limit("text", n, call.state.settings.candidate_texts)
+    if call.laps is not None:
+        call.laps.end("lookup")
+    vectors, cached, tokens = await _encoded(call, serving, said, texts)
+    if call.laps is not None:
+        call.laps.end("encode")
+    serving.candidates["text"] += n
     units = n + (-(-tokens // 32) if cached < n else 0)
     return Represented(vectors, cached, tokens, units)
+
+
+async def _encoded(
+    call: Call, serving: Serving, said: str, texts: Sequence[str]
+) -> tuple[F32, int, int]:
+    """As `Serving.represent`, and the request knows what time it took.
+
+    Raises:
+        Problem: 413 for more tokens than a request may have.
+    """
+    began = perf_counter()
+    found = await serving.represent(said, texts, most=call.state.settings.request_tokens)
+    call.encoding += perf_counter() - began
+    return found
 
 
 def _need_encoder(serving: Serving, pointer: str) -> None:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from gustibus.store import Connection, ItemRow, get_item, pending_items, set_vectors
+from gustibus.store import (
+    Connection,
+    ItemRow,
+    find_vectors,
+    get_item,
+    pending_items,
+    set_vectors,
+)
 
 if TYPE_CHECKING:
     from gustibus.service.serving import Serving
@@ -65,7 +73,34 @@ class Encoding:
         for start in range(0, len(rows), _BATCH):
             await self.encode(serving, rows[start : start + _BATCH])
 
-    async def encode(self, serving: Serving, rows: Sequence[ItemRow]) -> None:
+    async def encode_now(self, serving: Serving, names: Sequence[str], *, most: int) -> int:
+        """Give items their vectors because somebody waits for them, and tell their tokens, roughly.
+
+        Those that still have none then have no text, have changed meanwhile, or are gone.
+
+        Args:
+            serving: the model.
+            names: of items without a vector in memory.
+            most: tokens that texts of one prompt may have.
+
+        Raises:
+            Problem: the model cannot encode now, or 413 for more tokens.
+        """
+        state = self._state
+
+        def read(conn: Connection) -> tuple[list[ItemRow], dict[str, F32]]:
+            rows = pending_items(conn, names=names, model=serving.digest)
+            return rows, find_vectors(conn, found=names, model=serving.digest)
+
+        rows, others = await state.threads.read(read)
+        for item, vector in others.items():  # that other processes have made
+            state.items.put(item, vector)
+        await self.encode(serving, rows, most=most)
+        return sum(math.ceil(len(row.text or "") / 4) for row in rows)
+
+    async def encode(
+        self, serving: Serving, rows: Sequence[ItemRow], *, most: int | None = None
+    ) -> None:
         """Give items their vectors; one that has changed meanwhile comes again.
 
         Raises:
@@ -74,8 +109,12 @@ class Encoding:
         found: dict[str, F32] = {}
         for prompt in dict.fromkeys(row.prompt or "" for row in rows):
             mine = [row for row in rows if (row.prompt or "") == prompt and row.text is not None]
-            vectors, _, _ = await serving.represent(prompt, [row.text or "" for row in mine])
+            vectors, _, _ = await serving.represent(
+                prompt, [row.text or "" for row in mine], most=most
+            )
             found |= {row.id: vector for row, vector in zip(mine, vectors, strict=True)}
+        if not found:
+            return
         state = self._state
         kept = await state.threads.write(lambda conn: _keep(conn, rows, found, serving.digest))
         for item in kept:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hmac
 import time
 from base64 import b64decode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from time import monotonic
 
 from gustibus.service.addresses import Address, among, network_of
+from gustibus.service.leases import UNLIMITED, Bucket, Leased
 from gustibus.store import KeyRow
 
 _SECRET = 43  # characters of a secret at the end of a key
@@ -25,20 +25,19 @@ class Caller:
         scopes: what it allows.
         digest: SHA-256 of the secret.
         expires: seconds since the epoch, None for never.
-        rate: units a second, 0 for no limit.
-        burst: units that may be saved up.
+        units: what it may use of them.
         models: names of the models that it is for, None for all.
         cidrs: ranges of the addresses that it may come from, None for all.
     """
 
     __slots__ = (
-        "_at", "_burst", "_left", "_networks", "_places", "_rate", "cidrs", "digest", "expires", "id",
-        "limited", "models", "opened", "scopes",
+        "_networks", "_places", "cidrs", "digest", "expires", "id", "limited", "models", "opened", "scopes",
+        "units",
     )  # fmt: skip
 
     def __init__(
         self, name: str, scopes: Iterable[str], *, digest: bytes = b"",
-        expires: float | None = None, rate: float = 0.0, burst: float = 1.0,
+        expires: float | None = None, units: Bucket | Leased = UNLIMITED,
         models: Iterable[str] | None = None, cidrs: Sequence[str] | None = None,
     ) -> None:  # fmt: skip
         self.id = name
@@ -50,21 +49,9 @@ class Caller:
         self._networks = tuple(map(network_of, cidrs or ()))
         self._places: dict[Address | None, bool] = {}
         self.limited = models is not None or cidrs is not None
-        self._rate = rate
-        self._burst = burst
-        self._left = burst
-        self._at = monotonic()
+        self.units = units
         self.opened = [0]
         """Scoring requests that are being answered; shared with the same key when it is loaded again."""
-
-    def overdraft(self) -> float:
-        """Seconds until the key may do more work; 0 when it may now."""
-        if self._rate == 0.0:
-            return 0.0
-        now = monotonic()
-        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
-        self._at = now
-        return 0.0 if self._left > 0.0 else -self._left / self._rate + 0.001
 
     def comes_from(self, address: Address | None) -> bool:
         """Whether the key may be used at an address."""
@@ -81,39 +68,21 @@ class Caller:
         """Whether the key may use a model, of which a version, alias or digest may be named, too."""
         return self.models is None or model.partition("@")[0] in self.models
 
-    def charge(self, units: int) -> None:
-        """Take units; a request may overdraw, the next one waits."""
-        if self._rate:
-            self._left -= units
-
-    def told(self) -> tuple[tuple[bytes, bytes], ...]:
-        """What is left of the key's units, as headers; none where there is no limit."""
-        if not self._rate:
-            return ()
-        left = max(0, int(self._left))
-        return (
-            (b"ratelimit-policy", b'"units";q=%d;w=1' % max(1, int(self._rate))),
-            (b"ratelimit", b'"units";r=%d;t=1' % left),
-        )
-
     def inherit(self, old: Caller) -> None:
         """Keep the balance of the same key as it was loaded before."""
-        self._left, self._at = min(old._left, self._burst), old._at
-        self.opened = old.opened
+        self.units, self.opened = old.units, old.opened
 
 
 class KeyTable:
     """Live keys by id.
 
     Args:
-        rate: units a second for each key, 0 for no limit.
-        burst: units that a key may save up.
+        units: what a key may use of them, by its id.
     """
 
-    def __init__(self, *, rate: float, burst: float) -> None:
+    def __init__(self, units: Callable[[str], Bucket | Leased]) -> None:
         self._callers: dict[bytes, Caller] = {}
-        self._rate = rate
-        self._burst = burst
+        self._units = units
 
     def __len__(self) -> int:
         return len(self._callers)
@@ -127,10 +96,12 @@ class KeyTable:
             expires = None if row.expires_at is None else _seconds(row.expires_at)
             caller = Caller(
                 row.id, row.scopes, digest=row.secret_sha256, expires=expires,
-                rate=self._rate, burst=self._burst, models=row.models, cidrs=row.cidrs,
+                models=row.models, cidrs=row.cidrs,
             )  # fmt: skip
             before = old.get(row.id.encode())
-            if before is not None:
+            if before is None:
+                caller.units = self._units(row.id)
+            else:
                 caller.inherit(before)
             fresh[row.id.encode()] = caller
         self._callers = fresh

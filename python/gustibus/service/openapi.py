@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
-from gustibus.service.ids import PATTERN
+from gustibus.service.conditions import PATTERN as TAGS
+from gustibus.service.ids import LAST, PATTERN
 from gustibus.service.links import links_of
 from gustibus.service.problems import CODES, MEDIA_TYPE, WAITS, ProblemBody
-from gustibus.service.routing import ANY, OPEN, SCOPES, Route, Table
+from gustibus.service.routing import ANY, OPEN, SCOPES, Nothing, Route, Table
 
 API_VERSION = "1"
 _REF = "#/components/schemas/{name}"
@@ -109,6 +110,24 @@ _CONDITIONS = [
         "schema": {"const": "*"},
     },
 ]  # fmt: skip
+_TAGGED = {
+    "If-Match": {
+        "name": "If-Match", "in": "header", "required": False,
+        "description": "The `ETag` of what is to change, as it was last told; 412 where it has changed.",
+        "schema": {"type": "string", "pattern": TAGS},
+    },
+    "If-None-Match": {
+        "name": "If-None-Match", "in": "header", "required": False,
+        "description": "For GET the `ETag` that is known: 304 where it is still right. For a change `*`: "
+        "412 where it is there already.",
+        "schema": {"type": "string", "pattern": TAGS},
+    },
+}  # fmt: skip
+"""Conditions that nobody has to send."""
+_ETAG_HEADER = {
+    "description": "Of what is written and of the reply; for `If-Match` and `If-None-Match`.",
+    "schema": {"type": "string"},
+}  # fmt: skip
 EVENTS = "text/event-stream"
 _EVENT = {
     "type": "object", "required": ["event", "data"],
@@ -133,10 +152,11 @@ class _Schemas:
         kinds: list[Any] = [ProblemBody]
         for route in table:
             kinds += [
-                kind for kind in (route.request, route.response) if kind and kind not in kinds
+                kind for kind in (route.request, route.response, route.queued)
+                if kind and kind not in kinds
                 and not isinstance(kind, str | tuple)
             ]  # fmt: skip
-        found, self.components = msgspec.json.schema_components(kinds, ref_template=_REF)
+        found, self.components = _as_shown(msgspec.json.schema_components(kinds, ref_template=_REF))
         self._of = list(zip(kinds, found, strict=True))
 
     def of(self, kind: Any) -> dict[str, Any]:
@@ -167,15 +187,19 @@ def _operation(route: Route, schemas: _Schemas, links: dict[str, Any]) -> dict[s
         )
     if route.conditional or route.matched:
         operation["parameters"] += _CONDITIONS[:1] if route.matched else _CONDITIONS
+    if route.tagged:
+        names = {"GET": ("If-None-Match",), "DELETE": ("If-Match",)}
+        operation["parameters"] += [_TAGGED[name] for name in names.get(route.method, _TAGGED)]
     if route.stream:
-        octets = {"schema": {"type": "string"}}
-        operation["requestBody"] = {
-            "required": True, "content": dict.fromkeys(route.stream, octets)
-        }  # fmt: skip
+        parts: dict[str, Any] = {kind: {"schema": {"type": "string"}} for kind in route.stream}
+        if route.example is not None:
+            parts[route.stream[0]]["example"] = route.example
+        operation["requestBody"] = {"required": True, "content": parts}
     if route.request is not None:
         content: dict[str, Any] = {"application/json": {"schema": schemas.of(route.request)}}
-        if route.example is not None:
-            content["application/json"]["example"] = route.example
+        example = {} if route.request is Nothing else route.example
+        if example is not None:
+            content["application/json"]["example"] = example
         if route.binary:
             content["application/octet-stream"] = {
                 "schema": {"type": "string", "contentMediaType": "application/octet-stream"}
@@ -205,9 +229,21 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     schema = components[route.query.__name__]
     required = schema.get("required", [])
     for name, kind in schema["properties"].items():
-        shown = _not_null(kind)
+        shown = _as_shown(_not_null(kind))
         rows.append({"name": name, "in": "query", "required": name in required, "schema": shown})
     return rows
+
+
+def _as_shown(schema: Any) -> Any:
+    """A schema with its patterns as JSON Schema understands them, where nothing follows on `$`."""
+    if isinstance(schema, list | tuple):
+        return [_as_shown(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    shown = {name: _as_shown(one) for name, one in schema.items()}
+    if isinstance(pattern := shown.get("pattern"), str):
+        shown["pattern"] = pattern.removesuffix(LAST)
+    return shown
 
 
 def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -236,9 +272,24 @@ def _responses(route: Route, schemas: _Schemas, links: dict[str, Any]) -> dict[s
             }
         elif route.response is not None:
             reply["content"] = {"application/json": {"schema": schemas.of(route.response)}}
+        if route.listed:
+            reply["content"][route.listed] = {"schema": {"type": "string"}}
         if links:
             reply["links"] = links
+        if route.tagged and route.method != "DELETE":
+            reply["headers"]["ETag"] = _ETAG_HEADER
         responses[str(status)] = reply
+    if 304 in route.statuses:
+        unchanged = {
+            "description": "It is what `If-None-Match` says.",
+            "headers": {**shared, "ETag": _ETAG_HEADER},
+        }
+        responses["304"] = unchanged
+    if route.queued is not None:
+        responses["202"] = {
+            "description": "It is a job.", "headers": dict(shared),
+            "content": {"application/json": {"schema": schemas.of(route.queued)}},
+        }  # fmt: skip
     codes: dict[int, list[str]] = defaultdict(list)
     for code in sorted(route.codes):
         codes[CODES[code].status].append(code)

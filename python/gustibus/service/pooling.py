@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from time import monotonic
 from typing import Any, Final
@@ -60,6 +60,7 @@ class RemoteEncoder:
         key: sent as a bearer token; empty for none.
         timeout: seconds that a request may take, less where the deadline of the caller's is nearer.
         breaker: opens when the server fails.
+        tell: is told the tokens of each text of a request, roughly.
     """
 
     name: Final = "remote"
@@ -67,12 +68,15 @@ class RemoteEncoder:
     def __init__(
         self, url: str, *, model: str, dim: int, fingerprint: str, key: str = "",
         timeout: float = 10.0, breaker: Breaker | None = None,
+        tell: Callable[[Sequence[int]], None] | None = None,
     ) -> None:  # fmt: skip
         self.dim = dim
         self.fingerprint = fingerprint
         self.options: Mapping[str, Any] = {"url": url, "model": model}
         self.breaker = Breaker() if breaker is None else breaker
+        self._tell = tell
         self._parts = urlsplit(url)
+        self._url = url.rstrip("/") + "/v1/embeddings"
         self._model = model
         self._timeout = timeout
         self._headers = {"content-type": "application/json", "accept": "application/json"}
@@ -103,6 +107,8 @@ class RemoteEncoder:
         hasty = until - monotonic() < min(_PATIENCE, self._timeout)
         try:
             with self.breaker.call(undecided=Problem):
+                if self._tell is not None:
+                    self._tell([_tokens(text) for text in texts])
                 try:
                     reply = self._reply(body.encode(), until, len(texts))
                 except TimeoutError as error:
@@ -133,11 +139,29 @@ class RemoteEncoder:
             return self._exchange(body, until, count)
 
     def _exchange(self, body: bytes, until: float, count: int) -> bytes:
+        trace = TRACE.get()
+        on = {} if trace is None else trace.headers
+        if trace is None or trace.root is None:
+            status, reply = self._sent(body, until, count, on)
+        else:
+            with trace.root.asking(self._url, {"gustibus.texts": count}) as asking:
+                status, reply = self._sent(body, until, count, asking.headers)
+                asking.answered(status)
+        if status in _REFUSED:
+            detail = f"The encoder's server refused the texts ({status})"
+            raise Problem("encoder_unavailable", detail, retry_after=60)
+        if status != 200:  # a redirect among them: only the operator names addresses
+            message = f"replied {status}"
+            raise _FailedError(message)
+        return reply
+
+    def _sent(
+        self, body: bytes, until: float, count: int, on: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        """Status and body of one reply; `on` is sent beside the headers that are always there."""
         connection = self._connection(until)
         path = self._parts.path.rstrip("/") + "/v1/embeddings"
-        trace = TRACE.get()
-        headers = self._headers if trace is None else {**self._headers, **trace.headers}
-        connection.request("POST", path, body, headers)
+        connection.request("POST", path, body, {**self._headers, **on})
         self._wait_until(until)
         response = connection.getresponse()
         most = _PIECE + count * self.dim * _NUMBER
@@ -154,13 +178,7 @@ class RemoteEncoder:
                 message = f"replied with more than {most} bytes"
                 raise _FailedError(message)
         response.close()  # read to its end, so that the connection can be used again
-        if response.status in _REFUSED:
-            detail = f"The encoder's server refused the texts ({response.status})"
-            raise Problem("encoder_unavailable", detail, retry_after=60)
-        if response.status != 200:  # a redirect among them: only the operator names addresses
-            message = f"replied {response.status}"
-            raise _FailedError(message)
-        return b"".join(pieces)
+        return response.status, b"".join(pieces)
 
     def _connection(self, until: float) -> HTTPConnection:
         found: HTTPConnection | None = getattr(self._mine, "connection", None)
@@ -229,12 +247,16 @@ def _late() -> Problem:
 _read = msgspec.json.Decoder(_Vectors).decode
 
 
+def _tokens(text: str) -> int:
+    return len(text) // 4 + 1
+
+
 def _batches(texts: list[str]) -> Iterator[list[str]]:
     """Texts in their order, in parts of bounded size."""
     part: list[str] = []
     size = 0
     for text in texts:
-        tokens = len(text) // 4 + 1
+        tokens = _tokens(text)
         if part and (len(part) == SEQUENCES or size + tokens > TOKENS):
             yield part
             part, size = [], 0

@@ -7,7 +7,7 @@ table.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,7 @@ from gustibus.service.problems import CODES
 if TYPE_CHECKING:
     from gustibus.service.call import Call, Reply, Streamed
 
-Handler = Callable[["Call"], Awaitable["Reply | Streamed"]]
+Handler = Callable[["Call"], Coroutine[Any, Any, "Reply | Streamed"]]
 
 SCOPES: Final[dict[str, str]] = {
     "score": "score, rerank and compare candidates",
@@ -70,11 +70,13 @@ class Route:
         optional: whether the body may be left out.
         query: type of the query string, None where there is none.
         response: type of the reply, None without a body, or a media type that is not JSON, or several.
+        listed: a media type in which the reply comes whole, where `Accept` names it; empty for none.
         status: on success.
         also: other statuses on success, with the same reply.
         problems: codes it can answer beyond those that follow from the rest of the row.
         body: which limit holds: `scoring` or `other`.
         patient: whether it may take however long where the request names no deadline.
+        staged: whether its stages are timed, of some requests.
         binary: whether `application/octet-stream` is taken too.
         session: whether the token of an onboarding session does in place of a key.
         basic: whether the key may also come as the password of `Authorization: Basic`.
@@ -84,7 +86,10 @@ class Route:
         conditional: whether a change names the revision that it is based on, in `If-Match`.
         matched: whether `If-Match` alone is meant, for what is there already; a change that is not
             `conditional` may leave it out.
-        example: of the request.
+        queued: type of the reply 202 where a request may also be put into a job; None where it may not.
+        tagged: whether replies carry an `ETag` of what is written and shown, and `If-Match` and
+            `If-None-Match` are honoured where they are sent.
+        example: of the request; of a stream in the first of its media types.
     """
 
     method: str
@@ -98,11 +103,13 @@ class Route:
     optional: bool = False
     query: Any = None
     response: Any = None
+    listed: str = ""
     status: int = 200
     also: tuple[int, ...] = ()
     problems: tuple[str, ...] = ()
     body: str = "other"
     patient: bool = False
+    staged: bool = False
     binary: bool = False
     session: bool = False
     basic: bool = False
@@ -111,6 +118,8 @@ class Route:
     stream: tuple[str, ...] = ()
     conditional: bool = False
     matched: bool = False
+    tagged: bool = False
+    queued: Any = None
     example: Any = None
     parameters: tuple[str, ...] = field(init=False, default=())
 
@@ -135,7 +144,7 @@ class Route:
             codes |= {"rate_limited", "tenant_concurrency", "queue_full"}
         if self.conditional:
             codes |= {"etag_required", "etag_mismatch"}
-        if self.matched:
+        if self.matched or (self.tagged and self.method != "GET"):
             codes.add("etag_mismatch")
         if self.stream:
             codes |= {
@@ -149,13 +158,17 @@ class Route:
         if self.parameters or self.query is not None:
             codes.add("invalid_field")
         if self.idempotent:
-            codes |= {"idempotency_mismatch", "conflict"}
+            codes |= {"idempotency_mismatch", "idempotency_in_progress", "conflict"}
         return frozenset(codes)
 
     @property
     def statuses(self) -> list[int]:
         """Every status that this route can answer."""
-        return sorted({self.status, *self.also, *(CODES[code].status for code in self.codes)})
+        more = {304} if self.tagged and self.method == "GET" else set()
+        if self.queued is not None:
+            more.add(202)
+        told = {CODES[code].status for code in self.codes}
+        return sorted({self.status, *self.also, *more, *told})
 
 
 class Table:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import chain, count
+from itertools import chain, compress, count
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -32,6 +32,8 @@ class Person(NamedTuple):
     """Whether the service has heard of this person."""
     restricted: bool = False
     """Whether nothing of theirs is used; then they stand where the population does."""
+    quarantined: bool = False
+    """Whether their answers are kept out of trainings."""
 
 
 _ROWS = 1 << 14
@@ -60,6 +62,8 @@ class PeopleTable:
         self.population = Person(population, 0, 0, known=False)
         self.restricted: set[str] = set()
         """People of whom nothing is used, whatever is put of them."""
+        self.quarantined: set[str] = set()
+        """People whose answers are kept out of trainings."""
         self._rows: dict[str, int] = {}
         self._free: list[int] = []
         self._dropped = 0  # people, ever
@@ -78,11 +82,12 @@ class PeopleTable:
         row = self._rows.get(user)
         if row is None:
             return None
-        count, version = int(self._counts[row]), int(self._versions[row])
+        count, version = self._counts.item(row), self._versions.item(row)
+        held = user in self.quarantined
         if count == 0:
             still = user in self.restricted
-            return Person(self.population.mean, 0, version, known=True, restricted=still)
-        return Person(self._means[row].astype(np.float64), count, version, known=True)
+            return Person(self.population.mean, 0, version, True, still, held)  # noqa: FBT003 - positional record
+        return Person(self._means[row].astype(np.float64), count, version, True, False, held)  # noqa: FBT003
 
     def put(self, user: str, mean: F64 | None, *, count: int, version: int) -> None:
         """Add or replace one person; without a mean they stand where the population does."""
@@ -151,6 +156,16 @@ class PeopleTable:
         """How many people have answered."""
         return int(np.count_nonzero(self._counts))  # rows of those who were dropped hold 0
 
+    def weighted(self) -> Callable[[], set[str]]:
+        """What tells, in a thread, who has a user vector of their own."""
+        of, counts = dict(self._rows), self._counts
+
+        def read() -> set[str]:
+            rows = np.fromiter(of.values(), np.int64, len(of))
+            return set(compress(of, (counts[rows] > 0).tolist()))
+
+        return read
+
     def answered(self) -> Callable[[], Answered]:
         """What reads everybody who has answered by now, in a thread: of a million it takes a second.
 
@@ -180,6 +195,7 @@ class PeopleTable:
     def drop(self, user: str) -> bool:
         """Forget somebody; their row is wiped."""
         self.restricted.discard(user)
+        self.quarantined.discard(user)
         row = self._rows.pop(user, None)
         if row is None:
             return False

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import numpy as np
-from msgspec import Meta, Struct, structs, to_builtins
+from msgspec import Meta, Struct, field, structs, to_builtins
 
 from gustibus.errors import GustibusError
 from gustibus.service.candidates import AnyCandidate, Prompt, model_of, represent
@@ -36,6 +36,9 @@ Ranking = Annotated[list[Name | Names], UNIQUE]
 Choice = str | int
 """A name as the ballots give it, or the place of a candidate."""
 Seconds = Annotated[float, Meta(gt=0, le=30)]
+LONGEST = 30.0
+"""Seconds that a request may take; a job may take `Patience`."""
+Patience = Annotated[float, Meta(gt=0, le=3600)]
 
 
 class Voters(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -61,9 +64,12 @@ class Voters(Struct, forbid_unknown_fields=True, kw_only=True):
     transform: Annotated[str, Meta(max_length=32)] | None = None
     """How utilities of different people are made comparable: `none`, `rank`, `min_max`, `sum`, `z` or
     `softmax`; `rank` for people's scores and `none` for utilities unless given."""
-    time_limit: Seconds = 2.0
+    time_limit: Patience = 2.0
     """Seconds after which a search returns the best that it has; a rule that has nothing by then is
-    refused."""
+    refused. At most 30 without `async`."""
+    queued: bool = field(name="async", default=False)
+    """Whether the reply is 202 with a job, whose `result` is the reply once it has succeeded. Needs the
+    scope `jobs`. The job holds scores and no names of people, so `unknown_users` is empty there."""
 
 
 Ballots = Callable[[], "Profile | ApprovalProfile | UtilityProfile"]
@@ -75,32 +81,51 @@ async def ballots_of(call: Call, body: Voters, kinds: Sequence[str]) -> tuple[Ba
     Raises:
         Problem: 413 or 422.
     """
-    given = _given(body)
-    if len(given) != 1 or given[0] not in kinds:
-        raise invalid(f"/{kinds[0]}", f"expected exactly one of {', '.join(kinds)}")
-    kind = given[0]
-    if kind == "users":
+    if body.time_limit > LONGEST and not body.queued:
+        detail = f"expected at most {LONGEST:g} without async, got {body.time_limit:g}"
+        raise invalid("/time_limit", detail)
+    if _kind(body, kinds) == "users":
         if not body.candidates:
             raise invalid("/candidates", "users decide between candidates, and there are none")
         refuse_cells(len(body.users or ()) * len(body.candidates))
         values, unknown = await scores_of(call, body, body.candidates, body.users or [])
         return lambda: _utilities(values, body, None, "rank"), unknown
+    ballots, cells = sent_ballots(body, kinds)
+    call.units += cells // 32 + 1
+    return ballots, []
+
+
+def _kind(body: Voters, kinds: Sequence[str]) -> str:
+    given = _given(body)
+    if len(given) != 1 or given[0] not in kinds:
+        raise invalid(f"/{kinds[0]}", f"expected exactly one of {', '.join(kinds)}")
+    return given[0]
+
+
+def sent_ballots(body: Voters, kinds: Sequence[str]) -> tuple[Ballots, int]:
+    """How to make ballots that came with the request, and how many places they have.
+
+    Raises:
+        Problem: 413 or 422.
+    """
+    kind = _kind(body, kinds)
     if body.candidates is not None:
         raise invalid("/candidates", f"candidates go with users, not with {kind}")
     rows: list[Any] = getattr(body, kind)
     cells = len(rows) + sum(len(x) if isinstance(x, list) else 1 for row in rows for x in row)
     refuse_cells(cells)
-    call.units += cells // 32 + 1
     if kind == "utilities":
         _refuse_many(kind, max(map(len, rows)))
-        return lambda: _utilities(rows, body, body.labels, "none"), []
+        return lambda: _utilities(rows, body, body.labels, "none"), cells
     names = {n for row in rows for x in row for n in (x if isinstance(x, list) else (x,))}
     _refuse_many(kind, len(names | set(body.labels or ())))
     if kind == "approvals":
         labels = body.labels or sorted(names)
-        return lambda: ApprovalProfile(rows, labels=labels, weights=body.weights), []
+        return lambda: ApprovalProfile(rows, labels=labels, weights=body.weights), cells
     unranked = getattr(body, "unranked", "last")
-    return lambda: Profile(rows, weights=body.weights, labels=body.labels, unranked=unranked), []
+    return (
+        lambda: Profile(rows, weights=body.weights, labels=body.labels, unranked=unranked)
+    ), cells
 
 
 def _utilities(
@@ -116,7 +141,11 @@ async def scores_of(
 ) -> tuple[F64, list[str]]:
     """`(people, candidates)` rewards, and the people of whom nothing is known."""
     serving = model_of(call.state, body.model)
-    people = [await find_person(call, user, body.on_unknown_user) for user in users]
+    field = "/users/{}" if isinstance(body, Voters) else "/user"
+    people = [
+        await find_person(call, user, body.on_unknown_user, pointer=field.format(place))
+        for place, user in enumerate(users)
+    ]
     made = await represent(call, serving, body.prompt, candidates)
     means = np.stack([person.mean for person in people])
     note(call, serving, users[0] if len(users) == 1 else None, made.units * len(users))
@@ -183,6 +212,8 @@ def _pointer(message: str, body: Struct | None) -> str:
     bound = _BOUND.match(message)
     if bound is not None:
         return pointer_to(_wrong_limit(body, bound[1]), bound[1])
+    if message.startswith("bounds:") and "groups" in fields:
+        return pointer_to(_not_met(message, body))
     if unknown is None:
         name = message.partition(":")[0]
         free = "options" in fields and (name not in fields or name in options)
@@ -203,6 +234,14 @@ def _wrong_limit(body: Struct | None, group: str) -> str:
     """Which of a group's limits is neither a whole number nor a share."""
     lower: float = getattr(body, "lower", {}).get(group, 0)
     return "upper" if lower <= 1 or lower.is_integer() else "lower"
+
+
+def _not_met(message: str, body: Struct | None) -> str:
+    """Which bounds on the prefixes of an order leave none."""
+    given = [name for name in ("shares", "lower", "upper") if getattr(body, name, None) is not None]
+    if given == ["lower", "upper"]:
+        return "upper" if message.startswith("bounds: the upper") else "lower"
+    return given[0] if given else "groups"
 
 
 def time_left(limit: float) -> Callable[[], float]:

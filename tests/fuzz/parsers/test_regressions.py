@@ -106,7 +106,7 @@ def test_batches_of_long_records_are_bounded_by_their_bytes():
             yield line
 
     async def sizes():
-        return [batch.bytes async for batch in _cut(stream(), 0, final=True)]
+        return [batch.bytes async for batch in _cut(stream(), 0, final=True, longest=1 << 20)]
 
     found = asyncio.run(sizes())
     assert sum(found) == 100 * len(line)

@@ -20,7 +20,7 @@ export async function models(failed) {
   const named = (version) => model.aliases.filter((one) => one.version === version).map((one) => one.alias);
   fill($("version-table"), "Versions, the newest first", [
     ["Version", (row) => row.id],
-    ["State", (row) => (row.id === model.serving ? "served" : row.state)],
+    ["State", (row) => (row.id === model.serving ? "served" : row.state) + due(row)],
     ["Aliases", (row) => named(row.version).join(", ")],
     ["Registered", (row) => when(row.created_at)],
     ["Digest", (row) => row.digest.slice(0, 12)],
@@ -32,6 +32,11 @@ export async function models(failed) {
     back.textContent = `Roll back to version ${champion.previous}`;
     back.onclick = () => rollBack(champion).then(() => models(failed)).catch(failed);
   }
+}
+
+/** What is to be said of a version that was trained on somebody who has been deleted since. */
+function due(row) {
+  return row.retrain_due === null ? "" : `; retraining due since ${when(row.retrain_due)}`;
 }
 
 function card(model) {

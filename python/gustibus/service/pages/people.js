@@ -1,7 +1,7 @@
 // People on a map: where they are, how they moved since another version, who their neighbours are.
 
 import { PeopleMap } from "./map.js";
-import { $, ask, button, count, download, fill, make, send, tell, when } from "./parts.js";
+import { $, ask, button, count, download, fill, list, make, send, tell, when } from "./parts.js";
 
 const LOOK = 2000; // milliseconds between looks at a map that is being made
 const MOST = 12; // moves that are listed
@@ -25,7 +25,32 @@ export async function people(trouble) {
   map ??= new PeopleMap($("map"), choose);
   offer(versions.data.filter((row) => row.id !== model.serving).reverse());
   colours();
+  await quarantine();
   await VIEWS[$("view").value](mine);
+}
+
+const SIGNS = {
+  repeats: "answers otherwise when asked again", fast: "too fast to have read", side: "always the same side",
+  information: "like a coin", crowd: "one of many alike from one key",
+};
+
+/** People whose answers look like nobody's, each with a button that gives them back. */
+async function quarantine() {
+  const columns = [
+    ["Person", (row) => button(row.id, `Show ${row.id}`, () => choose(row.id))],
+    ["Why", (row) => row.signals.map((name) => SIGNS[name] ?? name).join("; ")],
+    ["Answers", (row) => count(row.comparisons), true],
+    ["Change", (row) => button("Release", `Release ${row.id}`, () => release(row.id).catch(failed))],
+  ];
+  const read = (place) => ask("people", { state: "quarantined", ...place });
+  await list(read, "held-table", "People in quarantine, by name", columns, $("more-held"), failed);
+  $("held").hidden = $("held-table").querySelector("button") === null;
+}
+
+async function release(who) {
+  await send("POST", `/v1/users/${encodeURIComponent(who)}:release`, { body: {} });
+  tell(`${who} is no longer in quarantine.`);
+  await quarantine();
 }
 
 /** Versions to compare with, the newest first; the choice stays where it is still there. */
@@ -178,7 +203,7 @@ async function person(who) {
   const found = await ask(`people/${encodeURIComponent(who)}`);
   $("person-title").textContent = who;
   const facts = make("p", `${count(found.user.fitted_comparisons)} answers; ${found.information.toFixed(2)} nats learned; `
-    + `state: ${found.user.state}.`);
+    + `state: ${found.user.state}${found.user.signals.length ? ` (${found.user.signals.join(", ")})` : ""}.`);
   const table = make("table");
   const gap = (row) => (row.mean - row.population_mean) / Math.max(row.population_sd, 1e-12);
   const rows = [...found.directions].sort((a, b) => Math.abs(gap(b)) - Math.abs(gap(a))).slice(0, 8);

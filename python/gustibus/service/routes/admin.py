@@ -229,6 +229,11 @@ ROUTES = (
         "Versions, counts, traffic and errors.", response=Overview, problems=STORE,
     ),
     Route(
+        "GET", _ROOT + "/people", "admin_people", "admin", users.list_all, "Operators",
+        "People whom this service has met, by name: those in quarantine, say, and why.",
+        query=users.ListUsers, response=users.Users, problems=STORE,
+    ),
+    Route(
         "GET", _ROOT + "/people/{user}", "admin_person", "admin", users.profile, "Operators",
         "What is known of a person.", response=users.Profile, problems=("not_found", *STORE),
     ),

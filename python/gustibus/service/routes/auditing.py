@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.cursors import After, Limit, page_of
-from gustibus.service.ids import Id
+from gustibus.service.ids import LAST, Id
 from gustibus.service.problems import invalid
 from gustibus.service.routing import STORE, Route
 from gustibus.store import AuditRow, Connection, hashed_user, list_audit
@@ -19,7 +19,7 @@ from gustibus.store import AuditRow, Connection, hashed_user, list_audit
 class AuditQuery(Struct, forbid_unknown_fields=True):
     """Which entries, and which part of the list."""
 
-    object: Annotated[str, Meta(pattern="^[A-Za-z0-9._:@-]{1,160}$")] | None = None
+    object: Annotated[str, Meta(pattern="^[A-Za-z0-9._:@-]{1,160}$" + LAST)] | None = None
     """Entries about one object."""
     user: Id | None = None
     """Entries about one person, who is named in none of them."""

@@ -9,10 +9,12 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from gustibus.service.answering import problem_reply
 from gustibus.service.call import JSON, Call, Reply, encode
 from gustibus.service.decoding import read_json
-from gustibus.service.gate import problem_reply
+from gustibus.service.leases import Leased
 from gustibus.service.problems import Problem, ProblemBody, invalid
+from gustibus.service.repeating import refuse_repeated_outside
 from gustibus.service.routes.scoring import PROBLEMS, ScoreReply, score
 from gustibus.service.routing import Route
 
@@ -50,9 +52,19 @@ class _Apart(Struct, forbid_unknown_fields=True):
     requests: Annotated[list[msgspec.Raw], Count]
 
 
+class _Whole(Struct):
+    """The same with all of its requests as they are written."""
+
+    requests: msgspec.Raw
+
+
+_decode_whole = msgspec.json.Decoder(_Whole).decode
+
+
 async def score_batch(call: Call) -> Reply:
     """Scores for several people or prompts; texts of all requests share the encoder's batches."""
     parts = read_json(call.body, _Apart, strict=False).requests
+    refuse_repeated_outside(call.body, bytes(_decode_whole(call.body).requests))
     for place, part in enumerate(parts):
         if not bytes(part).lstrip().startswith(b"{"):
             raise invalid(f"/requests/{place}", "expected an object, a request for scores")
@@ -64,6 +76,7 @@ async def score_batch(call: Call) -> Reply:
             await asyncio.sleep(0)  # thousands of ids each: others get their turn in between
     replies = [task.result() for task in tasks]
     call.units = sum(one.units for one in calls)
+    call.encoding = max(one.encoding for one in calls)  # they wait for the encoder together
     call.model = next((one.model for one in calls if one.model), "")
     rows = [
         {
@@ -86,7 +99,12 @@ def _alone(call: Call, body: bytes) -> Call:
 async def _answered(call: Call) -> Reply:
     """The reply to one request, a problem included."""
     try:
-        wait = 0.0 if call.caller is None else call.caller.overdraft()
+        wait = 0.0
+        if call.caller is not None:
+            units, opened = call.caller.units, call.caller.opened  # which counts the whole of it
+            if isinstance(units, Leased):
+                await units.lease(opened, mine=1)
+            wait = units.overdraft(opened[0] - 1)
         if wait > 0.0:
             call.state.meter.reject("rate")
             detail = "The key has used up its units; wait as retry_after says"

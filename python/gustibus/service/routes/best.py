@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+from itertools import chain
 from typing import Annotated, Literal
 
 import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gustibus.scoring import BestOf, best_of_n
+from gustibus.scoring import BestOf, best_of_n, rank
 from gustibus.selection import Selected, select
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.candidates import (
@@ -21,11 +24,19 @@ from gustibus.service.candidates import (
 from gustibus.service.ids import PlainId, ulid
 from gustibus.service.people import OnUnknown, find_person, person_state, spread_of
 from gustibus.service.problems import invalid
-from gustibus.service.routes.scoring import PROBLEMS, ModelName, Usage, UserInfo, note
+from gustibus.service.routes.scoring import (
+    PROBLEMS,
+    ModelName,
+    Score,
+    Usage,
+    UserInfo,
+    note,
+)
 from gustibus.service.routing import Route
 from gustibus.service.serving import Serving
 from gustibus.service.shaping import Combine, Shaping, Transformed, Transforming, read_shaping
 from gustibus.service.stated import Robust, Statement, Weights
+from gustibus.service.superseded import references_of, served
 from gustibus.service.tables import Person
 from gustibus.types import F64
 
@@ -57,6 +68,8 @@ class BestRequest(Struct, forbid_unknown_fields=True):
     robust: Robust | None = None
     combine: Combine | None = None
     transform: Transforming | None = None
+    wait: bool = False
+    """Whether items that have no vector yet are encoded now, where they have a text."""
 
 
 class Best(Struct):
@@ -78,17 +91,22 @@ class SelectedAnswer(Struct):
 
 
 class BestReply(Struct):
-    """The best candidate and how sure that is; shares come from draws of the person's posterior.
+    """What `/v1/score` replies, the best candidate, and how sure that is.
 
-    With a method, `best` is the candidate that stands for the first answer chosen, and its chances
-    are those of being the candidate with the best reward. `expected_regret` is in log-odds, before
-    any transform.
+    Shares come from draws of the person's posterior. With a method, `best` is the candidate that
+    stands for the first answer chosen, and its chances are those of being the candidate with the best
+    reward. `expected_regret` is in log-odds, before any transform.
     """
 
     id: str
     object: Literal["best_of_n"]
+    created: int
     model: str
     user: UserInfo
+    data: list[Score]
+    """In the order of the candidates."""
+    ranking: list[int]
+    """From best to worst, by score."""
     best: Best
     p_best: float
     runner_up: int | None
@@ -103,6 +121,12 @@ class BestReply(Struct):
 async def best(call: Call) -> Reply:
     """The best candidate and how sure that is."""
     body = call.read(BestRequest)
+    given = chain(body.candidates, references_of(body.transform))
+    run = partial(_best, call, body)
+    return await served(call, run, user=body.user, model=body.model, given=given)
+
+
+async def _best(call: Call, body: BestRequest) -> Reply:
     serving = model_of(call.state, body.model)
     person = await find_person(call, body.user, body.on_unknown_user)
     answers = _answers(body)
@@ -110,7 +134,7 @@ async def best(call: Call) -> Reply:
         call, serving, body.user, person, body.prompt, weights=body.weights, robust=body.robust,
         combine=body.combine, transform=body.transform,
     )  # fmt: skip
-    made = await represent(call, serving, body.prompt, body.candidates)
+    made = await represent(call, serving, body.prompt, body.candidates, wait=body.wait)
     spread = await spread_of(call.state, body.user, person)
 
     def work() -> BestReply:
@@ -165,8 +189,9 @@ def _reply(
         person.mean, spread, raw, gradient, draws=_DRAWS, seed=body.seed, chosen=at
     )
     reply = BestReply(
-        f"best_{ulid()}", "best_of_n", serving.label,
+        f"best_{ulid()}", "best_of_n", int(time.time()), serving.label,
         UserInfo(body.user, person_state(serving, person), person.count, person.version),
+        [Score(i, "score", one) for i, one in enumerate(value.tolist())], rank(value).tolist(),
         Best(found.index, float(value[found.index])), found.p_best, found.runner_up,
         found.expected_regret, model.cyclic_share(person.mean, made.vectors),
         Usage(len(raw), made.tokens, made.cached, made.units),

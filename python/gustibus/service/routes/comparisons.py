@@ -108,6 +108,8 @@ class Comparison(Struct):
     source: str | None
     score_id: str | None
     created_at: datetime
+    key: str | None
+    """Id of the key that brought it; null where that is not known."""
 
 
 class Comparisons(Struct):
@@ -163,6 +165,7 @@ async def post(call: Call) -> Reply:
     for user in taken:
         if user not in state.people:
             state.set_person(user, None, count=0, version=0)
+            state.newcomers.meet("" if call.caller is None else call.caller.id, user)
     if taken:
         count_answers(call, body.comparisons, taken)
     if not query.wait:
@@ -201,6 +204,7 @@ def write_answers(
         Problem: not one answer could be taken.
     """
     state = call.state
+    key = None if call.caller is None else call.caller.id
     gone = deleted_users(conn, users={row.user for row in rows})
     refused: dict[int, Problem] = {}
     fresh: dict[int, NewComparison] = {}
@@ -214,7 +218,7 @@ def write_answers(
         else:
             fresh[place] = NewComparison(
                 row.user, pair.a, pair.b, row.outcome, row.id, pair.prompt, row.strength, row.at,
-                row.source, row.score_id, row.created_at,
+                row.source, row.score_id, row.created_at, key,
             )  # fmt: skip
     ensure_users(conn, users=sorted({row.user for row in fresh.values()}))
     drafts = draft(list(fresh.values()), store_text=state.settings.store_text)
@@ -297,7 +301,7 @@ def _show(row: ComparisonRow) -> Comparison:
     return Comparison(
         row.id, "comparison", row.client_id, row.user, row.prompt, Sided(row.a_item, row.a_text),
         Sided(row.b_item, row.b_text), outcome, row.strength, row.at, row.source, row.score_id,
-        row.created_at,
+        row.created_at, row.key,
     )  # fmt: skip
 
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta, Struct, field
 
 from gustibus.service.call import Call, Reply, ok
-from gustibus.service.candidates import MAX_IDS, MAX_TEXTS, model_of, represent
+from gustibus.service.candidates import MAX_IDS, model_of, represent
 from gustibus.service.ids import Id, ulid
 from gustibus.service.people import OnUnknown, find_person
 from gustibus.service.problems import invalid
 from gustibus.service.routes.scoring import PROBLEMS, ModelName, note
 from gustibus.service.routing import Route
+from gustibus.service.superseded import served
 from gustibus.types import F64
 
 Texts = Annotated[list[str], Meta(min_length=1, max_length=MAX_IDS)]
@@ -126,7 +128,16 @@ async def _rewards(
     call: Call, query: WhoseQuery, user: str | None, model: str, prompts: Sequence[str],
     responses: Sequence[str], pointer: str,
 ) -> tuple[F64, int]:  # fmt: skip
-    """`(n,)` rewards, encoded prompt by prompt where the model reads prompts, and the tokens."""
+    """`(n,)` rewards and the tokens, under the version that serves the person."""
+    run = partial(_made, call, query, user, model, prompts, responses, pointer)
+    return await served(call, run, user=user, model=model, given=responses)
+
+
+async def _made(
+    call: Call, query: WhoseQuery, user: str | None, model: str, prompts: Sequence[str],
+    responses: Sequence[str], pointer: str,
+) -> tuple[F64, int]:  # fmt: skip
+    """The same, encoded prompt by prompt where the model reads prompts."""
     serving = model_of(call.state, model)
     person = await find_person(call, user, query.on_unknown_user)
     groups: dict[str, list[int]] = {}
@@ -134,9 +145,10 @@ async def _rewards(
         groups.setdefault(prompt if serving.model.prompt_dim else "", []).append(place)
     value = np.empty(len(responses))
     tokens = units = 0
+    most = call.state.settings.candidate_texts
     for prompt, places in groups.items():
-        for start in range(0, len(places), MAX_TEXTS):
-            part = places[start : start + MAX_TEXTS]
+        for start in range(0, len(places), most):
+            part = places[start : start + most]
             names = [str(place) for place in part]
             made = await represent(
                 call, serving, prompt, [responses[i] for i in part], pointer=pointer, names=names

@@ -13,7 +13,6 @@ from gustibus.service.call import Call, Reply, ok
 from gustibus.service.candidates import (
     DTYPES,
     MAX_IDS,
-    MAX_TEXTS,
     AnyCandidate,
     Dtype,
     Prompt,
@@ -79,8 +78,9 @@ async def encode(call: Call) -> Reply:
     """Vectors of candidates."""
     body = call.read(EncodeRequest)
     count = len(body.candidates)
-    if body.encoding_format == "float" and count > MAX_TEXTS:
-        detail = f"/candidates: {count} candidates as arrays, at most {MAX_TEXTS} are allowed"
+    most = call.state.settings.candidate_texts
+    if body.encoding_format == "float" and count > most:
+        detail = f"/candidates: {count} candidates as arrays, at most {most} are allowed"
         raise Problem("too_many_candidates", detail, errors=[("/candidates", detail)])
     serving = model_of(call.state, body.model)
     made = await represent(call, serving, body.prompt, body.candidates)

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from gustibus.service.call import Call, Streamed
 from gustibus.service.crowd import crowd_of
 from gustibus.service.decoding import refuse_unstorable
-from gustibus.service.fitting import Answers
+from gustibus.service.fitting import Answers, answers_of
 from gustibus.service.ids import Id
 from gustibus.service.orienting import plane_of
 from gustibus.service.peoplegroups import foretell
@@ -39,6 +39,7 @@ _COLUMNS = {
     "id": "id", "user": "user_id", "prompt": "prompt", "item_a": "a_item",
     "response_a": "a_text", "item_b": "b_item", "response_b": "b_text", "outcome": "outcome",
     "strength": "strength", "at": "at", "source": "source", "created_at": "created_at",
+    "key": "key_id",
 }  # fmt: skip
 _ALWAYS = ("id", "user", "prompt", "outcome")
 """Columns of a table without rows."""
@@ -76,7 +77,7 @@ async def _accuracies(call: Call, serving: Serving, users: list[str]) -> list[fl
 
     def read(conn: Connection) -> list[Answers]:
         found = (evidence(conn, user=user, model=serving.digest, limit=_ANSWERS) for user in users)
-        return [Answers(rows.a, rows.b, rows.target, rows.weight) for rows in found]
+        return [answers_of(rows, serving.strengths) for rows in found]
 
     def told(answers: list[Answers]) -> list[float | None]:
         each = (

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.crowd import crowd_of
-from gustibus.service.fitting import Answers
+from gustibus.service.fitting import Answers, answers_of
 from gustibus.service.peoplegroups import Accuracy, Foretold, accuracy, foretell, shares
 from gustibus.service.peoplemap import draw_lots
 from gustibus.service.routes.mapping import served
@@ -111,7 +111,7 @@ def _read(conn: Connection, people: list[str], serving: Serving) -> dict[str, An
     found = {}
     for user in people:
         rows = evidence(conn, user=user, model=serving.digest, limit=_ANSWERS)
-        found[user] = Answers(rows.a, rows.b, rows.target, rows.weight)
+        found[user] = answers_of(rows, serving.strengths)
     return found
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from gustibus.data import parse_columns
 from gustibus.errors import InputError
-from gustibus.service.call import Call, Reply, encode, ok
+from gustibus.service.call import Call, Reply, Streamed, encode, ok
 from gustibus.service.cursors import Page, page_of
 from gustibus.service.decoding import refuse_unstorable
 from gustibus.service.intake import PARQUET, STREAMS, take_lines, take_table
 from gustibus.service.once import once
 from gustibus.service.problems import Problem, invalid, pointer_to
 from gustibus.service.routing import STORE, Route
+from gustibus.service.tabular import NDJSON, Rows, ndjson
 from gustibus.store import Connection, ImportRow, create_import, get_import, import_problems
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -47,6 +50,8 @@ class Import(Struct):
     accepted: int
     duplicates: int
     rejected: int
+    bytes: int
+    """Of the data, unpacked, that are dealt with; a Parquet file's are when all of it is."""
     resume_from: int
     """Bytes of the data, unpacked, that need not be sent again."""
     created_at: datetime
@@ -121,7 +126,7 @@ def _show(row: ImportRow) -> Import:
     form: Literal["ndjson", "parquet"] = "parquet" if row.format == "parquet" else "ndjson"
     return Import(
         row.id, "import", state, form, f"/v1/imports/{row.id}/data", row.records, row.accepted,
-        row.duplicates, row.rejected, row.resume_from, row.created_at, row.updated_at,
+        row.duplicates, row.rejected, row.resume_from, row.resume_from, row.created_at, row.updated_at,
     )  # fmt: skip
 
 
@@ -158,9 +163,13 @@ async def put_data(call: Call) -> Reply:
     return ok(_show(await take_lines(call.state, row, stream, query.start, final=query.final)))
 
 
-async def problems(call: Call) -> Reply:
-    """Records of an import that were refused."""
+async def problems(call: Call) -> Reply | Streamed:
+    """Records of an import that were refused, page by page, or all of them as JSON lines."""
     page, row, state = call.query(Page), await _found(call), call.state
+    if call.listed:
+        if call.query_string:
+            raise invalid("query:", "JSON lines are all records; parameters belong to pages")
+        return Streamed(ndjson(_all_problems(call, row.id), state.threads), NDJSON.encode())
     kind = f"import {row.id}"
     cursor = state.cursors.open(kind, page.after)
     after = 0 if cursor is None else int(cursor)
@@ -175,7 +184,23 @@ async def problems(call: Call) -> Reply:
     return ok(RowProblems("list", data, more, following))
 
 
+async def _all_problems(call: Call, name: str) -> AsyncIterator[Rows]:
+    after, most = 0, 1000
+    while True:
+        found = await call.state.threads.read(
+            partial(import_problems, name=name, after=after, limit=most)
+        )
+        yield [{"row": one.row, "code": one.code, "problem": one.problem} for one in found]
+        if len(found) < most:
+            return
+        after = found[-1].row
+
+
 _ONE = "/v1/imports/{import}"
+_LINES = """\
+{"user": "u-831", "prompt": "How do I boil an egg?", "chosen": "Briefly.", "rejected": "At length."}
+{"user": "u-832", "item_a": "resp-19", "item_b": "resp-20", "outcome": "tie"}
+"""
 
 ROUTES = (
     Route(
@@ -192,12 +217,12 @@ ROUTES = (
         "PUT", _ONE + "/data", "put_import_data", "ingest", put_data, "Imports",
         "Send data of an import, whole or from a byte on, plain, as gzip or as zstd; records are kept as they "
         "come.",
-        query=UploadQuery, response=Import, stream=STREAMS,
+        query=UploadQuery, response=Import, stream=STREAMS, example=_LINES,
         problems=("not_found", "conflict", "encoder_unavailable", *STORE),
     ),
     Route(
         "GET", _ONE + "/errors", "list_import_errors", "ingest", problems, "Imports",
-        "Records of an import that were refused, and why.",
-        query=Page, response=RowProblems, problems=("not_found", *STORE),
+        "Records of an import that were refused, and why; all of them where JSON lines are asked for.",
+        query=Page, response=RowProblems, listed=NDJSON, problems=("not_found", *STORE),
     ),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
@@ -16,6 +16,7 @@ from gustibus.service.candidates import (
     Prompt,
     text_of,
 )
+from gustibus.service.conditions import NONE, digest, tagged
 from gustibus.service.cursors import Page, page_of
 from gustibus.service.decoding import refuse_unstorable
 from gustibus.service.features import Wanted, embed
@@ -29,6 +30,7 @@ from gustibus.store import (
     ItemRow,
     NewItem,
     delete_item,
+    find_vectors,
     get_item,
     list_items,
     put_items,
@@ -114,16 +116,44 @@ async def put(call: Call) -> Reply:
     state = call.state
     rows = await _made(call, [(item, call.read(PutItem), "")], wait=query.wait)
 
-    def work(conn: Connection) -> tuple[bool, ItemRow]:
-        new = get_item(conn, item=item, model=state.digest) is None
+    def work(conn: Connection) -> tuple[bool, _Kept]:
+        before = _held(conn, call, item)
         put_items(conn, rows=rows, model=state.digest)
-        row = get_item(conn, item=item, model=state.digest)
-        assert row is not None, "the transaction has just written it"
-        return new, row
+        kept = _kept(conn, item, state.digest)
+        assert kept is not None, "the transaction has just written it"
+        return before is None, kept
 
-    new, row = await state.threads.write(work)
+    new, kept = await state.threads.write(work)
     _remember(state, rows)
-    return ok(_show(row), 201 if new else 200)
+    return tagged(call, ok(_show(kept.row), 201 if new else 200), kept.written)
+
+
+class _Kept(NamedTuple):
+    row: ItemRow
+    written: str
+    """The part of its tag that is of what clients write; an embedding counts where there is no text."""
+
+
+def _kept(conn: Connection, item: str, model: str, *, hold: bool = False) -> _Kept | None:
+    row = get_item(conn, item=item, model=model, hold=hold)
+    if row is None:
+        return None
+    vector = None
+    if row.text is None:
+        vector = find_vectors(conn, found=[item], model=model).get(item)
+    said = [row.id, row.text, row.prompt, row.tags, row.created_at]
+    return _Kept(row, digest(said, b"" if vector is None else vector.tobytes()))
+
+
+def _held(conn: Connection, call: Call, item: str) -> _Kept | None:
+    """An item before a change, held where the request says what it must be.
+
+    Raises:
+        Problem: 412.
+    """
+    kept = _kept(conn, item, call.state.digest, hold=call.condition is not NONE)
+    call.condition.refuse(None if kept is None else kept.written, f"The item {item!r}")
+    return kept
 
 
 async def put_many(call: Call) -> Reply:
@@ -207,7 +237,7 @@ def _remember(state: State, rows: Sequence[NewItem]) -> None:
             state.items.wait(row.id)
         else:
             state.items.put(row.id, row.vector)
-        state.touched.add(("item", row.id))
+        state.change_item(row.id)
     state.encoding.add(row.id for row in rows if row.vector is None)
 
 
@@ -219,12 +249,10 @@ def _show(row: ItemRow) -> Item:
 async def get(call: Call) -> Reply:
     """One item."""
     item = call.param("item")
-    row = await call.state.threads.read(
-        lambda conn: get_item(conn, item=item, model=call.state.digest)
-    )
-    if row is None:
+    kept = await call.state.threads.read(lambda conn: _kept(conn, item, call.state.digest))
+    if kept is None:
         raise _nothing(item)
-    return ok(_show(row))
+    return tagged(call, ok(_show(kept.row)), kept.written)
 
 
 def _nothing(item: str) -> Problem:
@@ -248,10 +276,16 @@ async def list_all(call: Call) -> Reply:
 async def delete(call: Call) -> Reply:
     """Remove an item; comparisons of it stay."""
     item, state = call.param("item"), call.state
-    if not await state.threads.write(lambda conn: delete_item(conn, item=item)):
+
+    def work(conn: Connection) -> bool:
+        if call.condition is not NONE:
+            _held(conn, call, item)
+        return delete_item(conn, item=item)
+
+    if not await state.threads.write(work):
         raise _nothing(item)
     state.items.drop(item)
-    state.touched.add(("item", item))
+    state.change_item(item)
     return ok(ItemDeleted(item, "item", True))  # noqa: FBT003 - positional record
 
 
@@ -263,7 +297,7 @@ _EXAMPLE = {"text": "Briefly.", "prompt": "How do I boil an egg?", "tags": ["sho
 ROUTES = (
     Route(
         "PUT", "/v1/items/{item}", "put_item", "ingest", put, "Items", "Put one item.",
-        request=PutItem, query=WaitQuery, response=Item, also=(201,), problems=_MADE,
+        request=PutItem, query=WaitQuery, response=Item, also=(201,), problems=_MADE, tagged=True,
         example=_EXAMPLE,
     ),
     Route(
@@ -274,7 +308,7 @@ ROUTES = (
     ),
     Route(
         "GET", "/v1/items/{item}", "get_item", "score", get, "Items", "One item.",
-        response=Item, problems=("not_found", *STORE),
+        response=Item, problems=("not_found", *STORE), tagged=True,
     ),
     Route(
         "GET", "/v1/items", "list_items", "score", list_all, "Items", "Items, by name.",
@@ -283,6 +317,6 @@ ROUTES = (
     Route(
         "DELETE", "/v1/items/{item}", "delete_item", "ingest", delete, "Items",
         "Remove an item; comparisons of it stay.",
-        response=ItemDeleted, problems=("not_found", *STORE),
+        response=ItemDeleted, problems=("not_found", *STORE), tagged=True,
     ),
 )  # fmt: skip

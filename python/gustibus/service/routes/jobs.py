@@ -122,6 +122,7 @@ class JobsQuery(Struct, forbid_unknown_fields=True):
     kind: (
         Literal[
             "bulk_score",
+            "decision",
             "delete_user",
             "evaluate",
             "export",
@@ -186,11 +187,11 @@ async def post(call: Call) -> Reply:
         if isinstance(body, MapNeighbours):
             last = last_job(conn, kind=kind, model=state.digest)
             if last is not None and last.state not in _ENDED:
-                return Reply(202, encode(_show(last)))
+                return Reply(202, encode(show_job(last)))
         job = create_job(conn, kind=kind, params=params, by=caller.id, user=user)
         audit(conn, actor=caller.id, action="job.create", what=job.id,
               request_id=call.request_id, kind=kind)  # fmt: skip
-        return Reply(202, encode(_show(job)))
+        return Reply(202, encode(show_job(job)))
 
     return await once(call, work, users=[] if user is None else [user])
 
@@ -201,7 +202,8 @@ def _may_hold(call: Call, body: Export | DeleteUser) -> None:
         need_files(call)
 
 
-def _show(row: JobRow) -> Job:
+def show_job(row: JobRow) -> Job:
+    """A job as replies have it."""
     state: State = row.state  # type: ignore[assignment]  # only these are written
     return Job(
         row.id, "job", row.kind, state, row.done, row.total, row.attempts, row.result, row.error,
@@ -219,7 +221,7 @@ async def _found(call: Call) -> JobRow:
 
 async def get(call: Call) -> Reply:
     """One job."""
-    return ok(_show(await _found(call)))
+    return ok(show_job(await _found(call)))
 
 
 async def list_all(call: Call) -> Reply:
@@ -236,7 +238,7 @@ async def list_all(call: Call) -> Reply:
         query.limit,
     )
     following = state.cursors.seal(kind, rows[-1].id) if more else None
-    return ok(Jobs("list", [_show(row) for row in rows], more, following))
+    return ok(Jobs("list", [show_job(row) for row in rows], more, following))
 
 
 async def cancel(call: Call) -> Reply:
@@ -254,7 +256,7 @@ async def cancel(call: Call) -> Reply:
     row = await call.state.threads.write(work)
     if row is None:
         raise Problem("not_found", f"There is no job {name!r}")
-    return ok(_show(row))
+    return ok(show_job(row))
 
 
 async def events(call: Call) -> Streamed:
@@ -266,7 +268,7 @@ async def _changes(call: Call, row: JobRow | None) -> AsyncIterator[bytes]:
     state = call.state
     shown, silent = b"", 0.0
     while row is not None:
-        told = encode(_show(row))
+        told = encode(show_job(row))
         if told != shown:
             shown, silent = told, 0.0
             yield b"event: job\ndata: " + told + b"\n\n"

@@ -14,6 +14,7 @@ from gustibus.service.addresses import normal_range, normal_ranges, within
 from gustibus.service.call import Call, Reply, encode, ok
 from gustibus.service.cursors import Page, page_of
 from gustibus.service.decoding import refuse_unstorable
+from gustibus.service.ids import LAST
 from gustibus.service.once import given_again, once
 from gustibus.service.problems import Problem, invalid
 from gustibus.service.routing import SCOPES, STORE, Route
@@ -39,7 +40,7 @@ Scope = Annotated[str, Meta(extra_json_schema={"enum": sorted(SCOPES)})]
 Scopes = Annotated[list[Scope], Meta(min_length=1, max_length=32)]
 Moment = Annotated[datetime, Meta(tz=True)]
 Models = Annotated[
-    list[Annotated[str, Meta(pattern=MODEL_NAME)]], Meta(min_length=1, max_length=MAX_MODELS)
+    list[Annotated[str, Meta(pattern=MODEL_NAME + LAST)]], Meta(min_length=1, max_length=MAX_MODELS)
 ]
 Cidrs = Annotated[
     list[Annotated[str, Meta(max_length=64)]], Meta(min_length=1, max_length=MAX_CIDRS)
@@ -56,6 +57,8 @@ class PostKey(Struct, forbid_unknown_fields=True):
     """Names of the models that it is for, as `GUSTIBUS_MODEL_NAME` says them; null for all."""
     cidrs: Cidrs | None = None
     """Ranges of the addresses that it may come from, of IPv4 and IPv6; null for all."""
+    trusted: bool = False
+    """Whether its answers may weigh whatever they do in a training, instead of 20 % at most."""
 
 
 class PatchKey(Struct, forbid_unknown_fields=True):
@@ -66,6 +69,7 @@ class PatchKey(Struct, forbid_unknown_fields=True):
     expires_at: Moment | UnsetType | None = UNSET
     models: Models | UnsetType | None = UNSET
     cidrs: Cidrs | UnsetType | None = UNSET
+    trusted: bool | UnsetType = UNSET
 
 
 class Key(Struct, omit_defaults=True):
@@ -79,6 +83,8 @@ class Key(Struct, omit_defaults=True):
     expires_at: datetime | None
     models: list[str] | None
     cidrs: list[str] | None
+    trusted: bool
+    """Whether its answers may weigh whatever they do in a training."""
     revision: int
     """What a change has to name; it is the `ETag`, too."""
     secret: str | None = None
@@ -102,7 +108,7 @@ def _show(row: KeyRow) -> Key:
     live = row.revoked_at is None and (row.expires_at is None or row.expires_at > now)
     return Key(
         row.id, "key", row.name, sorted(row.scopes), live, row.expires_at, _list(row.models),
-        _list(row.cidrs), row.revision, row.secret_text,
+        _list(row.cidrs), row.trusted, row.revision, row.secret_text,
     )  # fmt: skip
 
 
@@ -129,6 +135,7 @@ async def post(call: Call) -> Reply:
     def work(conn: Connection) -> Reply:
         row = create_key(conn, **values)
         limits = {name: values[name] for name in ("models", "cidrs") if values[name] is not None}
+        limits |= {"trusted": True} if values["trusted"] else {}
         audit(conn, actor=caller.id, action="key.create", what=row.id,
               request_id=call.request_id, scopes=values["scopes"], **limits)  # fmt: skip
         made.append(row)
@@ -236,7 +243,7 @@ async def show(call: Call) -> Reply:
 
 
 async def patch(call: Call) -> Reply:
-    """Change what a live key is called, may do and is limited to; everywhere within seconds."""
+    """Change what a live key is called, may do, is limited to and counts for; everywhere within seconds."""
     body, name, caller = call.read(PatchKey), call.param("key"), call.caller
     assert caller is not None, "the route needs a key"
     given = {
@@ -271,10 +278,12 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _noted(value: Any) -> str | list[str] | None:
+def _noted(value: Any) -> str | bool | list[str] | None:
     """A value as the audit log holds it."""
     return (
-        value.isoformat() if isinstance(value, datetime) else cast("str | list[str] | None", value)
+        value.isoformat()
+        if isinstance(value, datetime)
+        else cast("str | bool | list[str] | None", value)
     )
 
 

@@ -52,6 +52,8 @@ class Evaluate(Struct, forbid_unknown_fields=True, tag_field="kind", tag="evalua
     """The one in service without."""
     file: File | None = None
     """Comparisons relative to the operator's folder; those of the store without."""
+    golden: bool = False
+    """Whether it is judged on the operator's golden set instead, as promotions ask."""
     draws: Annotated[int, Meta(ge=1, le=100)] = 10
     """Of every person's first answers."""
     seed: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)] = 0
@@ -151,6 +153,9 @@ def judging(call: Call, body: Evaluate) -> dict[str, Any]:
     call.need("models:read")
     need_files(call)
     params: dict[str, Any] = {"draws": body.draws, "seed": body.seed}
+    if body.golden:
+        _check_golden(call, body)
+        params["golden"] = True
     if body.file is not None:
         _check_file(call, body.file)
         params["file"] = body.file
@@ -159,6 +164,17 @@ def judging(call: Call, body: Evaluate) -> dict[str, Any]:
     elif not call.state.settings.models:
         raise invalid("/version", "GUSTIBUS_MODELS is not set, so that there are no versions")
     return params
+
+
+def _check_golden(call: Call, body: Evaluate) -> None:
+    """Refuse what the golden set of the operator cannot be asked for."""
+    call.need("models:write")  # what comes of it is kept with the version
+    if body.file is not None:
+        raise invalid("/golden", "is a file of its own; send file or golden, not both")
+    if not call.state.settings.golden:
+        raise invalid("/golden", "GUSTIBUS_GOLDEN is not set, so that there is no golden set")
+    if not call.state.settings.models:
+        raise invalid("/golden", "GUSTIBUS_MODELS is not set, so that there are no versions")
 
 
 def digest_of(conn: Connection, call: Call, version: int) -> str:

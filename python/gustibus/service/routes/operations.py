@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from math import isfinite
@@ -13,8 +14,7 @@ from gustibus import __version__
 from gustibus.models.directions import objectives
 from gustibus.service import candidates as limits
 from gustibus.service.call import Call, Reply, encode, ok
-from gustibus.service.gate import MAX_DEADLINE_MS, MAX_HEADERS, MAX_URL
-from gustibus.service.intake import MAX_LINE, MAX_TABLE
+from gustibus.service.gate import MAX_DEADLINE_MS
 from gustibus.service.metrics import CONTENT_TYPE, exposition, registry_of
 from gustibus.service.nesting import MAX_DEPTH
 from gustibus.service.problems import Problem
@@ -85,10 +85,9 @@ async def readyz(call: Call) -> Reply:
     """Whether requests should be sent here."""
     query = call.query(ReadyQuery)
     state = call.state
-    if not state.ready or state.draining:
-        raise Problem("not_ready", "The service is starting or stopping")
-    if not await state.store_answers():
-        raise Problem("not_ready", "The store does not answer")
+    trouble = await state.trouble()
+    if trouble:
+        raise Problem("not_ready", trouble)
     if not query.verbose:
         return ok(Ready("ok"))
     call.need("admin")
@@ -101,9 +100,10 @@ async def readyz(call: Call) -> Reply:
         "sequence": state.sequence,
         "model_problem": state.problem,
     }
-    if state.serving is not None and state.serving.remote is not None:
-        breaker = state.serving.remote.breaker
-        details["encoder"] = {"breaker": breaker.state, "tested": state.serving.tested}
+    serving = state.serving
+    if serving is not None and serving.has_encoder:
+        remote = {} if serving.remote is None else {"breaker": serving.remote.breaker.state}
+        details["encoder"] = {**remote, "tested": serving.tested}
     return ok(Ready("ok", details))
 
 
@@ -113,12 +113,15 @@ class Version(Struct):
     version: str
     api: str
     model: str | None
+    aliases: dict[str, int]
+    """Versions of the model by the names that point at them; empty where the model is a folder."""
 
 
 async def version(call: Call) -> Reply:
-    """Build, version of the API, and the model in service."""
-    serving = call.state.serving
-    return ok(Version(__version__, API_VERSION, None if serving is None else serving.label))
+    """Build, version of the API, the model in service, and the aliases of its versions."""
+    serving, aliases = call.state.serving, call.state.aliases
+    label = None if serving is None else serving.label
+    return ok(Version(__version__, API_VERSION, label, aliases))
 
 
 class Model(Struct):
@@ -193,6 +196,12 @@ class Limits(Struct):
     ids: int
     binary_rows: int
     text_bytes: int
+    request_tokens: int
+    """Of the texts that have to be encoded."""
+    embedding_dim: int
+    """Numbers of an embedding, of any model that may be served here."""
+    user_dim: int
+    """Numbers by which a person is known."""
     comparisons: int
     refits_while_waiting: int
     units_per_second: float
@@ -218,6 +227,9 @@ class Limits(Struct):
     """That a session may be sent."""
     failed_keys_per_minute: int
     """Requests with a wrong key from one address."""
+    shared: bool
+    """Whether units, sessions and wrong keys are counted over all machines now; else each has these quotas
+    of its own. Requests that are open are counted by each machine."""
 
 
 async def show_limits(call: Call) -> Reply:
@@ -227,15 +239,18 @@ async def show_limits(call: Call) -> Reply:
         scoring_body_bytes=settings.scoring_body,
         binary_body_bytes=settings.binary_body,
         other_body_bytes=settings.other_body,
-        header_bytes=MAX_HEADERS,
-        url_bytes=MAX_URL,
+        header_bytes=settings.header_bytes,
+        url_bytes=settings.url_bytes,
         compression_ratio=MAX_RATIO,
-        texts=limits.MAX_TEXTS,
-        base64_embeddings=limits.MAX_BASE64,
-        float_arrays=limits.MAX_ARRAYS,
+        texts=settings.candidate_texts,
+        base64_embeddings=settings.candidate_base64,
+        float_arrays=settings.candidate_arrays,
         ids=limits.MAX_IDS,
-        binary_rows=limits.MAX_ROWS,
+        binary_rows=settings.binary_rows,
         text_bytes=limits.MAX_TEXT,
+        request_tokens=settings.request_tokens,
+        embedding_dim=settings.embedding_dim,
+        user_dim=settings.user_dim,
         comparisons=1000,
         refits_while_waiting=50,
         units_per_second=settings.rate,
@@ -247,22 +262,27 @@ async def show_limits(call: Call) -> Reply:
         body_seconds=settings.body_timeout,
         body_rate=settings.body_rate,
         import_bytes=settings.import_body,
-        import_line_bytes=MAX_LINE,
-        import_table_bytes=MAX_TABLE,
+        import_line_bytes=settings.import_line,
+        import_table_bytes=settings.import_table,
         json_depth=MAX_DEPTH,
         key_models=MAX_MODELS,
         key_cidrs=MAX_CIDRS,
         sessions_per_minute=settings.sessions,
         answers_per_minute=settings.answers,
         failed_keys_per_minute=settings.failed_keys,
+        shared=call.state.quotas is not None and call.state.quotas.up,
     ))  # fmt: skip
 
 
 async def metrics(call: Call) -> Reply:
-    """Counters of this process as Prometheus text."""
+    """Counters of all processes of this machine as Prometheus text, or of this one where it asks none."""
     if call.state.settings.metrics_port:
         raise Problem("not_found", "Metrics have a listener of their own here")
-    return Reply(200, exposition(registry_of(lambda: call.state)), CONTENT_TYPE)
+    whole = call.state.whole
+    text = None if whole is None else await asyncio.to_thread(whole.exposition)
+    if text is None:
+        text = exposition(registry_of(lambda: call.state))
+    return Reply(200, text, CONTENT_TYPE)
 
 
 async def openapi(call: Call) -> Reply:

@@ -45,6 +45,14 @@ FILES: Final[dict[str, File]] = {
 }  # fmt: skip
 """Every file by its path."""
 
+DOCS: Final[dict[str, File]] = {
+    "/docs": File("docs.html", "docs_page", "Every operation, to be read and tried."),
+    "/docs/page.css": File("docs.css", "docs_style", "Style of that page."),
+    "/docs/page.js": File("docs.js", "docs_module", "Its module."),
+}
+"""Files that are there where the settings ask for documentation."""
+
+_FILES: Final = {**FILES, **DOCS}
 _FOLDER: Final = Path(__file__).parent.parent / "pages"
 _KINDS: Final = {
     ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml",
@@ -65,7 +73,7 @@ _GZIP: Final = re.compile(
 
 async def show(call: Call) -> Reply:
     """A file, with a policy under which a page runs nothing but what is served here."""
-    name = FILES[call.route.path].name
+    name = _FILES[call.route.path].name
     framed = call.route.path.startswith("/onboard")  # the operator pages are never in a frame
     ancestors = call.state.settings.frame_ancestors if framed else "'none'"
     policy = _POLICY.format(ancestors=ancestors)
@@ -98,7 +106,21 @@ def _packed(name: str) -> bytes:
     return gzip.compress(_read(name), mtime=0)
 
 
-ROUTES = tuple(
-    Route("GET", path, file.operation, OPEN, show, "Pages", file.summary, response=_kind(file.name))
-    for path, file in FILES.items()
-)
+def _routes(files: dict[str, File]) -> tuple[Route, ...]:
+    return tuple(
+        Route(
+            "GET",
+            path,
+            file.operation,
+            OPEN,
+            show,
+            "Pages",
+            file.summary,
+            response=_kind(file.name),
+        )
+        for path, file in files.items()
+    )
+
+
+ROUTES = _routes(FILES)
+DOCS_ROUTES = _routes(DOCS)

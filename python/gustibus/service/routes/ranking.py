@@ -6,23 +6,37 @@ candidates. Work runs in a thread of its own, with the interpreter lock released
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from msgspec import Meta, Struct, field, to_builtins
 
-from gustibus.errors import InfeasibleError
+from gustibus.errors import InfeasibleError, UnknownNameError
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.candidates import AnyCandidate, Prompt
 from gustibus.service.ids import Id
+from gustibus.service.orders import (
+    ORDERED_BY,
+    AggregateReply,
+    AggregateRequest,
+    Certificate,
+    check_order,
+    choice,
+    choices,
+    order_of,
+    try_order,
+)
 from gustibus.service.people import OnUnknown
 from gustibus.service.problems import invalid
+from gustibus.service.routes.jobs import Job
+from gustibus.service.routes.queueing import queue
 from gustibus.service.routes.scoring import PROBLEMS, ModelName
-from gustibus.service.routing import Route
+from gustibus.service.routing import STORE, Route
 from gustibus.service.voters import (
     MAX_CHOICES,
+    Ballots,
     Choice,
     Name,
     Seconds,
@@ -36,63 +50,18 @@ from gustibus.service.voters import (
 from gustibus.social import (
     ApprovalProfile,
     Committee,
-    Decision,
-    Profile,
-    UtilityProfile,
     check_committee,
     committee,
     committee_rules,
-    decide,
     fair_metrics,
     fair_rerank,
-    rules,
 )
 from gustibus.types import F64
 
+CHOSEN_BY: Final = ("rankings", "approvals", "utilities", "users")
+"""Kinds of ballots that committees are chosen by."""
+
 Amount = Annotated[float, Meta(ge=0, le=100_000)]
-OptionValue = bool | float | str | list[float | str]
-
-
-class AggregateRequest(Voters, kw_only=True):
-    """One order for all."""
-
-    method: Annotated[str, Meta(max_length=64)] = "schulze"
-    unranked: Literal["last", "ignore", "average"] = "last"
-    options: dict[str, OptionValue] = field(default_factory=dict)
-    """Options of the rule, as `gustibus.social.rules()` lists them."""
-
-
-class Certificate(Struct, omit_defaults=True):
-    """What is known of the quality of a result."""
-
-    optimal: bool | None = None
-    """Whether it is proven to be best; left out for rules that optimise nothing."""
-    value: float | None = None
-    bound: float | None = None
-    """No result is better than this."""
-    gap: float | None = None
-    properties: list[str] = []
-    """Laws of the rule that hold for every profile."""
-
-
-class AggregateResult(Struct):
-    """A weak order: `ranking` in buckets of ties, `order` with ties broken."""
-
-    winners: list[Choice]
-    ranking: list[list[Choice]]
-    order: list[Choice]
-    scores: dict[str, float] | None
-
-
-class AggregateReply(Struct):
-    """The order, and what is known of it."""
-
-    result: AggregateResult
-    certificate: Certificate
-    method: str
-    source: str
-    transform: str | None
-    unknown_users: list[str]
 
 
 class CommitteeOptions(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -165,6 +134,8 @@ class CommitteeReply(Struct):
     source: str
     transform: str | None
     unknown_users: list[str]
+    seed: int | None
+    """None: nothing is drawn, and ties go to whoever comes first."""
 
 
 class FairRerankRequest(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -229,74 +200,96 @@ class FairRerankReply(Struct):
 async def aggregate(call: Call) -> Reply:
     """One order for all."""
     body = await call.read_aside(AggregateRequest)
-    ballots, unknown = await ballots_of(call, body, ("rankings", "utilities", "users"))
-    transform = None
+    check_order(body)
+    ballots, unknown = await ballots_of(call, body, ORDERED_BY)
+    if body.queued:
+        return await queue(call, body, ballots, try_order)
     left = time_left(body.time_limit)
-
-    def work() -> Decision:
-        nonlocal transform
-        left()  # the time begins
-        profile = ballots()
-        if isinstance(profile, UtilityProfile):
-            transform = profile.transform
-            profile = Profile.from_scores(
-                profile.values, weights=profile.weights, labels=profile.labels
-            )
-        assert isinstance(profile, Profile), "approvals are refused above"
-        return decide(profile, body.method, options=body.options, time_limit=left())
-
-    found = await decided(call, work, body)
-    row = rules()[found.rule]
-    result = AggregateResult(
-        _choices(found.winners), [_choices(bucket) for bucket in found.ranking],
-        _choices(found.order),
-        None if found.scores is None
-        else {str(n): float(s) for n, s in zip(found.labels, found.scores, strict=True)},
-    )  # fmt: skip
-    certificate = Certificate(
-        found.optimal, found.value, found.lower_bound, found.gap, list(row.laws)
-    )
-    return ok(AggregateReply(result, certificate, found.rule, row.source, transform, unknown))
+    return ok(await decided(call, lambda: order_of(body, ballots, left, unknown), body))
 
 
 async def choose_committee(call: Call) -> Reply:
     """`k` members, within bounds."""
     body = await call.read_aside(CommitteeRequest)
-    ballots, unknown = await ballots_of(call, body, ("rankings", "approvals", "utilities", "users"))
-    rule = body.rule or ("pav" if body.approvals is not None else "cc")
+    check_committee_of(body)
+    ballots, unknown = await ballots_of(call, body, CHOSEN_BY)
+    if body.queued:
+        return await queue(call, body, ballots, try_committee)
+    left = time_left(body.time_limit)
+    return ok(await decided(call, lambda: committee_of(body, ballots, left, unknown), body))
+
+
+def check_committee_of(body: CommitteeRequest) -> None:
+    """Refuse bounds on no groups.
+
+    Raises:
+        Problem: 422.
+    """
+    if body.groups is None and (body.lower or body.upper or body.policies):
+        raise invalid("/groups", "bounds need the groups that they are about")
+
+
+def try_committee(body: CommitteeRequest, ballots: Ballots) -> None:
+    """Refuse what would fail however much time it had, as far as that is quick to see.
+
+    Raises:
+        InputError: the ballots or what is to be audited are wrong; `UnknownNameError` for the rule.
+    """
+    rule, known = _rule_of(body), {row.name for row in committee_rules()}
+    if rule not in known:
+        raise UnknownNameError.of("rule", rule, known)
+    _refuse_audit(body, ballots())
+
+
+def _rule_of(body: CommitteeRequest) -> str:
+    return body.rule or ("pav" if body.approvals is not None else "cc")
+
+
+def _refuse_audit(body: CommitteeRequest, profile: object) -> None:
+    if body.audit and not isinstance(profile, ApprovalProfile):
+        raise invalid("/audit", "axioms are checked on approvals")
+
+
+def committee_of(
+    body: CommitteeRequest, ballots: Ballots, left: Callable[[], float], unknown: list[str]
+) -> CommitteeReply:
+    """The reply to a request.
+
+    Args:
+        body: what is wanted, checked.
+        ballots: makes them.
+        left: seconds that are left, from the first question on.
+        unknown: people of whom nothing is known.
+
+    Raises:
+        InputError: a wrong argument, named; `InfeasibleError` where no committee is within the bounds.
+        Problem: 422 for an audit of other ballots than approvals.
+    """
+    left()  # the time begins
+    profile, rule = ballots(), _rule_of(body)
     bounds = {
         "groups": body.groups, "lower": _whole_or_share(body.lower),
         "upper": _whole_or_share(body.upper), "bounds": body.policies or None,
     }  # fmt: skip
-    if body.groups is None and (body.lower or body.upper or body.policies):
-        raise invalid("/groups", "bounds need the groups that they are about")
     given = bounds if body.groups is not None else {}
-    left = time_left(body.time_limit)
 
-    def work() -> tuple[Committee, Sequence[Any], dict[str, Audit], float | None]:
-        left()  # the time begins
-        profile = ballots()
+    def elect(**given: Any) -> Committee:
+        return committee(
+            profile, body.k, rule=rule, method=body.method, time_limit=left(), **given,
+            **to_builtins(body.options),
+        )  # fmt: skip
 
-        def elect(**given: Any) -> Committee:
-            return committee(
-                profile, body.k, rule=rule, method=body.method, time_limit=left(), **given,
-                **to_builtins(body.options),
-            )  # fmt: skip
-
-        found, price = elect(**given), None
-        if given and found.value:
-            with suppress(InfeasibleError):  # no time is left for it
-                free = elect().value
-                price = 1 - found.value / free if free else 0.0
-        audit: dict[str, Audit] = {}
-        if body.audit:
-            if not isinstance(profile, ApprovalProfile):
-                raise invalid("/audit", "axioms are checked on approvals")
-            for name in body.audit:
-                audit[name] = _audit(profile, found, name, left())
-        return found, profile.labels, audit, price
-
-    found, names, audit, price = await decided(call, work, body)
+    found, price = elect(**given), None
+    if given and found.value:
+        with suppress(InfeasibleError):  # no time is left for it
+            free = elect().value
+            price = 1 - found.value / free if free else 0.0
+    audit: dict[str, Audit] = {}
+    if body.audit:
+        _refuse_audit(body, profile)
+        assert isinstance(profile, ApprovalProfile), "others were refused"
+        audit = {name: _audit(profile, found, name, left()) for name in body.audit}
+    names = profile.labels
     kind = (
         "approvals"
         if body.approvals is not None
@@ -304,17 +297,17 @@ async def choose_committee(call: Call) -> Reply:
     )
     row = next(r for r in committee_rules() if r.name == found.rule and r.ballots == kind)
     result = CommitteeResult(
-        [_choice(label) for label in found.labels],
-        [CommitteeStep(_choice(names[step.item]), float(step.gain)) for step in found.steps],
+        choices(found.labels),
+        [CommitteeStep(choice(names[step.item]), float(step.gain)) for step in found.steps],
     )
     certificate = Certificate(
         found.optimal if found.value is not None else None, found.value, found.upper_bound,
         found.gap, list(row.laws),
     )  # fmt: skip
-    return ok(CommitteeReply(
+    return CommitteeReply(
         result, certificate, audit, price, found.rule, found.method, row.source, found.transform,
-        unknown,
-    ))  # fmt: skip
+        unknown, None,
+    )  # fmt: skip
 
 
 async def fair_order(call: Call) -> Reply:
@@ -353,21 +346,13 @@ async def fair_order(call: Call) -> Reply:
 
 def _audit(profile: ApprovalProfile, found: Committee, axiom: str, limit: float) -> Audit:
     check = check_committee(profile, found.members, axioms=[axiom], time_limit=limit)[axiom]
-    members: list[Choice] = [_choice(profile.labels[i]) for i in check.items]
+    members: list[Choice] = [choice(profile.labels[i]) for i in check.items]
     return Audit(check.holds, list(check.voters), members, check.seats)
 
 
 def _figures(order: Any, body: FairRerankRequest) -> FairFigures:
     found = fair_metrics(order, body.groups, shares=body.shares)
     return FairFigures(float(found.ndkl), float(found.exposure_ratio), int(found.infeasible_index))
-
-
-def _choices(labels: Sequence[Any]) -> list[Choice]:
-    return [_choice(label) for label in labels]
-
-
-def _choice(label: Any) -> Choice:
-    return label if isinstance(label, str) else int(label)
 
 
 def _whole_or_share(limits: dict[str, float]) -> dict[str, float | int] | None:
@@ -378,18 +363,21 @@ def _whole_or_share(limits: dict[str, float]) -> dict[str, float | int] | None:
 
 
 _PROBLEMS = (*PROBLEMS, "infeasible", "queue_full")
+_QUEUED = (*_PROBLEMS, *STORE)
 _TAG = "Groups"
 ROUTES = (
     Route(
         "POST", "/v1/rank/aggregate", "aggregate", "rank", aggregate, _TAG,
         "One order for all, by any voting rule.",
-        request=AggregateRequest, response=AggregateReply, problems=_PROBLEMS, body="scoring", patient=True,
+        request=AggregateRequest, response=AggregateReply, problems=_QUEUED, body="scoring", patient=True,
+        idempotent=True, queued=Job,
         example={"rankings": [["a", "b", "c"], ["b", ["a", "c"]]], "method": "schulze"},
     ),
     Route(
         "POST", "/v1/rank/committee", "choose_committee", "rank", choose_committee, _TAG,
         "A committee within bounds on groups, with a certificate.",
-        request=CommitteeRequest, response=CommitteeReply, problems=_PROBLEMS, body="scoring", patient=True,
+        request=CommitteeRequest, response=CommitteeReply, problems=_QUEUED, body="scoring", patient=True,
+        idempotent=True, queued=Job,
         example={"approvals": [["a", "b"], ["b", "c"], ["d"]], "k": 2, "audit": ["jr"]},
     ),
     Route(

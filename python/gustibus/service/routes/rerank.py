@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import chain
 from typing import Annotated
 
 import numpy as np
@@ -16,6 +18,7 @@ from gustibus.service.routes.scoring import PROBLEMS, ModelName, note
 from gustibus.service.routing import Route
 from gustibus.service.shaping import Combine, Transformed, Transforming, read_shaping, shaped
 from gustibus.service.stated import Robust, Weights
+from gustibus.service.superseded import references_of, served
 
 _EDGE = 1e-9  # relevance stays off 0 and 1
 
@@ -36,6 +39,8 @@ class RerankRequest(Struct, forbid_unknown_fields=True):
     combine: Combine | None = None
     transform: Transforming | None = None
     """Relevance is then what the transform gives, as it is."""
+    wait: bool = False
+    """Whether items that have no vector yet are encoded now, where they have a text."""
     max_tokens_per_doc: Annotated[int, Meta(ge=1)] | None = None
     """Accepted from clients that send it; texts are never cut."""
     priority: Annotated[int, Meta(ge=0)] | None = None
@@ -98,13 +103,21 @@ class RerankReply(Struct):
 async def rerank(call: Call) -> Reply:
     """Documents in a person's order."""
     body = call.read(RerankRequest)
+    given = chain(body.documents, references_of(body.transform))
+    run = partial(_rerank, call, body)
+    return await served(call, run, user=body.user, model=body.model, given=given)
+
+
+async def _rerank(call: Call, body: RerankRequest) -> Reply:
     serving = model_of(call.state, body.model)
     person = await find_person(call, body.user, body.on_unknown_user)
     shaping = await read_shaping(
         call, serving, body.user, person, body.query, weights=body.weights, robust=body.robust,
         combine=body.combine, transform=body.transform,
     )  # fmt: skip
-    made = await represent(call, serving, body.query, body.documents, pointer="/documents")
+    made = await represent(
+        call, serving, body.query, body.documents, pointer="/documents", wait=body.wait
+    )
     told: Transformed | UnsetType = UNSET
     if shaping is None:
         value = serving.model.utility(person.mean, made.vectors)

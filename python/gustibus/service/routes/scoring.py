@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from itertools import chain
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,8 +17,8 @@ from gustibus.service.call import Call, Reply, encode, ok
 from gustibus.service.candidates import (
     DTYPES,
     MAX_IDS,
-    MAX_ROWS,
     AnyCandidate,
+    Candidate,
     Dtype,
     Prompt,
     Represented,
@@ -28,6 +30,7 @@ from gustibus.service.gate import OCTETS
 from gustibus.service.ids import Id, PlainId, ulid
 from gustibus.service.people import OnUnknown, UserState, find_person, person_state, spread_of
 from gustibus.service.problems import invalid
+from gustibus.service.repeating import refuse_repeated
 from gustibus.service.routing import Route
 from gustibus.service.serving import Serving
 from gustibus.service.shaping import (
@@ -39,6 +42,7 @@ from gustibus.service.shaping import (
     shaped,
 )
 from gustibus.service.stated import Robust, Statement, Weights
+from gustibus.service.superseded import references_of, served
 from gustibus.service.tables import Person
 from gustibus.types import F32, F64
 
@@ -62,6 +66,8 @@ class ScoreRequest(Struct, forbid_unknown_fields=True):
     robust: Robust | None = None
     combine: Combine | None = None
     transform: Transforming | None = None
+    wait: bool = False
+    """Whether items that have no vector yet are encoded now, where they have a text."""
 
 
 class BinaryQuery(Struct, forbid_unknown_fields=True):
@@ -70,7 +76,7 @@ class BinaryQuery(Struct, forbid_unknown_fields=True):
     model: ModelName = "default"
     user: Id | None = None
     dtype: Dtype = "f32"
-    dim: Annotated[int, Meta(ge=1, le=8192)] | None = None
+    dim: Annotated[int, Meta(ge=1, le=65_536)] | None = None
     on_unknown_user: OnUnknown = "population"
     normalize: Normalize = "none"
 
@@ -84,7 +90,7 @@ class UserInfo(Struct):
     profile_version: int
 
 
-class Score(Struct, omit_defaults=True):
+class Score(Struct, omit_defaults=True, gc=False):
     """One candidate's reward in log-odds."""
 
     index: int
@@ -123,7 +129,7 @@ class ScoreReply(Struct):
     transform: Transformed | msgspec.UnsetType = msgspec.UNSET
 
 
-class _ById(Struct, forbid_unknown_fields=True):
+class _ById(Struct, forbid_unknown_fields=True, gc=False):
     id: str
 
 
@@ -135,8 +141,10 @@ class _ScoreIds(Struct, forbid_unknown_fields=True):
     user: str | None = None
     on_unknown_user: OnUnknown = "population"
     normalize: Normalize = "none"
+    wait: bool = False
 
 
+_EMBEDDED = (Candidate(embedding=[]),)  # what a binary body is made of
 _decode_ids = msgspec.json.Decoder(_ScoreIds).decode
 
 
@@ -150,6 +158,12 @@ async def score(call: Call) -> Reply:
     if fast is not None:
         return fast
     body = call.read(ScoreRequest)
+    given = chain(body.candidates, references_of(body.transform))
+    run = partial(_score, call, body)
+    return await served(call, run, user=body.user, model=body.model, given=given)
+
+
+async def _score(call: Call, body: ScoreRequest) -> Reply:
     serving = model_of(call.state, body.model)
     person = await find_person(call, body.user, body.on_unknown_user)
     shaping = await read_shaping(
@@ -158,7 +172,7 @@ async def score(call: Call) -> Reply:
     )  # fmt: skip
     if shaping is not None:
         _check_shaped(body, shaping)
-    made = await represent(call, serving, body.prompt, body.candidates)
+    made = await represent(call, serving, body.prompt, body.candidates, wait=body.wait)
     if shaping is not None:
         return await _shaped(call, serving, person, made, body, shaping)
     return await _scored(call, serving, body.user, person, made, body.normalize, body.return_)
@@ -170,6 +184,8 @@ def _known_ids(call: Call) -> Reply | None:
     serving = state.serving
     try:
         body = _decode_ids(call.body)
+        if call.laps is not None:
+            call.laps.end("parse")
         rows = state.items.rows
         where = [rows[candidate.id] for candidate in body.candidates]
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
@@ -179,16 +195,29 @@ def _known_ids(call: Call) -> Reply | None:
     person = state.people.population if body.user is None else state.people.find(body.user)
     if person is None or body.normalize != "none":
         return None
-    vectors = state.items.vectors[where]
-    value = serving.model.utility(person.mean, vectors)
+    if state.superseded is not None and body.user in state.superseded.pending:
+        return None
     count = len(where)
-    state.meter.candidates["id"] += count
+    # Names of items and people have no quotation mark: where there are no more of them than in a name and
+    # a value of each candidate, nothing stands twice, and nobody has to look.
+    if call.body.count(b'"') > 2 + 4 * count + (0 if body.user is None else 4):
+        refuse_repeated(call.body)
+    vectors = state.items.vectors.take(where, axis=0)
+    if call.laps is not None:
+        call.laps.end("lookup")
+    value = serving.model.utility(person.mean, vectors)
+    serving.candidates["id"] += count
     return _reply(call, serving, body.user, person, vectors, value, count)
 
 
 async def _score_binary(call: Call) -> Reply:
     query = call.query(BinaryQuery)
     call.need("score:raw")
+    run = partial(_score_rows, call, query)
+    return await served(call, run, user=query.user, model=query.model, given=_EMBEDDED)
+
+
+async def _score_rows(call: Call, query: BinaryQuery) -> Reply:
     serving = model_of(call.state, query.model)
     dim = serving.model.item_dim
     if query.dim is not None and query.dim != dim:
@@ -199,16 +228,15 @@ async def _score_binary(call: Call) -> Reply:
     if rest or not count:
         detail = f"{len(call.body)} bytes are no whole number of {dim} x {query.dtype}"
         raise invalid("", detail, code="dimension_mismatch")
-    if count > MAX_ROWS:
-        raise invalid(
-            "", f"{count} rows, at most {MAX_ROWS} are allowed", code="too_many_candidates"
-        )
+    most = call.state.settings.binary_rows
+    if count > most:
+        raise invalid("", f"{count} rows, at most {most} are allowed", code="too_many_candidates")
     features = np.frombuffer(call.body, kind).reshape(count, dim)
     person = await find_person(call, query.user, query.on_unknown_user)
     vectors = await from_features(
         serving, "", features.astype(np.float32, copy=False), lambda row: f"/{row}"
     )
-    call.state.meter.candidates["embedding"] += count
+    serving.candidates["embedding"] += count
     made = Represented(vectors, units=count)
     return await _scored(call, serving, query.user, person, made, query.normalize, [])
 
@@ -302,12 +330,15 @@ def _reply(
 ) -> Reply:  # fmt: skip
     note(call, serving, user, units)
     scores = value.tolist()
+    order, cyclic = rank(value).tolist(), serving.model.cyclic_share(person.mean, vectors)
+    if call.laps is not None:
+        call.laps.end("head")
     if data is None:
         data = [Score(i, "score", s) for i, s in enumerate(scores)]
     return Reply(200, encode(ScoreReply(
         f"score_{ulid()}", "list", int(time.time()), serving.label,
         UserInfo(user, person_state(serving, person), person.count, person.version),
-        data, rank(value).tolist(), serving.model.cyclic_share(person.mean, vectors),
+        data, order, cyclic,
         usage or Usage(len(scores), 0, 0, units), stated, transform,
     )))  # fmt: skip
 
@@ -318,7 +349,7 @@ def note(call: Call, serving: Serving, user: str | None, units: int) -> None:
     call.model = serving.label
     call.user = user or ""
     if call.caller is not None:
-        call.caller.charge(units)
+        call.caller.units.charge(units)
 
 
 class CompareRequest(Struct, forbid_unknown_fields=True):
@@ -330,6 +361,8 @@ class CompareRequest(Struct, forbid_unknown_fields=True):
     user: PlainId | None = None
     on_unknown_user: OnUnknown = "population"
     prompt: Prompt | None = None
+    wait: bool = False
+    """Whether items that have no vector yet are encoded now, where they have a text."""
 
 
 class CompareReply(Struct):
@@ -347,9 +380,16 @@ class CompareReply(Struct):
 async def compare(call: Call) -> Reply:
     """Probability that a person prefers a to b."""
     body = call.read(CompareRequest)
+    run = partial(_compare, call, body)
+    return await served(call, run, user=body.user, model=body.model, given=(body.a, body.b))
+
+
+async def _compare(call: Call, body: CompareRequest) -> Reply:
     serving = model_of(call.state, body.model)
     person = await find_person(call, body.user, body.on_unknown_user)
-    made = await represent(call, serving, body.prompt, [body.a, body.b], pointer="", names="ab")
+    made = await represent(
+        call, serving, body.prompt, [body.a, body.b], pointer="", names="ab", wait=body.wait
+    )
     spread = await spread_of(call.state, body.user, person)
     a, b = made.vectors[:1], made.vectors[1:]
     margin, slope = serving.model.contrast(person.mean, a, b)
@@ -364,9 +404,9 @@ async def compare(call: Call) -> Reply:
 
 
 PROBLEMS = (
-    "not_found", "item_pending", "body_too_large", "too_many_candidates", "too_much_text",
-    "dimension_mismatch", "not_finite", "rate_limited", "not_ready", "encoder_unavailable",
-    "queue_full", "user_deleted",
+    "not_found", "item_pending", "body_too_large", "too_many_candidates", "too_many_tokens",
+    "too_much_text", "dimension_mismatch", "not_finite", "rate_limited", "not_ready",
+    "encoder_unavailable", "queue_full", "read_only", "user_deleted",
 )  # fmt: skip
 
 ROUTES = (
@@ -374,7 +414,7 @@ ROUTES = (
         "POST", "/v1/score", "score", "score", score, "Scoring",
         "Scores of candidates for one person.",
         request=ScoreRequest, query=BinaryQuery, response=ScoreReply, problems=PROBLEMS,
-        body="scoring", binary=True,
+        body="scoring", binary=True, staged=True,
         example={"user": "u-831", "candidates": [{"id": "resp-19"}, {"id": "resp-20"}]},
     ),
     Route(
