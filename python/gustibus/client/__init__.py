@@ -26,8 +26,11 @@ from gustibus.client.errors import (
     ApiTimeoutError,
     AuthenticationError,
     BadReplyError,
+    ClientClosedError,
     GoneError,
     InvalidRequestError,
+    JobCancelledError,
+    JobFailedError,
     PermissionDeniedError,
     RateLimitedError,
     ServiceError,
@@ -35,6 +38,7 @@ from gustibus.client.errors import (
     UnavailableError,
 )
 from gustibus.client.transport import AsyncClient, Client
+from gustibus.client.waiting import Pending
 from gustibus.client.wire import Page, Raw, Request
 
 __all__ = [
@@ -51,6 +55,7 @@ __all__ = [
     "BestOfN",
     "Chosen",
     "Client",
+    "ClientClosedError",
     "Compared",
     "Comparison",
     "Decision",
@@ -61,6 +66,8 @@ __all__ = [
     "InvalidRequestError",
     "Item",
     "Job",
+    "JobCancelledError",
+    "JobFailedError",
     "Key",
     "Limits",
     "Matching",
@@ -69,6 +76,7 @@ __all__ = [
     "Options",
     "Page",
     "Pair",
+    "Pending",
     "PermissionDeniedError",
     "Placed",
     "Profile",

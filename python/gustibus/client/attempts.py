@@ -94,7 +94,9 @@ class Attempts(Generic[T]):
         self._place = place
         self._clock = clock
         self._draw = draw
-        self._until = None if options.deadline is None else clock() + options.deadline
+        given = [one for one in (options.deadline, request.within) if one is not None]
+        self._seconds = min(given, default=None)
+        self._until = None if self._seconds is None else clock() + self._seconds
         self.retries = 0
         self._headers = {"accept": "application/json, application/problem+json, */*"}
         secret = request.token or api_key
@@ -107,6 +109,8 @@ class Attempts(Generic[T]):
         if request.revision is not None:
             name = "if-match" if request.revision else "if-none-match"
             self._headers[name] = f'"{request.revision}"' if request.revision else "*"
+        if request.if_match is not None:
+            self._headers["if-match"] = header_of("if_match", request.if_match, 255)
         if request.writes:  # the same for every attempt, which is the point
             key = request.key or f"auto-{secrets.token_hex(16)}"
             self._headers["idempotency-key"] = header_of("idempotency_key", key, 255)
@@ -121,7 +125,7 @@ class Attempts(Generic[T]):
         left = self._left()
         if left is not None:
             if left <= 0.0:
-                message = f"{self._named}: the deadline of {self._options.deadline:g} s has passed"
+                message = f"{self._named}: the deadline of {self._seconds:g} s has passed"
                 raise ApiTimeoutError(message)
             headers["x-deadline-ms"] = str(min(MAX_DEADLINE_MS, max(1, int(left * 1e3))))
             timeout = min(timeout, left)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
+from gustibus.client.calls.jobs import Job
+from gustibus.client.errors import ApiConnectionError, ApiError
+from gustibus.client.waiting import Pending, Waiting, queued
 from gustibus.client.wire import Page, Raw, Request
 
 P = ParamSpec("P")
@@ -106,6 +111,41 @@ class Operation(Generic[P, T]):
         return (Call if isinstance(door, SyncDoor) else AsyncCall)(door, self._build)
 
 
+class LongCall(Call[P, T]):
+    """An operation of a client that waits, which may take longer than a request."""
+
+    def as_job(self, *args: P.args, **kwargs: P.kwargs) -> Pending[T]:
+        """Queue it as a job, which needs the scope `jobs`; `client.jobs.wait` gives the result."""
+        return self._door.send(queued(self._build(*args, **kwargs))).parse()
+
+
+class AsyncLongCall(AsyncCall[P, T]):
+    """An operation of a client that awaits, which may take longer than a request."""
+
+    async def as_job(self, *args: P.args, **kwargs: P.kwargs) -> Pending[T]:
+        """Queue it as a job, which needs the scope `jobs`; `client.jobs.wait` gives the result."""
+        return (await self._door.send(queued(self._build(*args, **kwargs)))).parse()
+
+
+class LongOperation(Operation[P, T]):
+    """Attribute that is a method which can be put into a job too."""
+
+    @overload
+    def __get__(self, owner: None, kind: Any = None) -> LongOperation[P, T]: ...
+    @overload
+    def __get__(self, owner: SyncDoor | Space[SyncDoor], kind: Any = None) -> LongCall[P, T]: ...
+    @overload
+    def __get__(
+        self, owner: AsyncDoor | Space[AsyncDoor], kind: Any = None
+    ) -> AsyncLongCall[P, T]: ...
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        """The method of a client."""
+        if owner is None:
+            return self
+        door = owner.door if isinstance(owner, Space) else owner
+        return (LongCall if isinstance(door, SyncDoor) else AsyncLongCall)(door, self._build)
+
+
 class Iteration(Generic[P, T]):
     """Attribute that is a method over all pages of a list, fetched as they are needed.
 
@@ -131,6 +171,111 @@ class Iteration(Generic[P, T]):
             return self
         walk: Any = _walk if isinstance(owner.door, SyncDoor) else _walk_async
         return lambda *args, **kwargs: walk(owner.door, self._build(*args, **kwargs))
+
+
+class SyncWait:
+    """`client.jobs.wait` of a client that waits."""
+
+    def __init__(self, door: SyncDoor) -> None:
+        self._door = door
+
+    @overload
+    def __call__(
+        self, job: Pending[T], *, timeout: float | None = None, outage: float = 60.0,
+        progress: Callable[[Job], object] | None = None,
+    ) -> T: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, job: Job | str, *, timeout: float | None = None, outage: float = 60.0,
+        progress: Callable[[Job], object] | None = None,
+    ) -> Job: ...  # fmt: skip
+    def __call__(
+        self, job: Any, *, timeout: float | None = None, outage: float = 60.0,
+        progress: Callable[[Job], object] | None = None,
+    ) -> Any:  # fmt: skip
+        """Wait until a job has ended; the result of what `as_job` queued, else the job.
+
+        Args:
+            job: what `as_job` gave, a job, or its id.
+            timeout: seconds to wait; None for as long as it takes. The job goes on after it.
+            outage: seconds that the service may be out of reach, as it is while it starts again.
+            progress: is called with the job at the first look and whenever it has changed.
+
+        Raises:
+            JobFailedError: the job has failed; `detail` tells why.
+            JobCancelledError: the job was cancelled.
+            ApiTimeoutError: it has not ended in time.
+            ApiConnectionError: the service was out of reach for too long.
+            ApiError: there is no such job, or the key may not see it.
+
+        Example:
+            queued = client.rank.aggregate.as_job([["a", "b"], ["b", "a"]], method="kemeny")
+            found = client.jobs.wait(queued, timeout=60, progress=lambda job: print(job.state))
+            found.result.order
+        """
+        waiting = Waiting(job, timeout, outage, progress)
+        while True:
+            try:
+                found = self._door.send(waiting.request()).parse()
+            except (ApiError, ApiConnectionError) as error:
+                pause = waiting.missed(error)
+            else:
+                pause = waiting.seen(found)
+                if found.ended:
+                    return waiting.outcome(found)
+            time.sleep(pause)
+
+
+class AsyncWait:
+    """`client.jobs.wait` of a client that awaits."""
+
+    def __init__(self, door: AsyncDoor) -> None:
+        self._door = door
+
+    @overload
+    def __call__(
+        self, job: Pending[T], *, timeout: float | None = None, outage: float = 60.0,
+        progress: Callable[[Job], object] | None = None,
+    ) -> Coroutine[Any, Any, T]: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, job: Job | str, *, timeout: float | None = None, outage: float = 60.0,
+        progress: Callable[[Job], object] | None = None,
+    ) -> Coroutine[Any, Any, Job]: ...  # fmt: skip
+    def __call__(
+        self, job: Any, *, timeout: float | None = None, outage: float = 60.0,
+        progress: Callable[[Job], object] | None = None,
+    ) -> Coroutine[Any, Any, Any]:  # fmt: skip
+        """Wait until a job has ended, as `Client.jobs.wait` does; `progress` is a plain function."""
+        return self._end_of(Waiting(job, timeout, outage, progress))
+
+    async def _end_of(self, waiting: Waiting) -> Any:
+        while True:
+            try:
+                found = (await self._door.send(waiting.request())).parse()
+            except (ApiError, ApiConnectionError) as error:
+                pause = waiting.missed(error)
+            else:
+                pause = waiting.seen(found)
+                if found.ended:
+                    return waiting.outcome(found)
+            await asyncio.sleep(pause)
+
+
+class Wait:
+    """Attribute that is the method which waits for jobs."""
+
+    @overload
+    def __get__(self, owner: None, kind: Any = None) -> Wait: ...
+    @overload
+    def __get__(self, owner: Space[SyncDoor], kind: Any = None) -> SyncWait: ...
+    @overload
+    def __get__(self, owner: Space[AsyncDoor], kind: Any = None) -> AsyncWait: ...
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        """The method of a client."""
+        if owner is None:
+            return self
+        return (SyncWait if isinstance(owner.door, SyncDoor) else AsyncWait)(owner.door)
 
 
 def _walk(door: SyncDoor, request: Request[Page[T]]) -> Iterator[T]:

@@ -98,6 +98,32 @@ class UnavailableError(ServiceError, OverloadedError):
     """503: the service is at capacity or not ready; or 502 as its encoder cannot be reached."""
 
 
+class JobEndedError(ApiError):
+    """A job ended without a result; the status is 200, of the reply that told so.
+
+    Attributes:
+        job: its id.
+    """
+
+    _code: ClassVar[str]
+
+    def __init__(self, job: str, detail: str) -> None:
+        self.job = job
+        super().__init__(200, {"code": self._code, "detail": f"job {job}: {detail}"})
+
+
+class JobFailedError(JobEndedError):
+    """A job failed; `detail` is what it says of why."""
+
+    _code: ClassVar[str] = "job_failed"
+
+
+class JobCancelledError(JobEndedError):
+    """A job was cancelled before it was done."""
+
+    _code: ClassVar[str] = "job_cancelled"
+
+
 class ApiConnectionError(GustibusError):
     """The service could not be reached, or the connection was lost before the reply."""
 
@@ -108,6 +134,10 @@ class ApiTimeoutError(ApiConnectionError):
     """There was no reply within the timeout or the deadline."""
 
     code: ClassVar[str] = "timeout"
+
+
+class ClientClosedError(ApiConnectionError):
+    """The client was closed before the call."""
 
 
 class BadReplyError(GustibusError):

@@ -19,7 +19,7 @@ from gustibus.client.calls import (
     scoring,
     versions,
 )
-from gustibus.client.doors import Door_co, Iteration, Operation, Space
+from gustibus.client.doors import Door_co, Iteration, LongOperation, Operation, Space, Wait
 
 
 class Comparisons(Space[Door_co]):
@@ -51,6 +51,7 @@ class Jobs(Space[Door_co]):
     iterate = Iteration(jobs.list_jobs)
     cancel = Operation(jobs.cancel_job)
     result = Operation(jobs.job_result)
+    wait = Wait()
 
 
 class Keys(Space[Door_co]):
@@ -91,6 +92,7 @@ class Users(Space[Door_co]):
     reset_profile = Operation(people.reset_profile)
     restrict = Operation(people.restrict_user)
     unrestrict = Operation(people.unrestrict_user)
+    release = Operation(people.release_user)
     export = Operation(people.export_user)
     consent = Operation(people.get_consent)
     put_consent = Operation(people.put_consent)
@@ -138,8 +140,8 @@ class Matchings(Space[Door_co]):
 class Rank(Space[Door_co]):
     """What groups decide."""
 
-    aggregate = Operation(groups.aggregate)
-    committee = Operation(groups.committee)
+    aggregate = LongOperation(groups.aggregate)
+    committee = LongOperation(groups.committee)
     rerank = Operation(groups.fair_rerank)
     positions = Operation(groups.positions)
 

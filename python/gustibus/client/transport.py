@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from gustibus.client.attempts import Attempts, Options
 from gustibus.client.doors import AsyncDoor, SyncDoor
-from gustibus.client.errors import ApiConnectionError
+from gustibus.client.errors import ClientClosedError
 from gustibus.client.operations import Operations
 from gustibus.client.wire import Raw, Request, header_of
 from gustibus.errors import ConfigError, MissingExtraError
@@ -86,7 +86,7 @@ class Connected:
 
     def _arguments(self, attempts: Attempts[T]) -> Mapping[str, Any]:
         if self._http.is_closed:
-            raise ApiConnectionError("the client was closed, and this call came after it")
+            raise ClientClosedError("the client was closed, and this call came after it")
         found = attempts.outgoing()
         return {**found, "url": self.base_url + found["url"], "follow_redirects": False}
 

@@ -44,7 +44,9 @@ class Request(Generic[T]):
         repeatable: whether it may be sent again when it is not known whether it took effect.
         revision: of what is changed, as it was last read; 0 for something new, None where no
             revision is needed.
+        if_match: the `ETag` of what is changed, as a reply told it; None for whatever it is by now.
         token: of an onboarding session, sent in place of the key.
+        within: seconds for the call with all its attempts, where the client allows more.
     """
 
     method: str
@@ -58,7 +60,9 @@ class Request(Generic[T]):
     key: str | None = None
     repeatable: bool = True
     revision: int | None = None
+    if_match: str | None = None
     token: str | None = None
+    within: float | None = None
 
     def __repr__(self) -> str:
         """Method and path: a body holds what people wrote, and a token is a secret."""
@@ -92,6 +96,11 @@ class Raw(Generic[T]):
     def request_id(self) -> str:
         """Finds the request in the log of the service."""
         return self.headers.get("x-request-id", "")
+
+    @property
+    def etag(self) -> str | None:
+        """What `if_match` is for a change of what was read; None where the service tells none."""
+        return self.headers.get("etag")
 
     def parse(self) -> T:
         """The result.
@@ -146,6 +155,18 @@ def whole_body(values: Mapping[str, Any]) -> bytes:
         message = f"request: expected values that JSON has, got others ({error})"
         raise InputError(message, where="request") from None
     return text.encode()
+
+
+def adding(body: bytes | None, values: Mapping[str, Any]) -> bytes:
+    """The body of a request with more fields; what is there, which may be long, is not read again.
+
+    Args:
+        body: as `body_of` made it, with at least one field.
+        values: of fields that it does not have.
+    """
+    assert body is not None, "there are fields"
+    assert len(body) > 2, "there are fields"
+    return body[:-1] + b"," + whole_body(values)[1:]
 
 
 def _plain(value: Any) -> Any:

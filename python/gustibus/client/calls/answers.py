@@ -78,6 +78,8 @@ class Comparison:
     source: str | None
     score_id: str | None
     created_at: datetime
+    key: str | None = None
+    """Id of the key that brought it; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,14 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Fairness:
+    """What bounds on groups changed of an order: the rule's own, and pairs of items that were turned round."""
+
+    before: tuple[Choice, ...] | None
+    exchanged: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Aggregated:
     """One order for all, and what is known of it."""
 
@@ -46,6 +54,10 @@ class Aggregated:
     source: str
     transform: str | None
     unknown_users: tuple[str, ...]
+    seed: int | None = None
+    """That ties were broken by or a search began from, where one was given."""
+    fairness: Fairness | None = None
+    """None without groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,8 @@ class Chosen:
     source: str
     transform: str | None
     unknown_users: tuple[str, ...]
+    seed: int | None = None
+    """None where nothing was drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,23 +163,43 @@ def aggregate(
     weights: Sequence[float] | None = None,
     unranked: Literal["last", "ignore", "average"] = "last",
     options: Mapping[str, Any] | None = None,
+    groups: Mapping[str, Sequence[Choice]] | None = None,
+    shares: Mapping[str, float] | None = None,
+    lower: Mapping[str, Sequence[int]] | None = None,
+    upper: Mapping[str, Sequence[int]] | None = None,
+    k: int | None = None,
     prompt: Prompt | None = None,
     model: str = "default",
     transform: str | None = None,
     time_limit: float = 2.0,
+    idempotency_key: str | None = None,
 ) -> Request[Aggregated]:
     """One order for all, from exactly one of rankings, utilities, and users with candidates.
+
+    With `groups`, members of each by name or place, the order is the nearest to the rule's whose first 1 to
+    `k` places have each group's share of them, or from `lower` to `upper` members.
+
+    `as_job`, with the same arguments, queues a job in place of that, which may take a `time_limit` of up to an
+    hour; `idempotency_key` names it for 24 hours, so that asking again for the same gives the same job.
 
     Example:
         found = client.rank.aggregate([["a", "b", "c"], ["b", ["a", "c"]]], method="borda")
         found.result.winners
+        client.rank.aggregate(
+            [["a", "b", "c", "d"]], groups={"x": ["a", "b"], "y": ["c", "d"]}
+        ).fairness.exchanged
+        queued = client.rank.aggregate.as_job([["a", "b"]], method="kemeny", time_limit=600)
+        client.jobs.wait(queued, timeout=60).result.order
     """
     body = body_of(
         rankings=rankings, utilities=utilities, users=users, candidates=_sent(candidates),
         method=method, labels=labels, weights=weights, unranked=unranked, options=options,
-        prompt=prompt, model=model, transform=transform, time_limit=time_limit,
+        groups=groups, shares=shares, lower=lower, upper=upper, k=k, prompt=prompt, model=model,
+        transform=transform, time_limit=time_limit,
     )  # fmt: skip
-    return Request("POST", "/v1/rank/aggregate", decoder(Aggregated), body=body)
+    return Request(
+        "POST", "/v1/rank/aggregate", decoder(Aggregated), body=body, key=idempotency_key
+    )
 
 
 def committee(
@@ -189,12 +223,17 @@ def committee(
     model: str = "default",
     transform: str | None = None,
     time_limit: float = 2.0,
+    idempotency_key: str | None = None,
 ) -> Request[Chosen]:
     """A committee of `k`, within bounds on groups, from exactly one kind of ballots.
+
+    `as_job` queues a job in place of that, as it does for `aggregate`.
 
     Example:
         found = client.rank.committee(2, approvals=[["a", "b"], ["b"], ["d"]], audit=["ejr+"])
         found.result.members, found.certificate.optimal, found.audit["ejr+"].holds
+        queued = client.rank.committee.as_job(1, approvals=[["a"], ["a", "b"]])
+        client.jobs.wait(queued, timeout=60).result.members
     """
     body = body_of(
         k=k, approvals=approvals, rankings=rankings, utilities=utilities, users=users,
@@ -202,7 +241,7 @@ def committee(
         policies=list(policies), method=method, audit=list(audit), labels=labels, weights=weights,
         prompt=prompt, model=model, transform=transform, time_limit=time_limit,
     )  # fmt: skip
-    return Request("POST", "/v1/rank/committee", decoder(Chosen), body=body)
+    return Request("POST", "/v1/rank/committee", decoder(Chosen), body=body, key=idempotency_key)
 
 
 def fair_rerank(

@@ -34,6 +34,8 @@ class Import:
     """Bytes of the data, unpacked, that need not be sent again."""
     created_at: datetime
     updated_at: datetime
+    bytes: int = 0
+    """Of the data, unpacked, that are dealt with; a Parquet file's are when all of it is."""
 
 
 @dataclass(frozen=True, slots=True)

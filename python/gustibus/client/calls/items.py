@@ -58,6 +58,7 @@ def put_item(
     prompt: Prompt | None = None,
     tags: Sequence[str] = (),
     wait: bool = False,
+    if_match: str | None = None,
 ) -> Request[Item]:
     """Put one item: a text, messages, or an embedding `(d,)`.
 
@@ -69,6 +70,7 @@ def put_item(
         prompt: what the response answers.
         tags: at most 32.
         wait: whether a text is encoded before the reply.
+        if_match: the `etag` of a raw reply, to replace nothing that somebody else has put since.
 
     Example:
         client.items.put("brief", text="Briefly.", tags=["short"], wait=True).state
@@ -78,7 +80,9 @@ def put_item(
         embedding=None if embedding is None else embedding_of(embedding),
     )  # fmt: skip
     path = f"/v1/items/{segment(item)}"
-    return Request("PUT", path, decoder(Item), {"wait": wait or None}, body, writes=True)
+    return Request(
+        "PUT", path, decoder(Item), {"wait": wait or None}, body, writes=True, if_match=if_match
+    )
 
 
 def put_items(items: Sequence[Mapping[str, Any]], *, wait: bool = False) -> Request[ItemsPut]:
@@ -113,10 +117,12 @@ def list_items(*, limit: int = 100, after: str | None = None) -> Request[Page[It
     return Request("GET", "/v1/items", decoder(Page[Item]), {"limit": limit, "after": after})
 
 
-def delete_item(item: str) -> Request[ItemDeleted]:
-    """Remove an item; comparisons of it stay.
+def delete_item(item: str, *, if_match: str | None = None) -> Request[ItemDeleted]:
+    """Remove an item; comparisons of it stay. With the `etag` of a raw reply only while it is still right.
 
     Example:
         client.items.delete("no")
     """
-    return Request("DELETE", f"/v1/items/{segment(item)}", decoder(ItemDeleted), writes=True)
+    return Request(
+        "DELETE", f"/v1/items/{segment(item)}", decoder(ItemDeleted), writes=True, if_match=if_match
+    )

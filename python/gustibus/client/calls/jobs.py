@@ -39,7 +39,7 @@ def create_job(kind: str, *, idempotency_key: str | None = None, **params: Any) 
     Args:
         kind: `export` (`user`), `import` (`file`, `format`, `columns`, `by_id`), `refit_profiles`,
             `map_neighbours`, `delete_user` (`user`), `bulk_score` (one of `file`, `items` and `tag`,
-            `prompt`, `users`, `top`), `evaluate` (`version`, `file`, `draws`, `seed`) or `train`
+            `prompt`, `users`, `top`), `evaluate` (`version`, `file`, `golden`, `draws`, `seed`) or `train`
             (`family`, `options`, `objective`, `objective_options`, `split`, `questions`, `minutes`,
             `seed`).
         idempotency_key: makes the request one that is taken once.

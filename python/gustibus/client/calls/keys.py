@@ -27,6 +27,8 @@ class Key:
     """Ranges of the addresses that it may come from; None for all."""
     revision: int
     """What a change has to name."""
+    trusted: bool = False
+    """Whether its answers may weigh whatever they do in a training."""
     secret: str | None = None
     """The whole key, told to the call that made it alone."""
 
@@ -49,6 +51,7 @@ def create_key(
     expires_at: datetime | None = None,
     models: Sequence[str] | None = None,
     cidrs: Sequence[str] | None = None,
+    trusted: bool | None = None,
     idempotency_key: str | None = None,
 ) -> Request[Key]:
     """Make a key; its secret is in the reply, and is told once.
@@ -59,6 +62,8 @@ def create_key(
         expires_at: when it ends, with a zone; None for never.
         models: names of the models that it is for; None for all.
         cidrs: ranges of the addresses that it may come from; None for all.
+        trusted: whether its answers may weigh whatever they do in a training, instead of 20 % at most;
+            None for no.
         idempotency_key: a request that is sent again under it makes no second key.
 
     Example:
@@ -67,7 +72,7 @@ def create_key(
     """
     body = body_of(
         name=name, scopes=several("scopes", scopes, "scopes"), expires_at=expires_at, models=models,
-        cidrs=cidrs,
+        cidrs=cidrs, trusted=trusted,
     )  # fmt: skip
     return Request("POST", _ALL, decoder(Key), body=body, writes=True, key=idempotency_key)
 
@@ -97,7 +102,8 @@ def update_key(key: str, changes: Mapping[str, Any], *, revision: int) -> Reques
 
     Args:
         key: its id.
-        changes: of `name`, `scopes`, `expires_at`, `models` and `cidrs`; None takes a limit away.
+        changes: of `name`, `scopes`, `expires_at`, `models`, `cidrs` and `trusted`; None takes a
+            limit away.
         revision: of the key as it was last read.
 
     Example:

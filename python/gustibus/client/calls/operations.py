@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gustibus.client.decoding import decoder
@@ -24,6 +24,8 @@ class Version:
     version: str
     api: str
     model: str | None
+    aliases: dict[str, int] = field(default_factory=dict)
+    """Versions of the model by the names that point at them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,14 @@ class Limits:
     """That an onboarding session may be sent."""
     failed_keys_per_minute: int = 0
     """Requests with a wrong key from one address."""
+    embedding_dim: int = 8192
+    """Numbers of an embedding, of any model that may be served there."""
+    user_dim: int = 256
+    """Numbers by which a person is known."""
+    request_tokens: int = 262_144
+    """Of the texts that have to be encoded."""
+    shared: bool = False
+    """Whether units, sessions and wrong keys are counted over all machines of the service now."""
 
 
 def livez() -> Request[Health]:

@@ -37,6 +37,8 @@ class User:
     profile_version: int
     created_at: datetime | None
     updated_at: datetime | None
+    signals: tuple[str, ...] = ()
+    """Why the person is in quarantine; empty for those who are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,16 @@ class Profile:
     model: str
     information: float
     directions: tuple[Coordinate, ...]
+    group: int = 0
+    group_share: float = 1.0
+    effective_answers: float = 0.0
+    """How many answers at even odds those given are worth."""
+    repeated: int = 0
+    consistent: int = 0
+    consistency: float | None = None
+    """Share of the pairs asked twice that were answered the same."""
+    fitted_model: str | None = None
+    """None where the profile is the population's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,8 @@ class UserDeleted:
 
     id: str
     removed: dict[str, int]
+    statement: dict[str, Any] | None = None
+    """The same, signed, and which versions of the model were trained on the person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +123,33 @@ def put_user(
     user: str,
     *,
     attributes: Mapping[str, Attribute] | None = None,
+    if_match: str | None = None,
     idempotency_key: str | None = None,
 ) -> Request[User]:
     """Make a person, or change their attributes; those that are left out stay.
 
+    Args:
+        user: name.
+        attributes: all of them.
+        if_match: the `etag` of a raw reply, to change nothing that somebody else has changed since.
+        idempotency_key: of the change.
+
     Example:
         client.users.put("ada", attributes={"locale": "en"}).state
+        read = client.users.get.with_raw_response("ada")
+        more = {**read.parse().attributes, "age": 36}
+        client.users.put("ada", attributes=more, if_match=read.etag)
     """
     body = body_of(attributes=None if attributes is None else dict(attributes))
-    return Request("PUT", _user(user), decoder(User), body=body, writes=True, key=idempotency_key)
+    return Request(
+        "PUT",
+        _user(user),
+        decoder(User),
+        body=body,
+        writes=True,
+        key=idempotency_key,
+        if_match=if_match,
+    )
 
 
 def get_user(user: str) -> Request[User]:
@@ -129,25 +161,28 @@ def get_user(user: str) -> Request[User]:
     return Request("GET", _user(user), decoder(User))
 
 
-def list_users(*, limit: int = 100, after: str | None = None) -> Request[Page[User]]:
-    """People whom the service has met, by name.
+def list_users(
+    *, limit: int = 100, after: str | None = None, state: str | None = None
+) -> Request[Page[User]]:
+    """People whom the service has met, by name; those who are `restricted` or `quarantined` alone by `state`.
 
     Example:
         page = client.users.list(limit=10)
         names = [user.id for user in client.users.iterate()]  # page after page
     """
-    return Request("GET", "/v1/users", decoder(Page[User]), {"limit": limit, "after": after})
+    query = {"limit": limit, "after": after, "state": state}
+    return Request("GET", "/v1/users", decoder(Page[User]), query)
 
 
-def delete_user(user: str) -> Request[UserDeleted]:
-    """Remove everything that names a person.
+def delete_user(user: str, *, if_match: str | None = None) -> Request[UserDeleted]:
+    """Remove everything that names a person; with the `etag` of a raw reply only while it is still right.
 
     Should the reply to an earlier attempt have been lost, the next one says 404.
 
     Example:
         client.users.delete("somebody").removed
     """
-    return Request("DELETE", _user(user), decoder(UserDeleted), writes=True)
+    return Request("DELETE", _user(user), decoder(UserDeleted), writes=True, if_match=if_match)
 
 
 def get_profile(user: str) -> Request[Profile]:
@@ -185,6 +220,15 @@ def unrestrict_user(user: str) -> Request[User]:
         client.users.unrestrict("ada").fitted_comparisons
     """
     return Request("POST", _user(user) + ":unrestrict", decoder(User), writes=True)
+
+
+def release_user(user: str) -> Request[User]:
+    """Lift a quarantine, with a key that has the scope `admin`; what was said is trained on again.
+
+    Example:
+        client.users.release("ada").signals
+    """
+    return Request("POST", _user(user) + ":release", decoder(User), writes=True)
 
 
 def get_consent(user: str) -> Request[Consent]:

@@ -96,6 +96,8 @@ class Scores:
     """Part of the person's preferences among the candidates that no order can express."""
     stated: Stated | None = None
     transform: Transformed | None = None
+    created: int = 0
+    """Seconds since the epoch."""
 
     @property
     def scores(self) -> list[float]:
@@ -174,6 +176,16 @@ class BestOfN:
     selection: tuple[SelectedAnswer, ...] = ()
     stated: Stated | None = None
     transform: Transformed | None = None
+    created: int = 0
+    """Seconds since the epoch."""
+    data: tuple[Score, ...] = ()
+    """In the order of the candidates; empty from a service before it told them, as is `ranking`."""
+    ranking: tuple[int, ...] = ()
+
+    @property
+    def scores(self) -> list[float]:
+        """The rewards alone."""
+        return [one.score for one in self.data]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +231,7 @@ def score(
     robust: float | Literal["auto"] | None = None,
     combine: str | None = None,
     transform: Transform | None = None,
+    wait: bool = False,
 ) -> Request[Scores]:
     """Scores of candidates for one person; without a person, for the population.
 
@@ -236,6 +249,7 @@ def score(
         robust: degrees around those weights of which the least score counts.
         combine: how the objectives become one number.
         transform: what the rewards are reported as.
+        wait: whether items that have no vector yet are encoded now.
 
     Example:
         scores = client.score(["Briefly.", "At length."], user="ada", prompt="How?", stderr=True)
@@ -259,7 +273,7 @@ def score(
         model=model, user=user,
         prompt=prompt, on_unknown_user=on_unknown_user, normalize=normalize,
         weights=weights, robust=robust, combine=combine, transform=_transform_of(transform),
-        **({"return": wanted} if wanted else {}),
+        wait=wait or None, **({"return": wanted} if wanted else {}),
     )  # fmt: skip
     return Request("POST", "/v1/score", read, body=body)
 
@@ -317,6 +331,7 @@ def rerank(
     robust: float | Literal["auto"] | None = None,
     combine: str | None = None,
     transform: Transform | None = None,
+    wait: bool = False,
 ) -> Request[Reranked]:
     """Documents in a person's order; relevance is a probability unless `raw_scores` or transformed.
 
@@ -329,7 +344,7 @@ def rerank(
         user=user, top_n=top_n,
         return_documents=return_documents, raw_scores=raw_scores, model=model,
         on_unknown_user=on_unknown_user, weights=weights, robust=robust, combine=combine,
-        transform=_transform_of(transform),
+        transform=_transform_of(transform), wait=wait or None,
     )  # fmt: skip
     return Request("POST", "/v1/rerank", decoder(Reranked), body=body)
 
@@ -342,6 +357,7 @@ def compare(
     prompt: Prompt | None = None,
     model: str = "default",
     on_unknown_user: OnUnknown = "population",
+    wait: bool = False,
 ) -> Request[Compared]:
     """Probability that a person prefers a to b.
 
@@ -350,7 +366,7 @@ def compare(
     """
     body = body_of(
         a=candidate_of(a), b=candidate_of(b), user=user, prompt=prompt, model=model,
-        on_unknown_user=on_unknown_user,
+        on_unknown_user=on_unknown_user, wait=wait or None,
     )  # fmt: skip
     return Request("POST", "/v1/compare", decoder(Compared), body=body)
 
@@ -371,6 +387,7 @@ def best_of_n(
     robust: float | Literal["auto"] | None = None,
     combine: str | None = None,
     transform: Transform | None = None,
+    wait: bool = False,
 ) -> Request[BestOfN]:
     """The best candidate for a person and how sure that is.
 
@@ -389,6 +406,7 @@ def best_of_n(
         robust: degrees around the weights.
         combine: how the objectives become one number.
         transform: what the rewards are reported as.
+        wait: whether items that have no vector yet are encoded now.
 
     Example:
         best = client.best_of_n(["Briefly.", "At length."], user="ada", prompt="How?")
@@ -401,6 +419,6 @@ def best_of_n(
         user=user, prompt=prompt,
         model=model, on_unknown_user=on_unknown_user, seed=seed, method=method, answers=answers,
         k=k, alpha=alpha, weights=weights, robust=robust, combine=combine,
-        transform=_transform_of(transform),
+        transform=_transform_of(transform), wait=wait or None,
     )  # fmt: skip
     return Request("POST", "/v1/best-of-n", decoder(BestOfN), body=body)

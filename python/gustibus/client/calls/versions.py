@@ -52,6 +52,10 @@ class Version:
     state: str
     created_at: datetime
     card: dict[str, Any] | None = None
+    retrain_due: datetime | None = None
+    """When somebody whom it was trained on was first deleted; None where nobody is known to have been."""
+    golden: dict[str, Any] | None = None
+    """How right it is on the service's golden set; None where it was judged on none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,12 @@ def validate_version(version: int, *, model: str = "default") -> Request[Version
 
 
 def put_alias(
-    version: int, *, revision: int, model: str = "default", alias: str = CHAMPION
+    version: int,
+    *,
+    revision: int,
+    model: str = "default",
+    alias: str = CHAMPION,
+    force: bool | None = None,
 ) -> Request[Alias]:
     """Point an alias at a validated version; the one that `champion` points at is served.
 
@@ -131,13 +140,15 @@ def put_alias(
         revision: of the alias as it was last read; 0 for one that is not there.
         model: whose.
         alias: name.
+        force: moves `champion` to a version that is worse on the service's golden set, or was not judged
+            on it.
 
     Example:
         client.versions.promote(7, revision=client.versions.model().revision())
     """
     return Request(
         "PUT", f"/v1/models/{segment(model)}/aliases/{segment(alias)}", decoder(Alias),
-        body=body_of(version=version), writes=True, revision=revision,
+        body=body_of(version=version, force=force), writes=True, revision=revision,
     )  # fmt: skip
 
 
