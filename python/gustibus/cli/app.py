@@ -14,6 +14,7 @@ from rich.console import Console
 
 from gustibus.cli import (
     asking,
+    auditing,
     benching,
     bulk,
     catalogue,
@@ -23,6 +24,7 @@ from gustibus.cli import (
     evaluating,
     exporting,
     importing,
+    keys,
     operating,
     people,
     ranking,
@@ -53,6 +55,8 @@ catalogue.register(app)
 asking.register(app)
 doctoring.register(app)
 operating.register(app)
+keys.register(app)
+auditing.register(app)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer's signature

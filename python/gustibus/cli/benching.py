@@ -46,12 +46,18 @@ def league_command(
     ],
     method: Annotated[
         list[str] | None,
-        Option(help="A family, FAMILY-published, or auto; repeatable; default all of them."),
+        Option(
+            help="A family, FAMILY-published, or auto; with --strengths FAMILY-graded and auto-graded as "
+            "well; repeatable; default all but those."
+        ),
     ] = None,
     option: Annotated[
         list[str] | None,
         Option("--set", help="An option of a method, METHOD.NAME=VALUE; repeatable."),
     ] = None,
+    strengths: Annotated[
+        str, Option(help="Column by how much the one was preferred, for methods that are graded.")
+    ] = "",
     layout: LayoutOption = "",
     columns: ColumnsOption = "",
     identical: IdenticalOption = "",
@@ -79,7 +85,8 @@ def league_command(
     reading |= {k: v for k, v in (("layout", layout), ("identical", identical)) if v}
     config = LeagueConfig(
         data=tuple(data), output=output, methods=_methods(method or [], option or []),
-        seeds=_seeds(seeds), draws=draws, focus=focus, device=device, fresh=fresh, **reading,
+        seeds=_seeds(seeds), draws=draws, focus=focus, device=device, fresh=fresh, strengths=strengths,
+        **reading,
     )  # fmt: skip
     with Bars() as bars:
         league = run_league(config, progress=bars.update, told=_say)
@@ -97,20 +104,21 @@ def _say(line: str) -> None:
 
 
 def _methods(names: list[str], options: list[str]) -> dict[str, Entry]:
-    from gustibus.bench import METHODS, Entry
+    from gustibus.bench import GRADED, METHODS
     from gustibus.cli.common import parse_options
     from gustibus.errors import UnknownNameError
 
+    known = {**METHODS, **GRADED}
     for name in names:
-        if name not in METHODS:
-            raise UnknownNameError.of("method", name, tuple(METHODS))
-    found = {name: METHODS[name] for name in names or METHODS}
+        if name not in known:
+            raise UnknownNameError.of("method", name, tuple(known))
+    found = {name: known[name] for name in names or METHODS}
     for key, value in parse_options(options).items():
         name, dot, setting = key.partition(".")
         if not dot or name not in found:
             message = f"--set: expected METHOD.NAME=VALUE with METHOD of {list(found)}, got {key!r}"
             raise ConfigError(message, where="--set")
-        found[name] = Entry(found[name].family, {**found[name].options, setting: value})
+        found[name] = found[name]._replace(options={**found[name].options, setting: value})
     return found
 
 

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gustibus.cli.common import JsonOption
+from gustibus.cli.common import AtOnceOption, JsonOption, refused
 from gustibus.cli.records import UrlOption
 from gustibus.errors import ConfigError, GustibusError, NotFoundError
 
 if TYPE_CHECKING:
     from gustibus.client import Alias, Client, Version
+    from gustibus.client.calls.versions import ModelState
 
 Option = typer.Option
 _MANIFEST = "MANIFEST.json"
+_CHAMPION = "champion"
 
 
 def register(app: typer.Typer) -> None:
@@ -202,21 +204,39 @@ def validate_command(
 def promote_command(
     *,
     version: Annotated[int, typer.Argument(help="Number of a registered version.")],
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Though it is worse on the golden set, or was not judged."),
+    ] = False,
+    yes: AtOnceOption = False,
     url: UrlOption = "",
     as_json: JsonOption = False,
 ) -> int:
     """Serve a version; running processes change to it without losing a request."""
     with _client(url) as client:
         client.versions.validate(version)
-        seen = client.versions.model().revision()
-        return _said(client.versions.promote(version, revision=seen), as_json=as_json)
+        model = client.versions.model()
+        if refused(f"Serve version {version} to everybody, now {_now(model)}?", yes=yes):
+            return 1
+        found = client.versions.promote(version, revision=model.revision(), force=force or None)
+        return _said(found, as_json=as_json)
 
 
-def rollback_command(*, url: UrlOption = "", as_json: JsonOption = False) -> int:
+def rollback_command(
+    *, yes: AtOnceOption = False, url: UrlOption = "", as_json: JsonOption = False
+) -> int:
     """Serve what was served before."""
     with _client(url) as client:
-        seen = client.versions.model().revision()
-        return _said(client.versions.rollback(revision=seen), as_json=as_json)
+        model = client.versions.model()
+        if refused(f"Serve what was served before to everybody, now {_now(model)}?", yes=yes):
+            return 1
+        return _said(client.versions.rollback(revision=model.revision()), as_json=as_json)
+
+
+def _now(model: ModelState) -> str:
+    """What is served, and what was before."""
+    served = next((one for one in model.aliases if one.alias == _CHAMPION), None)
+    return "none" if served is None else f"{served.version}, before {served.previous or 'none'}"
 
 
 def _told(row: Version, *, as_json: bool) -> int:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Option
 
 from gustibus.errors import ConfigError, InputError, NotFoundError
+
+if TYPE_CHECKING:
+    from gustibus.store import Store
 
 JsonOption = Annotated[bool, Option("--json", help="One JSON document.")]
 EngineOption = Annotated[
@@ -28,7 +33,17 @@ LayoutOption = Annotated[str, Option(help="Layout of the file (default auto: by 
 IdenticalOption = Annotated[
     str, Option(help="refuse or drop rows whose two responses are the same (default refuse).")
 ]
+StoreOption = Annotated[
+    str, Option("--database", help="URL; default GUSTIBUS_DATABASE or sqlite:///gustibus.db.")
+]
 YesOption = Annotated[bool, Option("--yes", "-y", help="Do not ask first.")]
+AtOnceOption = Annotated[
+    bool, Option("--yes", "-y", help="Do not ask first; only on a terminal is anybody asked.")
+]
+"""Of commands whose effect can be undone, or must not wait in a script."""
+
+DATABASE = "sqlite:///gustibus.db"
+"""The store of commands that are told of none."""
 
 
 def emit(value: Any) -> None:
@@ -51,6 +66,14 @@ def confirmed(question: str) -> bool:
         message = "--yes: nobody answers on standard input; give --yes to go on without asking"
         raise ConfigError(message, where="--yes")
     return line.strip().lower() in {"y", "yes"}
+
+
+def refused(question: str, *, yes: bool) -> bool:
+    """Whether somebody at a terminal was asked and did not say yes; scripts are not asked."""
+    if yes or not sys.stdin.isatty() or confirmed(question):
+        return False
+    sys.stderr.write("nothing was changed\n")
+    return True
 
 
 def existing(url: str) -> str:
@@ -107,3 +130,29 @@ def parse_options(pairs: list[str]) -> dict[str, Any]:
         except ValueError:
             found[name.strip()] = value
     return found
+
+
+def named_database(given: str) -> str:
+    """The flag, else the environment, else the settings file, else a file here."""
+    from gustibus.service.settings import from_file, settings_file
+
+    if given or "GUSTIBUS_DATABASE" in os.environ:
+        return given or os.environ["GUSTIBUS_DATABASE"]
+    return str(from_file(settings_file(os.environ)).get("database", DATABASE))
+
+
+@contextmanager
+def opened_store(database: str) -> Iterator[Store]:
+    """The store that the flag, the environment or the settings file name, closed at the end.
+
+    Raises:
+        ConfigError: it is not there, or its schema is not that of this version; says what to run.
+    """
+    from gustibus.store import Store
+
+    store = Store(existing(named_database(database)))
+    try:
+        store.check_schema()
+        yield store
+    finally:
+        store.close()

@@ -82,6 +82,7 @@ def doctor_command(
 
 def masked(settings: Settings, environment: Mapping[str, str]) -> dict[str, Any]:
     """Every setting with where it comes from; passwords and secrets are not shown."""
+    from gustibus.service.quotas import place_of
     from gustibus.service.settings import PREFIX, from_file, settings_file
 
     file = settings_file(environment)
@@ -93,6 +94,8 @@ def masked(settings: Settings, environment: Mapping[str, str]) -> dict[str, Any]
             value = "***" if value else "(kept in the store)" if field.name == "secret" else ""
         elif field.name == "database":
             value = _without_password(value)
+        elif field.name == "quotas" and value:
+            value = place_of(value)
         source = "default" if field.name not in in_file else str(file)
         found[name] = {"value": value, "from": "given" if name in environment else source}
     return found
@@ -118,6 +121,10 @@ def examine(settings: Settings) -> list[Check]:
         ("disk", _disk),
         ("open files", _files),
     ]
+    if settings.trace_endpoint:
+        rows.append(("traces", _traces))
+    if settings.quotas:
+        rows.append(("quotas", _quotas))
     found = []
     for name, check in rows:
         try:
@@ -159,6 +166,7 @@ def _database(settings: Settings) -> tuple[Status, str]:
 
 
 def _model(settings: Settings) -> tuple[Status, str]:
+    from gustibus import selftest
     from gustibus.artifact import Artifact
 
     folder = _folder(settings)
@@ -169,7 +177,11 @@ def _model(settings: Settings) -> tuple[Status, str]:
     encoder = artifact.card.get("encoder")
     asks = 0 if artifact.pool is None else len(artifact.pool)
     named = encoder["name"] if encoder else "no encoder"
-    return "ok", f"{artifact.model.family} {artifact.digest[:12]}, {named}, {asks} questions"
+    told = f"{artifact.model.family} {artifact.digest[:12]}, {named}, {asks} questions"
+    texts = artifact.pool is not None and any(artifact.pool.texts_a)
+    if encoder and not texts and not selftest.tells(artifact.card):
+        return "warn", f"{told}; it keeps nothing by which another encoder would be noticed"
+    return "ok", told
 
 
 def _folder(settings: Settings) -> Path | None:
@@ -252,6 +264,37 @@ def _disk(settings: Settings) -> tuple[Status, str]:
     free = shutil.disk_usage(folder).free
     status: Status = "fail" if free < _DISK_FAIL else "warn" if free < _DISK_WARN else "ok"
     return status, f"{free / 2**30:.1f} GiB free in {folder}"
+
+
+def _traces(settings: Settings) -> tuple[Status, str]:
+    """Whether the collector takes spans; requests are answered where it does not."""
+    from gustibus.service.tracing import check_extra
+
+    check_extra(settings)
+    from gustibus.service.sending import why_not
+
+    reason = why_not(settings.trace_url)
+    if reason:
+        return "warn", f"{settings.trace_url} does not take them: {reason}"
+    return "ok", f"{settings.trace_share:.0%} of what has no trace yet, to {settings.trace_url}"
+
+
+def _quotas(settings: Settings) -> tuple[Status, str]:
+    """Whether Redis answers; each machine has quotas of its own while it does not."""
+    import asyncio
+
+    from gustibus.service.quotas import answer_time, check_client, place_of, without_password
+
+    check_client(settings)
+    from redis.exceptions import RedisError
+
+    place = place_of(settings.quotas)
+    try:
+        seconds = asyncio.run(answer_time(settings))
+    except (RedisError, OSError, TimeoutError) as error:
+        reason = without_password(f"{type(error).__name__}: {error}", settings.quotas)
+        return "warn", f"{place} does not answer: {reason}; each machine has quotas of its own"
+    return "ok", f"shared by all machines through {place}, which answers in {seconds * 1e3:.1f} ms"
 
 
 def _files(settings: Settings) -> tuple[Status, str]:

@@ -20,7 +20,7 @@ Option = typer.Option
 _ROWS = 5000
 _COLUMNS = (
     "id", "user", "prompt", "item_a", "response_a", "item_b", "response_b", "outcome", "strength",
-    "at", "source", "created_at",
+    "at", "source", "created_at", "key",
 )  # fmt: skip
 
 

@@ -1,25 +1,30 @@
-"""`gustibus serve`, `db`, `keys`, `openapi`, `demo`."""
+"""`gustibus serve`, `worker`, `db`, `openapi`, `demo`."""
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gustibus.cli.common import JsonOption, emit, existing
-from gustibus.errors import ConfigError
+from gustibus.cli.common import (
+    JsonOption,
+    StoreOption,
+    emit,
+    existing,
+    named_database,
+    opened_store,
+    writable,
+)
+from gustibus.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
     from gustibus.service.settings import Settings
-    from gustibus.store.keys import KeyRow
 
 Option = typer.Option
-_DATABASE = "sqlite:///gustibus.db"
 
 
 def register(app: typer.Typer) -> None:
@@ -32,30 +37,14 @@ def register(app: typer.Typer) -> None:
     db.command("upgrade")(upgrade_command)
     db.command("current")(current_command)
     db.command("check")(check_command)
+    stones = typer.Typer(
+        help="Who was deleted, as keyed hashes in a file outside the database.",
+        no_args_is_help=True,
+    )
+    stones.command("export")(export_tombstones_command)
+    stones.command("replay")(replay_tombstones_command)
+    db.add_typer(stones, name="tombstones")
     app.add_typer(db, name="db")
-    keys = typer.Typer(help="Keys of the HTTP API.", no_args_is_help=True)
-    keys.command("create")(create_key_command)
-    keys.command("list")(list_keys_command)
-    keys.command("revoke")(revoke_key_command)
-    app.add_typer(keys, name="keys")
-    log = typer.Typer(help="The audit log.", no_args_is_help=True)
-    log.command("list")(list_audit_command)
-    log.command("verify")(verify_audit_command)
-    app.add_typer(log, name="audit")
-
-
-def _database(given: str) -> str:
-    """The flag, else the environment, else the settings file, else a file here."""
-    from gustibus.service.settings import from_file, settings_file
-
-    if given or "GUSTIBUS_DATABASE" in os.environ:
-        return given or os.environ["GUSTIBUS_DATABASE"]
-    return str(from_file(settings_file(os.environ)).get("database", _DATABASE))
-
-
-DatabaseOption = Annotated[
-    str, Option("--database", help="URL; default GUSTIBUS_DATABASE or sqlite:///gustibus.db.")
-]
 
 
 ModelOption = Annotated[str, Option(help="Folder of a trained model; default GUSTIBUS_MODEL.")]
@@ -75,7 +64,7 @@ def serve_command(
     *,
     model: ModelOption = "",
     models: ModelsOption = "",
-    database: DatabaseOption = "",
+    database: StoreOption = "",
     host: Annotated[str, Option(help="Address to listen on; default GUSTIBUS_HOST.")] = "",
     port: Annotated[int | None, Option(help="Port to listen on; default GUSTIBUS_PORT.")] = None,
     workers: Annotated[
@@ -111,7 +100,7 @@ def worker_command(
     *,
     model: ModelOption = "",
     models: ModelsOption = "",
-    database: DatabaseOption = "",
+    database: StoreOption = "",
     files: FilesOption = "",
     given: SettingsOption = None,
 ) -> int:
@@ -177,19 +166,22 @@ def openapi_command() -> int:
     return 0
 
 
-def upgrade_command(*, database: DatabaseOption = "", as_json: JsonOption = False) -> int:
+def upgrade_command(*, database: StoreOption = "", as_json: JsonOption = False) -> int:
     """Bring the schema up to date."""
-    from gustibus.store import upgrade
+    from gustibus.store import make_hashing_key, upgrade
 
-    upgrade(_database(database))
+    url = named_database(database)
+    upgrade(url)
+    with opened_store(url) as store:
+        make_hashing_key(store)
     return current_command(database=database, as_json=as_json)
 
 
-def current_command(*, database: DatabaseOption = "", as_json: JsonOption = False) -> int:
+def current_command(*, database: StoreOption = "", as_json: JsonOption = False) -> int:
     """Print the schema's revision."""
     from gustibus.store import current, head
 
-    found = current(_database(database))
+    found = current(named_database(database))
     if as_json:
         emit({"schema": found or None, "newest": head()})
     else:
@@ -197,11 +189,11 @@ def current_command(*, database: DatabaseOption = "", as_json: JsonOption = Fals
     return 0
 
 
-def check_command(*, database: DatabaseOption = "", as_json: JsonOption = False) -> int:
+def check_command(*, database: StoreOption = "", as_json: JsonOption = False) -> int:
     """Fail where the database differs from what this version expects."""
     from gustibus.store import check
 
-    check(existing(_database(database)))
+    check(existing(named_database(database)))
     if as_json:
         emit({"drift": False})
     else:
@@ -209,207 +201,61 @@ def check_command(*, database: DatabaseOption = "", as_json: JsonOption = False)
     return 0
 
 
-def create_key_command(
-    *,
-    name: Annotated[str, typer.Argument(help="What the key is for.")],
-    scope: Annotated[
-        list[str] | None,
-        Option(help="A scope such as admin, repeatable; default: all that applications need."),
-    ] = None,
-    expires: Annotated[
-        str, Option(help="Days from now, such as 90, or an ISO time; default: never.")
-    ] = "",
-    model: Annotated[
-        list[str] | None, Option(help="Name of a model that it is for, repeatable; default: all.")
-    ] = None,
-    cidr: Annotated[
-        list[str] | None,
-        Option(
-            help="Range of addresses that it may come from, such as 10.0.0.0/8, repeatable; default: all."
-        ),
-    ] = None,
-    database: DatabaseOption = "",
-    as_json: JsonOption = False,
+TombstonesArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The file.")]
+
+
+def export_tombstones_command(
+    *, file: TombstonesArgument, database: StoreOption = "", as_json: JsonOption = False
 ) -> int:
-    """Create a key and print its secret, once."""
-    from gustibus.errors import UnknownNameError
-    from gustibus.service.routing import OPERATING, SCOPES
-    from gustibus.store import Store, audit, create_key
+    """Add to a file what it lacks of those who were deleted: keyed hashes and times.
 
-    if not 1 <= len(name.strip()) <= 128:
-        message = f"name: expected 1 to 128 characters that say what the key is for, got {name!r}"
-        raise ConfigError(message, where="name")
-    until = _expiry(expires)
-    scopes = scope or sorted(SCOPES.keys() - OPERATING)
-    for one in scopes:
-        if one not in SCOPES:
-            raise UnknownNameError.of("scope", one, SCOPES)
-    limits = _limits(model, cidr)
-    store = Store(existing(_database(database)))
-    try:
-        with store.write() as conn:
-            key = create_key(conn, name=name, scopes=scopes, expires_at=until, **limits)
-            audit(
-                conn, actor="cli", action="key.create", what=key.id, scopes=sorted(scopes), **limits
-            )
-    finally:
-        store.close()
-    if as_json:
-        emit({
-            "id": key.id, "name": key.name, "scopes": list(key.scopes),
-            "expires_at": until and until.isoformat(), "models": key.models, "cidrs": key.cidrs,
-            "key": key.secret_text,
-        })  # fmt: skip
-    else:
-        sys.stdout.write(f"{key.secret_text}\n")
-    return 0
+    Keep it outside the database and its backups, so that `gustibus db tombstones replay` can follow a restore.
 
-
-def _limits(models: list[str] | None, cidrs: list[str] | None) -> dict[str, Any]:
-    """What a key is limited to, in the form in which it is kept; what is not limited is left out.
-
-    Raises:
-        ConfigError: names what is no name of a model, or no range.
+    Example: gustibus db tombstones export /srv/tombstones.jsonl
     """
-    from gustibus.service.addresses import normal_ranges
-    from gustibus.service.routes.keys import MAX_CIDRS, MAX_MODELS, MODEL_NAME
+    from gustibus.service.replaying import export_tombstones
 
-    for one in models or ():
-        if re.fullmatch(MODEL_NAME, one) is None:
-            message = f"--model: expected 1 to 64 letters, digits, '.', '_' or '-', got {one!r}"
-            raise ConfigError(message, where="--model")
-    try:
-        ranges = normal_ranges(cidrs or ())
-    except ValueError as error:
-        raise ConfigError(f"--cidr: {error}", where="--cidr") from None
-    limits = {"models": sorted(set(models or ())), "cidrs": ranges}
-    for name, most in (("models", MAX_MODELS), ("cidrs", MAX_CIDRS)):
-        if len(limits[name]) > most:
-            option = f"--{name.removesuffix('s')}"
-            message = f"{option}: expected at most {most}, got {len(limits[name])}"
-            raise ConfigError(message, where=option)
-    return {name: values for name, values in limits.items() if values}
-
-
-def _expiry(given: str) -> datetime | None:
-    """The time that a number of days or an ISO time names; one without a zone is in UTC.
-
-    Raises:
-        ConfigError: it is neither, or has passed.
-    """
-    if not given:
-        return None
-    now = datetime.now(UTC)
-    try:
-        if given.isascii() and given.isdigit():
-            until = now + timedelta(days=int(given))
-        else:
-            until = datetime.fromisoformat(given)
-            until = (until if until.tzinfo else until.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        message = f"--expires: expected days, such as 90, or an ISO time, got {given!r}"
-        raise ConfigError(message, where="--expires") from None
-    if not now < until or until.year > 9998:
-        message = f"--expires: expected a time to come, of the year 9998 or before, got {given!r}"
-        raise ConfigError(message, where="--expires")
-    return until
-
-
-def list_keys_command(*, database: DatabaseOption = "", as_json: JsonOption = False) -> int:
-    """List keys, never their secrets."""
-    from gustibus.store import Store, list_keys
-
-    store = Store(existing(_database(database)))
-    try:
-        with store.read() as conn:
-            rows: list[dict[str, Any]] = [
-                {"id": key.id, "state": _state(key), "name": key.name, "scopes": list(key.scopes),
-                 "expires_at": key.expires_at and key.expires_at.isoformat(),
-                 "models": key.models, "cidrs": key.cidrs}
-                for key in list_keys(conn)
-            ]  # fmt: skip
-    finally:
-        store.close()
+    writable(file, "FILE")
+    with opened_store(database) as store:
+        done = export_tombstones(store, file)
     if as_json:
-        emit(rows)
-        return 0
-    for row in rows:
-        scopes = " ".join(row["scopes"])
-        until = f"  until {row['expires_at']}" if row["expires_at"] else ""
-        models = f"  for {' '.join(row['models'])}" if row["models"] else ""
-        places = f"  from {' '.join(row['cidrs'])}" if row["cidrs"] else ""
-        line = f"{row['id']}  {row['state']:8} {row['name']}  {scopes}{models}{places}{until}"
-        sys.stdout.write(f"{line}\n")
-    return 0
-
-
-def _state(key: KeyRow) -> str:
-    if key.revoked_at:
-        return "revoked"
-    expired = key.expires_at is not None and key.expires_at <= datetime.now(UTC)
-    return "expired" if expired else "live"
-
-
-def revoke_key_command(
-    *,
-    key_id: Annotated[str, typer.Argument(help="Id of the key.")],
-    database: DatabaseOption = "",
-    as_json: JsonOption = False,
-) -> int:
-    """Revoke a key; every process refuses it within 5 seconds."""
-    from gustibus.store import Store, audit, revoke_key
-
-    store = Store(existing(_database(database)))
-    try:
-        with store.write() as conn:
-            revoke_key(conn, key_id=key_id)
-            audit(conn, actor="cli", action="key.revoke", what=key_id)
-    finally:
-        store.close()
-    if as_json:
-        emit({"id": key_id, "state": "revoked"})
-    return 0
-
-
-def list_audit_command(
-    *,
-    limit: Annotated[int, Option(min=1, help="Most entries.")] = 100,
-    database: DatabaseOption = "",
-    as_json: JsonOption = False,
-) -> int:
-    """List who did what, the newest first; people appear under a hash."""
-    from gustibus.store import Store, list_audit
-
-    store = Store(existing(_database(database)))
-    try:
-        with store.read() as conn:
-            rows = list_audit(conn, limit=limit)
-    finally:
-        store.close()
-    if as_json:
-        emit([
-            {"seq": row.seq, "at": row.at.isoformat(), "actor": row.actor, "action": row.action,
-             "object": row.object, "detail": row.detail, "hash": row.hash.hex()} for row in rows
-        ])  # fmt: skip
-        return 0
-    for row in rows:
-        sys.stdout.write(f"{row.seq:6} {row.at:%Y-%m-%dT%H:%M:%SZ} {row.actor:26} "
-                         f"{row.action:16} {row.object}\n")  # fmt: skip
-    return 0
-
-
-def verify_audit_command(*, database: DatabaseOption = "", as_json: JsonOption = False) -> int:
-    """Check the chain of the audit log; exit code 1 where an entry was altered or taken out."""
-    from gustibus.store import Store, verify_audit
-
-    store = Store(existing(_database(database)))
-    try:
-        with store.read() as conn:
-            wrong = verify_audit(conn)
-    finally:
-        store.close()
-    if as_json:
-        emit({"whole": wrong is None, "broken_at": wrong})
+        emit({"file": str(file), **done._asdict()})
     else:
-        sys.stdout.write("whole\n" if wrong is None else f"broken at entry {wrong}\n")
-    return 0 if wrong is None else 1
+        sys.stdout.write(f"{done.added} tombstones added to {file}, which had {done.there}\n")
+    return 0
+
+
+def replay_tombstones_command(
+    *, file: TombstonesArgument, database: StoreOption = "", as_json: JsonOption = False
+) -> int:
+    """Delete whoever is in a file of tombstones again, after a backup was restored and before it is served.
+
+    What was stopped is simply repeated. Exit code 4 where lines of the file could not be used.
+
+    Example: gustibus db tombstones replay /srv/tombstones.jsonl
+    """
+    from gustibus.service.replaying import replay_tombstones
+
+    if not file.is_file():
+        message = f"FILE: {file}: no such file"
+        raise NotFoundError(message, where="FILE")
+
+    def tell(people: int) -> None:
+        if people % 100 == 0:
+            sys.stderr.write(f"{people} people deleted\n")
+
+    with opened_store(database) as store:
+        done = replay_tombstones(
+            store, _settings(None, database=named_database(database)), file, tell=tell
+        )
+    if as_json:
+        emit({"file": str(file), **done._asdict()})
+    else:
+        sys.stdout.write(
+            f"{done.people} people deleted again, {done.tombstones} tombstones of others set\n"
+        )
+    if done.foreign or done.broken:
+        sys.stderr.write(
+            f"{done.foreign} lines are of other databases, {done.broken} are no tombstones\n"
+        )
+    return 4 if done.foreign or done.broken else 0

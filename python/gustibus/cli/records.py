@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from typer import Option
 
-from gustibus.cli.common import existing
+from gustibus.cli.common import opened_store
 from gustibus.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ DatabaseOption = Annotated[
     str, Option("--database", help="URL of a database, instead of a service; see `gustibus db`.")
 ]
 
-DATABASE = "sqlite:///gustibus.db"
 _PAGE = 1000
 _ROW_PROBLEMS = frozenset({400, 404, 409, 410, 413, 422})
 """Statuses that may be one row's fault."""
@@ -61,11 +60,17 @@ class Records(Protocol):
     def export(self, user: str) -> list[dict[str, Any]]:
         """Everything held about a person."""
 
-    def delete(self, user: str) -> dict[str, int]:
-        """Remove a person, and say how much was removed."""
+    def delete(self, user: str) -> dict[str, Any]:
+        """Remove a person: how much was `removed`, and the signed `statement` of it."""
 
     def restrict(self, user: str, *, lift: bool) -> dict[str, Any]:
         """A person, once their processing is restricted, or no longer is."""
+
+    def people(self, state: str | None, limit: int) -> list[dict[str, Any]]:
+        """The first people by name, of one state where one is given."""
+
+    def release(self, user: str) -> dict[str, Any]:
+        """A person, once their quarantine is lifted."""
 
     def consent(self, user: str, *, follow_ups: bool | None) -> dict[str, Any]:
         """What a person said of their next turns, once it is changed where a change is given."""
@@ -89,16 +94,8 @@ def opened(url: str, database: str) -> Iterator[Records]:
         with Client(url, max_retries=6) as client:
             yield Served(client)
         return
-    from gustibus.service.settings import from_file, settings_file
-    from gustibus.store import Store
-
-    told = from_file(settings_file(os.environ)).get("database", DATABASE)
-    store = Store(existing(database or os.environ.get("GUSTIBUS_DATABASE", str(told))))
-    try:
-        store.check_schema()
+    with opened_store(database) as store:
         yield Stored(store)
-    finally:
-        store.close()
 
 
 class Served:
@@ -170,7 +167,7 @@ class Served:
             yield _row(
                 one.client_id or one.id, one.user, one.prompt, (one.a.id, one.a.text),
                 (one.b.id, one.b.text), one.outcome, one.strength, one.at, one.source,
-                one.created_at,
+                one.created_at, one.key,
             )  # fmt: skip
 
     def show(self, user: str) -> dict[str, Any]:
@@ -181,14 +178,23 @@ class Served:
         """Everything held about a person."""
         return self.client.users.export(user)
 
-    def delete(self, user: str) -> dict[str, int]:
+    def delete(self, user: str) -> dict[str, Any]:
         """Remove a person."""
-        return self.client.users.delete(user).removed
+        done = self.client.users.delete(user)
+        return {"removed": done.removed, "statement": done.statement}
 
     def restrict(self, user: str, *, lift: bool) -> dict[str, Any]:
         """A person, once their processing is restricted, or no longer is."""
         users = self.client.users
         return _served(users.unrestrict(user) if lift else users.restrict(user))
+
+    def people(self, state: str | None, limit: int) -> list[dict[str, Any]]:
+        """The first people by name."""
+        return [_served(one) for one in self.client.users.list(limit=limit, state=state).data]
+
+    def release(self, user: str) -> dict[str, Any]:
+        """A person, once their quarantine is lifted."""
+        return _served(self.client.users.release(user))
 
     def consent(self, user: str, *, follow_ups: bool | None) -> dict[str, Any]:
         """What a person said of their next turns."""
@@ -241,7 +247,7 @@ class Stored:
                 yield _row(
                     one.client_id or one.id, one.user, one.prompt, (one.a_item, one.a_text),
                     (one.b_item, one.b_text), one.outcome, one.strength, one.at, one.source,
-                    one.created_at,
+                    one.created_at, one.key,
                 )  # fmt: skip
             if len(rows) < _PAGE:
                 return
@@ -257,25 +263,32 @@ class Stored:
 
     def export(self, user: str) -> list[dict[str, Any]]:
         """Everything held about a person."""
-        from gustibus.store import export_user
+        from gustibus.service.holdings import held_of
+        from gustibus.service.settings import Settings
 
+        settings = Settings.from_env()
         with self._store.read() as conn:
-            found = list(export_user(conn, user=user))
+            found = list(held_of(conn, settings, user))
         if not found:
             raise _nobody(user)
         return found
 
-    def delete(self, user: str) -> dict[str, int]:
+    def delete(self, user: str) -> dict[str, Any]:
         """Remove a person, also from what a model's training says of them."""
-        from gustibus.store import audit, delete_user, forget_training, get_user, hashed_user
+        from gustibus.service.erasing import erase, remove_results
+        from gustibus.service.membership import ask
+        from gustibus.service.settings import Settings
+        from gustibus.store import get_user
 
+        settings = Settings.from_env()
+        with self._store.read() as conn:
+            asked = ask(conn, settings, user=user)  # here, where nobody waits for it
         with self._store.write() as conn:
             if get_user(conn, user=user) is None:
                 raise _nobody(user)
-            forget_training(conn, user=user)
-            removed = delete_user(conn, user=user)
-            audit(conn, actor="cli", action="user.delete", what=hashed_user(conn, user))
-        return {**removed._asdict(), "files": len(removed.files)}
+            erased = erase(conn, settings, user=user, actor="cli", asked=asked)
+        remove_results(settings, erased.files)
+        return {"removed": erased.removed, "statement": erased.statement}
 
     def restrict(self, user: str, *, lift: bool) -> dict[str, Any]:
         """A person, once their processing is restricted, or no longer is; then a running service fits them."""
@@ -294,6 +307,23 @@ class Stored:
                 audit(conn, actor="cli", action=f"user.{verb}", what=hashed_user(conn, user))
                 if lift:
                     ensure_job(conn, kind="refit_profiles", by="cli")
+            return _stored(user, get_user(conn, user=user))
+
+    def people(self, state: str | None, limit: int) -> list[dict[str, Any]]:
+        """The first people by name."""
+        from gustibus.store import list_users
+
+        with self._store.read() as conn:
+            return [_stored(one.id, one) for one in list_users(conn, limit=limit, state=state)]
+
+    def release(self, user: str) -> dict[str, Any]:
+        """A person, once their quarantine is lifted; then a running service fits them."""
+        from gustibus.store import audit, ensure_job, get_user, hashed_user, release_user
+
+        with self._store.write() as conn:
+            if release_user(conn, user=user):
+                audit(conn, actor="cli", action="user.release", what=hashed_user(conn, user))
+                ensure_job(conn, kind="refit_profiles", by="cli")
             return _stored(user, get_user(conn, user=user))
 
     def consent(self, user: str, *, follow_ups: bool | None) -> dict[str, Any]:
@@ -323,7 +353,7 @@ def _served(found: User) -> dict[str, Any]:
         "id": found.id, "state": found.state, "attributes": found.attributes,
         "comparisons": found.comparisons, "fitted_comparisons": found.fitted_comparisons,
         "profile_version": found.profile_version, "created_at": _iso(found.created_at),
-        "updated_at": _iso(found.updated_at),
+        "updated_at": _iso(found.updated_at), "signals": list(found.signals),
     }  # fmt: skip
 
 
@@ -334,6 +364,7 @@ def _stored(user: str, found: UserRow | None) -> dict[str, Any]:
         "id": found.id, "state": found.state, "attributes": found.attributes,
         "comparisons": found.n_comparisons, "profile_version": found.profile_version,
         "created_at": _iso(found.created_at), "updated_at": _iso(found.updated_at),
+        "signals": list(found.signals),
     }  # fmt: skip
 
 
@@ -384,12 +415,12 @@ def _rows_named(error: ApiError, count: int) -> dict[int, str]:
 def _row(
     name: str, user: str, prompt: str | None, a: tuple[str | None, str | None],
     b: tuple[str | None, str | None], outcome: str, strength: float | None, at: datetime | None,
-    source: str | None, created: datetime,
+    source: str | None, created: datetime, key: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     return {
         "id": name, "user": user, "prompt": prompt, "item_a": a[0], "response_a": a[1],
         "item_b": b[0], "response_b": b[1], "outcome": outcome, "strength": strength,
-        "at": _iso(at), "source": source, "created_at": _iso(created),
+        "at": _iso(at), "source": source, "created_at": _iso(created), "key": key,
     }  # fmt: skip
 
 

@@ -71,8 +71,36 @@ def train_command(
     margins: Annotated[
         str, Option(help="Column of margins that the objective is to keep (--objective).")
     ] = "",
+    languages: Annotated[
+        str, Option(help="Column of language tags, such as de-AT, that questions keep.")
+    ] = "",
+    keys: Annotated[
+        str,
+        Option(
+            help="Column that names the sender of each row; none has more than 20 % of the loss."
+        ),
+    ] = "",
+    strengths: Annotated[
+        str,
+        Option(help="Column by how much the one was preferred; stronger answers count for more."),
+    ] = "",
+    strength_exponent: Annotated[
+        float | None,
+        Option(
+            help="What they count for: strength to this power (default: held-out people choose)."
+        ),
+    ] = None,
     questions: Annotated[
         int | None, Option(help="Size of the onboarding pool (default 500).")
+    ] = None,
+    flags: Annotated[
+        str, Option(help="Column that is true where a pair must not be asked about, as unsafe.")
+    ] = "",
+    terms: Annotated[
+        str, Option(help="File of words and phrases, one a line, that no question may hold.")
+    ] = "",
+    max_lix: Annotated[
+        float | None, Option(help="How hard a question may read: 40 newspapers, 60 very hard.")
     ] = None,
     seed: Annotated[
         int | None, Option(help="Seed of splits, starts and orders (default 0).")
@@ -94,8 +122,9 @@ def train_command(
     given: dict[str, Any] = {
         "output": output, "model": model, "encoder": encoder, "layout": layout, "split": split,
         "identical": identical,
-        "groups": groups, "margins": margins, "objective": objective, "device": device,
-        "questions": questions, "seed": seed,
+        "groups": groups, "margins": margins, "languages": languages, "keys": keys, "objective": objective,
+        "device": device, "questions": questions, "seed": seed, "strengths": strengths,
+        "strength_exponent": strength_exponent, "flags": flags, "terms": terms, "max_lix": max_lix,
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value not in ("", None)}
     if columns:
