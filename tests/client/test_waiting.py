@@ -113,8 +113,9 @@ def test_a_failure_without_a_word_and_a_result_of_another_form(make, script):
     script.answers = [job("queued"), job("failed"), job("succeeded", result={"order": []})]
     client = make(script.url, "key")
     pending = client.rank.aggregate.as_job([["a", "b"]])
-    with pytest.raises(JobFailedError, match="job_1: it failed, and nothing tells why"):
+    with pytest.raises(JobFailedError, match="job_1: it failed, and nothing tells why") as failed:
         client.jobs.wait(pending)
+    assert failed.value.reason is None
     with pytest.raises(BadReplyError, match="Aggregated"):
         client.jobs.wait(pending)
 

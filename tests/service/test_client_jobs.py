@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 import threading
 import time
 from itertools import pairwise
@@ -24,8 +26,9 @@ from tests.service.test_stopping import long
 
 RANKINGS = [["a", "b", "c", "d"]] * 3 + [["b", "a", "d", "c"]] * 2
 APPROVALS = [["a", "b"]] * 6 + [["c"]] * 3 + [["d", "c"]] * 2
-NEVER = {"groups": {"x": ["a", "b"], "y": ["c", "d"]}, "k": 2, "upper": {"x": [0, 0], "y": [0, 0]}}
-"""Bounds that nothing meets, which is not seen before they are tried."""
+MANY = [random.Random(voter).sample([f"n{place}" for place in range(60)], 60) for voter in range(5)]
+NEVER = {"method": "simple_stable_voting", "time_limit": 0.2}
+"""For these ballots it takes longer, which is not seen before it is tried."""
 
 
 @pytest.fixture(scope="module")
@@ -120,13 +123,15 @@ def test_what_is_wrong_is_said_before_there_is_a_job(client, make, served):
 
 def test_a_job_that_fails_raises_what_it_says(client):
     with pytest.raises(InvalidRequestError) as refused:
-        client.rank.aggregate(RANKINGS, **NEVER)
-    pending = client.rank.aggregate.as_job(RANKINGS, **NEVER)
+        client.rank.aggregate(MANY, **NEVER)
+    pending = client.rank.aggregate.as_job(MANY, **NEVER)
     for job in (pending, pending.id):
         with pytest.raises(JobFailedError) as caught:
             client.jobs.wait(job, timeout=60)
         assert (caught.value.job, caught.value.code) == (pending.id, "job_failed")
-        assert refused.value.detail in caught.value.detail
+        assert caught.value.reason == refused.value.code
+        over = r"time_limit: 0\.\d{1,3} s were over before there was a result"
+        assert all(re.search(over, error.value.detail) for error in (refused, caught))
         assert pending.id in str(caught.value)
 
 

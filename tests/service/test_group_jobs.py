@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
@@ -69,6 +70,10 @@ def test_a_fair_consensus_tells_how_near_it_is(texts_http):
         ({"time_limit": 31}, "/time_limit"),
         ({"async": True, "method": "bordda"}, "/method"),
         ({"async": True, "groups": {"x": ["a"]}}, "/groups"),
+        ({"async": True, "method": "borda", "options": {"variant": "odd"}}, "/options/variant"),
+        ({"async": True, "method": "borda", "options": {"colour": 1}}, "/options/colour"),
+        ({"async": True, "method": "positional"}, "/options/vector"),
+        ({"async": True, "groups": GROUPS, "k": 2, "lower": {"x": [0], "y": [0]}}, "/lower"),
     ],
 )
 def test_what_is_wrong_with_groups_is_said_where(texts_http, more, pointer):
@@ -82,6 +87,35 @@ def test_bounds_that_nothing_meets_are_told_as_such(texts_http):
     body = {"rankings": RANKINGS, "groups": GROUPS, **bounds}
     reply = texts_http.post("/v1/rank/aggregate", json=body)
     assert (reply.status_code, reply.json()["code"]) == (422, "infeasible")
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "bounds"),
+    [
+        ("aggregate", {"rankings": RANKINGS}, {"k": 2, "upper": {"x": [0, 0], "y": [0, 0]}}),
+        ("committee", {"rankings": RANKINGS, "k": 3}, {"upper": {"x": 1, "y": 1}}),
+        ("committee", {"approvals": [list("abcde")], "k": 3}, {"lower": {"y": 3}}),
+        ("committee", {"utilities": [[1, 2, 3, 4, 5]], "labels": list("abcde"), "k": 3}, {"lower": {"y": 3}}),
+    ],
+)  # fmt: skip
+def test_no_job_is_made_of_bounds_that_nothing_meets(texts_http, path, sent, bounds):
+    body = {**sent, "groups": GROUPS, **bounds, "async": True}
+    reply = texts_http.post(f"/v1/rank/{path}", json=body)
+    assert (reply.status_code, reply.json()["code"]) == (422, "infeasible"), reply.text
+    if path == "committee":
+        at_once = texts_http.post(f"/v1/rank/{path}", json={**body, "async": False})
+        assert at_once.json()["errors"] == reply.json()["errors"]
+
+
+def test_a_job_that_fails_tells_what_kind_of_problem_it_was(texts_http):
+    rng = random.Random(0)
+    names = [f"n{row}" for row in range(60)]
+    body = {"rankings": [rng.sample(names, 60) for _ in range(5)], "method": "simple_stable_voting"}
+    job = ended(
+        texts_http, texts_http.post("/v1/rank/aggregate", json={**body, "async": True, "time_limit": 0.2})
+    )  # fmt: skip
+    assert (job["state"], job["error_code"]) == ("failed", "infeasible"), job
+    assert "time_limit" in job["error"]
 
 
 def ended(http, reply):

@@ -113,9 +113,17 @@ class JobEndedError(ApiError):
 
 
 class JobFailedError(JobEndedError):
-    """A job failed; `detail` is what it says of why."""
+    """A job failed; `detail` is what it says of why.
+
+    Attributes:
+        reason: what kind of problem it is, such as `infeasible`; None where the service tells none.
+    """
 
     _code: ClassVar[str] = "job_failed"
+
+    def __init__(self, job: str, detail: str, *, reason: str | None = None) -> None:
+        self.reason = reason
+        super().__init__(job, detail)
 
 
 class JobCancelledError(JobEndedError):

@@ -146,7 +146,8 @@ class Waiting:
             BadReplyError: the result is of another form.
         """
         if job.state == "failed":
-            raise JobFailedError(job.id, job.error or "it failed, and nothing tells why")
+            message = job.error or "it failed, and nothing tells why"
+            raise JobFailedError(job.id, message, reason=job.error_code)
         if job.state == "cancelled":
             raise JobCancelledError(job.id, "it was cancelled before it was done")
         return job if self._pending is None else self._pending.read(json.dumps(job.result).encode())

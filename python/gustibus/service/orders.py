@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta, Struct, field
 
-from gustibus.errors import InputError, UnknownNameError
+from gustibus.errors import InfeasibleError, InputError, UnknownNameError
 from gustibus.service.problems import invalid, pointer_to
 from gustibus.service.voters import MAX_CHOICES, Ballots, Choice, Name, Voters
 from gustibus.social import (
@@ -26,6 +27,7 @@ ORDERED_BY = ("rankings", "utilities", "users")
 """Kinds of ballots that have an order."""
 CONSENSUS = "fair_consensus"
 """The method that looks for an order within the bounds from the beginning."""
+_QUICK = 0.25  # seconds for a rule to show what is wrong with its options
 _CONSENSUS_SOURCE = "Chakraborty, Das, Khan and Subramanian 2022, section 4"
 
 OptionValue = bool | float | str | list[float | str]
@@ -132,14 +134,21 @@ def try_order(body: AggregateRequest, ballots: Ballots) -> None:
     """Refuse what would fail however much time it had, as far as that is quick to see.
 
     Raises:
-        InputError: the ballots or the groups are wrong; `UnknownNameError` for a rule that is not known.
+        InputError: the ballots, the options or the groups are wrong; `UnknownNameError` for a rule that is
+            not known; `InfeasibleError` where no order is within the bounds.
     """
     known = rules()
     if body.method not in known and body.method != CONSENSUS:
         raise UnknownNameError.of("rule", body.method, known)
     labels = ballots().labels
+    if body.method != CONSENSUS:
+        alone = Profile(
+            [list(range(len(labels)))]
+        )  # one voter, of whom most rules see the order at once
+        with suppress(InfeasibleError):
+            decide(alone, body.method, options=body.options, time_limit=_QUICK)
     if body.groups is not None:
-        groups_of(body.groups, labels)
+        closest_fair_ranking(range(len(labels)), groups_of(body.groups, labels), **_bounds(body))
 
 
 def order_of(

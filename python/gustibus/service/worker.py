@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gustibus.errors import GustibusError, OverloadedError
 from gustibus.service.retention import remove_old
@@ -25,7 +25,7 @@ from gustibus.service.work.imports import import_file
 from gustibus.service.work.neighbours import map_neighbours
 from gustibus.service.work.placing import marks_of, settle
 from gustibus.service.work.refits import refit_profiles
-from gustibus.service.work.task import JobError, Task, Work, files_of_jobs, remove
+from gustibus.service.work.task import UNEXPECTED, JobError, Task, Work, files_of_jobs, remove
 from gustibus.service.work.trainings import train
 from gustibus.store import (
     JobRow,
@@ -62,6 +62,14 @@ _LOOK = 0.4  # seconds between looks at whether somebody wants the job stopped
 _RENEW = 2.0  # seconds between renewals of a lease, less where it is short
 
 log = logging.getLogger("gustibus.service")
+
+
+class Failure(NamedTuple):
+    """Why a job failed."""
+
+    message: str
+    code: str
+    """Of replies, or of the library's errors."""
 
 
 class Worker:
@@ -120,7 +128,7 @@ class Worker:
         task, started = Task(self._state, job), perf_counter()
         work: asyncio.Task[dict[str, Any]] = asyncio.ensure_future(KINDS[job.kind](task))
         lease = asyncio.create_task(self._hold(task, work))
-        outcome, result, error = "succeeded", None, None
+        outcome, result, failure = "succeeded", None, None
         try:
             result = await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -134,27 +142,28 @@ class Worker:
             await self._when_possible(state, lambda: self._release(state, job))
             raise
         except (JobError, GustibusError) as problem:
-            outcome, error = "failed", str(problem)
+            outcome, failure = "failed", Failure(str(problem), problem.code)
         except Exception as problem:
             log.error("job %s failed", job.id, exc_info=problem)
-            outcome, error = "failed", "something went wrong here; the log has the reason"
+            outcome, failure = "failed", Failure(UNEXPECTED, "internal")
         finally:
             lease.cancel()
-        await self._finish(task, outcome, result, error)
+        await self._finish(task, outcome, result, failure)
         state.meter.job(job.kind, outcome, perf_counter() - started)
         return outcome
 
     async def _finish(
-        self, task: Task, outcome: str, result: dict[str, Any] | None, error: str | None
+        self, task: Task, outcome: str, result: dict[str, Any] | None, failure: Failure | None
     ) -> None:
         """Write down the end."""
         state, job = task.state, task.job
+        error, code = failure or (None, None)
 
         async def write() -> None:
             await state.threads.write(
                 lambda conn: finish_job(
                     conn, job=job.id, owner=self.owner, state=outcome, result=result,
-                    error=error, done=task.done, total=task.total,
+                    error=error, code=code, done=task.done, total=task.total,
                 )
             )  # fmt: skip
 

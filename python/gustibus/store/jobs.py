@@ -48,6 +48,8 @@ class JobRow:
     """Whether it is to stop."""
     result: dict[str, Any] | None
     error: str | None
+    error_code: str | None
+    """What kind of problem it failed with; jobs that failed before there were codes have none."""
     created_by: str
     created_at: datetime
     started_at: datetime | None
@@ -146,7 +148,7 @@ def take_job(
         return None
     if row.attempts >= MOST_ATTEMPTS:
         error = f"its worker ended {row.attempts} times before it was done"
-        _end(conn, row.id, "failed", error=error)
+        _end(conn, row.id, "failed", error=error, code="internal")
         return take_job(conn, owner=owner, kinds=kinds, lease=lease)
     values = {
         "state": "running", "owner": owner, "lease_until": now + lease,
@@ -174,14 +176,14 @@ def is_held(conn: Connection, *, job: str, owner: str) -> bool:
 
 def finish_job(
     conn: Connection, *, job: str, owner: str, state: str, done: int, total: int | None = None,
-    result: Mapping[str, Any] | None = None, error: str | None = None,
+    result: Mapping[str, Any] | None = None, error: str | None = None, code: str | None = None,
 ) -> bool:  # fmt: skip
     """End a job that is still this worker's; False when it is another's by now."""
     held = _is(job) & (jobs.c.owner == owner) & (jobs.c.state == "running")
     if conn.execute(select(jobs.c.id).where(held).with_for_update()).first() is None:
         return False
     conn.execute(update(jobs).where(_is(job)).values(done=done, total=total))
-    _end(conn, job, state, result=result, error=error)
+    _end(conn, job, state, result=result, error=error, code=code)
     return True
 
 
@@ -294,11 +296,11 @@ def jobs_at_work(conn: Connection) -> dict[tuple[str, str], AtWork]:
 
 def _end(
     conn: Connection, job: str, state: str, *, result: Mapping[str, Any] | None = None,
-    error: str | None = None,
+    error: str | None = None, code: str | None = None,
 ) -> None:  # fmt: skip
     values = {
         "state": state, "result": None if result is None else dict(result), "error": error,
-        "owner": None, "lease_until": None, "finished_at": datetime.now(UTC),
+        "error_code": code, "owner": None, "lease_until": None, "finished_at": datetime.now(UTC),
     }  # fmt: skip
     conn.execute(update(jobs).where(_is(job)).values(**values))
 
@@ -311,5 +313,5 @@ def _job(row: Row[Any]) -> JobRow:
     return JobRow(
         row.id, row.kind, row.state, dict(row.params), row.user_id, row.done, row.total,
         row.attempts, row.owner, row.cancel, None if row.result is None else dict(row.result),
-        row.error, row.created_by, row.created_at, row.started_at, row.finished_at,
+        row.error, row.error_code, row.created_by, row.created_at, row.started_at, row.finished_at,
     )  # fmt: skip

@@ -217,8 +217,9 @@ jobs = Table(
     _filled("state", String(16)), _filled("params", JSON), Column("user_id", _ID),
     _filled("done", BigInteger), Column("total", BigInteger), _filled("attempts", Integer),
     Column("owner", String(64)), Column("lease_until", Moment), _filled("cancel", Boolean),
-    Column("result", JSON), Column("error", Text), _filled("created_by", _ID),
-    _filled("created_at", Moment), Column("started_at", Moment), Column("finished_at", Moment),
+    Column("result", JSON), Column("error", Text), Column("error_code", String(32)),
+    _filled("created_by", _ID), _filled("created_at", Moment), Column("started_at", Moment),
+    Column("finished_at", Moment),
     Index(None, "tenant_id", "state", "id"), Index(None, "tenant_id", "kind", "state"),
     Index(None, "tenant_id", "user_id"),
 )  # fmt: skip

@@ -80,7 +80,8 @@ impl<'a> Stop<'a> {
     /// The error of a search that has nothing to give when the time is over.
     #[must_use]
     pub fn over(&self) -> Error {
-        let seconds = self.limit.map_or(0.0, |limit| limit.seconds);
+        // What is left of somebody's limit has more digits than anybody gave.
+        let seconds = self.limit.map_or(0.0, |limit| (limit.seconds * 1000.0).round() / 1000.0);
         let what = format!("time_limit: {seconds} s were over before there was a result");
         Error::Infeasible { what }
     }
@@ -105,6 +106,8 @@ mod tests {
         assert_eq!(stop.check(), Err(Error::Infeasible { what: over.to_owned() }));
         flag.store(true, Ordering::Relaxed);
         assert_eq!(stop.check(), Err(Error::Interrupted));
+        let left = Stop::new(None, Some(0.199_703)).expect("seconds are valid").over();
+        assert!(left.to_string().starts_with("time_limit: 0.2 s were over"));
         assert!(!Stop::never().expired());
         assert!(Stop::new(None, Some(f64::NAN)).is_err());
         assert!(Stop::new(None, Some(-1.0)).is_err());

@@ -26,6 +26,8 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    error_code: str | None = None
+    """What kind of problem it is, such as `infeasible`."""
 
     @property
     def ended(self) -> bool:

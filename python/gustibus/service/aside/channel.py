@@ -19,8 +19,9 @@ from gustibus.artifact import Artifact
 from gustibus.errors import GustibusError, OverloadedError
 from gustibus.scoring import Scorer
 from gustibus.service.loading import remote_encoder
+from gustibus.service.problems import Problem
 from gustibus.service.settings import Settings
-from gustibus.service.work.task import result_file
+from gustibus.service.work.task import UNEXPECTED, result_file
 from gustibus.store import ROUND, Store
 
 if sys.platform != "win32":
@@ -124,12 +125,13 @@ def run(work: Callable[[Order], dict[str, Any]]) -> None:
     order = Order(_absolute(Settings(**given["settings"])), given["job"], given["params"], line)
     try:
         order.say({"result": work(order)})
-    except GustibusError as error:
+    except (GustibusError, Problem) as error:
         again = isinstance(error, OverloadedError)
-        order.say({"error": _without(order, error.message), "again": again})
+        told = _without(order, str(error))
+        order.say({"error": told, "code": error.code, "again": again})
     except Exception:
         traceback.print_exc()
-        order.say({"error": "something went wrong here; the log has the reason", "again": False})
+        order.say({"error": UNEXPECTED, "code": "internal", "again": False})
     line.close()
     os._exit(0)  # threads of libraries are not waited for
 

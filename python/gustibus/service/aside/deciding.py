@@ -6,10 +6,8 @@ from typing import Any
 
 from msgspec import convert, to_builtins
 
-from gustibus.errors import InputError
 from gustibus.service.aside.channel import Order, run
 from gustibus.service.orders import ORDERED_BY, AggregateRequest, order_of
-from gustibus.service.problems import Problem
 from gustibus.service.routes.ranking import CHOSEN_BY, CommitteeRequest, committee_of
 from gustibus.service.voters import sent_ballots, time_left
 
@@ -19,20 +17,16 @@ def decided(order: Order) -> dict[str, Any]:
 
     Raises:
         InputError: an argument is wrong; `InfeasibleError` without a result in time.
+        Problem: the same, of a field of the request.
     """
     given = order.params["request"]
-    try:
-        if order.params["operation"] == "aggregate":
-            body = convert(given, AggregateRequest)
-            ballots, _ = sent_ballots(body, ORDERED_BY)
-            reply: Any = order_of(body, ballots, time_left(body.time_limit), [])
-            return _plain(order, reply)
-        wanted = convert(given, CommitteeRequest)
-        ballots, _ = sent_ballots(wanted, CHOSEN_BY)
-        reply = committee_of(wanted, ballots, time_left(wanted.time_limit), [])
-        return _plain(order, reply)
-    except Problem as problem:
-        raise InputError(problem.detail) from None
+    if order.params["operation"] == "aggregate":
+        body = convert(given, AggregateRequest)
+        ballots, _ = sent_ballots(body, ORDERED_BY)
+        return _plain(order, order_of(body, ballots, time_left(body.time_limit), []))
+    wanted = convert(given, CommitteeRequest)
+    ballots, _ = sent_ballots(wanted, CHOSEN_BY)
+    return _plain(order, committee_of(wanted, ballots, time_left(wanted.time_limit), []))
 
 
 def _plain(order: Order, reply: Any) -> dict[str, Any]:

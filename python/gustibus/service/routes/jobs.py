@@ -101,6 +101,9 @@ class Job(Struct):
     attempts: int
     result: dict[str, Any] | None
     error: str | None
+    """Why it failed, or was cancelled by somebody else."""
+    error_code: str | None
+    """What kind of problem it is: a `code` of replies, or of the library's errors."""
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -207,7 +210,7 @@ def show_job(row: JobRow) -> Job:
     state: State = row.state  # type: ignore[assignment]  # only these are written
     return Job(
         row.id, "job", row.kind, state, row.done, row.total, row.attempts, row.result, row.error,
-        row.created_at, row.started_at, row.finished_at,
+        row.error_code, row.created_at, row.started_at, row.finished_at,
     )  # fmt: skip
 
 

@@ -50,6 +50,8 @@ from gustibus.service.voters import (
 from gustibus.social import (
     ApprovalProfile,
     Committee,
+    Profile,
+    UtilityProfile,
     check_committee,
     committee,
     committee_rules,
@@ -233,12 +235,29 @@ def try_committee(body: CommitteeRequest, ballots: Ballots) -> None:
     """Refuse what would fail however much time it had, as far as that is quick to see.
 
     Raises:
-        InputError: the ballots or what is to be audited are wrong; `UnknownNameError` for the rule.
+        InputError: the ballots or what is to be audited are wrong; `UnknownNameError` for the rule;
+            `InfeasibleError` where no committee is within the bounds.
     """
     rule, known = _rule_of(body), {row.name for row in committee_rules()}
     if rule not in known:
         raise UnknownNameError.of("rule", rule, known)
-    _refuse_audit(body, ballots())
+    profile = ballots()
+    _refuse_audit(body, profile)
+    committee(profile, body.k, rule=_PLAINEST[type(profile)], **_bounds(body))
+
+
+_PLAINEST: Final = {ApprovalProfile: "av", Profile: "k_borda", UtilityProfile: "sum"}
+"""Rules that add up what members have, so that only bounds can leave them without a committee."""
+
+
+def _bounds(body: CommitteeRequest) -> dict[str, Any]:
+    """Bounds on groups as the library takes them."""
+    if body.groups is None:
+        return {}
+    return {
+        "groups": body.groups, "lower": _whole_or_share(body.lower),
+        "upper": _whole_or_share(body.upper), "bounds": body.policies or None,
+    }  # fmt: skip
 
 
 def _rule_of(body: CommitteeRequest) -> str:
@@ -266,12 +285,7 @@ def committee_of(
         Problem: 422 for an audit of other ballots than approvals.
     """
     left()  # the time begins
-    profile, rule = ballots(), _rule_of(body)
-    bounds = {
-        "groups": body.groups, "lower": _whole_or_share(body.lower),
-        "upper": _whole_or_share(body.upper), "bounds": body.policies or None,
-    }  # fmt: skip
-    given = bounds if body.groups is not None else {}
+    profile, rule, given = ballots(), _rule_of(body), _bounds(body)
 
     def elect(**given: Any) -> Committee:
         return committee(

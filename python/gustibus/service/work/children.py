@@ -69,7 +69,7 @@ async def done_aside(
         message = (
             "the process of this job ended before it was done; the log of the worker may say why"
         )
-        raise JobError(message)
+        raise JobError(message, code="internal")
     return told
 
 
@@ -83,7 +83,7 @@ async def _followed(task: Task, child: asyncio.subprocess.Process) -> dict[str, 
         if "error" in told:
             if told["again"]:
                 raise OverloadedError(told["error"])
-            raise JobError(told["error"])
+            raise JobError(told["error"], code=told["code"])
         task.done, task.total = told["done"], told["total"]
     return None
 

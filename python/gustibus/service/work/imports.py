@@ -80,7 +80,7 @@ async def import_file(task: Task) -> dict[str, Any]:
                 file = File(path, row.resume_from)
                 row = await take_lines(state, row, file, row.resume_from, final=True)
     except (InputError, Problem) as error:
-        raise JobError(str(error)) from None
+        raise JobError(str(error), code=error.code) from None
     task.done = row.records
     return {
         "import": row.id, "rows": row.records, "accepted": row.accepted,

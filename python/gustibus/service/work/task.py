@@ -17,9 +17,21 @@ if TYPE_CHECKING:
 RESULTS: Final = {"bulk_score": ".parquet", "evaluate": ".json", "export": ".ndjson"}
 """How the file that comes out of a kind of job ends."""
 
+UNEXPECTED: Final = "something went wrong here; the log has the reason"
+"""What a job says of an error that nobody foresaw."""
+
 
 class JobError(Exception):
-    """A job cannot be done, now or later; the message is for whoever asked for it."""
+    """A job cannot be done, now or later; the message is for whoever asked for it.
+
+    Args:
+        message: why.
+        code: what kind of problem it is.
+    """
+
+    def __init__(self, message: str, *, code: str = "conflict") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(slots=True)

@@ -46,7 +46,7 @@ async def train(task: Task) -> dict[str, Any]:
             found = await done_aside(task, "learning")
     except TimeoutError:
         message = f"the training was not done within {minutes:g} minutes"
-        raise JobError(message) from None
+        raise JobError(message, code="deadline_exceeded") from None
     row = await _register(task, str(found["digest"]))
     marks = await asyncio.to_thread(marks_of, settings, {task.job.id})
     await task.state.threads.read(lambda conn: settle(conn, settings, marks))
@@ -63,7 +63,7 @@ async def _register(task: Task, digest: str) -> VersionRow:
         serving = await asyncio.to_thread(open_model, state, folder, None, beside=0)
     except GustibusError as error:
         message = f"what was trained cannot be served: {error.message}"
-        raise JobError(message) from None
+        raise JobError(message, code=error.code) from None
     serving.close()
 
     def work(conn: Connection) -> VersionRow | None:
