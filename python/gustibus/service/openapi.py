@@ -63,7 +63,7 @@ def document() -> dict[str, Any]:
                 "RequestId": _REQUEST_ID, "IdempotencyKey": _IDEMPOTENCY_KEY,
                 "Deadline": _DEADLINE,
             },
-            "headers": {"RetryAfter": _RETRY_AFTER, "RequestId": _REQUEST_ID_HEADER},
+            "headers": _HEADERS,
             "securitySchemes": {
                 "key": {
                     "type": "http", "scheme": "bearer",
@@ -124,10 +124,6 @@ _TAGGED = {
     },
 }  # fmt: skip
 """Conditions that nobody has to send."""
-_ETAG_HEADER = {
-    "description": "Of what is written and of the reply; for `If-Match` and `If-None-Match`.",
-    "schema": {"type": "string"},
-}  # fmt: skip
 EVENTS = "text/event-stream"
 _EVENT = {
     "type": "object", "required": ["event", "data"],
@@ -141,8 +137,32 @@ _EVENT = {
 }  # fmt: skip
 """Each event of a job, as tools read the schema of a stream before OpenAPI 3.2."""
 _NUMBER = "^[0-9]{1,5}$"
-_RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
-_REQUEST_ID_HEADER = {"description": "Finds the log line.", "schema": {"type": "string"}}
+_TEXT = {"type": "string"}
+_HEADERS: dict[str, Any] = {
+    "RetryAfter": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
+    "RequestId": {"description": "Finds the log line.", "schema": _TEXT},
+    "ServerTiming": {
+        "description": "Milliseconds that the reply took here; of some requests with their stages.",
+        "schema": _TEXT,
+    },
+    "ETag": {
+        "description": "Of what is written and of the reply; for `If-Match` and `If-None-Match`.",
+        "schema": _TEXT,
+    },
+    "Revision": {"description": "Of this; a change names it in `If-Match`.", "schema": _TEXT},
+    "IdempotencyReplayed": {
+        "description": "There where this is the stored reply of an earlier request under the key.",
+        "schema": {"const": "true"},
+    },
+    "RateLimit": {
+        "description": "Units that the key has left, `r`, of the seconds `t`.", "schema": _TEXT,
+    },
+    "RateLimitPolicy": {
+        "description": "Units, `q`, that the key may use in a window of `w` seconds.", "schema": _TEXT,
+    },
+    "Authenticate": {"description": "How a key is sent.", "schema": _TEXT},
+}  # fmt: skip
+"""What replies say of themselves."""
 
 
 class _Schemas:
@@ -258,10 +278,19 @@ def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _responses(route: Route, schemas: _Schemas, links: dict[str, Any]) -> dict[str, Any]:
-    shared = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+    shared = {"X-Request-Id": _header("RequestId")}
+    done = {**shared, "Server-Timing": _header("ServerTiming")}
+    if route.body == "scoring":  # those that use up the units of a key
+        done |= {"RateLimit": _header("RateLimit"), "RateLimit-Policy": _header("RateLimitPolicy")}
+    if route.idempotent:
+        done["Idempotency-Replayed"] = _header("IdempotencyReplayed")
+    if route.revised:
+        done["ETag"] = _header("Revision")
+    elif route.tagged and route.method != "DELETE":
+        done["ETag"] = _header("ETag")
     responses: dict[str, Any] = {}
     for status in (route.status, *route.also):
-        reply: dict[str, Any] = {"description": "Done.", "headers": dict(shared)}
+        reply: dict[str, Any] = {"description": "Done.", "headers": dict(done)}
         if isinstance(route.response, str):
             shape = _EVENT if route.response == EVENTS else {"type": "string"}
             reply["content"] = {route.response: {"schema": shape}}
@@ -276,18 +305,16 @@ def _responses(route: Route, schemas: _Schemas, links: dict[str, Any]) -> dict[s
             reply["content"][route.listed] = {"schema": {"type": "string"}}
         if links:
             reply["links"] = links
-        if route.tagged and route.method != "DELETE":
-            reply["headers"]["ETag"] = _ETAG_HEADER
         responses[str(status)] = reply
     if 304 in route.statuses:
         unchanged = {
             "description": "It is what `If-None-Match` says.",
-            "headers": {**shared, "ETag": _ETAG_HEADER},
+            "headers": {**shared, "ETag": _header("ETag")},
         }
         responses["304"] = unchanged
     if route.queued is not None:
         responses["202"] = {
-            "description": "It is a job.", "headers": dict(shared),
+            "description": "It is a job.", "headers": dict(done),
             "content": {"application/json": {"schema": schemas.of(route.queued)}},
         }  # fmt: skip
     codes: dict[int, list[str]] = defaultdict(list)
@@ -297,10 +324,16 @@ def _responses(route: Route, schemas: _Schemas, links: dict[str, Any]) -> dict[s
     for status, names in sorted(codes.items()):
         headers = dict(shared)
         if status in WAITS:
-            headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
+            headers["Retry-After"] = _header("RetryAfter")
+        if status == 401:
+            headers["WWW-Authenticate"] = _header("Authenticate")
         text = "; ".join(f"`{name}`: {CODES[name].title}" for name in names)
         responses[str(status)] = {"description": text, "headers": headers, "content": problem}
     return responses
+
+
+def _header(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/headers/{name}"}
 
 
 def text() -> str:

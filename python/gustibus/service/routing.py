@@ -86,6 +86,7 @@ class Route:
         conditional: whether a change names the revision that it is based on, in `If-Match`.
         matched: whether `If-Match` alone is meant, for what is there already; a change that is not
             `conditional` may leave it out.
+        revised: whether replies tell in `ETag` the revision that a change of the same thing names.
         queued: type of the reply 202 where a request may also be put into a job; None where it may not.
         tagged: whether replies carry an `ETag` of what is written and shown, and `If-Match` and
             `If-None-Match` are honoured where they are sent.
@@ -118,6 +119,7 @@ class Route:
     stream: tuple[str, ...] = ()
     conditional: bool = False
     matched: bool = False
+    revised: bool = False
     tagged: bool = False
     queued: Any = None
     example: Any = None

@@ -328,7 +328,7 @@ ROUTES = (
     Route(
         "POST", "/v1/keys", "post_key", "admin", post, "Operations", "Make a key.",
         request=PostKey, response=Key, status=201, problems=("conflict", *STORE), idempotent=True,
-        example={"name": "backend", "scopes": ["score", "onboard"], "cidrs": ["10.0.0.0/8"]},
+        revised=True, example={"name": "backend", "scopes": ["score", "onboard"], "cidrs": ["10.0.0.0/8"]},
     ),
     Route(
         "GET", "/v1/keys", "list_keys", "admin", list_all, "Operations", "Keys, the oldest first.",
@@ -336,18 +336,18 @@ ROUTES = (
     ),
     Route(
         "GET", _ONE, "get_key", "admin", show, "Operations", "A key without its secret.",
-        response=Key, problems=("not_found", *STORE),
+        response=Key, problems=("not_found", *STORE), revised=True,
     ),
     Route(
         "PATCH", _ONE, "patch_key", "admin", patch, "Operations",
         "Change what a key is called, may do and is limited to.",
         request=PatchKey, response=Key, problems=("not_found", "conflict", *STORE),
-        conditional=True, matched=True,
+        conditional=True, matched=True, revised=True,
         example={"scopes": ["score"], "cidrs": ["10.0.0.0/8", "2001:db8::/32"]},
     ),
     Route(
         "DELETE", _ONE, "revoke_key", "admin", revoke, "Operations",
         "Make a key useless; without `If-Match` whatever it is by now.",
-        response=Key, problems=("not_found", *STORE), matched=True,
+        response=Key, problems=("not_found", *STORE), matched=True, revised=True,
     ),
 )  # fmt: skip

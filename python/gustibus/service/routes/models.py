@@ -396,13 +396,13 @@ ROUTES = (
     ),
     Route(
         "GET", _ALIAS, "get_alias", "models:read", get_one_alias, "Models",
-        "What an alias points at.", response=Alias, problems=("not_found", *STORE),
+        "What an alias points at.", response=Alias, problems=("not_found", *STORE), revised=True,
     ),
     Route(
         "PUT", _ALIAS, "put_alias", "models:write", put_alias, "Models",
         "Point an alias at a validated version; the one that `champion` points at is served.",
         request=PutAlias, response=Alias, problems=("not_found", "conflict", "gate_failed", *STORE),
-        conditional=True, example={"version": 2},
+        conditional=True, revised=True, example={"version": 2},
     ),
     Route(
         "DELETE", _ALIAS, "delete_alias", "models:write", remove_alias, "Models",
@@ -414,5 +414,6 @@ ROUTES = (
         "Serve what was served before.",
         request=Nothing, optional=True, response=Alias,
         problems=("not_found", "conflict", "invalid_field", *STORE), conditional=True,
+        revised=True,
     ),
 )  # fmt: skip
