@@ -12,6 +12,7 @@ HOURS   ?= 8
 SEED    ?= 0
 EXAMPLES ?= 500
 ADVISORIES ?=
+KEY     ?=
 MACHINES ?= x86_64
 DENY    := .tools/bin/cargo-deny
 
@@ -20,7 +21,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-train-kills test-stateful test-openapi test-slow-clients test-soak soak test-gpu fuzz fuzz-parsers fuzz-sanitized bench docs pictures looks promises audit hashes sbom format clean
+.PHONY: help install build demo test lint types floors rust python test-slow test-overload test-reloads test-kills test-train-kills test-stateful test-openapi test-slow-clients test-soak soak test-gpu fuzz fuzz-parsers fuzz-sanitized bench docs pictures looks promises audit hashes sbom release format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -169,6 +170,12 @@ looks: install ## new pictures that the tests compare the pages with; look at th
 
 promises: install ## what the interface promises, for the test of the next releases; once for each release
 	$(BIN)/python scripts/openapi_promises.py > tests/service/openapi_baseline.json
+
+release: install sbom ## the wheel, its bill of materials and their sums, in dist/; KEY=FILE signs them with an SSH key
+	rm -rf dist
+	$(BIN)/maturin build --release --quiet -o dist
+	cp build/sbom.json dist/
+	$(BIN)/python scripts/sums.py dist $(if $(KEY),--key $(KEY))
 
 format: install ## rewrite the sources in the house format
 	cargo fmt --all

@@ -223,3 +223,66 @@ def test_the_crates_are_of_the_default_registry_and_of_licences_that_are_named()
     sources = {one["source"] for one in packages if one["source"] is not None}
     assert len(sources) == 1
     assert sources.pop().startswith("registry+")
+
+
+def keyed(folder: Path) -> tuple[Path, Path]:
+    """A new private key, and the file by which its signatures are checked."""
+    key, allowed = folder / "key", folder / "allowed_signers"
+    assert run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)).returncode == 0
+    allowed.write_text(f"releases {key.with_suffix('.pub').read_text()}")
+    return key, allowed
+
+
+def checked(dist: Path, allowed: Path) -> bool:
+    """Whether a release is as it was signed, by the commands of the documentation."""
+    page = (ROOT / "docs" / "releasing.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(r"```sh\n(ssh-keygen -Y verify.*?)```", page, re.DOTALL)
+    lines = [line.replace("allowed_signers", str(allowed)) for line in commands.splitlines()]
+    return all(
+        subprocess.run(["bash", "-c", line], cwd=dist, capture_output=True, check=False).returncode == 0
+        for line in lines
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs OpenSSH")
+def test_a_signed_release_is_told_from_one_that_was_changed(tmp_path):
+    key, allowed = keyed(tmp_path)
+    dist = tmp_path / "dist"
+    dist.mkdir()
+    wheel, bill = dist / "gustibus-1-cp311-abi3-linux_x86_64.whl", dist / "sbom.json"
+    wheel.write_bytes(os.urandom(1000))
+    bill.write_text("{}")
+    sums = (sys.executable, str(SCRIPTS / "sums.py"), str(dist))
+    for _ in range(2):  # again over what is there
+        made = run(*sums, "--key", str(key))
+        assert made.returncode == 0, made.stderr
+        assert [line.split()[1] for line in made.stdout.splitlines()] == [wheel.name, bill.name]
+        assert checked(dist, allowed)
+    _, others = keyed(
+        Path(shutil.copytree(tmp_path / "dist", tmp_path / "other", dirs_exist_ok=True))
+    )
+    assert not checked(dist, others)
+    bill.write_text("{ }")
+    assert not checked(dist, allowed)
+    assert run(*sums).returncode == 0  # sums that nobody signed
+    assert not checked(dist, allowed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nowhere"], "folder: expected a folder, got nowhere"),
+        (["empty"], "folder: empty is empty; build the wheel first"),
+        (["full", "--key", "nokey"], "--key: expected the file of an SSH key, got nokey"),
+        (["deep"], "folder: expected files alone, got 'inner'"),
+    ],
+)
+def test_what_cannot_be_summed_or_signed_is_said(tmp_path, arguments, told):
+    for name in ("empty", "full", "deep/inner"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "full" / "a.whl").write_text("a")
+    found = subprocess.run(
+        [sys.executable, str(SCRIPTS / "sums.py"), *arguments],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (found.returncode, found.stderr.strip()) == (1, told)
