@@ -237,6 +237,33 @@ def test_items_without_answers_go_back_to_what_their_features_say():
     np.testing.assert_allclose(taught.represent(x), model.inner.represent(plain), atol=1e-5)
 
 
+def test_answers_that_do_not_fit_together_are_refused():
+    world = small_world(people=20)
+    model = fit_model("hierarchical", world, None, seed=0, known_items="always", **QUICK).model
+    x, r, u = world.item_features[:2], model.representation_dim, model.user_dim
+    good = ItemAnswers(
+        np.array([0, 1, 1]), np.zeros((3, r), np.float32), np.zeros((3, u)), np.array([0.0, 1.0, 0.5])
+    )  # fmt: skip
+    model.with_answers(x, good)
+    with pytest.raises(
+        InputError, match="items: expected different items, row 2 is the same as row 0"
+    ):
+        model.with_answers(np.concatenate([x, x[:1]]), good)
+    wrong = [
+        ("item", np.array([0, 1, 2]), "expected rows 0 to 1, got 0 to 2"),
+        ("item", np.array([0, 1]), r"expected the shape \(3,\), got \(2,\)"),
+        ("user", np.zeros((3, u + 1)), r"expected the shape \(3, \d+\)"),
+        ("other", np.full((3, r), np.nan, np.float32), "expected finite numbers"),
+        ("target", np.array([0.0, 1.0, 1.5]), r"expected numbers in \[0, 1\], got 0.0 to 1.5"),
+        ("weight", np.array([1.0, -1.0, 1.0]), "expected numbers from 0 on, got -1.0"),
+    ]
+    for name, value, message in wrong:
+        with pytest.raises(InputError, match=f"answers.{name}: {message}"):
+            model.with_answers(x, good._replace(**{name: value}))
+    heavy = model.with_answers(x, good._replace(weight=np.array([1.0, 5.0, 5.0])))
+    assert not np.array_equal(heavy.represent(x[1:]), model.with_answers(x, good).represent(x[1:]))
+
+
 def test_what_cannot_be_done_is_said():
     world = small_world()
     with pytest.raises(ConfigError, match="known_items: expected one of"):

@@ -30,6 +30,7 @@ from gustibus.cli import (
     ranking,
     scoring,
     training,
+    updating,
 )
 from gustibus.errors import ConfigError, GustibusError, NotFoundError
 
@@ -41,6 +42,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 training.register(app)
+updating.register(app)
 encoding.register(app)
 evaluating.register(app)
 curating.register(app)

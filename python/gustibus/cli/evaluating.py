@@ -230,15 +230,7 @@ def _run_of(name: str, artifact: Artifact, data: str) -> RunConfig:
     """The configuration that a model was trained with, on the data that was given now."""
     from gustibus.training import RunConfig
 
-    saved = artifact.card.get("run")
-    if not isinstance(saved, Mapping):
-        message = f"{name}: its card does not say how it was trained; its split cannot be made"
-        raise InputError(message, where=name)
-    try:
-        return replace(RunConfig(**saved), data=data)
-    except TypeError as error:
-        message = f"{name}: its card has settings that this version does not know ({error})"
-        raise InputError(message, where=name) from None
+    return RunConfig.of_card(artifact.card, data, name=name)
 
 
 def _one_split(runs: Mapping[str, RunConfig]) -> RunConfig | None:

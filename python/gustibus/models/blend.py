@@ -13,7 +13,7 @@ Source: Bates and Granger 1969, "The Combination of Forecasts"; Breiman 1996, "S
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -23,7 +23,7 @@ import numpy as np
 
 from gustibus.errors import InputError
 from gustibus.models.base import MODELS, Fitted, PreferenceModel, Progress, TrainingSet, Transitive
-from gustibus.models.hybrid import load_model
+from gustibus.models.hybrid import Hybrid, ItemAnswers, load_model
 from gustibus.posterior import Answering, GaussianPrior, Posteriors
 from gustibus.types import F32, F64, I64
 
@@ -153,6 +153,46 @@ class Blend(Transitive):
             np.max([one.iterations for one in placed], axis=0),
             np.all([one.converged for one in placed], axis=0), placed[0].comparisons,
         )  # fmt: skip
+
+    @property
+    def untaught(self) -> Blend:
+        """The blend of its members as they were fitted, without what answers have taught since."""
+        fitted = (m.untaught if isinstance(m, Hybrid) else m for m in self.members)
+        return replace(self, members=tuple(fitted))
+
+    @property
+    def teachable(self) -> tuple[Hybrid, ...]:
+        """Members that learn items one by one."""
+        return tuple(m for m in self.members if isinstance(m, Hybrid) and m.teachable)
+
+    def with_answers(self, items: F32, answers: ItemAnswers, prompts: F32 | None = None) -> Blend:
+        """The same blend with what answers say of some items; see `Hybrid.with_answers`.
+
+        Every member that can learns for itself, from its own part of the user vectors, as each was
+        fitted for itself.
+
+        Raises:
+            InputError: no member learns items one by one, or a shape is wrong.
+        """
+        if not self.teachable:
+            message = "answers: no member of this blend learns items one by one; train again"
+            raise InputError(message, where="answers")
+        for name, value, width in (
+            ("other", answers.other, self.representation_dim), ("user", answers.user, self.user_dim),
+        ):  # fmt: skip
+            if np.ndim(value) != 2 or np.shape(value)[1] != width:
+                message = (
+                    f"answers.{name}: expected {width} columns, got the shape {np.shape(value)}"
+                )
+                raise InputError(message, where=f"answers.{name}")
+        members: list[PreferenceModel] = []
+        for _, m, u, r in self._parts:
+            if isinstance(m, Hybrid) and m.teachable:
+                own = answers._replace(user=answers.user[:, u], other=answers.other[:, r])
+                members.append(m.with_answers(items, own, prompts))
+            else:
+                members.append(m)
+        return replace(self, members=tuple(members))
 
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The members' parameters and arrays, by their number."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from gustibus.errors import DimensionError, InputError
 from gustibus.models.base import PreferenceModel
+from gustibus.models.blend import Blend
 from gustibus.models.hybrid import Hybrid
 from gustibus.posterior import Posterior
 
@@ -21,6 +22,8 @@ def fingerprint(model: PreferenceModel) -> str:
     """
     if isinstance(model, Hybrid):
         model = model.inner
+    elif isinstance(model, Blend):
+        model = model.untaught
     params, arrays = model.save()
     state = hashlib.sha256(json.dumps([model.family, params], sort_keys=True).encode())
     for name, value in sorted(arrays.items()):

@@ -46,6 +46,8 @@ class ItemAnswers(NamedTuple):
     """`(n, u)` user vectors of those who answered."""
     target: F64
     """`(n,)` in `[0, 1]`, 1 where the item was preferred."""
+    weight: F64 | None = None
+    """`(n,)` what each counts; 1 where there is none."""
 
 
 KNOWN_ITEMS = ("auto", "never", "always")
@@ -164,6 +166,19 @@ class Hybrid:
             f"known.{name}": value for name, value in more.items()
         }
 
+    @property
+    def untaught(self) -> Hybrid:
+        """The model as it was fitted, without what answers have taught since."""
+        fitted = self.known.signature[: self.known.columns]
+        return Hybrid.of(self.inner, replace(self.known, signature=fitted))
+
+    @property
+    def teachable(self) -> bool:
+        """Whether items are learned one by one: rewards are straight in representation and user."""
+        more = getattr(self.inner, "kept", 0)  # numbers behind the basis, which answers do not move
+        plain = self.representation_dim - more == 1 + self.user_dim
+        return isinstance(self.inner, LinearInUser) and plain
+
     def with_answers(self, items: F32, answers: ItemAnswers, prompts: F32 | None = None) -> Hybrid:
         """The same model with what answers say of some items, known or new; nothing is retrained.
 
@@ -177,16 +192,16 @@ class Hybrid:
             prompts: `(m, dp)` for a family that reads prompts.
 
         Raises:
-            InputError: the family's reward is not linear in representation and user, or a shape is
-                wrong.
+            InputError: the family's reward is not linear in representation and user, a shape or a
+                number is wrong, or one item is given twice.
         """
-        more = getattr(self.inner, "kept", 0)  # numbers behind the basis, which answers do not move
-        plain_rep = self.representation_dim - more == 1 + self.user_dim
-        if not isinstance(self.inner, LinearInUser) or not plain_rep:
+        if not self.teachable:
             message = f"answers: items of {self.family!r} are not learned one by one; train again"
             raise InputError(message, where="answers")
         x = check_features("items", items, self.item_dim)
         known = self.known.with_more(x)
+        number = known.find(x)
+        _check_answers(answers, number, self.representation_dim, self.user_dim)
         plain = np.zeros((len(x), self.known.dim + self.known.columns), np.float32)
         plain[:, : self.known.dim] = x
         base = self.inner.represent(plain, prompts)  # by features alone
@@ -195,7 +210,7 @@ class Hybrid:
         shifts[: len(self.known)] = self.shifts
         end = 1 + self.user_dim
         own = self._place_items(base[:, :end], answers)
-        shifts[known.find(x), :end] = base[:, :end] + own - fitted[:, :end]
+        shifts[number, :end] = base[:, :end] + own - fitted[:, :end]
         return replace(self, known=known, shifts=shifts)
 
     def _place_items(self, base: F32, answers: ItemAnswers) -> F32:
@@ -207,7 +222,9 @@ class Hybrid:
         counts = np.bincount(answers.item, minlength=len(base))
         evidence = Evidence(
             delta=who, offset=(apart * who).sum(1),
-            target=np.asarray(answers.target, np.float64)[order], weight=np.ones(len(order)),
+            target=np.asarray(answers.target, np.float64)[order],
+            weight=np.ones(len(order)) if answers.weight is None
+            else np.asarray(answers.weight, np.float64)[order],
             starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         )  # fmt: skip
         prior = GaussianPrior.single(np.zeros(who.shape[1]), np.diag(self.spread))
@@ -222,6 +239,46 @@ class Hybrid:
         own[:columns, self.known.dim :] = self.known.weight * np.eye(columns)
         rep = self.inner.represent(own)[:, : 1 + self.user_dim].astype(np.float64)
         return np.asarray(np.maximum(((rep[:-1] - rep[-1]) ** 2).mean(0), 1e-6))
+
+
+def _check_answers(answers: ItemAnswers, number: I64, r: int, u: int) -> None:
+    """Refuse answers that do not fit together, or about an item that stands twice among the items.
+
+    Raises:
+        InputError: names the field.
+    """
+    first, place = np.unique(number, return_index=True)
+    if len(first) < len(number):
+        again = int(np.setdiff1d(np.arange(len(number)), place)[0])
+        one = int(np.flatnonzero(number == number[again])[0])
+        message = f"items: expected different items, row {again} is the same as row {one}"
+        raise InputError(message, where="items")
+    n = len(answers.target)
+    shapes = {"item": (n,), "other": (n, r), "user": (n, u), "target": (n,), "weight": (n,)}
+    for name, shape in shapes.items():
+        value = getattr(answers, name)
+        if value is None:
+            continue
+        if np.shape(value) != shape:
+            message = f"answers.{name}: expected the shape {shape}, got {np.shape(value)}"
+            raise InputError(message, where=f"answers.{name}")
+        if not np.isfinite(value).all():
+            message = f"answers.{name}: expected finite numbers, got NaN or infinity"
+            raise InputError(message, where=f"answers.{name}")
+    item, target = np.asarray(answers.item), np.asarray(answers.target)
+    if n and not (item.min() >= 0 and item.max() < len(number)):
+        message = (
+            f"answers.item: expected rows 0 to {len(number) - 1}, got {item.min()} to {item.max()}"
+        )
+        raise InputError(message, where="answers.item")
+    if n and not (target.min() >= 0 and target.max() <= 1):
+        message = (
+            f"answers.target: expected numbers in [0, 1], got {target.min()} to {target.max()}"
+        )
+        raise InputError(message, where="answers.target")
+    if answers.weight is not None and n and np.min(answers.weight) < 0:
+        message = f"answers.weight: expected numbers from 0 on, got {np.min(answers.weight)}"
+        raise InputError(message, where="answers.weight")
 
 
 def load_model(

@@ -13,7 +13,7 @@ from typing import Any
 
 from gustibus.data.comparisons import Identical
 from gustibus.encoders import ENCODERS
-from gustibus.errors import ConfigError
+from gustibus.errors import ConfigError, InputError
 from gustibus.models import MODELS
 from gustibus.models.automatic_options import AUTO
 from gustibus.models.hybrid import check_adds, check_takes
@@ -275,6 +275,28 @@ class RunConfig:
             message = f"{path}: not a TOML file ({error})"
             raise ConfigError(message, where=str(path)) from None
         return cls(**{**_flat(table, str(path)), **overrides})
+
+    @classmethod
+    def of_card(cls, card: Mapping[str, Any], data: str, *, name: str = "model") -> RunConfig:
+        """The run that a model came from, on other data.
+
+        Args:
+            card: of the model.
+            data: file or folder of comparisons.
+            name: of the model, for messages.
+
+        Raises:
+            InputError: the card does not say how the model was trained, or says more than is known.
+        """
+        saved = card.get("run")
+        if not isinstance(saved, Mapping):
+            message = f"{name}: its card does not say how it was trained"
+            raise InputError(message, where=name)
+        try:
+            return cls(**{**saved, "data": data})
+        except TypeError as error:
+            message = f"{name}: its card has settings that this version does not know ({error})"
+            raise InputError(message, where=name) from None
 
     def as_json(self) -> dict[str, Any]:
         """The resolved configuration, as it is saved with the model."""
