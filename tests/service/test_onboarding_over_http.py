@@ -5,9 +5,12 @@ from __future__ import annotations
 import httpx
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from gustibus.onboarding import Session, Settings, Stopping, advance
-from tests.service.harness import running
+from gustibus.store import Store
+from gustibus.store.tables import sessions
+from tests.service.harness import new_key, running
 
 SESSIONS = "/v1/onboarding/sessions"
 
@@ -218,3 +221,39 @@ def test_a_model_without_questions_says_so(tmp_path, vectors_model):
     ):
         reply: httpx.Response = http.post(SESSIONS, json={"user": "x"})
         assert (reply.status_code, reply.json()["code"]) == (409, "conflict")
+
+
+def test_what_a_page_asks_is_charged_to_the_key_that_began_the_session(tmp_path, vectors_folder):
+    url = f"sqlite:///{tmp_path}/s.db"
+    with running(url, tmp_path, gustibus_model=str(vectors_folder)) as service:
+        with service.client(beginning := new_key(url, "onboard")) as http:
+            service.settle(beginning)
+            session = begin(http, "on-14")
+            before = begin(http, "on-15")
+            store = Store(url)
+            with store.write() as conn:  # as those of before keys were noted are
+                conn.execute(
+                    update(sessions).where(sessions.c.id == before["id"]).values(key_id=None)
+                )
+            store.close()
+        with service.client(session["token"]) as page:
+            assert put(page, session["id"], 0, "left").status_code == 200
+            assert page.post(f"{SESSIONS}/{session['id']}:undo", json={"seq": 0}).status_code == 200
+            assert page.get(f"{SESSIONS}/{session['id']}/result").status_code == 200
+            assert page.delete(f"{SESSIONS}/{session['id']}").status_code == 200
+            assert page.get(f"{SESSIONS}/{session['id']}/next").status_code == 404
+        with service.client(before["token"]) as page:
+            assert put(page, before["id"], 0, "left").status_code == 200
+        assert service.stop() == 0  # which writes down what was counted
+        lines = [line for line in service.lines() if str(line.get("route")).startswith(SESSIONS)]
+        asked = [line for line in lines if line["method"] != "POST" or "undo" in line["route"]]
+        named = [(line.get("session_id"), line.get("key_id")) for line in asked]
+        assert named == [(session["id"], None)] * 5 + [(before["id"], None)]
+        key = beginning.split("_")[2]
+        assert [line["key_id"] for line in lines if "key_id" in line] == [key, key]
+        service.start()
+        with service.client() as http:
+            used = {row["key"]: row["requests"] for row in http.get("/v1/usage").json()["data"]}
+        assert used.pop("page") == 2  # of the session that has no key, and of one that is gone
+        assert used.pop(key) >= 2 + 4
+        assert not [name for name in used if name.startswith("ses_")]

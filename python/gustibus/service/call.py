@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from gustibus.service.routing import Route
     from gustibus.service.stages import Laps
     from gustibus.service.state import State
+    from gustibus.store import SessionRow
 
 T = TypeVar("T")
 JSON = b"application/json"
+PAGE: Final = "page"
+"""To which usage is charged that is of a session whose key is not known."""
 encode = msgspec.json.Encoder().encode
 
 _LONG = 32 << 10  # bytes of JSON that take about a millisecond
@@ -66,6 +69,7 @@ class Call:
         units: work done for the key's rate and the log; handlers add to it.
         model: name for the log.
         user: person for the log, hashed there.
+        payer: id of the key that began the session that is asked about; empty until that is known.
         seen: the revision that a change is based on; -1 where none has to be named, and none was.
         condition: what a request of a tagged route says of the state that it expects.
         listed: whether the reply is wanted in the media type that the route names beside JSON.
@@ -80,8 +84,8 @@ class Call:
 
     __slots__ = (
         "admitted", "begun", "body", "caller", "condition", "content_type", "counted", "encoding",
-        "idempotency_key", "laps", "listed", "model", "params", "query_string", "request_id", "route", "seen",
-        "state", "stream", "units", "unpacks", "user",
+        "idempotency_key", "laps", "listed", "model", "params", "payer", "query_string", "request_id", "route",
+        "seen", "state", "stream", "units", "unpacks", "user",
     )  # fmt: skip
 
     def __init__(self, state: State, route: Route, params: dict[str, str]) -> None:
@@ -97,6 +101,7 @@ class Call:
         self.units = 0
         self.model = ""
         self.user = ""
+        self.payer = ""
         self.stream: Stream | None = None
         self.counted: Caller | None = None
         self.laps: Laps | None = None
@@ -144,6 +149,21 @@ class Call:
         if name == "model":
             self._refuse_model(value, "path:model")
         return value
+
+    def about(self, row: SessionRow) -> None:
+        """Note whose session the request is about, and which key began it."""
+        self.user, self.payer = row.user, row.key or ""
+
+    @property
+    def charged(self) -> str:
+        """Id of the key whose usage this is: that of the caller, or the one that began the caller's session.
+
+        A session that was begun before keys were noted has none, nor is it known of a request that was
+        refused before its session was read: those are of `PAGE`.
+        """
+        if self.caller is None or self.caller.session:
+            return self.payer or PAGE
+        return self.caller.id
 
     def may(self, scope: str) -> bool:
         """Whether the caller has a scope."""

@@ -172,7 +172,7 @@ class Gate:
         seconds = perf_counter() - started
         head = head_of(reply, call, request_id, started, seconds)
         if call is not None and call.caller is not None:
-            meter.use(call.caller.id, call.units)
+            meter.use(call.charged, call.units)
         meter.in_flight -= 1
         meter.count(template, scope["method"], reply.status, seconds)
         self.state.journal.add(

@@ -43,7 +43,8 @@ class Journal:
         more = ""
         if call is not None:
             if call.caller is not None:
-                more = f',"key_id":"{call.caller.id}"'
+                name = "session_id" if call.caller.session else "key_id"
+                more = f',"{name}":"{call.caller.id}"'
             if call.units:
                 more += f',"units":{call.units},"model":"{call.model}"'
             if call.user:

@@ -18,7 +18,7 @@ _PLACES = 1024  # addresses of which a key remembers whether it is good there
 
 
 class Caller:
-    """Somebody with a live key.
+    """Somebody with a live key, or with a token of a session.
 
     Args:
         name: id of the key, for the log.
@@ -28,17 +28,19 @@ class Caller:
         units: what it may use of them.
         models: names of the models that it is for, None for all.
         cidrs: ranges of the addresses that it may come from, None for all.
+        session: whether it is no key but the token of a session, whose id the name is then.
     """
 
     __slots__ = (
         "_networks", "_places", "cidrs", "digest", "expires", "id", "limited", "models", "opened", "scopes",
-        "units",
+        "session", "units",
     )  # fmt: skip
 
     def __init__(
         self, name: str, scopes: Iterable[str], *, digest: bytes = b"",
         expires: float | None = None, units: Bucket | Leased = UNLIMITED,
         models: Iterable[str] | None = None, cidrs: Sequence[str] | None = None,
+        session: bool = False,
     ) -> None:  # fmt: skip
         self.id = name
         self.scopes = frozenset(scopes)
@@ -46,6 +48,7 @@ class Caller:
         self.expires = expires
         self.models = None if models is None else frozenset(models)
         self.cidrs = cidrs
+        self.session = session
         self._networks = tuple(map(network_of, cidrs or ()))
         self._places: dict[Address | None, bool] = {}
         self.limited = models is not None or cidrs is not None

@@ -53,7 +53,8 @@ _PATIENCE = 5.0  # seconds for a fit before a reply
 class Erased(NamedTuple):
     """What was removed of a session."""
 
-    user: str
+    row: SessionRow
+    """As it was."""
     questions: int
     comparisons: int
 
@@ -225,10 +226,10 @@ async def erase(state: State, session: str, condition: Condition = NONE) -> Eras
         condition.refuse(written_of(row, *turns), f"The session {session!r}")
         questions, removed = _drop_parts(conn, row)
         removed += _drop_answers(conn, row)
-        return Erased(row.user, questions + delete_session(conn, session=session), removed)
+        return Erased(row, questions + delete_session(conn, session=session), removed)
 
     erased = await state.threads.write(write)
-    await state.refits.wait([erased.user], _PATIENCE)
+    await state.refits.wait([erased.row.user], _PATIENCE)
     return erased
 
 

@@ -52,7 +52,7 @@ class SessionTokens:
         """Who holds this `Authorization` header, None unless it is a live token of the session."""
         until = self._until(header, session)
         live = until is not None and until > time.time()
-        return Caller(session, ("onboard",)) if live else None
+        return Caller(session, ("onboard",), session=True) if live else None
 
     def has_ended(self, header: bytes, session: str) -> bool:
         """Whether it was a live token of the session once."""

@@ -52,7 +52,6 @@ T = TypeVar("T")
 
 PARTS: Final = 128
 """Most spans of stages of one request: an import may have thousands of transactions."""
-_SESSION = "ses_"  # a token of a session stands for somebody who answers
 _SHORT = 1e-3  # seconds until the work begins that are worth no span
 _METHODS = frozenset(
     {"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "TRACE", "CONNECT"}
@@ -217,7 +216,7 @@ class Root:
         if call is not None:
             shown = f"{shown} {template}"
             about["http.route"] = template
-            if call.caller is not None and not call.caller.id.startswith(_SESSION):
+            if call.caller is not None and not call.caller.session:
                 about["gustibus.key_id"] = call.caller.id
             if call.units:
                 about |= {"gustibus.units": call.units, "gustibus.model": call.model}

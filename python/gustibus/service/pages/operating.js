@@ -140,6 +140,7 @@ async function everyKey() {
 
 export async function usage(failed) {
   const names = new Map((await everyKey()).map((key) => [key.id, key.live ? key.name : `${key.name} (ended)`]));
+  names.set("page", "not known: of pages of sessions");
   const columns = [
     ["Day", (row) => make("time", row.day)], ["Key", (row) => names.get(row.key) ?? "removed"], ["Id", (row) => row.key],
     ["Requests", (row) => count(row.requests), true], ["Units", (row) => count(row.units), true],

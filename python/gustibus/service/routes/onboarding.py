@@ -330,7 +330,7 @@ async def show_next(call: Call) -> Reply:
     serving = model_of(state, "default")
     session = call.param("session")
     now, step = await carried(state, serving, session, partial(asking, state, serving, session))
-    call.user = now.row.user
+    call.about(now.row)
     shown = show(state, serving, now.row, now.waiting, step)
     if query.prefetch and now.waiting is not None and now.row.state == "open":
         sides: tuple[Answer, ...] = ("left", "right")
@@ -355,7 +355,7 @@ async def _read(call: Call) -> tuple[Serving, Interview]:
     serving, session = model_of(call.state, "default"), call.param("session")
     read = partial(read_interview, session=session, serving=serving)
     now = await carried(call.state, serving, session, partial(call.state.threads.read, read))
-    call.user = now.row.user
+    call.about(now.row)
     return serving, now
 
 
@@ -376,7 +376,7 @@ async def put_answer(call: Call) -> Reply:
     except ModelChanged:
         await carry(state, serving, session, given)
         now, step = await asking(state, serving, session)
-    call.user = now.row.user
+    call.about(now.row)
     _count(state, "answered" if now.row.state == "open" else f"ended_{now.row.stop}")
     return tagged(call, ok(show(state, serving, now.row, now.waiting, step)), now.written)
 
@@ -386,7 +386,7 @@ async def end(call: Call) -> Reply:
     state, session = call.state, call.param("session")
     serving = model_of(state, "default")
     now, step = await carried(state, serving, session, partial(finish, state, serving, session))
-    call.user = now.row.user
+    call.about(now.row)
     _count(state, "finished")
     return ok(show(state, serving, now.row, None, step))
 

@@ -72,7 +72,7 @@ async def post_undo(call: Call) -> Reply:
     now, step = await carried(
         state, serving, session, partial(undo, state, serving, session, seq=body.seq)
     )
-    call.user = now.row.user
+    call.about(now.row)
     return ok(show(state, serving, now.row, now.waiting, step))
 
 
@@ -84,7 +84,7 @@ async def post_doubt(call: Call) -> Reply:
     session = call.param("session")
     ask = partial(doubt, state, serving, session, trait=body.trait, direction=body.direction)
     now, step = await carried(state, serving, session, ask)
-    call.user = now.row.user
+    call.about(now.row)
     return ok(show(state, serving, now.row, now.waiting, step))
 
 
@@ -95,7 +95,7 @@ async def post_restart(call: Call) -> Reply:
     serving = model_of(state, "default")
     session = call.param("session")
     now, step = await carried(state, serving, session, partial(restart, state, serving, session))
-    call.user = now.row.user
+    call.about(now.row)
     return ok(show(state, serving, now.row, now.waiting, step))
 
 
@@ -105,7 +105,7 @@ async def renew(call: Call) -> Reply:
     row = await state.threads.read(lambda conn: get_session(conn, session=session))
     if row is None:
         raise Problem("not_found", f"There is no session {session!r}")
-    call.user = row.user
+    call.about(row)
     if row.expires_at <= datetime.now(UTC):
         raise Problem("session_expired", "The session is more than 7 days old; begin another")
     token, expires = state.sessions.issue(session)
@@ -116,7 +116,7 @@ async def delete(call: Call) -> Reply:
     """Remove a session and everything that came out of it."""
     session = call.param("session")
     erased = await erase(call.state, session, call.condition)
-    call.user = erased.user
+    call.about(erased.row)
     return ok(
         SessionDeleted(session, "onboarding.session", True, erased.questions, erased.comparisons)  # noqa: FBT003 - positional record
     )

@@ -26,6 +26,8 @@ class Used(Struct):
     """What a key has used on a day, in UTC; the last seconds may be missing."""
 
     key: str
+    """Id of the key; that of one that began a session for what the session's page asks. `page` is of pages
+    whose key is not known."""
     day: str
     units: int
     requests: int
