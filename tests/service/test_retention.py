@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from gustibus.store import (
     Side,
     Store,
     add_comparisons,
+    add_usage,
     audit,
     close_session,
     create_session,
@@ -38,7 +39,7 @@ class LongAgo(datetime):
 
 @pytest.fixture
 def aged(tmp_path, monkeypatch):
-    """URL of a database with a session that was closed, an answer, and entries of three years ago."""
+    """URL of a database with a session that was closed, an answer, entries and usage of three years ago."""
     url = f"sqlite:///{tmp_path}/aged.db"
     upgrade(url)
     store = Store(url)
@@ -53,24 +54,30 @@ def aged(tmp_path, monkeypatch):
         row = create_session(conn, user="ann", model="m", settings={}, lifetime=timedelta(days=7))
         close_session(conn, session=row.id, stop="person")
         audit(conn, actor="key_1", action="x.y", what="new")
+        for at in (LongAgo.now(UTC), datetime.now(UTC) - timedelta(days=2)):
+            add_usage(conn, day=at.date().isoformat(), used={"key_1": (1, 1), "key_2": (1, 1)})
     store.close()
     return url
 
 
 def held(http):
-    """Sessions, comparisons and entries that are there."""
+    """Sessions, comparisons, entries and days of usage of the keys that are there."""
     kinds = [json.loads(line)["kind"] for line in http.post("/v1/users/ann:export").iter_lines()]
     entries = [one["action"] for one in http.get("/v1/audit").json()["data"]]
-    return kinds.count("session"), kinds.count("comparison"), entries.count("x.y")
+    used = [one["key"] for one in http.get("/v1/usage").json()["data"]]
+    return (
+        kinds.count("session"), kinds.count("comparison"), entries.count("x.y"),
+        used.count("key_1") + used.count("key_2"),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("settings", "left", "removed"),
     [
-        ({}, (1, 1, 1), {"sessions": 0, "comparisons": 0, "entries": 3}),
+        ({}, (1, 1, 1, 2), {"sessions": 0, "comparisons": 0, "entries": 3, "usage": 2}),
         (
-            {"SESSIONS": INSTANT, "COMPARISONS": INSTANT, "AUDIT": "0"}, (0, 0, 4),
-            {"sessions": 1, "comparisons": 1, "entries": 0},
+            {"SESSIONS": INSTANT, "COMPARISONS": INSTANT, "AUDIT": "0", "USAGE": "0"}, (0, 0, 4, 4),
+            {"sessions": 1, "comparisons": 1, "entries": 0, "usage": 0},
         ),
     ],
 )  # fmt: skip
@@ -95,13 +102,13 @@ def test_a_worker_removes_what_is_older_than_the_settings_say(
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["SESSIONS", "COMPARISONS", "AUDIT"])
+@pytest.mark.parametrize("kind", ["SESSIONS", "COMPARISONS", "AUDIT", "USAGE"])
 def test_a_time_that_cannot_be_is_named(kind):
     with pytest.raises(ConfigError, match=f"GUSTIBUS_KEEP_{kind}_DAYS: expected a number from 0"):
         Settings.from_env({f"GUSTIBUS_KEEP_{kind}_DAYS": "-1"})
 
 
-def test_sessions_are_kept_for_90_days_the_audit_for_two_years_and_answers_for_ever():
+def test_sessions_are_kept_for_90_days_audit_and_usage_for_two_years_and_answers_for_ever():
     settings = Settings()
     kept = settings.keep_sessions_days, settings.keep_audit_days, settings.keep_comparisons_days
-    assert kept == (90, 731, 0)
+    assert (*kept, settings.keep_usage_days) == (90, 731, 0, 731)

@@ -206,6 +206,7 @@ LOOKS: dict[str, Any] = {
     "items to encode": lambda c: s.pending_items(c, names=["i5", "i6"], model="other"),
     "old replies": s.purge_replies,
     "usage": lambda c: s.add_usage(c, day="2009-01-01", used={"k5": (1, 1)}),
+    "old usage": lambda c: s.remove_old_usage(c, before=datetime(2009, 1, 1, tzinfo=UTC), limit=50),
     "profiles of a few": lambda c: list(s.profiles_of(c, users=FEW, model=MODEL)),
     "training forgotten": lambda c: s.training_forgotten(c, users=FEW),
     "resets": lambda c: s.resets_of(c, users=FEW, model=MODEL, hold=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from gustibus.store import (
     Side,
     add_comparisons,
     add_question,
+    add_usage,
     audit,
     close_session,
     create_session,
@@ -21,11 +22,13 @@ from gustibus.store import (
     get_session,
     list_audit,
     list_comparisons,
+    list_usage,
     marked_users,
     put_profile,
     remove_old_audit,
     remove_old_comparisons,
     remove_old_sessions,
+    remove_old_usage,
     reset_at,
     verify_audit,
 )
@@ -154,3 +157,20 @@ def test_what_was_taken_out_or_altered_otherwise_is_still_found(store, harm, fir
             told = {"entries": 3, "through": 3, "hash": row.before.hex()}
             conn.execute(audit_table.update().where(seq == 7).values({detail: told}))
         assert verify_audit(conn) == first
+
+
+def test_usage_goes_by_days_that_have_ended_in_parts_the_oldest_first(store):
+    days = ["2025-12-31", "2026-01-01", "2026-01-02"]
+    with store.write() as conn:
+        for day in days:
+            add_usage(conn, day=day, used={"key_1": (2, 1), "key_2": (3, 1)})
+    noon = datetime(2026, 1, 2, 12, tzinfo=UTC)
+    with store.write() as conn:
+        assert remove_old_usage(conn, before=noon - 3 * DAY) == 0
+        assert remove_old_usage(conn, before=noon, limit=3) == 3
+        left = [(row.day, row.key) for row in list_usage(conn)]
+        assert left == [(days[1], "key_2"), (days[2], "key_1"), (days[2], "key_2")]
+        assert remove_old_usage(conn, before=noon, limit=3) == 1
+        assert [row.day for row in list_usage(conn)] == [days[2]] * 2  # which has not ended
+        east = datetime(2026, 1, 3, 1, tzinfo=timezone(timedelta(hours=2)))
+        assert remove_old_usage(conn, before=east) == 0  # where a day has begun that has not in UTC

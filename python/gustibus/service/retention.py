@@ -11,20 +11,21 @@ from gustibus.store import (
     remove_old_audit,
     remove_old_comparisons,
     remove_old_sessions,
+    remove_old_usage,
 )
 
 if TYPE_CHECKING:
     from gustibus.service.state import State
 
 _PARTS = 20  # of a kind that are removed at once; the rest comes at the next look
-_SESSIONS, _COMPARISONS, _ENTRIES = 100, 1000, 5000  # in a part
+_SESSIONS, _COMPARISONS, _ENTRIES, _USAGE = 100, 1000, 5000, 1000  # in a part
 
 Remove = Callable[[Connection, datetime], tuple[int, Sequence[str]]]
 """Removes a part of what is of before a time: how much that was, and who is to be fitted without it."""
 
 
 async def remove_old(state: State) -> None:
-    """Remove sessions, comparisons and entries of the audit log that have been kept for long enough."""
+    """Remove sessions, comparisons, entries of the audit log and usage that were kept for long enough."""
     settings, now = state.settings, datetime.now(UTC)
     # A removal adds an entry itself: by whole days that is one a day, and not one at every look.
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -34,6 +35,7 @@ async def remove_old(state: State) -> None:
             state, _comparisons, now, settings.keep_comparisons_days, _COMPARISONS
         ),
         "entries": await _in_parts(state, _entries, midnight, settings.keep_audit_days, _ENTRIES),
+        "usage": await _in_parts(state, _usage, now, settings.keep_usage_days, _USAGE),
     }
     if any(removed.values()):
         state.journal.event("removed_old", **removed)
@@ -64,3 +66,7 @@ def _comparisons(conn: Connection, before: datetime) -> tuple[int, Sequence[str]
 
 def _entries(conn: Connection, before: datetime) -> tuple[int, Sequence[str]]:
     return remove_old_audit(conn, before=before, limit=_ENTRIES), []
+
+
+def _usage(conn: Connection, before: datetime) -> tuple[int, Sequence[str]]:
+    return remove_old_usage(conn, before=before, limit=_USAGE), []

@@ -188,6 +188,8 @@ class Settings:
     """Days that comparisons are kept after they came in; 0 is no limit."""
     keep_audit_days: float = 731.0
     """Days that entries of the audit log are kept; 0 is no limit."""
+    keep_usage_days: float = 731.0
+    """Days that the usage of a day is kept after its end; 0 is no limit."""
     drain: float = 5.0
     """Seconds between the end of readiness and the end of the listener."""
     finish: int = 25
@@ -336,6 +338,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "keep_sessions_days": (0, 10_000),
     "keep_comparisons_days": (0, 10_000),
     "keep_audit_days": (0, 10_000),
+    "keep_usage_days": (0, 10_000),
     "scoring_body": (1024, 1 << 32),
     "binary_body": (1024, 1 << 32),
     "other_body": (1024, 1 << 32),

@@ -221,7 +221,7 @@ from gustibus.store.tombstones import (
     put_tombstones,
     read_tombstones,
 )
-from gustibus.store.usage import Usage, add_usage, list_usage
+from gustibus.store.usage import Usage, add_usage, list_usage, remove_old_usage
 from gustibus.store.versions import (
     CHAMPION,
     AliasRow,
@@ -438,6 +438,7 @@ __all__ = [
     "remove_old_audit",
     "remove_old_comparisons",
     "remove_old_sessions",
+    "remove_old_usage",
     "renew_job",
     "reset_at",
     "reset_profile",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from gustibus.store.tables import TENANT, usage_daily
 from gustibus.store.upsert import insert_or_ignore
@@ -54,3 +54,27 @@ def list_usage(
     if after is not None:
         query = query.where((day > after[0]) | ((day == after[0]) & (key > after[1])))
     return [Usage(*row) for row in conn.execute(query.order_by(day, key).limit(limit))]
+
+
+def remove_old_usage(conn: Connection, *, before: datetime, limit: int = 5000) -> int:
+    """Remove the usage of days that had ended before a time.
+
+    Args:
+        conn: a write transaction.
+        before: the time.
+        limit: most rows, each of a key and day.
+
+    Returns:
+        How many were removed; fewer than the limit when no more are left.
+    """
+    day, key = usage_daily.c.day, usage_daily.c.key_id
+    mine = usage_daily.c.tenant_id == TENANT
+    first = before.astimezone(UTC).date().isoformat()
+    oldest = select(day, key).where(mine, day < first).order_by(day, key).limit(limit)
+    rows = conn.execute(oldest).all()
+    if rows:
+        through, last = rows[-1]
+        # The first of these conditions is one that the index finds.
+        old = (day <= through) & ((day < through) | (key <= last))
+        conn.execute(delete(usage_daily).where(mine, old))
+    return len(rows)
