@@ -270,6 +270,29 @@ def test_rows_of_an_import_are_counted_by_what_became_of_them(http):
         assert now("import_rows_total", result=result) == done[told] >= 1, done
 
 
+def test_whatever_is_too_large_is_counted_wherever_that_is_found(http):
+    limits = http.get("/v1/limits").json()
+    begun = http.post("/v1/imports", json={}, headers={"Idempotency-Key": "large"}).json()
+    few = {"candidates": ["a text"]}
+    many = {"candidates": ["a text"] * (limits["texts"] + 1)}
+    long = b" " * (limits["scoring_body_bytes"] + 1)
+    line = b" " * (limits["import_line_bytes"] + 1)
+
+    def counted(method: str, path: str, status: int, **body: object) -> float:
+        def send() -> None:
+            reply = http.request(method, path, **body)
+            assert reply.status_code == status, reply.text
+
+        return moved(http, send)("rejected_total", reason="too_large")
+
+    as_json = {"Content-Type": "application/json"}
+    assert counted("POST", "/v1/score", 413, content=long, headers=as_json) == 1
+    assert counted("POST", "/v1/score", 413, json=many) == 1
+    assert counted("PUT", begun["upload"], 413, content=line, headers=NDJSON) == 1
+    assert counted("POST", "/v1/score:batch", 200, json={"requests": [many, few, many]}) == 2
+    assert counted("POST", "/v1/score", 200, json=few) == 0
+
+
 def test_jobs_that_wait_are_counted_and_grow_older(http):
     def make() -> None:
         for key in "ab":

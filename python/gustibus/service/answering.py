@@ -23,7 +23,10 @@ log = logging.getLogger("gustibus.service")
 
 
 def problem_reply(state: State, error: Exception, path: str, request_id: str) -> Reply:
-    """What an error is answered by; one that nobody expects is logged and told as `internal`."""
+    """What an error is answered by; one that nobody expects is logged and told as `internal`.
+
+    Whatever is too large is counted here, for many places find that it is.
+    """
     if isinstance(error, GustibusError):
         problem = from_error(error)
         if isinstance(error, OverloadedError) and error.where == "database":
@@ -32,6 +35,8 @@ def problem_reply(state: State, error: Exception, path: str, request_id: str) ->
         problem = error
     else:
         problem = state.translate(error)
+    if problem.kind.status == 413:
+        state.meter.reject("too_large")
     if problem.code == "internal":
         log.error("request %s failed", request_id, exc_info=error)
     body = problem.body(instance=path, request_id=request_id)
