@@ -14,6 +14,7 @@ from gustibus.onboarding import build_pool, random_pairs
 from gustibus.posterior import GaussianPrior
 from gustibus.scoring import Scorer
 from tests.service.harness import database, responses, running, save_texts_model
+from tests.service.test_measures import shown
 from tests.service.test_versions import promote, ready, serving
 
 SESSIONS = "/v1/onboarding/sessions"
@@ -100,6 +101,9 @@ def test_a_session_outlives_a_promotion_and_loses_no_answer(tmp_path, versions, 
         keys = {row["key"] for row in kept}
         assert len(keys) == 1
         assert None not in keys  # all are of the one that began the session
+
+        counted = [n for name, n in shown(http).items() if name[0] == "gustibus_comparisons_total"]
+        assert sum(counted) == len(answers)  # that which came with the promotion, too
 
         gone = http.delete(at).json()
         assert (gone["questions"], gone["comparisons"]) == (len(answers), len(answers))

@@ -253,6 +253,64 @@ def test_answers_that_contradict_each_other_are_no_consistent_profile(http):
     assert none("profile_consistency_count") == 0
 
 
+def came_in(now: Moved) -> dict[tuple[str, str], float]:
+    """Comparisons that were counted, by source and outcome."""
+    found = {}
+    for name, *labels in now.after:
+        if name == "gustibus_comparisons_total":
+            told = dict(zip(labels[::2], labels[1::2], strict=True))
+            if count := now("comparisons_total", **told):
+                found[told["source"], told["outcome"]] = count
+    return found
+
+
+def test_comparisons_are_counted_once_by_how_they_came_in(http):
+    def row(name: str, outcome: str, **more: object) -> dict[str, object]:
+        sides = {"a": {"text": "warm"}, "b": {"text": "dry"}}
+        return {"id": name, "user": "counted", **sides, "outcome": outcome, **more}
+
+    def send(*rows: dict, **more: object) -> None:
+        reply = http.post(
+            "/v1/comparisons", json={"comparisons": rows, **more},
+            headers={"Idempotency-Key": " ".join(one["id"] for one in rows)},
+        )  # fmt: skip
+        assert reply.status_code == 201, reply.text
+
+    rows = row("counted-1", "a", source="what a client says"), row("counted-2", "tie")
+    other = row("counted-1", "b")  # is refused: it was another one before
+    assert came_in(moved(http, lambda: send(*rows))) == {("api", "a"): 1, ("api", "tie"): 1}
+    assert came_in(moved(http, lambda: send(*rows))) == {}  # under the same key
+    assert came_in(moved(http, lambda: send(rows[0], other, row("counted-3", "a")))) == {
+        ("api", "a"): 1
+    }
+    logged = row("counted-4", "both_bad")
+    assert came_in(moved(http, lambda: send(logged, replayed=True))) == {("import", "both_bad"): 1}
+    turns = [
+        {"user": "counted", "prompt": "Well?", "consent": True, "response": one, "valence": valence}
+        for one, valence in (("warm", 0.9), ("dry", -0.9))
+    ]
+    now = moved(
+        http, lambda: [http.post("/v1/follow-ups", json={"turns": turns}) for _ in range(2)]
+    )
+    assert came_in(now) == {("follow_up", "a"): 1}
+
+
+def test_an_answer_of_a_session_is_counted_when_it_is_first_given_and_not_when_it_ends(http):
+    begun = session(http, "counted-on", max_questions=4)
+    said = ("left", "left", "skip")
+    now = moved(http, lambda: [put(http, begun["id"], seq, one) for seq, one in enumerate(said)])
+    told = came_in(now)
+    assert told.pop(("onboarding", "skip")) == 1
+    assert sum(told.values()) == 2
+    assert told.keys() <= {("onboarding", "a"), ("onboarding", "b")}
+    ended = moved(http, lambda: (put(http, begun["id"], 0, "tie"), put(http, begun["id"], 0, "tie"),
+                                 http.post(f"{SESSIONS}/{begun['id']}:finish")))  # fmt: skip
+    assert came_in(ended) == {}
+    kept = http.get("/v1/comparisons", params={"user": "counted-on"}).json()["data"]
+    assert len(kept) == 3
+    assert kept[1]["outcome"] in {outcome for _, outcome in told}
+
+
 def test_rows_of_an_import_are_counted_by_what_became_of_them(http):
     one, two = (
         json.dumps({"id": f"row-{n}", "user": "imported", "response_a": "warm", "response_b": "dry",
@@ -268,6 +326,7 @@ def test_rows_of_an_import_are_counted_by_what_became_of_them(http):
         ("accepted", "accepted"), ("duplicate", "duplicates"), ("rejected", "rejected"),
     ):  # fmt: skip
         assert now("import_rows_total", result=result) == done[told] >= 1, done
+    assert came_in(now) == {("import", "a"): done["accepted"]}
 
 
 def test_whatever_is_too_large_is_counted_wherever_that_is_found(http):

@@ -23,6 +23,7 @@ from gustibus.service.interviews import (
     LIFETIME,
     ModelChanged,
     comparison_of,
+    outcome_of,
     pool_of,
     turns_of,
     written_of,
@@ -96,8 +97,10 @@ async def carry(state: State, serving: Serving, session: str, given: Given | Non
     if row is None or asked_from is None:
         raise ModelChanged
     pool, more = asked_from, await _settings(state, serving, row)
+    answered: list[str] = []
 
     def write(conn: Connection) -> None:
+        answered.clear()
         lock_session(conn, session=session)
         now = get_session(conn, session=session)
         if now is None or now.model == serving.digest:  # another request was faster
@@ -106,9 +109,10 @@ async def carry(state: State, serving: Serving, session: str, given: Given | Non
             raise ModelChanged
         _refuse_late(conn, state, serving)
         refuse_restricted(conn, now.user)
-        if given is not None:
-            _take(conn, now, pool, given)
+        fresh = given is not None and _take(conn, now, pool, given)
         turns, _ = turns_of(now, get_questions(conn, session=session))
+        if fresh:  # it is the last that was asked
+            answered.append(outcome_of(turns.turns[-1]))
         before = now.settings.get(BEFORE, 0) + len(turns.turns)
         settings = {**now.settings, **more, BEFORE: before}
         part = split_session(
@@ -120,6 +124,7 @@ async def carry(state: State, serving: Serving, session: str, given: Given | Non
             close_session(conn, session=session, stop="max_questions")
 
     await state.threads.write(write)
+    state.meter.compare("onboarding", answered)
 
 
 async def _settings(state: State, serving: Serving, row: SessionRow) -> dict[str, Any]:
@@ -160,8 +165,8 @@ def _refuse_late(conn: Connection, state: State, serving: Serving) -> None:
         raise Problem("not_ready", "Another version is being loaded here", retry_after=1)
 
 
-def _take(conn: Connection, row: SessionRow, pool: QuestionPool, given: Given) -> None:
-    """Keep the answer to a question of the earlier version."""
+def _take(conn: Connection, row: SessionRow, pool: QuestionPool, given: Given) -> bool:
+    """Keep the answer to a question of the earlier version; whether it had none before."""
     asked = get_questions(conn, session=row.id)
     turns, waiting = turns_of(row, asked)
     seq = given.seq - row.settings.get(BEFORE, 0)
@@ -174,3 +179,4 @@ def _take(conn: Connection, row: SessionRow, pool: QuestionPool, given: Given) -
     if found.answer != given.said:
         given.condition.refuse(written_of(row, turns, waiting), f"The session {row.id!r}")
         set_answer(conn, session=row.id, seq=seq, answer=given.said, ms=given.ms)
+    return found.answer is None

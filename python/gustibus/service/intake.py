@@ -199,8 +199,11 @@ async def _keep_all(state: State, row: ImportRow, batches: AsyncIterator[Batch])
 
 
 async def _keep(state: State, row: ImportRow, batch: Batch, read: _Read) -> ImportRow:
+    kept: list[str] = []
+
     def work(conn: Connection) -> ImportRow:
         taken = take_answers(conn, drafts=read.drafts)
+        kept[:] = taken.outcomes
         refused = []
         for one in taken.refused:
             user: str | None = read.drafts[one.place].row.user
@@ -216,6 +219,7 @@ async def _keep(state: State, row: ImportRow, batch: Batch, read: _Read) -> Impo
         return advance_import(conn, seen=row, step=step, last=batch.last)
 
     after = await state.threads.write(work)
+    state.meter.compare("import", kept)
     counts = state.meter.imported
     counts["accepted"] += after.accepted - row.accepted
     counts["duplicate"] += after.duplicates - row.duplicates

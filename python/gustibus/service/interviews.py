@@ -293,6 +293,8 @@ async def answer(
             step = replace(step, question=now.waiting, stop=None)
         if await state.threads.write(_taking(state, serving, now, after, seq, step)):
             state.meter.outcomes.answered(now.session.settings.strategy, ms)
+            if given is None:  # else it takes the place of one that was counted
+                state.meter.compare("onboarding", [outcome_of(after.session.turns[seq])])
             if step.question is None and not closed:
                 ended(state, serving, after.session, step)
             if step.question is not None:
@@ -382,17 +384,21 @@ def comparison_id(session: str, seq: int) -> str:
     return f"{session}:{seq}"
 
 
+def outcome_of(turn: Turn) -> str:
+    """What an answer says of the sides as the pool has them."""
+    if turn.answer in {"left", "right"}:
+        return "a" if turn.target == 1.0 else "b"
+    return turn.answer
+
+
 def comparison_of(pool: QuestionPool, row: SessionRow, turn: Turn) -> NewComparison:
     """An answer of a session as a comparison."""
     at = turn.question.row
-    outcome: str = turn.answer
-    if outcome in {"left", "right"}:
-        outcome = "a" if turn.target == 1.0 else "b"
     return NewComparison(
         user=row.user,
         a=Side(None, pool.texts_a[at] or None, pool.a[at]),
         b=Side(None, pool.texts_b[at] or None, pool.b[at]),
-        outcome=outcome,
+        outcome=outcome_of(turn),
         client_id=comparison_id(row.id, turn.question.seq),
         prompt=pool.prompts[at] or None,
         source="onboarding",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
@@ -32,6 +32,8 @@ FRESHNESS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0]
 """Upper edges, in seconds, of the time from an answer to the scores that know of it."""
 _AGREEING = [0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99]
 _SOURCES = ("id", "embedding", "vector", "text")
+CameBy = Literal["api", "follow_up", "import", "onboarding"]
+"""How a comparison came in; what a client calls its source is no label."""
 _IMPORTED = ("accepted", "duplicate", "rejected")
 _RETRIED = ("session", "fit", "job", "changes")
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -70,7 +72,7 @@ class Meter:
         self.reloads: dict[str, int] = {"done": 0, "failed": 0}
         self._candidates: dict[tuple[str, str], dict[str, int]] = {}
         self.rejected: dict[str, int] = {}
-        self.comparisons: dict[str, int] = {}
+        self._comparisons: dict[tuple[CameBy, str], int] = {}
         self.onboarding: dict[str, int] = {}
         self.refits = 0
         self.refit_seconds = 0.0
@@ -112,6 +114,12 @@ class Meter:
     def retry(self, op: str) -> None:
         """Something that is done again: the store could not be used, or somebody else was faster."""
         self.retried[op] += 1
+
+    def compare(self, source: CameBy, outcomes: Iterable[str]) -> None:
+        """Comparisons that are kept by now and were not before."""
+        for outcome in outcomes:
+            key = (source, outcome)
+            self._comparisons[key] = self._comparisons.get(key, 0) + 1
 
     def expect_jobs(self, kinds: Iterable[str]) -> None:
         """Show jobs before the first of them has ended, for an increase is one from something."""
@@ -187,7 +195,12 @@ class Meter:
             "gustibus_event_loop_lag_seconds", "How late the event loop is.", value=self.lag
         )
         yield _counter("rejected", "Turned away.", "reason", self.rejected)
-        yield _counter("comparisons", "Received.", "outcome", self.comparisons)
+        comparisons = CounterMetricFamily(
+            "gustibus_comparisons", "Kept, each once.", labels=["source", "outcome"]
+        )
+        for came, n in self._comparisons.items():
+            comparisons.add_metric(list(came), n)
+        yield comparisons
         yield _counter("trace_spans", "That ended.", "outcome", self.spans)
         yield _counter("onboarding_sessions", "By what happened.", "outcome", self.onboarding)
         jobs = SummaryMetricFamily(

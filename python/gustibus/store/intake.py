@@ -48,9 +48,15 @@ class Refused(NamedTuple):
 class Intake:
     """What became of answers."""
 
-    accepted: int = 0
+    outcomes: list[str] = field(default_factory=list)
+    """Of the answers that were accepted."""
     duplicates: int = 0
     refused: list[Refused] = field(default_factory=list)
+
+    @property
+    def accepted(self) -> int:
+        """How many answers were."""
+        return len(self.outcomes)
 
 
 def draft_answers(answers: Sequence[Answer], *, key: str | None = None) -> list[Draft]:
@@ -103,7 +109,8 @@ def take_answers(conn: Connection, *, drafts: Sequence[Draft]) -> Intake:
             done.refused.append(Refused(place, "conflict", detail))
         else:
             done.duplicates += added.duplicate
-            done.accepted += not added.duplicate
+            if not added.duplicate:
+                done.outcomes.append(rows[place].outcome)
     done.refused.sort()
     return done
 

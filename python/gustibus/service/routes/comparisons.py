@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -13,7 +13,7 @@ from gustibus.service.call import Call, Reply, encode, ok
 from gustibus.service.cursors import After, Limit, page_of
 from gustibus.service.decoding import refuse_unstorable
 from gustibus.service.ids import Id
-from gustibus.service.once import once
+from gustibus.service.once import given_again, once
 from gustibus.service.problems import FieldError, Problem, invalid
 from gustibus.service.routing import STORE, Route
 from gustibus.service.sides import BothSides, NewAnswer, Outcome, sides_of
@@ -155,19 +155,21 @@ async def post(call: Call) -> Reply:
     state = call.state
     sides = await sides_of(call, body.comparisons)
     taken: set[str] = set()
+    kept: list[str] = []
 
     def work(conn: Connection) -> Reply:
-        reply, people = write_answers(conn, call, body.comparisons, sides, replayed=body.replayed)
-        taken.update(people)
-        return Reply(201, encode(reply))
+        done = write_answers(conn, call, body.comparisons, sides, replayed=body.replayed)
+        taken.update(done.users)
+        kept[:] = done.outcomes
+        return Reply(201, encode(done.reply))
 
     reply = await once(call, work, users=users)
     for user in taken:
         if user not in state.people:
             state.set_person(user, None, count=0, version=0)
             state.newcomers.meet("" if call.caller is None else call.caller.id, user)
-    if taken:
-        count_answers(call, body.comparisons, taken)
+    if not given_again(reply):
+        state.meter.compare("import" if body.replayed else "api", kept)
     if not query.wait:
         state.refits.add(taken)
         return reply
@@ -182,12 +184,14 @@ async def post(call: Call) -> Reply:
     return reply._replace(body=encode(told))
 
 
-def count_answers(call: Call, rows: Sequence[NewAnswer], taken: set[str]) -> None:
-    """Count the answers of some people, by outcome."""
-    counts = call.state.meter.comparisons
-    for row in rows:
-        if row.user in taken:
-            counts[row.outcome] = counts.get(row.outcome, 0) + 1
+class Written(NamedTuple):
+    """What became of answers."""
+
+    reply: ComparisonsReply
+    users: list[str]
+    """Whose answers are kept, those included that were there before."""
+    outcomes: list[str]
+    """Of the answers that were not there before."""
 
 
 def write_answers(
@@ -197,7 +201,7 @@ def write_answers(
     sides: Sequence[BothSides | Problem],
     *,
     replayed: bool = False,
-) -> tuple[ComparisonsReply, list[str]]:
+) -> Written:
     """Keep the answers that can be kept, and say what became of each.
 
     Raises:
@@ -228,7 +232,7 @@ def write_answers(
         added=add_drafts(conn, drafts=drafts, model=state.digest, replayed=replayed),
     )
     ids: list[str | None] = [None] * len(rows)
-    people, duplicates = set(), 0
+    people, outcomes = set(), list[str]()
     for place, one in zip(fresh, added, strict=True):
         if one.refused:
             pointer = f"/comparisons/{place}/source"
@@ -254,13 +258,15 @@ def write_answers(
             refused[place] = Problem("conflict", detail, errors=[(pointer, detail)])
             continue
         ids[place] = one.id
-        duplicates += one.duplicate
+        if not one.duplicate:
+            outcomes.append(rows[place].outcome)
         people.add(rows[place].user)
     if len(refused) == len(rows):
         raise _none_taken([refused[place] for place in range(len(rows))])
     rejected = [Rejected(place, _row_problem(refused[place])) for place in sorted(refused)]
-    accepted = len(rows) - len(refused) - duplicates
-    return ComparisonsReply(accepted, duplicates, rejected, ids, "queued"), sorted(people)
+    duplicates = len(rows) - len(refused) - len(outcomes)
+    reply = ComparisonsReply(len(outcomes), duplicates, rejected, ids, "queued")
+    return Written(reply, sorted(people), outcomes)
 
 
 def _none_taken(problems: Sequence[Problem]) -> Problem:

@@ -14,9 +14,9 @@ from gustibus.rewards.implicit import ORIGIN, Turn, implicit_rows, may_read
 from gustibus.service.call import Call, Reply, encode, ok
 from gustibus.service.candidates import AnyCandidate, Candidate, Prompt, text_of
 from gustibus.service.ids import Id
-from gustibus.service.once import once
+from gustibus.service.once import given_again, once
 from gustibus.service.problems import Problem, invalid
-from gustibus.service.routes.comparisons import ComparisonsReply, count_answers, write_answers
+from gustibus.service.routes.comparisons import ComparisonsReply, write_answers
 from gustibus.service.routing import STORE, Route
 from gustibus.service.sides import NewAnswer, side_of, sides_of
 from gustibus.store import (
@@ -146,11 +146,12 @@ async def post(call: Call) -> Reply:
     rows = await _rows(call, body, turns)
     sides = await sides_of(call, rows)
     taken: set[str] = set()
+    kept: list[str] = []
 
     def work(conn: Connection) -> Reply:
         told = ComparisonsReply(0, 0, [], [], "queued")
         if rows:
-            told, people = write_answers(conn, call, rows, sides)
+            told, people, kept[:] = write_answers(conn, call, rows, sides)
             taken.update(people)
         reply = FollowUpsReply(
             len(turns), skipped, told.accepted, told.duplicates, told.ids, "queued"
@@ -161,7 +162,8 @@ async def post(call: Call) -> Reply:
     for user in taken:
         if user not in state.people:
             state.set_person(user, None, count=0, version=0)
-    count_answers(call, rows, taken)
+    if not given_again(reply):
+        state.meter.compare("follow_up", kept)
     state.refits.add(taken)
     return reply
 
