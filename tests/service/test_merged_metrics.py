@@ -96,7 +96,7 @@ def test_one_scrape_holds_what_all_processes_counted(served, vectors_model):
     assert list(buckets.values()) == sorted(buckets.values())
     assert value(found, "gustibus_processes") == 2
     assert value(found, "gustibus_rows_in_memory", table="items") == 1
-    assert value(found, "gustibus_model_info", model="default", digest=kept) == 1
+    assert value(found, "gustibus_model_info", model="default", version=kept, digest=kept) == 1
     assert httpx.get(f"http://127.0.0.1:{port}/v1/score").status_code == 404
     with service.client() as http:
         assert http.get("/metrics").status_code == 404

@@ -167,6 +167,8 @@ def test_versions_are_registered_promoted_and_rolled_back(served, models):
         assert (again.status_code, again.json()["version"]) == (200, 1)
         promote(http, 2)
         serving(http, "default@2")
+        info = f'{{digest="{models[1][1].digest[:12]}",model="default",version="2"}} 1.0'
+        assert f"gustibus_model_info{info}" in http.get("/metrics").text.splitlines()
         body = {"candidates": [{"embedding": [1.0] * DIM}], "model": "default@champion"}
         assert http.post("/v1/score", json=body).json()["model"] == "default@2"
         assert http.post("/v1/score", json={**body, "model": "default@1"}).status_code == 404

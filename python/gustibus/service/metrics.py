@@ -282,8 +282,11 @@ class _Shown(Collector):
                 )  # fmt: skip
                 depth.add_metric([state.serving.backend], state.serving.queued)
                 yield depth
-            info = GaugeMetricFamily("gustibus_model_info", "1.", labels=["model", "digest"])
-            info.add_metric([state.serving.name, state.serving.digest[:12]], 1)
+            info = GaugeMetricFamily(
+                "gustibus_model_info", "1.", labels=["model", "version", "digest"]
+            )
+            name, _, version = state.serving.label.partition("@")
+            info.add_metric([name, version, state.serving.digest[:12]], 1)
             yield info
             if state.serving.remote is not None:
                 yield GaugeMetricFamily(
