@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gustibus.service.app import TABLE
+from gustibus.service.problems import CODES
 from gustibus.service.tracing import trace_of
 from tests.service.harness import Service, running
 from tests.service.test_merged_metrics import free_ports
@@ -133,6 +134,13 @@ def test_legends_and_texts_name_labels_that_are_left():
         named = set(re.findall(r"\$labels\.(\w+)", said))
         by = re.match(r"(?:sum|max) by \(([^)]*)\)", rule["expr"])
         assert named <= ({one.strip() for one in by[1].split(",")} if by else ADDED), rule
+
+
+def test_alerts_name_the_codes_of_problems_with_their_status():
+    said = " ".join(text for rule in RULES for text in rule.get("annotations", {}).values())
+    named = re.findall(r"\b([1-5]\d\d)\b(?: ([a-z]+(?:_[a-z]+)+))?", said)
+    assert named
+    assert [(str(CODES[code].status), code) for _, code in named] == named
 
 
 def test_objectives_are_about_all_scoring_and_the_edges_are_there(watched, http):
