@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from gustibus.service.gate import MAX_DEADLINE_MS
 from gustibus.service.instruments import BOUNDS
 from gustibus.service.metrics import Meter
 from gustibus.service.peoplemap import BLOCK, draw_lots, project
@@ -230,3 +231,9 @@ def test_traffic_is_told_by_the_edges_of_the_histogram():
     assert row.median == BOUNDS[1]
     assert row.p99 == BOUNDS[4]
     assert row.mean == pytest.approx((98 * 0.0004 + 0.003 + 100) / 100)
+
+
+def test_requests_that_take_as_long_as_a_deadline_may_be_have_an_edge():
+    meter = Meter()
+    meter.count("/v1/x", "POST", 504, MAX_DEADLINE_MS / 1e3 + 1)
+    assert math.isfinite(meter.traffic()[0].p99)
