@@ -148,9 +148,10 @@ def test_a_request_is_a_span_under_the_callers(traced):
     about = told(span)
     line = logged(traced, reply)
     assert about.pop("gustibus.key_id") == line["key_id"]
+    assert line["tenant"] == "default"
     assert about == {
         "http.request.method": "POST", "http.route": "/v1/score", "http.response.status_code": 200,
-        "gustibus.tenant": "default", "gustibus.units": line["units"], "gustibus.model": line["model"],
+        "gustibus.tenant": line["tenant"], "gustibus.units": line["units"], "gustibus.model": line["model"],
     }  # fmt: skip
     assert span.status.code == Status.STATUS_CODE_UNSET
     assert 0 < span.end_time_unix_nano - span.start_time_unix_nano < 10e9

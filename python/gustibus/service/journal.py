@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from gustibus.service.problems import NO_WRITES
+from gustibus.store import TENANT
 
 if TYPE_CHECKING:
     from gustibus.service.call import Call
@@ -55,7 +56,7 @@ class Journal:
         self._lines.append(
             f'{{"ts":{time.time():.3f},"level":"{level}","method":{_METHODS.get(method, _OTHER)},'
             f'"route":"{route}","status":{status},"ms":{seconds * 1e3:.3f},'
-            f'"request_id":"{request_id}"{more}}}\n'
+            f'"tenant":"{TENANT}","request_id":"{request_id}"{more}}}\n'
         )
         if len(self._lines) >= _MOST:
             self.flush()
