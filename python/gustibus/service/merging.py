@@ -46,10 +46,10 @@ GAUGES: Final[dict[str, Literal["sum", "max"]]] = {
     "python_info": "max",
 }
 """What the values of a gauge are together; counters, histograms and summaries are added up."""
-_PATIENCE = 3.0  # seconds for an answer; of a process that gives none its last one is shown
-_LONG = (
-    6.0  # seconds for an answer of the process that puts them together, which waits for the others
-)
+# Seconds for an answer of a process; of one that gives none its last one is shown.
+_PATIENCE = 3.0
+# Seconds for an answer of the process that puts them together, which waits for the others.
+_LONG = 6.0
 _ASK = b"?"
 
 
