@@ -90,6 +90,17 @@ def train_command(
             help="What they count for: strength to this power (default: held-out people choose)."
         ),
     ] = None,
+    rewards: Annotated[
+        str,
+        Option(
+            help="File of what reward models gave each item (--model pro): a column item_id or text, "
+            "and a column of numbers a model; --set names=A,B picks some."
+        ),
+    ] = "",
+    ratings: Annotated[
+        str,
+        Option(help="File of ratings of items (--model pro), as --rewards; cells may be empty."),
+    ] = "",
     questions: Annotated[
         int | None, Option(help="Size of the onboarding pool (default 500).")
     ] = None,
@@ -125,6 +136,7 @@ def train_command(
         "groups": groups, "margins": margins, "languages": languages, "keys": keys, "objective": objective,
         "device": device, "questions": questions, "seed": seed, "strengths": strengths,
         "strength_exponent": strength_exponent, "flags": flags, "terms": terms, "max_lix": max_lix,
+        "rewards": rewards, "ratings": ratings,
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value not in ("", None)}
     if columns:
@@ -158,6 +170,8 @@ def train_command(
         sys.stdout.write(f"chosen: {chosen['chosen']['title']}; {chosen['why']}\n")
     if isinstance(fit.get("objective"), dict):
         sys.stdout.write(f"objective: {_objective(fit['objective'])}\n")
+    if fit.get("foretold"):
+        sys.stdout.write(f"rewards, and how well features foretell them: {_foretold(fit)}\n")
     sys.stdout.write(
         f"{artifact.model.family}: learned from {data['comparisons']} of "
         f"{data['comparisons_given']} comparisons, {data['people']} of {data['people_given']} "
@@ -183,6 +197,14 @@ def _next(config: RunConfig, source: str) -> str:
         return f"gustibus serve --upgrade --model {quote(config.output)}"
     data = source if source.endswith(".toml") else config.data
     return f"gustibus eval {quote(data)} --model {quote(config.output)}"
+
+
+def _foretold(fit: dict[str, Any]) -> str:
+    """Each reward's share of the variance that is explained for items that were held out."""
+    return ", ".join(
+        f"{name} {'unknown' if share is None else f'{share:.2f}'}"
+        for name, share in fit["foretold"].items()
+    )
 
 
 def _objective(found: dict[str, Any]) -> str:

@@ -67,8 +67,8 @@ def read_folder(
         raise NotFoundError(message, where=str(path))
     rows = _with_item_columns(renamed(rows, columns or {}))
     texts = _texts(items)
-    people = {} if tables["users"] is None else _rows_by_id(tables["users"], NAMES["user"])
-    prompts = {} if tables["prompts"] is None else _rows_by_id(tables["prompts"], NAMES["prompt"])
+    people = {} if tables["users"] is None else rows_by_id(tables["users"], NAMES["user"])
+    prompts = {} if tables["prompts"] is None else rows_by_id(tables["prompts"], NAMES["prompt"])
     met = {str(user) for user in set(rows.columns["user"])}
     comparisons = read_items(
         rows,
@@ -148,10 +148,10 @@ def _texts(items: Table) -> dict[str, str]:
     if absent:
         raise items.origin.missing(absent, items.columns)
     values = [("" if v is None else v) for v in items.columns["text"]]
-    return dict(zip(_rows_by_id(items, ("item_id",)), values, strict=True))
+    return dict(zip(rows_by_id(items, ("item_id",)), values, strict=True))
 
 
-def _rows_by_id(table: Table, names: Sequence[str]) -> dict[str, int]:
+def rows_by_id(table: Table, names: Sequence[str]) -> dict[str, int]:
     """Row of each id, from the first column of `names` that there is; ids must differ."""
     column = next((n for n in names if n in table.columns), None)
     if column is None:

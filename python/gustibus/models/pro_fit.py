@@ -93,7 +93,7 @@ def fit_pro(
     report = {
         "options": options.as_json(), "history": history, "chosen": chosen._asdict(),
         "held_out_loss": held if held is not None and math.isfinite(held) else None,
-        **_weights_report(model, whole), "scale": model.scale,
+        **_weights_report(model, whole), "scale": model.scale, "foretold": fitter.foretold,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip
     return Fitted(model, report)
@@ -119,6 +119,8 @@ class _Fitter:
 
     def __init__(self, options: ProOptions, seed: int, device: torch.device) -> None:
         self.options, self.seed, self.device = options, seed, device
+        self.foretold: dict[str, float | None] = {}
+        """By the name of each rated reward, as the last fit has it; None where nothing can tell."""
 
     def fit(self, train: TrainingSet, candidate: _Candidate) -> Orchestrator:
         """The fitted model, the population of multipliers included."""
@@ -146,7 +148,10 @@ class _Fitter:
         if o.rewards == "columns":
             return column_heads(train, o.columns)
         if o.ratings is not None and o.rewards == "ratings":
-            return rating_heads(train, o.ratings, seed=self.seed)
+            heads = rating_heads(train, o.ratings, seed=self.seed)
+            told = [share if math.isfinite(share) else None for share in heads.foretold]
+            self.foretold = dict(zip(o.named(len(told)), told, strict=True))
+            return heads
         return None
 
     def _train(

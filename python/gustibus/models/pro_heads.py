@@ -25,6 +25,8 @@ class Heads(NamedTuple):
     """`(m,)`."""
     spread: F64
     """`(m,)`."""
+    foretold: tuple[float, ...] = ()
+    """`(m,)` share of each rating's variance that features explain; empty where nothing was rated."""
 
     def rewards(self, items: F32) -> F64:
         """`(n, d)` -> `(n, m)`, normalised."""
@@ -50,7 +52,8 @@ def column_heads(train: TrainingSet, columns: tuple[int, ...]) -> Heads:
 def rating_heads(train: TrainingSet, ratings: F64, *, seed: int) -> Heads:
     """Ridge regressions of ratings on centred features, one a column, what is missing left out.
 
-    A fifth of the ratings of a column chooses its strength by squared error.
+    A fifth of the ratings of a column chooses its strength by squared error, and tells the share of
+    its variance that is foretold, a little too well, as it chose; NaN where it does not vary.
 
     Args:
         train: with the item features.
@@ -69,24 +72,28 @@ def rating_heads(train: TrainingSet, ratings: F64, *, seed: int) -> Heads:
         raise DimensionError(message, where="ratings")
     center = x[np.isfinite(ratings).any(axis=1)].mean(0) if len(x) else np.zeros(x.shape[1])
     x, rng = x - center, np.random.default_rng(seed)
-    weight = np.zeros((x.shape[1], ratings.shape[1]))
+    weight, foretold = np.zeros((x.shape[1], ratings.shape[1])), []
     for k, column in enumerate(ratings.T):
         rated = np.flatnonzero(np.isfinite(column))
         if len(rated) < 2 or np.ptp(column[rated]) == 0:
             message = f"ratings: column {k} has fewer than two different ratings"
             raise InputError(message, where="ratings")
-        weight[:, k] = _ridge(x[rated], column[rated] - column[rated].mean(), rng)
-    return normalised(train, weight.astype(np.float32), center.astype(np.float32))
+        weight[:, k], share = _ridge(x[rated], column[rated] - column[rated].mean(), rng)
+        foretold.append(share)
+    heads = normalised(train, weight.astype(np.float32), center.astype(np.float32))
+    return heads._replace(foretold=tuple(foretold))
 
 
-def _ridge(x: F64, y: F64, rng: np.random.Generator) -> F64:
-    """`(d,)` coefficients at the strength that foretells a held-out fifth best."""
+def _ridge(x: F64, y: F64, rng: np.random.Generator) -> tuple[F64, float]:
+    """`(d,)` coefficients at the strength that foretells a held-out fifth best, and how well it does."""
     order = rng.permutation(len(x))
     cut = min(max(int(_SHARE * len(x)), 1), len(x) - 1)
     fitting, judging = order[:cut], order[cut:]
     path = _path(x[fitting], y[fitting])
     errors = [float(np.square(x[judging] @ beta - y[judging]).mean()) for beta in path]
-    return _path(x, y)[int(np.argmin(errors))]
+    spread = float(np.square(y[judging] - y[fitting].mean()).mean())
+    share = 1 - min(errors) / spread if spread > 0 else float("nan")
+    return _path(x, y)[int(np.argmin(errors))], share
 
 
 def _path(x: F64, y: F64) -> list[F64]:

@@ -40,6 +40,8 @@ _TABLES: dict[str, tuple[str, ...]] = {
         "flags",
         "strengths",
         "strength_exponent",
+        "rewards",
+        "ratings",
     ),
     "encoder": ("name",),
     "model": ("name",),
@@ -88,6 +90,11 @@ class RunConfig:
             later as well. Empty cells count as one answer; not used where empty.
         strength_exponent: in `[0, 1]`, an answer counts for its strength to that power; None lets
             held-out people choose.
+        rewards: file with a row an item, which a column `item_id` or `text` names, and a column of numbers
+            a reward model, for `pro` to weigh; every item that was compared has all of them. New
+            items' are foretold from their features by ridge. `names` of the model's options picks
+            columns; not used where empty.
+        ratings: the same of attributes that were rated; cells may be empty.
         encoder: name; `auto` takes ready-made embeddings where the data has them, else `static`.
         encoder_options: of that encoder.
         model: family, or `auto`, which chooses one on held-out people.
@@ -126,6 +133,8 @@ class RunConfig:
     flags: str = ""
     strengths: str = ""
     strength_exponent: float | None = None
+    rewards: str = ""
+    ratings: str = ""
     encoder: str = "auto"
     encoder_options: Mapping[str, Any] = field(default_factory=dict)
     model: str = "hierarchical"
@@ -179,6 +188,7 @@ class RunConfig:
             object.__setattr__(self, name, float(value))  # as it is saved, whatever counted
         self._check_limits()
         self._check_strengths()
+        self._check_attributes()
         for name, where in (("flags", "data.flags"), ("terms", "onboarding.terms")):
             if not isinstance(getattr(self, name), str):
                 message = f"{name}: expected a text, got {getattr(self, name)!r}"
@@ -229,6 +239,35 @@ class RunConfig:
             message = "strength_exponent: needs a column of strengths, got none"
             raise ConfigError(message, where="data.strengths")
         object.__setattr__(self, "strength_exponent", float(power))
+
+    def _check_attributes(self) -> None:
+        """Refuse files of rewards where nothing weighs them, and arrays, which no card can keep."""
+        for name in ("rewards", "ratings"):
+            value = getattr(self, name)
+            if isinstance(value, Path):
+                object.__setattr__(self, name, str(value))
+            elif not isinstance(value, str):
+                message = f"{name}: expected a path, got {value!r}"
+                raise ConfigError(message, where=f"data.{name}")
+            if value and self.model != "pro":
+                message = f"{name}: weighed by the model 'pro', got {self.model!r}"
+                raise ConfigError(message, where=f"data.{name}")
+        options = self.model_options
+        if hasattr(options.get("ratings"), "dtype"):
+            message = (
+                "model_options: ratings: expected lists of numbers, got an array, which a card "
+                "cannot keep; name a file by ratings=PATH instead"
+            )
+            raise ConfigError(message, where="model.ratings")
+        if not (self.rewards or self.ratings):
+            return
+        if options.get("rewards", "auto") not in ("auto", "ratings"):
+            where = f"model_options: rewards={options['rewards']!r}"
+        else:
+            where = next((name for name in ("columns", "ratings") if name in options), "")
+        if where:
+            message = f"{where}: rewards come from a file already ({self.rewards or self.ratings})"
+            raise ConfigError(message, where="model.rewards")
 
     def _check_objective(self) -> None:
         for name in ("objective_options", "auxiliary", "margins"):

@@ -25,6 +25,7 @@ from gustibus.onboarding import Pairs, QuestionPool, build_pool, limits_for
 from gustibus.rewards import Transform
 from gustibus.scoring import Scorer
 from gustibus.training.askable import askable
+from gustibus.training.attributes import Attributes
 from gustibus.training.config import RunConfig
 from gustibus.training.graded import choose_strengths
 from gustibus.training.senders import Limited, influences, limited
@@ -60,8 +61,12 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
     checkpoint = Path(f"{config.output}.checkpoint")
     if not resume:
         _clear(checkpoint)
+    weighed_by = Attributes(config) if config.rewards or config.ratings else None
     given, encoder = load_data(config, vectors=checkpoint / "vectors")
     split = make_split(given, config)
+    options = dict(config.model_options)
+    if weighed_by is not None:
+        options |= weighed_by.options(given, split)
     tags = language_tags(given, config.languages) if config.languages else []
     asked = askable(given, split["train"], config)
     dataset, graded = given, None
@@ -82,7 +87,6 @@ def train(config: RunConfig, *, progress: Progress | None = None, resume: bool =
         weighed, split["train"], groups=config.groups, margins=config.margins, degrees=degrees
     )
     valid = valid_set(weighed, split, groups=config.groups, margins=config.margins, degrees=degrees)
-    options = dict(config.model_options)
     if config.objective:
         options |= {"objective": config.objective, "objective_options": config.objective_options}
     if config.auxiliary:
