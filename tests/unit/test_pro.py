@@ -8,6 +8,7 @@ import torch
 
 from gustibus.errors import ConfigError, DimensionError, InputError
 from gustibus.models import MODELS
+from gustibus.models.base import TrainingSet
 from gustibus.models.network import Network
 from gustibus.models.pro import Orchestrator, softmax
 from gustibus.models.pro_heads import column_heads, rating_heads
@@ -305,6 +306,50 @@ def test_people_who_weigh_rewards_differently_are_told_apart():
         )
         weights = model.personal_weights(placed.mean[0], None)
         assert weights[0, who] > 0.75
+
+
+def gated_world(rows=600, seed=0):
+    """Three rewards of which the prompt says the one that matters, one of them more often."""
+    rng = np.random.default_rng(seed)
+    prompts = rng.standard_normal((rows, 4)).astype(np.float32)
+    weight = softmax(3.0 * prompts[:, :3] + np.array([1.0, 0.0, 0.0]))
+    items = rng.standard_normal((2 * rows, 3)).astype(np.float32)
+    z = 6 * (weight * (items[:rows] - items[rows:])).sum(1)
+    code = np.arange(rows, dtype=np.int32)
+    return TrainingSet(
+        user=np.zeros(rows, np.int32), prompt=code, a=code, b=code + np.int32(rows),
+        target=(rng.random(rows) < 1 / (1 + np.exp(-z))).astype(np.float32),
+        weight=np.ones(rows, np.float32), item_features=items, prompt_features=prompts, people=1,
+    )  # fmt: skip
+
+
+GATED = {
+    "columns": [0, 1, 2], "personal": False, "ridges": [0.0], "steps": 150, "batch": 256, "lr": 1e-2
+}  # fmt: skip
+
+
+def test_rho_keeps_the_weights_from_collapsing():
+    world = gated_world()
+    reports = [
+        FIT(world, None, seed=0, gate="prompt", rho=rho, **GATED).report for rho in (0.0, 0.1, 1.0)
+    ]
+    entropy = [report["entropy"] for report in reports]
+    dominance = [report["dominance"] for report in reports]
+    assert entropy[0] + 0.05 < entropy[1] < entropy[2] - 0.1
+    assert dominance[0] > dominance[1] + 0.05
+    assert dominance[1] > dominance[2]
+
+
+def test_rho_draws_weights_to_their_mean_and_not_to_equal_ones():
+    world = gated_world()
+    free, held = (
+        FIT(world, None, seed=0, gate="constant", rho=rho, **GATED).model.weights(None)
+        for rho in (0.0, 1.0)
+    )
+    assert free.max() > 0.4  # they are not equal
+    np.testing.assert_allclose(held, free, atol=1e-3)
+    gated = FIT(world, None, seed=0, gate="prompt", rho=10.0, **GATED).model
+    assert gated.weights(world.prompt_features).mean(0)[0] > 0.4
 
 
 @pytest.mark.parametrize(
