@@ -352,6 +352,25 @@ def test_rho_draws_weights_to_their_mean_and_not_to_equal_ones():
     assert gated.weights(world.prompt_features).mean(0)[0] > 0.4
 
 
+def test_a_warm_start_is_the_published_target_before_the_likelihood():
+    world = gated_world()
+    given = {**GATED, "gate": "prompt", "rho": 0.0}
+    shown = world.prompt_features
+
+    def weights(**options):
+        return FIT(world, None, seed=0, **{**given, **options}).model.weights(shown)
+
+    published = weights(objective="target", steps=100)
+
+    def away(**options):
+        return float(np.abs(weights(**options) - published).mean())
+
+    cold = away(steps=1)
+    assert away(warm_start=100, steps=1) < 0.6 * cold
+    assert away(warm_start=100, steps=100) > 2 * away(warm_start=100, steps=1)
+    np.testing.assert_array_equal(weights(warm_start=0, steps=20), weights(steps=20))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -363,6 +382,13 @@ def test_rho_draws_weights_to_their_mean_and_not_to_equal_ones():
         ({"temperature": 0.0}, "temperature: expected a number above 0"),
         ({"dropout": 1.0}, "dropout"),
         ({"steps": 0}, "steps: expected at least 1"),
+        (
+            {"warm_start": -1, "columns": [0]},
+            "warm_start: expected a number of steps from 0, got -1",
+        ),
+        ({"warm_start": True, "columns": [0]}, "warm_start: expected a number of steps"),
+        ({"warm_start": 9}, "warm_start: comes before 'likelihood', with rewards that are given"),
+        ({"warm_start": 9, "columns": [0], "objective": "margin"}, "comes before 'likelihood'"),
         ({"expert": 3}, "pro has no option 'expert'"),
     ],
 )

@@ -157,6 +157,16 @@ class _Fitter:
     def _train(
         self, adapter: Adapter, rows: _Rows, ridge: float, generator: torch.Generator
     ) -> None:
+        """The published target first where there is a warm start, then the objective."""
+        o = self.options
+        if o.warm_start:
+            self._descend(adapter, rows, ridge, generator, "target", o.warm_start)
+        self._descend(adapter, rows, ridge, generator, o.objective, o.steps)
+
+    def _descend(
+        self, adapter: Adapter, rows: _Rows, ridge: float, generator: torch.Generator,
+        objective: str, steps: int,
+    ) -> None:  # fmt: skip
         """Adam with a cosine; ridge and priors are in the loss, in units of comparisons."""
         o = self.options
         lr = o.lr or (1e-2 if adapter.experts.numel() else 3e-3)
@@ -165,19 +175,19 @@ class _Fitter:
         if adapter.people.numel():
             groups.append({"params": [adapter.people], "lr": _LR_PEOPLE * lr})
         optimizer = adam(groups, self.device, weight_decay=0.0)
-        take = Stepper(partial(self._loss, adapter, rows, ridge), optimizer)
+        take = Stepper(partial(self._loss, adapter, rows, ridge, objective), optimizer)
         adapter.train()
-        for step, index in enumerate(drawn(len(rows), o.batch, o.steps, generator, self.device)):
-            scale_rates(optimizer, cosine(step, o.steps))
+        for step, index in enumerate(drawn(len(rows), o.batch, steps, generator, self.device)):
+            scale_rates(optimizer, cosine(step, steps))
             take(index)
         adapter.eval()
 
     def _loss(
-        self, adapter: Adapter, rows: _Rows, ridge: float, index: torch.Tensor
+        self, adapter: Adapter, rows: _Rows, ridge: float, objective: str, index: torch.Tensor
     ) -> torch.Tensor:
         o, batch = self.options, rows.take(index)
         log_weights = adapter.log_weights(batch.prompt, len(index))
-        each = objective_losses(adapter, batch, log_weights, o.objective, o.temperature)
+        each = objective_losses(adapter, batch, log_weights, objective, o.temperature)
         loss = (each * batch.weight).sum() / batch.weight.sum().clamp(min=1e-12)
         loss = loss + 0.5 * ridge / len(rows) * adapter.squares()
         if o.rho:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,9 @@ class ProOptions:
             such as `column_3`, `rating_0` or `expert_1`. One string is read as a list with commas.
         objective: `likelihood` of the comparisons; `target`, divergence from a softmax of what the
             preferred response scores, as published; `margin`, the same of the difference of both.
+        warm_start: steps that the adapter is first drawn to the published target, where `likelihood`
+            follows; its weights, not its scale and not people's multipliers, start from there. None
+            by default: it pays in short fits alone, where rewards are high when they matter.
         temperature: of these softmaxes.
         gate: `constant` weights, weights from the `prompt`, or `armorm`, another network for them;
             `auto` is the first or the second, whichever does better on held-out people.
@@ -54,6 +58,7 @@ class ProOptions:
     experts: int = 8
     names: tuple[str, ...] | str = ()
     objective: str = "likelihood"
+    warm_start: int = 0
     temperature: float = 0.1
     gate: str = "auto"
     width: int = 64
@@ -123,6 +128,10 @@ def pro_options(given: Mapping[str, Any]) -> ProOptions:
         if not getattr(options, name) > 0:
             message = f"{name}: expected a number above 0, got {getattr(options, name)}"
             raise ConfigError(message, where=name)
+    warm = options.warm_start
+    if not isinstance(warm, Integral) or isinstance(warm, bool) or warm < 0:
+        message = f"warm_start: expected a number of steps from 0, got {warm!r}"
+        raise ConfigError(message, where="warm_start")
     if options.layers < 0 or not 0 <= options.dropout < 1 or options.rho < 0:
         message = "layers and rho must be at least 0, and dropout in [0, 1)"
         raise ConfigError(message, where="layers")
@@ -147,6 +156,9 @@ def _with_source(options: ProOptions) -> ProOptions:
     if source == "experts" and options.objective != "likelihood":
         message = f"objective: experts are learned by 'likelihood', got {options.objective!r}"
         raise ConfigError(message, where="objective")
+    if options.warm_start and (source == "experts" or options.objective != "likelihood"):
+        message = "warm_start: comes before 'likelihood', with rewards that are given, not learned"
+        raise ConfigError(message, where="warm_start")
     options = replace(options, rewards=source)
     if options.names and not len(set(options.names)) == len(options.names) == options.count:
         message = f"names: expected {options.count} different names, got {options.names}"
