@@ -148,6 +148,52 @@ def test_multipliers_of_one_leave_the_weights_alone():
     np.testing.assert_allclose(one, np.repeat([[0.0, 1.0, 0.0]], len(prompts), 0), atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "user", [[0.5, 2.0, 1.0], [1.5, -0.7, 0.4], [-1.0, -2.0, -0.1]], ids=["above", "mixed", "below"]
+)
+@pytest.mark.parametrize("trust", [0.0, 0.5])
+def test_weights_that_score_give_the_utility_also_where_multipliers_are_negative(user, trust):
+    model = made().with_stated(np.array([0.2, 0.3, 0.5]), trust=trust)
+    items, prompts = features(model)
+    user = np.array(user)
+    scored = model.scored_weights(user, prompts)
+    utility = model.utility(user, model.represent(items, prompts))
+    np.testing.assert_allclose((scored * model.rewards(items)).sum(1), utility, atol=1e-5)
+    np.testing.assert_array_equal(scored < 0, np.repeat([user < 0], len(items), 0))
+    shares = model.personal_weights(user, prompts)
+    assert is_simplex(shares)
+    if (user >= 0).all():  # the same but for a common factor
+        np.testing.assert_allclose(shares, scored / scored.sum(1, keepdims=True), atol=1e-12)
+    elif (user > 0).any():  # what is disliked is left out of the shares alone
+        assert not shares[:, user < 0].any()
+        assert (np.abs(scored[:, user < 0]) > 0).all()
+
+
+def test_weights_that_score_are_everybodys_where_nobody_differs():
+    model = made(personal=False)
+    _, prompts = features(model)
+    scored = model.scored_weights(np.zeros(0), prompts)
+    np.testing.assert_array_equal(scored, model.scale * model.weights(prompts))
+    with pytest.raises(InputError, match="prompts: this model weighs its rewards by the prompt"):
+        model.scored_weights(np.zeros(0), None)
+
+
+def test_who_wants_less_of_a_reward_is_scored_by_a_weight_below_zero():
+    world = small_world(0, people=40)
+    apart = world.item_features[world.a] - world.item_features[world.b]
+    z = 2 * apart[:, 0] + np.where(world.user % 4 == 0, -2, 2) * apart[:, 1]
+    world = replace(world, target=(z > 0).astype(np.float32))
+    model = FIT(world, None, seed=0, columns=[0, 1], steps=60, ridges=[1.0], gate="constant").model
+    reps, rows = model.represent(world.item_features), world.user == 4
+    placed = model.place(reps[world.a[rows]], reps[world.b[rows]], world.target[rows].astype(float))
+    scored = model.scored_weights(placed.mean[0], None)[0]
+    assert scored[0] > 0.5
+    assert scored[1] < -0.5
+    assert model.personal_weights(placed.mean[0], None)[0, 1] == 0
+    found = model.rewards(world.item_features[world.a[rows]]) @ scored
+    np.testing.assert_allclose(found, model.utility(placed.mean[0], reps[world.a[rows]]), atol=1e-4)
+
+
 def test_the_reward_is_the_weighted_sum():
     for personal in (True, False):
         model = made(personal=personal)

@@ -156,10 +156,35 @@ class Orchestrator(LinearInUser):
             return np.column_stack([phi.sum(1), plain]).astype(np.float32)
         return np.column_stack([np.zeros(len(phi)), phi, plain]).astype(np.float32)
 
-    def personal_weights(self, user: F64, prompts: F32 | None, *, rows: int = 1) -> F64:
-        """What a person weighs the rewards by on prompts: `(u,)` -> `(n, m)` on the simplex.
+    def scored_weights(self, user: F64, prompts: F32 | None, *, rows: int = 1) -> F64:
+        """The weights that score, `c w_k(x) u_k`: `(u,)` -> `(n, m)`, in log-odds a standard deviation.
 
-        Multipliers below 0 count as 0; without any above 0 the weights are those of everybody.
+        A person's utility is their product with the normalised rewards, up to rounding to single
+        precision. They are neither clipped nor normalised: one below 0 is of a reward that the
+        person wants less of. Where everybody gets the same reward they are `c w_k(x)`.
+
+        Args:
+            user: `(u,)` multipliers of the person.
+            prompts: `(n, h)` of a model that reads them.
+            rows: n, where prompts are not read.
+
+        Raises:
+            InputError: a model that reads prompts got none.
+        """
+        weights = self.scale * self.weights(prompts, rows=rows)
+        return weights * user if self.user_dim else weights
+
+    def personal_weights(self, user: F64, prompts: F32 | None, *, rows: int = 1) -> F64:
+        """How much of what a person likes each reward is, for display: `(u,)` -> `(n, m)` on the simplex.
+
+        Exact up to the common factor that the simplex takes away, `scored_weights` over their sum,
+        where no multiplier is below 0. One below 0 counts as 0 here, though it does score: then these
+        are shares of what the person wants more of, and do not rank responses as the person's
+        utility does. Without any multiplier above 0 they are everybody's weights. `scored_weights` is
+        exact for everybody.
+
+        Raises:
+            InputError: a model that reads prompts got none.
         """
         weights = self.weights(prompts, rows=rows)
         if self.user_dim == 0:
