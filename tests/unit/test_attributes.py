@@ -139,6 +139,9 @@ def test_names_choose_columns_in_their_order(planted, tmp_path):
     model = train(run(folder, tmp_path / "m", rewards=path, model_options=options)).model
     assert model.names == ("brief", "kind")
     assert np.corrcoef(model.rewards(read(folder).item_features)[:, 1], truth[:, 0])[0, 1] > 0.99
+    options["names"] = 5
+    with pytest.raises(ConfigError, match="names: expected names of columns, got 5"):
+        train(run(folder, tmp_path / "m", rewards=path, model_options=options))
     options["names"] = ["kindd"]
     with pytest.raises(InputError, match=r"r\.csv: no column 'kindd'; did you mean 'kind'\?"):
         train(run(folder, tmp_path / "m", rewards=path, model_options=options))
@@ -211,8 +214,8 @@ def test_parquet_gives_what_text_gives(planted, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"model": "bt", "rewards": "r.csv"}, "rewards: weighed by the model 'pro', got 'bt'"),
-        ({"model": "auto", "ratings": "r.csv"}, "ratings: weighed by the model 'pro', got 'auto'"),
+        ({"model": "bt", "rewards": "r.csv"}, "rewards: need the model 'pro', which weighs them, got 'bt'"),
+        ({"model": "auto", "ratings": "r.csv"}, "ratings: need the model 'pro', .* got 'auto'"),
         ({"rewards": 3}, "rewards: expected a path, got 3"),
         ({"model_options": {"ratings": np.ones((2, 2))}}, "ratings: expected lists .* got an array"),
         ({"rewards": "r.csv", "model_options": {"columns": [0]}}, "columns: rewards come from a file"),

@@ -32,7 +32,7 @@ class Attributes:
     Raises:
         NotFoundError: there is no such file.
         InputError: its content is wrong, or a name in `model_options` is that of no column.
-        ConfigError: both files have a column of one name.
+        ConfigError: both files have a column of one name, or the option `names` is no list of names.
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -42,6 +42,9 @@ class Attributes:
             if path
         ]
         wanted = config.model_options.get("names", ())
+        if not isinstance(wanted, str | list | tuple):
+            message = f"names: expected names of columns, got {wanted!r}"
+            raise ConfigError(message, where="model.names")
         asked = wanted.split(",") if isinstance(wanted, str) else wanted
         self.names = tuple(str(name).strip() for name in asked if str(name).strip())
         every = [name for file, _ in files for name in file.names]

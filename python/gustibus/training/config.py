@@ -250,7 +250,7 @@ class RunConfig:
                 message = f"{name}: expected a path, got {value!r}"
                 raise ConfigError(message, where=f"data.{name}")
             if value and self.model != "pro":
-                message = f"{name}: weighed by the model 'pro', got {self.model!r}"
+                message = f"{name}: need the model 'pro', which weighs them, got {self.model!r}"
                 raise ConfigError(message, where=f"data.{name}")
         options = self.model_options
         if hasattr(options.get("ratings"), "dtype"):
