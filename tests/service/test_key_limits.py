@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
+from datetime import UTC, date, datetime, timedelta
 
 import httpx
 import pytest
 
 from gustibus.cli.app import run
 from gustibus.client import Client
+from gustibus.client.calls.keys import Key
+from gustibus.client.decoding import decoder
 from gustibus.client.errors import ApiError
 from gustibus.store import Store, create_key
 from tests.service.harness import database, running
@@ -335,6 +339,9 @@ def test_the_client_has_keys(served, admin):
         assert key.secret is not None
         assert key.secret not in repr(key)
         assert (key.models, key.cidrs) == (("tastes",), ("10.0.0.0/8",))
+        assert key.created_at is not None
+        assert abs(key.created_at - datetime.now(UTC)) < timedelta(minutes=1)
+        assert key.last_used_day is None
         key = client.keys.update(key.id, {"models": None}, revision=key.revision)
         assert (key.models, key.cidrs, key.revision) == (None, ("10.0.0.0/8",), 2)
         assert client.keys.get(key.id) == key
@@ -344,6 +351,17 @@ def test_the_client_has_keys(served, admin):
         assert found.value.status == 412
         assert client.keys.revoke(key.id).live is False
         assert client.limits().answers_per_minute == 5
+
+
+def test_the_client_reads_keys_of_a_service_that_does_not_tell_their_use():
+    told = {"id": "k", "name": "n", "scopes": ["score"], "live": True, "expires_at": None,
+            "models": None, "cidrs": None, "revision": 1}  # fmt: skip
+    key = decoder(Key)(json.dumps(told).encode())
+    assert (key.created_at, key.last_used_day) == (None, None)
+    now = {**told, "created_at": "2026-01-31T10:00:00Z", "last_used_day": "2026-02-01"}
+    key = decoder(Key)(json.dumps(now).encode())
+    assert key.created_at == datetime(2026, 1, 31, 10, tzinfo=UTC)
+    assert key.last_used_day == date(2026, 2, 1)
 
 
 def test_the_command_line_makes_and_lists_keys_with_limits(tmp_path, capsys):

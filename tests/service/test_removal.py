@@ -169,4 +169,6 @@ def test_keys_are_made_used_counted_and_revoked(served):
         used = {row["key"]: row for row in rows}
         assert used[key["id"]]["requests"] >= 3
         assert used[key["id"]]["units"] >= 6
+        told = {row["id"]: row["last_used_day"] for row in http.get("/v1/keys").json()["data"]}
+        assert told[key["id"]] == used[key["id"]]["day"]
         assert http.get("/v1/usage", params={"to": "2020-01-01"}).json()["data"] == []

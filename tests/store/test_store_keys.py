@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
 from gustibus.errors import NotFoundError
 from gustibus.service.keys import KeyTable
 from gustibus.service.leases import UNLIMITED
-from gustibus.store import create_key, list_keys, position, revoke_key, setting
+from gustibus.store import (
+    add_usage,
+    create_key,
+    get_key,
+    list_keys,
+    position,
+    revoke_key,
+    setting,
+)
 from tests.store.follow import follow
 
 
@@ -48,6 +56,22 @@ def test_keys_are_listed_from_old_to_new_with_their_times(store):
     assert rows[0].expires_at.tzinfo == UTC
     assert rows[1].expires_at is None
     assert rows[1].scopes == frozenset()
+
+
+def test_a_key_tells_when_it_was_made_and_last_used(store):
+    with store.write() as conn:
+        used = create_key(conn, name="used", scopes=["score"])
+        unused = create_key(conn, name="unused", scopes=["score"])
+        for day in ("2026-02-28", "2026-10-01", "2026-09-30"):
+            add_usage(conn, day=day, used={used.id: (3, 1), "another": (1, 1)})
+    with store.read() as conn:
+        rows = list_keys(conn)
+        assert [row.last_used_day for row in rows] == [date(2026, 10, 1), None]
+        assert [row.created_at for row in rows] == [used.created_at, unused.created_at]
+        assert get_key(conn, key_id=used.id) == rows[0]
+    with store.write() as conn:
+        assert get_key(conn, key_id=used.id, hold=True) == rows[0]
+    assert abs(used.created_at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_a_revoked_key_stays_in_the_list_and_others_are_told(store):

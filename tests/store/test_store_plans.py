@@ -190,6 +190,8 @@ REQUESTS: dict[str, Any] = {
     "take back": lambda c: s.take_back(c, session=session(5), seq=1),
     "delete a session": lambda c: s.delete_session(c, session=session(5)),
     "the audit of a person": lambda c: s.list_audit(c, what=user(5)),
+    "keys and when they were used": lambda c: s.list_keys(c, limit=10),
+    "a key": lambda c: s.get_key(c, key_id="k5"),
     "usage of a day": lambda c: s.list_usage(c, first=date(2009, 1, 1), last=date(2009, 1, 2)),
     "decided arrivals": lambda c: s.decided_arrivals(c, matching="m5", arrivals=["a500"]),
 }  # fmt: skip
@@ -278,6 +280,27 @@ def plan_of(conn, work):
     (sent,) = statements(conn, lambda c: list(work(c)))
     explain = "EXPLAIN QUERY PLAN " if conn.dialect.name == "sqlite" else "EXPLAIN "
     return [str(row[-1]) for row in conn.exec_driver_sql(explain + sent[0], sent[1])]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_when_a_key_was_used_is_one_look_at_an_index(filled, engine):
+    """Not one at each of its days: a service that is years old has thousands of them."""
+    with filled[engine]._writing.connect() as conn:
+        for number in range(10):
+            fresh = {"id": f"k{number}", "name": "n", "secret_sha256": b"", "scopes": []}
+            row = {"tenant_id": TENANT, "created_at": NOW, **fresh}
+            conn.execute(metadata.tables["api_keys"].insert(), row)
+        plan = "\n".join(plan_of(conn, s.list_keys))
+        used = [row.last_used_day for row in s.list_keys(conn)]
+        conn.rollback()
+    assert used == [date(2299, 1, 1)] * 10
+    looks = {
+        "sqlite": "SEARCH usage_daily USING COVERING INDEX sqlite_autoindex_usage_daily_1 "
+        "(tenant_id=? AND key_id=?)",
+        "postgresql": "Index Only Scan Backward using pk_usage_daily on usage_daily",
+    }
+    assert looks[engine] in plan
+    assert "Limit" in plan or engine == "sqlite"  # which ends at the first by itself
 
 
 def test_a_start_reads_people_without_their_profiles(filled):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import warnings
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -17,6 +18,7 @@ import gustibus
 from gustibus.cli.app import run
 from gustibus.data import write_folder
 from gustibus.data.synthetic import demo_world
+from gustibus.store import Store, add_usage
 
 
 @pytest.fixture(scope="module")
@@ -355,6 +357,11 @@ def test_keys_are_made_listed_and_revoked(tmp_path, capsys):
     listed = capsys.readouterr().out
     assert key[-43:] not in listed
     assert "laptop" in listed
+    assert "never used" in listed
+    with closing(Store(database[1])) as store, store.write() as conn:
+        add_usage(conn, day="2026-10-01", used={listed.split()[0]: (1, 1)})
+    run(["keys", "list", *database])
+    assert "  used 2026-10-01" in capsys.readouterr().out
     assert run(["keys", "revoke", listed.split()[0], *database]) == 0
     run(["keys", "list", *database])
     assert "revoked" in capsys.readouterr().out
@@ -411,8 +418,10 @@ def test_the_schema_and_keys_as_json(tmp_path, capsys):
     key = told("keys", "create", "laptop", "--scope", "score")
     assert key["key"].startswith("gustibus_live_")
     (row,) = told("keys", "list")
+    assert datetime.fromisoformat(row.pop("created_at")) <= datetime.now(UTC)
     assert row == {"id": key["id"], "state": "live", "name": "laptop", "scopes": ["score"],
-                   "expires_at": None, "models": None, "cidrs": None, "trusted": False}  # fmt: skip
+                   "expires_at": None, "models": None, "cidrs": None, "trusted": False,
+                   "last_used_day": None}  # fmt: skip
     assert told("keys", "revoke", key["id"]) == {"id": key["id"], "state": "revoked"}
     assert told("keys", "list")[0]["state"] == "revoked"
 

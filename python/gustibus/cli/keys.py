@@ -139,14 +139,16 @@ def _expiry(given: str) -> datetime | None:
 
 
 def list_keys_command(*, database: StoreOption = "", as_json: JsonOption = False) -> int:
-    """List keys, never their secrets."""
+    """List keys and the day of their last use in UTC, never their secrets."""
     from gustibus.store import list_keys
 
     with opened_store(database) as store, store.read() as conn:
         rows: list[dict[str, Any]] = [
             {"id": key.id, "state": _state(key), "name": key.name, "scopes": list(key.scopes),
              "expires_at": key.expires_at and key.expires_at.isoformat(),
-             "models": key.models, "cidrs": key.cidrs, "trusted": key.trusted}
+             "models": key.models, "cidrs": key.cidrs, "trusted": key.trusted,
+             "created_at": key.created_at.isoformat(),
+             "last_used_day": key.last_used_day and key.last_used_day.isoformat()}
             for key in list_keys(conn)
         ]  # fmt: skip
     if as_json:
@@ -158,10 +160,9 @@ def list_keys_command(*, database: StoreOption = "", as_json: JsonOption = False
         models = f"  for {' '.join(row['models'])}" if row["models"] else ""
         places = f"  from {' '.join(row['cidrs'])}" if row["cidrs"] else ""
         trusted = "  trusted" if row["trusted"] else ""
-        line = (
-            f"{row['id']}  {row['state']:8} {row['name']}  {scopes}{models}{places}{trusted}{until}"
-        )
-        sys.stdout.write(f"{line}\n")
+        used = f"  used {row['last_used_day']}" if row["last_used_day"] else "  never used"
+        about = f"{scopes}{models}{places}{trusted}{until}{used}"
+        sys.stdout.write(f"{row['id']}  {row['state']:8} {row['name']}  {about}\n")
     return 0
 
 

@@ -6,7 +6,7 @@ import json
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -20,7 +20,7 @@ def decoder(kind: type[T]) -> Callable[[bytes], T]:
     """A function from the bytes of a reply to a value.
 
     Args:
-        kind: a dataclass of dataclasses, tuples, dictionaries, numbers, texts and times.
+        kind: a dataclass of dataclasses, tuples, dictionaries, numbers, texts, days and times.
     """
     read = reader(kind)  # type: ignore[arg-type]  # types are hashable
 
@@ -57,6 +57,8 @@ def reader(kind: Any) -> Reader:
         return float
     if kind is datetime:
         return datetime.fromisoformat
+    if kind is date:
+        return date.fromisoformat
     if kind in (Any, str, int, bool) or origin is Literal:
         return lambda value: value
     message = f"expected a type that replies have, got {kind!r}"

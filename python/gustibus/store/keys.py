@@ -6,15 +6,15 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from gustibus.errors import NotFoundError
 from gustibus.store.changes import note
 from gustibus.store.ids import ulid
-from gustibus.store.tables import TENANT, api_keys, settings
+from gustibus.store.tables import TENANT, api_keys, settings, usage_daily
 from gustibus.store.upsert import insert_or_ignore
 
 
@@ -29,6 +29,7 @@ class KeyRow:
     scopes: frozenset[str]
     expires_at: datetime | None
     revoked_at: datetime | None
+    created_at: datetime
     secret_text: str | None = None
     """The whole key; known only to the call that made it."""
     models: tuple[str, ...] | None = None
@@ -39,6 +40,16 @@ class KeyRow:
     """One more with every change."""
     trusted: bool = False
     """Whether the share of its answers in a training is not capped."""
+    last_used_day: date | None = None
+    """The last day, in UTC, of which usage is kept; None for a key that was never used."""
+
+
+_last_used = (
+    select(func.max(usage_daily.c.day))
+    .where(usage_daily.c.tenant_id == TENANT, usage_daily.c.key_id == api_keys.c.id)
+    .scalar_subquery()
+    .label("last_used_day")
+)  # the end of the key's part of the primary key: one look a key, however many days it has
 
 
 def create_key(
@@ -47,10 +58,10 @@ def create_key(
     trusted: bool = False,
 ) -> KeyRow:  # fmt: skip
     """A new key `gustibus_live_<id>_<43 characters>`; 256 random bits, kept as SHA-256 only."""
-    key, secret = ulid().lower(), secrets.token_urlsafe(32)
+    key, secret, now = ulid().lower(), secrets.token_urlsafe(32), datetime.now(UTC)
     row = KeyRow(
         key, name, hashlib.sha256(secret.encode()).digest(), frozenset(scopes), expires_at, None,
-        f"gustibus_live_{key}_{secret}", _several(models), _several(cidrs), trusted=trusted,
+        now, f"gustibus_live_{key}_{secret}", _several(models), _several(cidrs), trusted=trusted,
     )  # fmt: skip
     conn.execute(
         insert(api_keys).values(
@@ -60,7 +71,7 @@ def create_key(
             secret_sha256=row.secret_sha256,
             scopes=sorted(row.scopes),
             expires_at=expires_at,
-            created_at=datetime.now(UTC),
+            created_at=now,
             models=row.models,
             cidrs=row.cidrs,
             revision=row.revision,
@@ -74,7 +85,7 @@ def create_key(
 def list_keys(conn: Connection, *, after: str = "", limit: int | None = None) -> list[KeyRow]:
     """Keys, revoked ones included, oldest first: those after an id, all of them without a limit."""
     query = (
-        select(api_keys)
+        select(api_keys, _last_used)
         .where(api_keys.c.tenant_id == TENANT, api_keys.c.id > after)
         .order_by(api_keys.c.id)
     )
@@ -83,7 +94,7 @@ def list_keys(conn: Connection, *, after: str = "", limit: int | None = None) ->
 
 def get_key(conn: Connection, *, key_id: str, hold: bool = False) -> KeyRow | None:
     """A key, None when there is none; `hold` keeps others from changing it until the end."""
-    query = select(api_keys).where(_is(key_id))
+    query = select(api_keys, _last_used).where(_is(key_id))
     row = conn.execute(query.with_for_update() if hold else query).first()
     return None if row is None else _row(row)
 
@@ -127,9 +138,11 @@ def _is(key_id: str) -> Any:
 
 
 def _row(row: Row[Any]) -> KeyRow:
+    last = row.last_used_day
     return KeyRow(
         row.id, row.name, row.secret_sha256, frozenset(row.scopes), row.expires_at, row.revoked_at,
-        None, _several(row.models), _several(row.cidrs), row.revision, bool(row.trusted),
+        row.created_at, None, _several(row.models), _several(row.cidrs), row.revision, bool(row.trusted),
+        None if last is None else date.fromisoformat(last),
     )  # fmt: skip
 
 

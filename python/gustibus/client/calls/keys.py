@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from gustibus.client.decoding import decoder
@@ -31,6 +31,10 @@ class Key:
     """Whether its answers may weigh whatever they do in a training."""
     secret: str | None = None
     """The whole key, told to the call that made it alone."""
+    created_at: datetime | None = None
+    """None where the service is too old to tell."""
+    last_used_day: date | None = None
+    """The last day, in UTC, on which a request came with it; None for never, and as above."""
 
     def __repr__(self) -> str:
         """Without the secret."""
@@ -83,6 +87,7 @@ def list_keys(*, limit: int = 100, after: str | None = None) -> Request[Page[Key
     Example:
         page = client.keys.list(limit=10)
         live = [one.name for one in client.keys.iterate() if one.live]
+        unused = [one.name for one in client.keys.iterate() if one.last_used_day is None]
     """
     return Request("GET", _ALL, decoder(Page[Key]), {"limit": limit, "after": after})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -87,6 +87,9 @@ class Key(Struct, omit_defaults=True):
     """Whether its answers may weigh whatever they do in a training."""
     revision: int
     """What a change has to name; it is the `ETag`, too."""
+    created_at: datetime
+    last_used_day: date | None
+    """The last day, in UTC, on which a request came with it, known some seconds later; null for never."""
     secret: str | None = None
 
 
@@ -108,7 +111,8 @@ def _show(row: KeyRow) -> Key:
     live = row.revoked_at is None and (row.expires_at is None or row.expires_at > now)
     return Key(
         row.id, "key", row.name, sorted(row.scopes), live, row.expires_at, _list(row.models),
-        _list(row.cidrs), row.trusted, row.revision, row.secret_text,
+        _list(row.cidrs), row.trusted, row.revision, row.created_at, row.last_used_day,
+        row.secret_text,
     )  # fmt: skip
 
 
