@@ -272,8 +272,8 @@ def test_lists_come_page_by_page(admin, keys):
         problem(reply, 422, "invalid_field", "query:after")
 
 
-def wrong(served, at, key="gustibus_live_0_" + "A" * 43):
-    return ask(served, key, at=at)
+def wrong(served, at, key="gustibus_live_0_" + "A" * 43, **more):
+    return ask(served, key, at=at, **more)
 
 
 def test_an_address_may_be_wrong_only_so_often_and_right_ones_go_on(served, admin, keys):
@@ -299,6 +299,29 @@ def test_an_address_may_be_wrong_only_so_often_and_right_ones_go_on(served, admi
         assert wrong(served, f"2001:db8:0:7::{n + 1}").status_code == 401
     assert wrong(served, "2001:db8:0:7:ffff::9").status_code == 429  # one household
     assert wrong(served, "2001:db8:0:8::1").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "before"), [("/", 200), ("/readyz?verbose=1", 401), ("/readyz?verbose=true", 401)]
+)
+def test_open_routes_count_wrong_keys_where_they_tell_right_ones_apart(
+    served, admin, keys, path, before
+):
+    at = f"2001:db8:{sum(path.encode()):x}::1"
+    for _ in range(3):
+        assert wrong(served, at, path=path).status_code == before
+    over = wrong(served, at, path=path)
+    problem(over, 429, "too_many_failures")
+    assert 1 <= int(over.headers["retry-after"]) <= 72
+    assert wrong(served, at).status_code == 429  # one count for all routes
+    bare = httpx.get(served.base + path, headers={"X-Forwarded-For": at})
+    assert bare.status_code == before
+    assert ask(served, keys["onboarding"], at=at, path="/").json()["version"]
+    for free in ("/livez", "/readyz", "/onboard"):  # which tell nobody more
+        assert wrong(served, at, path=free).status_code == 200
+    basic = {"X-Forwarded-For": at, "Authorization": "Basic b3RoZXI6cHJveHk="}
+    for _ in range(4):  # of a proxy, to which no key ever comes so
+        assert httpx.get(served.base + path, headers=basic).status_code == before
 
 
 def test_sessions_and_answers_have_a_pace(served, admin, keys):

@@ -52,6 +52,16 @@ class Door:
         detail = f"{_TOLD}; too many such requests came from this address within a minute"
         return Problem("too_many_failures", detail, retry_after=wait)
 
+    def check_guess(self, call: Call, header: bytes, scope: Mapping[str, Any]) -> None:
+        """Count a wrong key on a route that would answer without one.
+
+        Raises:
+            Problem: 429 once the address has sent too many.
+        """
+        problem = self.wrong_key(call, header, scope)
+        if problem.code == "too_many_failures":
+            raise problem
+
     def check_limits(self, call: Call, caller: Caller, scope: Mapping[str, Any]) -> None:
         """Refuse a key that is for other places, or for other models than the one that is served.
 

@@ -40,7 +40,7 @@ from gustibus.service.headers import (
     shown_type,
 )
 from gustibus.service.ids import ulid
-from gustibus.service.keys import as_bearer
+from gustibus.service.keys import as_bearer, is_bearer
 from gustibus.service.leases import Leased
 from gustibus.service.problems import Problem
 from gustibus.service.routing import ANY, OPEN, Nothing, Route, Table
@@ -204,9 +204,7 @@ class Gate:
         header = headers.get(b"authorization")
         if route.scope == OPEN:
             if header is not None:
-                caller = self.state.keys.find(header)
-                if caller is not None and caller.comes_from(self._door.client(scope)):
-                    call.caller = caller
+                self._greet(call, header, scope)
             call.unpacks = headers.get(b"accept-encoding", b"")
             return
         if not self.state.ready:
@@ -225,6 +223,24 @@ class Gate:
         call.caller = caller
         if route.scope != ANY and route.scope not in caller.scopes:
             raise Problem("forbidden", f"This needs the scope {route.scope!r}, which the key lacks")
+
+    def _greet(self, call: Call, header: bytes, scope: Scope) -> None:
+        """Whose key came to an open route, which answers without one, too.
+
+        Keys are not counted as wrong before they are loaded, nor on routes that answer the same to
+        everybody: a probe that still sends a key of last year goes on being answered.
+
+        Raises:
+            Problem: 429 for too many wrong keys.
+        """
+        route, keys = call.route, self.state.keys
+        caller = keys.find(header)
+        if caller is None:
+            asked = route.tells and (route.query is None or scope["query_string"])
+            if asked and len(keys) and is_bearer(header):
+                self._door.check_guess(call, header, scope)
+        elif caller.comes_from(self._door.client(scope)):
+            call.caller = caller
 
     def _admit(self, call: Call, headers: Headers) -> None:
         """The key's quotas, and headers that the route takes.

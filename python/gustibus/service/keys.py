@@ -126,6 +126,11 @@ class KeyTable:
         return caller
 
 
+def is_bearer(header: bytes) -> bool:
+    """Whether an `Authorization` header is of the kind that keys come in."""
+    return header[:7].lower() == b"bearer "
+
+
 def as_bearer(header: bytes) -> bytes:
     """`Authorization: Basic` with a key as the password, as bearer; anything else as it is."""
     scheme, _, told = header.partition(b" ")

@@ -79,6 +79,8 @@ class Route:
         staged: whether its stages are timed, of some requests.
         binary: whether `application/octet-stream` is taken too.
         session: whether the token of an onboarding session does in place of a key.
+        tells: whether an open route tells more with a key than without, if it takes a query, under one
+            alone; wrong keys are counted there as everywhere.
         basic: whether the key may also come as the password of `Authorization: Basic`.
         idempotent: whether `Idempotency-Key` is honoured.
         keyed: whether it must be there.
@@ -113,6 +115,7 @@ class Route:
     staged: bool = False
     binary: bool = False
     session: bool = False
+    tells: bool = False
     basic: bool = False
     idempotent: bool = False
     keyed: bool = False
@@ -142,6 +145,8 @@ class Route:
         codes = {"bad_header", "internal", "deadline_exceeded", *self.problems}
         if self.scope != OPEN:
             codes |= {"unauthenticated", "too_many_failures", "forbidden", "not_ready"}
+        elif self.tells:
+            codes.add("too_many_failures")
         if self.body == "scoring":
             codes |= {"rate_limited", "tenant_concurrency", "queue_full"}
         if self.conditional:

@@ -296,7 +296,7 @@ async def openapi(call: Call) -> Reply:
 ROUTES = (
     Route(
         "GET", "/", "root", OPEN, root, "Operations", "What answers here, and where to go.",
-        response=Root,
+        response=Root, tells=True,
     ),
     Route(
         "GET", "/livez", "livez", OPEN, livez, "Operations", "Whether the process answers.",
@@ -306,6 +306,7 @@ ROUTES = (
         "GET", "/readyz", "readyz", OPEN, readyz, "Operations",
         "Whether requests should be sent here.",
         query=ReadyQuery, response=Ready, problems=("not_ready", "forbidden", "unauthenticated"),
+        tells=True,
     ),
     Route(
         "GET", "/v1/version", "version", ANY, version, "Operations", "What runs here.",
