@@ -44,6 +44,24 @@ def test_a_new_key_opens_the_service_and_its_secret_is_not_kept(store):
     assert table.find(f"Bearer {head}_{wrong}{secret[1:]}".encode()) is None
 
 
+def test_a_key_has_one_form(store):
+    with store.write() as conn:
+        key = create_key(conn, name="ci", scopes=["score"])
+    table = KeyTable(lambda name: UNLIMITED)
+    table.load([key])
+    name, secret = key.id, key.secret_text[-43:]
+    assert table.find(f"Bearer gustibus_live_{name}_{secret}".encode()) is not None
+    assert table.find(f"bearer gustibus_live_{name}_{secret}".encode()) is not None
+    for other in (
+        f"xxxxxxxxx_{name}X{secret}", f"gustibus_live_{name}X{secret}", f"{name}_{secret}",
+        f"gustibus-live_{name}_{secret}", f"gustibus_test_{name}_{secret}", f"_{name}_{secret}",
+        f"GUSTIBUS_LIVE_{name}_{secret}", f"gustibus_live_{name.upper()}_{secret}",
+        f"gustibus_live_x_{name}_{secret}", f"gustibus_live_{name}_x{secret}", secret, "",
+        f" gustibus_live_{name}_{secret}", f"gustibus_live_{name}_{secret} ", f"{name}_",
+    ):  # fmt: skip
+        assert table.find(f"Bearer {other}".encode()) is None, other
+
+
 def test_keys_are_listed_from_old_to_new_with_their_times(store):
     until = datetime(2031, 5, 1, 12, tzinfo=timezone(timedelta(hours=2)))
     with store.write() as conn:

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from gustibus.service.addresses import Address, among, network_of
 from gustibus.service.leases import UNLIMITED, Bucket, Leased
-from gustibus.store import KeyRow
+from gustibus.store import KEY_PREFIX, KeyRow
 
 _SECRET = 43  # characters of a secret at the end of a key
 _PLACES = 1024  # addresses of which a key remembers whether it is good there
@@ -77,7 +77,7 @@ class Caller:
 
 
 class KeyTable:
-    """Live keys by id.
+    """Live keys by all of a key that stands before its secret, so that there is one form of each.
 
     Args:
         units: what a key may use of them, by its id.
@@ -101,25 +101,28 @@ class KeyTable:
                 row.id, row.scopes, digest=row.secret_sha256, expires=expires,
                 models=row.models, cidrs=row.cidrs,
             )  # fmt: skip
-            before = old.get(row.id.encode())
+            head = f"{KEY_PREFIX}{row.id}_".encode()
+            before = old.get(head)
             if before is None:
                 caller.units = self._units(row.id)
             else:
                 caller.inherit(before)
-            fresh[row.id.encode()] = caller
+            fresh[head] = caller
         self._callers = fresh
 
     def find(self, header: bytes) -> Caller | None:
         """Who sent this `Authorization` header, None when nobody is known to have.
 
-        The key is found by its id; the secret is compared as a digest and in constant time.
+        The key is found by what stands before its secret, separators included; the secret is compared as a
+        digest and in constant time.
         """
         scheme, _, key = header.partition(b" ")
-        if scheme.lower() != b"bearer" or len(key) <= _SECRET + 1:
+        if scheme.lower() != b"bearer":
             return None
-        head, secret = key[: -_SECRET - 1], key[-_SECRET:]
-        caller = self._callers.get(head[head.find(b"_", 9) + 1 :])
-        if caller is None or not hmac.compare_digest(sha256(secret).digest(), caller.digest):
+        caller = self._callers.get(key[:-_SECRET])
+        if caller is None:
+            return None
+        if not hmac.compare_digest(sha256(key[-_SECRET:]).digest(), caller.digest):
             return None
         if caller.expires is not None and caller.expires <= time.time():
             return None

@@ -127,6 +127,7 @@ from gustibus.store.jobs import (
     take_job,
 )
 from gustibus.store.keys import (
+    KEY_PREFIX,
     KeyRow,
     change_key,
     create_key,
@@ -248,6 +249,7 @@ __all__ = [
     "CHAMPION",
     "FOLD_FROM",
     "JOB",
+    "KEY_PREFIX",
     "NAMING",
     "OPTED_OUT",
     "QUARANTINED",

@@ -17,6 +17,9 @@ from gustibus.store.ids import ulid
 from gustibus.store.tables import TENANT, api_keys, settings, usage_daily
 from gustibus.store.upsert import insert_or_ignore
 
+KEY_PREFIX = "gustibus_live_"
+"""What every key begins with, before its id, `_` and its secret; scanners for secrets know it by that."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
@@ -61,7 +64,7 @@ def create_key(
     key, secret, now = ulid().lower(), secrets.token_urlsafe(32), datetime.now(UTC)
     row = KeyRow(
         key, name, hashlib.sha256(secret.encode()).digest(), frozenset(scopes), expires_at, None,
-        now, f"gustibus_live_{key}_{secret}", _several(models), _several(cidrs), trusted=trusted,
+        now, f"{KEY_PREFIX}{key}_{secret}", _several(models), _several(cidrs), trusted=trusted,
     )  # fmt: skip
     conn.execute(
         insert(api_keys).values(
