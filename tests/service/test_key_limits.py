@@ -219,6 +219,62 @@ def test_a_key_is_revoked_with_or_without_its_revision(admin):
     problem(admin.delete("/v1/keys/nobody"), 404, "not_found")
 
 
+def test_a_key_is_rotated_and_the_old_one_goes_on_for_the_grace(served, admin):
+    old = made(admin, "rotated", cidrs=["127.0.0.0/8"], models=["tastes"], trusted=True)
+    path = f"/v1/keys/{old['id']}"
+    problem(admin.post(f"{path}:rotate", headers={"If-Match": '"9"'}), 412, "etag_mismatch")
+    for hours in (-1, 24 * 366 + 1):
+        body = {"grace_hours": hours}
+        problem(admin.post(f"{path}:rotate", json=body), 422, "invalid_field", "/grace_hours")
+    problem(admin.post("/v1/keys/nobody:rotate"), 404, "not_found")
+    assert admin.get(path).json()["revision"] == 1
+    again = {"If-Match": '"1"', "Idempotency-Key": "rotate-once"}
+    reply = admin.post(f"{path}:rotate", json={"grace_hours": 48}, headers=again)
+    assert reply.status_code == 201, reply.text
+    fresh = reply.json()
+    assert reply.headers["etag"] == f'"{fresh["revision"]}"'
+    repeated = admin.post(f"{path}:rotate", json={"grace_hours": 48}, headers=again)
+    assert fresh["id"] in problem(repeated, 409, "conflict")
+    for field in ("name", "scopes", "models", "cidrs", "trusted", "expires_at"):
+        assert fresh[field] == old[field]
+    served.settle(fresh["secret"])
+    assert ask(served, fresh["secret"]).status_code == 200
+    assert ask(served, old["secret"]).status_code == 200
+    now = admin.get(path).json()
+    left = datetime.fromisoformat(now["expires_at"]) - datetime.now(UTC)
+    assert timedelta(hours=47) < left <= timedelta(hours=48)
+    ended = admin.post(f"{path}:rotate", json={"grace_hours": 0})
+    assert ended.status_code == 201
+    until = time.monotonic() + 10
+    while ask(served, old["secret"]).status_code not in {
+        401,
+        429,
+    }:  # 429 after wrong keys of others
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    problem(admin.post(f"{path}:rotate"), 409, "conflict")
+    noted = [
+        one["action"] for one in admin.get("/v1/audit", params={"object": old["id"]}).json()["data"]
+    ]
+    assert noted == ["key.change", "key.change", "key.create"]
+    (told,) = admin.get("/v1/audit", params={"object": fresh["id"]}).json()["data"]
+    assert told["detail"]["rotates"] == old["id"]
+
+
+def test_nobody_rotates_a_key_that_may_do_more(served, admin, keys):
+    limits = {"models": ["tastes"], "cidrs": ["127.3.0.0/16"]}
+
+    def rotate(**more):
+        key = made(admin, "more", **{"scopes": ["score"], **limits, **more})
+        with served.client(keys["narrow"]) as client:
+            return client.post(f"/v1/keys/{key['id']}:rotate")
+
+    problem(rotate(scopes=["score", "rank"]), 403, "forbidden")
+    problem(rotate(models=None), 403, "forbidden", "/models")
+    problem(rotate(cidrs=None), 403, "forbidden", "/cidrs")
+    assert rotate().status_code == 201
+
+
 def test_a_key_gives_no_more_than_it_has(served, admin, keys):
     def post(**more):
         body = {"name": "mine", "scopes": ["score"], **more}

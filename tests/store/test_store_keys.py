@@ -8,16 +8,18 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from gustibus.errors import NotFoundError
+from gustibus.errors import ConflictError, NotFoundError
 from gustibus.service.keys import KeyTable
 from gustibus.service.leases import UNLIMITED
 from gustibus.store import (
     add_usage,
     create_key,
     get_key,
+    list_audit,
     list_keys,
     position,
     revoke_key,
+    rotate_key,
     setting,
 )
 from tests.store.follow import follow
@@ -105,6 +107,53 @@ def test_a_revoked_key_stays_in_the_list_and_others_are_told(store):
     assert row.revoked_at is not None
     assert abs(row.revoked_at - datetime.now(UTC)) < timedelta(minutes=1)
     assert told == [("key", key.id)]
+
+
+def test_a_rotated_key_is_followed_by_one_like_it_and_ends_after_the_grace(store):
+    limits = {"models": ["tastes"], "cidrs": ["10.0.0.0/8"], "trusted": True}
+    with store.write() as conn:
+        first = create_key(conn, name="app", scopes=["score", "rank"], **limits)
+        made = rotate_key(conn, old=first, grace=timedelta(hours=2), actor="cli")
+    with store.read() as conn:
+        old, fresh = list_keys(conn)
+        noted = {row.action: row for row in list_audit(conn)}
+    assert (old, fresh.id) == (made.old, made.fresh.id)
+    assert abs(old.expires_at - datetime.now(UTC) - timedelta(hours=2)) < timedelta(minutes=1)
+    assert fresh.expires_at is None
+    for field in ("name", "scopes", "models", "cidrs", "trusted"):
+        assert getattr(fresh, field) == getattr(first, field)
+    table = KeyTable(lambda name: UNLIMITED)
+    table.load([old, fresh])
+    found = [table.find(f"Bearer {key.secret_text}".encode()) for key in (first, made.fresh)]
+    assert [caller.id for caller in found] == [first.id, made.fresh.id]
+    assert first.secret_text != made.fresh.secret_text
+    assert noted["key.create"].object == fresh.id
+    assert noted["key.create"].detail == {"scopes": ["rank", "score"], "rotates": old.id, **limits}
+    assert noted["key.change"].object == old.id
+    assert noted["key.change"].detail == {
+        "rotated_to": fresh.id, "expires_at": old.expires_at.isoformat(), "expires_at_before": None,
+    }  # fmt: skip
+
+
+def test_rotation_keeps_how_long_keys_live_and_gives_old_ones_no_more_time(store):
+    soon = datetime.now(UTC) + timedelta(hours=6)
+    with store.write() as conn:
+        first = create_key(conn, name="app", scopes=["score"], expires_at=soon)
+        made = rotate_key(conn, old=first, grace=timedelta(hours=24), actor="cli")
+        assert made.old.expires_at == soon
+        lived = made.fresh.expires_at - made.fresh.created_at
+        assert abs(lived - timedelta(hours=6)) < timedelta(minutes=1)
+        at_once = rotate_key(conn, old=made.fresh, grace=timedelta(0), actor="cli")
+        with pytest.raises(ConflictError, match="has expired"):
+            rotate_key(conn, old=at_once.old, grace=timedelta(hours=1), actor="cli")
+        revoke_key(conn, key_id=at_once.fresh.id)
+        revoked = get_key(conn, key_id=at_once.fresh.id)
+        with pytest.raises(ConflictError, match="was revoked"):
+            rotate_key(conn, old=revoked, grace=timedelta(hours=1), actor="cli")
+        assert len(list_keys(conn)) == 3
+    table = KeyTable(lambda name: UNLIMITED)
+    table.load([at_once.old])
+    assert table.find(f"Bearer {made.fresh.secret_text}".encode()) is None
 
 
 def test_revoking_an_unknown_key_is_an_error(store):

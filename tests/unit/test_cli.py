@@ -426,6 +426,40 @@ def test_the_schema_and_keys_as_json(tmp_path, capsys):
     assert told("keys", "list")[0]["state"] == "revoked"
 
 
+def test_a_key_is_rotated_by_its_name_where_that_is_clear(tmp_path, capsys):
+    database = ["--database", f"sqlite:///{tmp_path}/keys.db"]
+    run(["db", "upgrade", *database])
+    run(["keys", "create", "app", "--scope", "score", "--model", "tastes", "--trusted", *database])
+    capsys.readouterr()
+
+    def listed():
+        run(["keys", "list", "--json", *database])
+        return json.loads(capsys.readouterr().out)
+
+    (first,) = listed()
+    assert run(["keys", "rotate", "app", "--grace", "48", *database]) == 0
+    told = capsys.readouterr()
+    old, fresh = listed()
+    assert told.out.startswith(f"gustibus_live_{fresh['id']}_")
+    assert f"{old['id']}, which it replaces, ends at {old['expires_at']}" in told.err
+    left = datetime.fromisoformat(old["expires_at"]) - datetime.now(UTC)
+    assert timedelta(hours=47) < left <= timedelta(hours=48)
+    same = ("state", "name", "scopes", "models", "cidrs", "trusted", "expires_at")
+    assert {name: fresh[name] for name in same} == {name: first[name] for name in same}
+    assert run(["keys", "rotate", "app", *database]) == 1
+    unclear = capsys.readouterr().err
+    assert f"2 live keys are called 'app'; name one by its id: {old['id']} {fresh['id']}" in unclear
+    assert run(["keys", "rotate", fresh["id"], "--grace", "0", "--json", *database]) == 0
+    third = json.loads(capsys.readouterr().out)
+    assert third["rotates"] == fresh["id"]
+    assert [row["state"] for row in listed()] == ["live", "expired", "live"]
+    assert run(["keys", "rotate", fresh["id"], *database]) == 1  # it has ended
+    assert run(["keys", "rotate", "none", *database]) == 3
+    assert "no live key with the id or name 'none'" in capsys.readouterr().err
+    assert run(["keys", "rotate", third["id"], "--grace", "-1", *database]) == 2
+    assert len(listed()) == 3
+
+
 def test_a_key_expires(tmp_path, capsys):
     database = ["--database", f"sqlite:///{tmp_path}/keys.db"]
     assert run(["db", "upgrade", *database]) == 0

@@ -20,6 +20,7 @@ from gustibus.cli.common import (
 from gustibus.errors import ConfigError, ConflictError, NotFoundError
 
 if TYPE_CHECKING:
+    from gustibus.store import Connection
     from gustibus.store.keys import KeyRow
 
 Option = typer.Option
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     keys = typer.Typer(help="Keys of the HTTP API.", no_args_is_help=True)
     keys.command("create")(create_key_command)
     keys.command("list")(list_keys_command)
+    keys.command("rotate")(rotate_key_command)
     keys.command("revoke")(revoke_key_command)
     keys.command("trust")(trust_key_command)
     app.add_typer(keys, name="keys")
@@ -173,6 +175,65 @@ def _state(key: KeyRow) -> str:
     return "expired" if expired else "live"
 
 
+def rotate_key_command(
+    *,
+    name: Annotated[str, typer.Argument(help="Id of the key, or its name if one live key has it.")],
+    grace: Annotated[int, Option(min=0, max=24 * 366, help="Hours that the old key goes on.")] = 24,
+    database: StoreOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Create a key like another, which ends after the grace, and print its secret, once.
+
+    The new key has the name, scopes, limits and trust of the old one, and is live for as long as that was
+    made for.
+
+    Example: gustibus keys rotate backend --grace 48
+    """
+    from gustibus.store import rotate_key
+
+    with opened_store(database) as store, store.write() as conn:
+        old = _meant(conn, name)
+        made = rotate_key(conn, old=old, grace=timedelta(hours=grace), actor="cli")
+    fresh, until = made.fresh, made.old.expires_at
+    assert until is not None, "a key that is rotated ends"
+    if as_json:
+        emit({
+            "id": fresh.id, "name": fresh.name, "scopes": sorted(fresh.scopes),
+            "expires_at": fresh.expires_at and fresh.expires_at.isoformat(),
+            "models": fresh.models, "cidrs": fresh.cidrs, "trusted": fresh.trusted,
+            "key": fresh.secret_text, "rotates": old.id, "old_expires_at": until.isoformat(),
+        })  # fmt: skip
+    else:
+        sys.stdout.write(f"{fresh.secret_text}\n")
+        sys.stderr.write(f"{old.id}, which it replaces, ends at {until.isoformat()}\n")
+    return 0
+
+
+def _meant(conn: Connection, name: str) -> KeyRow:
+    """The key of an id, or the only live one of a name; nobody else changes it meanwhile.
+
+    Raises:
+        ConflictError: several live keys have the name.
+        NotFoundError: there is none.
+    """
+    from gustibus.store import get_key, list_keys
+
+    found = get_key(conn, key_id=name, hold=True)
+    if found is not None:
+        return found
+    live = [key.id for key in list_keys(conn) if key.name == name and _state(key) == "live"]
+    if len(live) > 1:
+        message = (
+            f"name: {len(live)} live keys are called {name!r}; name one by its id: {' '.join(live)}"
+        )
+        raise ConflictError(message, where="name")
+    found = get_key(conn, key_id=live[0], hold=True) if live else None
+    if found is None:
+        message = f"name: there is no live key with the id or name {name!r}"
+        raise NotFoundError(message, where="name")
+    return found
+
+
 def revoke_key_command(
     *,
     key_id: Annotated[str, typer.Argument(help="Id of the key.")],
@@ -180,7 +241,11 @@ def revoke_key_command(
     database: StoreOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Revoke a key; every process refuses it within 5 seconds."""
+    """Revoke a key; every process of the service refuses it from its next look at the database.
+
+    It looks every `GUSTIBUS_REFRESH` seconds of its own setting, 1 by default; on PostgreSQL it is told at
+    once as a rule.
+    """
     from gustibus.store import audit, get_key, revoke_key
 
     with opened_store(database) as store:

@@ -62,6 +62,7 @@ class Keys(Space[Door_co]):
     iterate = Iteration(keys.list_keys)
     get = Operation(keys.get_key)
     update = Operation(keys.update_key)
+    rotate = Operation(keys.rotate_key)
     revoke = Operation(keys.revoke_key)
 
 

@@ -191,6 +191,7 @@ from gustibus.store.restrictions import (
     unrestrict_user,
 )
 from gustibus.store.retention import remove_old_comparisons, remove_old_sessions
+from gustibus.store.rotation import Rotation, rotate_key
 from gustibus.store.schema import check, check_revision, current, downgrade, head, upgrade
 from gustibus.store.sessions import (
     Given,
@@ -288,6 +289,7 @@ __all__ = [
     "QuestionRow",
     "Refused",
     "Removed",
+    "Rotation",
     "RowError",
     "SessionRow",
     "Shown",
@@ -449,6 +451,7 @@ __all__ = [
     "restricted_among",
     "restricted_users",
     "revoke_key",
+    "rotate_key",
     "set_answer",
     "set_consent",
     "set_golden",

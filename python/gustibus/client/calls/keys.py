@@ -119,8 +119,37 @@ def update_key(key: str, changes: Mapping[str, Any], *, revision: int) -> Reques
     )
 
 
+def rotate_key(
+    key: str,
+    *,
+    grace_hours: int | None = None,
+    revision: int | None = None,
+    idempotency_key: str | None = None,
+) -> Request[Key]:
+    """Make a key of the same name, scopes, limits and trust; its secret is in the reply, and is told once.
+
+    Args:
+        key: id of the old one, which has to be live.
+        grace_hours: that the old key goes on; None for 24.
+        revision: of the old key, where it must still be at that.
+        idempotency_key: a request that is sent again under it makes no second key.
+
+    Example:
+        fresh = client.keys.rotate(key.id, grace_hours=1)
+        fresh.secret
+    """
+    body = body_of(grace_hours=grace_hours)
+    return Request(
+        "POST", f"{_one(key)}:rotate", decoder(Key), body=body, writes=True, revision=revision,
+        key=idempotency_key,
+    )  # fmt: skip
+
+
 def revoke_key(key: str, *, revision: int | None = None) -> Request[Key]:
-    """Make a key useless within seconds; with a `revision` only if it is still at that.
+    """Make a key useless; with a `revision` only if it is still at that.
+
+    Processes refuse it from their next look at the store, which they take every `GUSTIBUS_REFRESH`
+    seconds (1 by default), on PostgreSQL at once as a rule.
 
     Example:
         client.keys.revoke(key.id).live

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -27,10 +27,15 @@ from gustibus.store import (
     get_key,
     list_keys,
     revoke_key,
+    rotate_key,
 )
 
 MAX_MODELS = 32
 MAX_CIDRS = 64
+MAX_GRACE = 24 * 366
+"""Hours that a key may go on beside the one that replaces it."""
+GRACE = 24
+"""The same where nobody says."""
 MODEL_NAME = "^[A-Za-z0-9._-]{1,64}$"
 
 _SHOWN = "keys"  # kind of the list, for its cursors
@@ -70,6 +75,13 @@ class PatchKey(Struct, forbid_unknown_fields=True):
     models: Models | UnsetType | None = UNSET
     cidrs: Cidrs | UnsetType | None = UNSET
     trusted: bool | UnsetType = UNSET
+
+
+class RotateKey(Struct, forbid_unknown_fields=True):
+    """How long the old key goes on."""
+
+    grace_hours: Annotated[int, Meta(ge=0, le=MAX_GRACE)] = GRACE
+    """From now; a key that would end sooner does."""
 
 
 class Key(Struct, omit_defaults=True):
@@ -147,12 +159,20 @@ async def post(call: Call) -> Reply:
             201, encode(_show(replace(row, secret_text=None)))
         )  # kept, so without the secret
 
-    reply = await once(call, work)
+    _refuse_again(await once(call, work))
+    return ok(_show(made[-1]), 201, etag=_etag(made[-1]))
+
+
+def _refuse_again(reply: Reply) -> None:
+    """Tell no secret a second time.
+
+    Raises:
+        Problem: 409.
+    """
     if given_again(reply):
         name = msgspec.json.decode(reply.body, type=_Made).id
         detail = f"The key {name} was made by this request before; its secret was told once"
         raise Problem("conflict", f"{detail}. Revoke it and make another if the secret was lost")
-    return ok(_show(made[-1]), 201, etag=_etag(made[-1]))
 
 
 def _refuse_more(call: Call, scopes: Iterable[str], had: Iterable[str] = ()) -> None:
@@ -247,7 +267,7 @@ async def show(call: Call) -> Reply:
 
 
 async def patch(call: Call) -> Reply:
-    """Change what a live key is called, may do, is limited to and counts for; everywhere within seconds."""
+    """Change what a live key is called, may do, is limited to and counts for; everywhere at the next look."""
     body, name, caller = call.read(PatchKey), call.param("key"), call.caller
     assert caller is not None, "the route needs a key"
     given = {
@@ -292,7 +312,7 @@ def _noted(value: Any) -> str | bool | list[str] | None:
 
 
 async def revoke(call: Call) -> Reply:
-    """Make a key useless, in every process within seconds; a revision is checked where one is named."""
+    """Make a key useless, in every process at its next look at the store; a revision is checked if named."""
     name, caller = call.param("key"), call.caller
     assert caller is not None, "the route needs a key"
 
@@ -306,6 +326,30 @@ async def revoke(call: Call) -> Reply:
         return row
 
     return _told(await call.state.threads.write(work))
+
+
+async def rotate(call: Call) -> Reply:
+    """Make a key like another, which goes on for the grace; no more than the key that does it may do."""
+    grace, name, caller = call.read_optional(RotateKey).grace_hours, call.param("key"), call.caller
+    assert caller is not None, "the route needs a key"
+    made: list[KeyRow] = []
+
+    def work(conn: Connection) -> Reply:
+        old = _held(conn, name, call.seen)
+        _refuse_more(call, old.scopes)
+        _checked_models(call, _list(old.models))
+        _checked_cidrs(call, _list(old.cidrs))
+        if not _show(old).live:
+            raise Problem("conflict", f"The key {name!r} is not live, and stays as it is")
+        fresh, _ = rotate_key(
+            conn, old=old, grace=timedelta(hours=grace), actor=caller.id,
+            request_id=call.request_id,
+        )  # fmt: skip
+        made.append(fresh)
+        return Reply(201, encode(_show(replace(fresh, secret_text=None))))
+
+    _refuse_again(await once(call, work))
+    return ok(_show(made[-1]), 201, etag=_etag(made[-1]))
 
 
 def _held(conn: Connection, name: str, seen: int) -> KeyRow:
@@ -348,6 +392,13 @@ ROUTES = (
         request=PatchKey, response=Key, problems=("not_found", "conflict", *STORE),
         conditional=True, matched=True, revised=True,
         example={"scopes": ["score"], "cidrs": ["10.0.0.0/8", "2001:db8::/32"]},
+    ),
+    Route(
+        "POST", _ONE + ":rotate", "rotate_key", "admin", rotate, "Operations",
+        "Make a key like another, which ends after a grace.",
+        request=RotateKey, optional=True, response=Key, status=201,
+        problems=("not_found", "conflict", *STORE), idempotent=True, matched=True, revised=True,
+        example={"grace_hours": 24},
     ),
     Route(
         "DELETE", _ONE, "revoke_key", "admin", revoke, "Operations",
