@@ -3,8 +3,9 @@
 Usage: python pooling_server.py PORT, 0 for a free one, which is printed.
 `POST /control` with `{"mode": ...}` says how texts are answered from then on: `ok`, an HTTP status,
 `slow` (after 0.3 s), `hang`, `drip` (a byte now and then), `garbage`, `long` (a mebibyte of
-nothing), `short` (one vector too few), `nan`, or `other` (another
-encoder's vectors). `GET /control` says how many requests there were, and the largest of them.
+nothing), `short` (one vector too few), `nan`, `other` (another
+encoder's vectors), `scaled` (vectors three times as long), or `first scaled` (one of them).
+`GET /control` says how many requests there were, and the largest of them.
 """
 
 from __future__ import annotations
@@ -79,6 +80,9 @@ def vectors(texts, mode):
     ]
     if mode == "nan":
         rows[0]["embedding"][0] = 1e300
+    if mode in ("scaled", "first scaled"):
+        for row in rows[: 1 if mode == "first scaled" else None]:
+            row["embedding"] = [3.0 * number for number in row["embedding"]]
     if mode == "other":
         for row in rows:
             row["embedding"].reverse()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import httpx
@@ -155,6 +157,54 @@ def test_a_reply_that_is_not_what_was_asked_for_is_a_failure(pooling, mode):
             encoder.encode(["one", "two"])
     assert encoder.breaker.state == "open"
     encoder.close()
+
+
+def test_vectors_that_are_too_long_are_refused_and_told_of_once(pooling, caplog):
+    pooling.tell("ok")
+    encoder = remote(pooling.url)
+    encoder.longest = 2.0  # the encoder's are of unit length
+    fine = encoder.encode(["one", "two"])
+    pooling.tell("scaled")
+    for _ in range(8):
+        with pytest.raises(Problem, match=r"its length 3 is above 2, twice") as caught:
+            encoder.encode(["one", "two"])
+        assert (caught.value.code, caught.value.kind.status) == ("encoder_unavailable", 502)
+    assert encoder.breaker.state == "closed"  # one odd text stops nobody else's
+    (line,) = [one.message for one in caplog.records if "too long" in one.message]
+    assert f"{pooling.url}/v1/embeddings sent 2 vectors of which 2 are too long" in line
+    assert "is another model served there" in line
+    pooling.tell("first scaled")  # an odd text holds up no others
+    assert encoder.encode(["one", "two"]) == pytest.approx(fine * [[3.0], [1.0]])
+    with pytest.raises(Problem, match="above 2"):
+        encoder.encode(["one"])
+    pooling.tell("ok")
+    assert (encoder.encode(["one", "two"]) == fine).all()
+    encoder.longest = inf
+    pooling.tell("scaled")
+    assert encoder.encode(["one"]) == pytest.approx(3.0 * fine[:1])
+    encoder.close()
+
+
+def test_a_server_whose_model_is_changed_while_it_serves_is_noticed(
+    tmp_path, texts_folder, texts_model, pooling
+):
+    pooling.tell("ok")
+    card = {**texts_model.card, "data": {"embedding_norm": 1.0}}
+    replace(texts_model, card=card).save(tmp_path / "model")
+    with running(
+        f"sqlite:///{tmp_path}/own.db", tmp_path, gustibus_model=str(tmp_path / "model"),
+        gustibus_encoder_url=pooling.url,
+    ) as service, service.client() as client:  # fmt: skip
+        assert score(client, "known").status_code == 200
+        pooling.tell("scaled")
+        reply = score(client, "new")
+        assert (reply.status_code, reply.json()["code"]) == (502, "encoder_unavailable")
+        assert "above 2, twice that of nearly all of the training" in reply.json()["detail"]
+        assert score(client, "known").status_code == 200
+        assert encoder(client) == {"breaker": "closed", "tested": True}
+        assert "is another model served there" in service.log_path.read_text()
+        pooling.tell("ok")
+        assert score(client, "new").status_code == 200
 
 
 def test_a_connection_is_kept_and_made_again_when_it_is_lost():

@@ -7,9 +7,11 @@ that items, embeddings and texts that are encoded already go on being scored.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from math import inf
 from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,6 +21,7 @@ import numpy as np
 
 from gustibus.encoders.base import checked_texts
 from gustibus.service.breaker import Breaker
+from gustibus.service.norms import too_long, why_too_long
 from gustibus.service.problems import Problem
 from gustibus.service.threads import DEADLINE
 from gustibus.service.tracing import TRACE
@@ -34,6 +37,9 @@ _PATIENCE = 1.0  # seconds; a caller who waits for less says nothing of the serv
 _REFUSED = frozenset({400, 413, 422})  # the fault of the texts, not the server's
 _PIECE = 1 << 16
 _NUMBER = 32  # bytes that a number of a reply may take
+_QUIET = 60.0  # seconds from one line of the log about lengths to the next
+
+log = logging.getLogger("gustibus.service")
 
 
 class _Vector(msgspec.Struct):
@@ -82,6 +88,10 @@ class RemoteEncoder:
         self._headers = {"content-type": "application/json", "accept": "application/json"}
         if key:
             self._headers["authorization"] = f"Bearer {key}"
+        self.longest = inf
+        """Most that a vector may be long; whoever has tested the server lowers it, so that it is noticed when
+        another model of the same dimension is served there later."""
+        self._complained = -inf
         self._mine = threading.local()
         self._open: set[HTTPConnection] = set()
 
@@ -90,7 +100,8 @@ class RemoteEncoder:
 
         Raises:
             OpenError: the server failed too often and is left alone for now.
-            Problem: 502 when it fails, 504 when the caller's deadline passes.
+            Problem: 502 when it fails or sends vectors that are too long, 504 when the caller's deadline
+                passes.
         """
         del progress
         found = checked_texts(texts)
@@ -116,7 +127,9 @@ class RemoteEncoder:
                         raise
                     self._drop()
                     raise _late() from error
-                return self._vectors(reply, len(texts))
+                found = self._vectors(reply, len(texts))
+                self._refuse_long(found)
+                return found
         except _FailedError as error:
             detail = f"The encoder's server {error}"
             raise Problem("encoder_unavailable", detail, retry_after=1) from error
@@ -238,6 +251,29 @@ class RemoteEncoder:
             message = "sent numbers that are not finite"
             raise _FailedError(message)
         return out
+
+    def _refuse_long(self, vectors: F32) -> None:
+        """Refuse vectors of which most are longer than those of the training came near.
+
+        One odd text among others would hold them up for ever where they are encoded in the background. As it
+        may be one that comes alone, too, the server goes on being asked for others.
+
+        Raises:
+            Problem: 502.
+        """
+        rows = too_long(vectors, self.longest)
+        if 2 * len(rows) <= len(vectors):
+            return
+        why = why_too_long(vectors[rows[0]], self.longest)
+        if monotonic() >= self._complained + _QUIET:
+            self._complained = monotonic()
+            log.warning(
+                "the encoder's server at %s sent %d vectors of which %d are too long, the first because %s: "
+                "is another model served there, or with other pooling?",
+                self._url, len(vectors), len(rows), why,
+            )  # fmt: skip
+        detail = f"The encoder's server sent vectors that are too long: {why}"
+        raise Problem("encoder_unavailable", detail, retry_after=60)
 
 
 def _late() -> Problem:
