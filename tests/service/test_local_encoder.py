@@ -16,12 +16,14 @@ from gustibus.artifact import People
 from gustibus.encoders import load_encoder
 from gustibus.encoders.hashing import HashingEncoder
 from gustibus.errors import ArtifactError, ConfigError
+from gustibus.service.allowance import Allowance
 from gustibus.service.metrics import Meter
 from gustibus.service.problems import Problem
 from gustibus.service.serving import Serving
 from gustibus.service.settings import Settings
 from gustibus.training.run import with_self_test
 from tests.service.harness import running
+from tests.unit.test_gpm import made
 
 VERSIONS = "/v1/models/default/versions"
 
@@ -180,6 +182,59 @@ def test_a_cold_start_leaves_it_to_the_first_text(texts_model, seen):
     assert seen == []
     asyncio.run(found.represent("", ["first"]))
     assert seen == ["first"]
+    found.close()
+
+
+def reading(artifact):
+    """The same with a model that reads prompts."""
+    model = made(gate="softmax", d=64, h=64)
+    nothing = np.zeros((0, model.representation_dim), np.float32)
+    return replace(artifact, model=model, reference=nothing, people=People.empty(0), pool=None)
+
+
+def test_texts_of_many_prompts_share_batches_and_are_represented_as_each_by_itself(
+    texts_model, seen
+):
+    both = [serving(reading(texts_model), texts=1000, bound=False) for _ in range(2)]
+    asked = [(f"prompt {n % 3}", f"text {n % 20}") for n in range(90)]
+    vectors, cached, tokens = asyncio.run(both[0].represent_each(asked))
+    assert sorted(seen) == sorted({word for pair in asked for word in pair})
+    pairs = set(asked)
+    assert (cached, tokens) == (30, sum(-(-len(text) // 4) for _, text in pairs))
+    alone = [asyncio.run(both[1].represent(prompt, [text]))[0][0] for prompt, text in asked]
+    np.testing.assert_allclose(vectors, alone, rtol=1e-6)
+    again, cached, tokens = asyncio.run(both[0].represent_each(asked[::-1]))
+    np.testing.assert_array_equal(again, vectors[::-1])
+    assert (cached, tokens) == (90, 0)
+    seen.clear()
+    prompts = asyncio.run(both[0].encode_prompts(["one", "other", "one"]))
+    assert seen == ["one", "other"]
+    np.testing.assert_array_equal(
+        prompts, load_encoder("hashing", dim=64).encode(["one", "other", "one"])
+    )
+    for one in both:
+        one.close()
+
+
+def test_all_texts_of_a_request_are_held_to_one_limit(texts_model):
+    """The encoder counts no tokens: 100 of them are at most 1,600 bytes."""
+    found = serving(reading(texts_model), bound=False)
+
+    def ask(most, *asked):
+        return asyncio.run(found.represent_each(asked, most=most))
+
+    most = Allowance(100)
+    ask(most, ("p", "a" * 800), ("q", "b" * 700))
+    ask(most, ("p", "a" * 800), ("q", "b" * 700))  # what is known does not count again
+    for more in (lambda: ask(most, ("r", "c" * 100)), lambda: asyncio.run(
+        found.encode_prompts(["d" * 100], most=most)
+    )):  # fmt: skip
+        with pytest.raises(Problem) as caught:
+            more()
+        assert caught.value.code == "too_many_tokens"
+    ask(most, ("q", "e" * 90))  # what was refused was not counted
+    with pytest.raises(Problem):
+        ask(Allowance(100), *((f"prompt {n}", f"{n} {'f' * 300}") for n in range(6)))
     found.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from math import inf
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from gustibus.errors import ConfigError
@@ -95,6 +97,19 @@ def test_scores_are_those_of_the_encoder_in_process(http, texts_http, pooling):
     assert (told["requests"] - before, told["key"]) == (1, "Bearer s3cret")
     assert told["largest"] == SEQUENCES
     assert encoder(http) == {"breaker": "closed", "tested": True}
+
+
+def test_texts_of_answers_that_cannot_wait_are_encoded_together(http, pooling):
+    packed = base64.b64encode(np.ones(64, "<f4").tobytes()).decode()
+    rows = [
+        {"user": f"beside-{n % 7}", "a": f"beside an embedding {n % 150}", "prompt": f"prompt {n}",
+         "b": {"embedding": {"b64": packed}}, "outcome": "a"}
+        for n in range(200)
+    ]  # fmt: skip
+    before = pooling.told()["requests"]
+    reply = http.post("/v1/comparisons", json={"comparisons": rows})
+    assert reply.json()["accepted"] == 200, reply.text
+    assert pooling.told()["requests"] == before + 1
 
 
 def test_a_server_that_fails_is_left_alone_and_then_tried_once(http, pooling):

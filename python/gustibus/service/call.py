@@ -12,6 +12,7 @@ from gustibus.service.ids import CLIENT_ID
 from gustibus.service.problems import Problem, invalid
 
 if TYPE_CHECKING:
+    from gustibus.service.allowance import Allowance
     from gustibus.service.bodies import Stream
     from gustibus.service.conditions import Condition
     from gustibus.service.keys import Caller
@@ -74,6 +75,7 @@ class Call:
         condition: what a request of a tagged route says of the state that it expects.
         listed: whether the reply is wanted in the media type that the route names beside JSON.
         unpacks: codings of content that the client of an open route understands, as sent.
+        allowance: tokens that its texts may have, None before the first of them is encoded.
         admitted: when the key was known and its limits were kept, on the clock of `perf_counter`.
         begun: when it was the request's turn and its body was there; 0 before that.
         encoding: seconds that its texts took to become representations.
@@ -83,9 +85,9 @@ class Call:
     """
 
     __slots__ = (
-        "admitted", "begun", "body", "caller", "condition", "content_type", "counted", "encoding",
-        "idempotency_key", "laps", "listed", "model", "params", "payer", "query_string", "request_id", "route",
-        "seen", "state", "stream", "units", "unpacks", "user",
+        "admitted", "allowance", "begun", "body", "caller", "condition", "content_type", "counted",
+        "encoding", "idempotency_key", "laps", "listed", "model", "params", "payer", "query_string",
+        "request_id", "route", "seen", "state", "stream", "units", "unpacks", "user",
     )  # fmt: skip
 
     def __init__(self, state: State, route: Route, params: dict[str, str]) -> None:
@@ -105,6 +107,7 @@ class Call:
         self.stream: Stream | None = None
         self.counted: Caller | None = None
         self.laps: Laps | None = None
+        self.allowance: Allowance | None = None
         self.condition: Condition
         self.seen = 0
         self.admitted = self.begun = self.encoding = 0.0

@@ -12,6 +12,7 @@ import pybase64
 from msgspec import Meta, Struct
 
 from gustibus.errors import NotFiniteError
+from gustibus.service.allowance import Allowance
 from gustibus.service.ids import CLIENT_ID, PlainId
 from gustibus.service.norms import too_long, why_too_long
 from gustibus.service.problems import Problem, invalid
@@ -200,6 +201,7 @@ async def represent(
         call.laps.end("lookup")
     if kinds.embeddings:
         found = await from_features(
+            call,
             serving,
             said,
             np.stack(kinds.features),
@@ -219,8 +221,7 @@ async def represent(
             call.laps.end("encode")
         out[kinds.texts] = vectors
         counts["text"] += len(kinds.texts)
-        missed = len(kinds.texts) - result.cached
-        result.units += len(kinds.texts) + (missed and -(-result.tokens // 32))
+        result.units += units_of_texts(len(kinds.texts), result.cached, result.tokens)
     result.tokens += tokens
     return result
 
@@ -241,7 +242,7 @@ async def _encode_items(
         return 0, 0
     _limit("text", len(names), state.settings.candidate_texts)
     began = perf_counter()
-    tokens = await state.encoding.encode_now(serving, names, most=state.settings.request_tokens)
+    tokens = await state.encoding.encode_now(serving, names, most=allowance_of(call))
     call.encoding += perf_counter() - began
     return len(names), tokens
 
@@ -256,8 +257,7 @@ async def _plain(call: Call, serving: Serving, said: str, texts: Sequence[str]) 
     if call.laps is not None:
         call.laps.end("encode")
     serving.candidates["text"] += n
-    units = n + (-(-tokens // 32) if cached < n else 0)
-    return Represented(vectors, cached, tokens, units)
+    return Represented(vectors, cached, tokens, units_of_texts(n, cached, tokens))
 
 
 async def _encoded(
@@ -269,9 +269,42 @@ async def _encoded(
         Problem: 413 for more tokens than a request may have.
     """
     began = perf_counter()
-    found = await serving.represent(said, texts, most=call.state.settings.request_tokens)
+    found = await serving.represent(said, texts, most=allowance_of(call))
     call.encoding += perf_counter() - began
     return found
+
+
+async def encode_each(call: Call, serving: Serving, asked: Sequence[tuple[str, str]]) -> F32:
+    """Representations `(n, r)` of texts of a write, each with its prompt; the key is charged for them.
+
+    Raises:
+        Problem: 413 for more tokens than a request may have, or the model cannot encode now.
+    """
+    began = perf_counter()
+    vectors, cached, tokens = await serving.represent_each(asked, most=allowance_of(call))
+    call.encoding += perf_counter() - began
+    call.model = serving.label
+    charge(call, units_of_texts(len(asked), cached, tokens))
+    return vectors
+
+
+def units_of_texts(count: int, cached: int, tokens: int) -> int:
+    """What texts cost: one unit each, and one for every 32 tokens of those that were not known."""
+    return count + (-(-tokens // 32) if cached < count else 0)
+
+
+def charge(call: Call, units: int) -> None:
+    """Have the key and the log count units."""
+    call.units += units
+    if call.caller is not None:
+        call.caller.units.charge(units)
+
+
+def allowance_of(call: Call) -> Allowance:
+    """What is left of the tokens of a request."""
+    if call.allowance is None:
+        call.allowance = Allowance(call.state.settings.request_tokens)
+    return call.allowance
 
 
 def _need_encoder(serving: Serving, pointer: str) -> None:
@@ -435,7 +468,7 @@ def _unpacked(b64: str, dtype: Dtype, pointer: str) -> F32:
 
 
 async def from_features(
-    serving: Serving, prompt: str, features: F32, pointer: Callable[[int], str]
+    call: Call, serving: Serving, prompt: str, features: F32, pointer: Callable[[int], str]
 ) -> F32:
     """Representations `(n, r)` of embeddings `(n, d)`; `pointer` names a row in errors.
 
@@ -444,7 +477,8 @@ async def from_features(
     """
     prompts = None
     if serving.model.prompt_dim:
-        prompts = np.repeat(await serving.encode_prompt(prompt), len(features), axis=0)
+        said = await serving.encode_prompts([prompt], most=allowance_of(call))
+        prompts = np.repeat(said, len(features), axis=0)
     try:
         found = represented(serving, features, prompts)
     except NotFiniteError:

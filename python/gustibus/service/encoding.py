@@ -19,6 +19,7 @@ from gustibus.store import (
 )
 
 if TYPE_CHECKING:
+    from gustibus.service.allowance import Allowance
     from gustibus.service.serving import Serving
     from gustibus.service.state import State
     from gustibus.types import F32
@@ -73,7 +74,7 @@ class Encoding:
         for start in range(0, len(rows), _BATCH):
             await self.encode(serving, rows[start : start + _BATCH])
 
-    async def encode_now(self, serving: Serving, names: Sequence[str], *, most: int) -> int:
+    async def encode_now(self, serving: Serving, names: Sequence[str], *, most: Allowance) -> int:
         """Give items their vectors because somebody waits for them, and tell their tokens, roughly.
 
         Those that still have none then have no text, have changed meanwhile, or are gone.
@@ -81,7 +82,7 @@ class Encoding:
         Args:
             serving: the model.
             names: of items without a vector in memory.
-            most: tokens that texts of one prompt may have.
+            most: tokens that their texts may have, with others of the request.
 
         Raises:
             Problem: the model cannot encode now, or 413 for more tokens.
@@ -99,22 +100,20 @@ class Encoding:
         return sum(math.ceil(len(row.text or "") / 4) for row in rows)
 
     async def encode(
-        self, serving: Serving, rows: Sequence[ItemRow], *, most: int | None = None
+        self, serving: Serving, rows: Sequence[ItemRow], *, most: Allowance | None = None
     ) -> None:
         """Give items their vectors; one that has changed meanwhile comes again.
 
         Raises:
-            Problem: the model has no encoder, or it cannot work now.
+            Problem: the model has no encoder, or it cannot work now, or 413 for more tokens.
         """
-        found: dict[str, F32] = {}
-        for prompt in dict.fromkeys(row.prompt or "" for row in rows):
-            mine = [row for row in rows if (row.prompt or "") == prompt and row.text is not None]
-            vectors, _, _ = await serving.represent(
-                prompt, [row.text or "" for row in mine], most=most
-            )
-            found |= {row.id: vector for row, vector in zip(mine, vectors, strict=True)}
-        if not found:
+        mine = [row for row in rows if row.text is not None]
+        if not mine:
             return
+        vectors, _, _ = await serving.represent_each(
+            [(row.prompt or "", row.text or "") for row in mine], most=most
+        )
+        found = {row.id: vector for row, vector in zip(mine, vectors, strict=True)}
         state = self._state
         kept = await state.threads.write(lambda conn: _keep(conn, rows, found, serving.digest))
         for item in kept:

@@ -11,6 +11,7 @@ from gustibus.service.candidates import (
     TOO_LARGE,
     Embedding,
     Vector,
+    allowance_of,
     kept_vector,
     represented,
     too_large,
@@ -39,7 +40,7 @@ async def embed(call: Call, serving: Serving, wanted: Sequence[Wanted]) -> list[
     """Representations `(r,)` of embeddings and vectors, or what is wrong with them, in their order.
 
     Raises:
-        Problem: 403 when the key may not send embeddings.
+        Problem: 403 when the key may not send embeddings; or their prompts cannot be encoded.
     """
     if not wanted:
         return []
@@ -51,23 +52,26 @@ async def embed(call: Call, serving: Serving, wanted: Sequence[Wanted]) -> list[
     few = len(wanted) <= _FEW
     found = decode() if few else await call.state.threads.compute(decode)
     reads_prompt = serving.model.prompt_dim > 0
-    groups: dict[str, list[int]] = {}
-    for place, one in enumerate(found):
-        if not isinstance(one, Problem) and not isinstance(wanted[place].embedding, Vector):
-            groups.setdefault(wanted[place].prompt if reads_prompt else "", []).append(place)
-    for prompt, places in groups.items():
-        items = np.stack([np.asarray(found[place], np.float32) for place in places])
-        prompts = None
-        if reads_prompt:
-            prompts = np.repeat(await serving.encode_prompt(prompt), len(items), axis=0)
-        vectors = represented(serving, items, prompts)
-        for place, vector in zip(places, vectors, strict=True):
-            found[place] = vector
-        for row in too_large(vectors):
-            found[places[row]] = invalid(wanted[places[row]].pointer, TOO_LARGE)
-        for row in too_long(items, serving.longest):
-            detail = why_too_long(items[row], serving.longest)
-            found[places[row]] = invalid(wanted[places[row]].pointer, detail)
+    places = [
+        place
+        for place, one in enumerate(found)
+        if not isinstance(one, Problem) and not isinstance(wanted[place].embedding, Vector)
+    ]
+    if not places:
+        return found
+    items = np.stack([np.asarray(found[place], np.float32) for place in places])
+    prompts = None
+    if reads_prompt:
+        said = [wanted[place].prompt for place in places]
+        prompts = await serving.encode_prompts(said, most=allowance_of(call))
+    vectors = represented(serving, items, prompts)
+    for place, vector in zip(places, vectors, strict=True):
+        found[place] = vector
+    for row in too_large(vectors):
+        found[places[row]] = invalid(wanted[places[row]].pointer, TOO_LARGE)
+    for row in too_long(items, serving.longest):
+        detail = why_too_long(items[row], serving.longest)
+        found[places[row]] = invalid(wanted[places[row]].pointer, detail)
     return found
 
 

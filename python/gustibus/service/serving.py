@@ -7,7 +7,7 @@ import logging
 import math
 import secrets
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from functools import partial
@@ -26,6 +26,7 @@ from gustibus.models.base import PreferenceModel
 from gustibus.posterior import Posterior
 from gustibus.rewards.implicit import Valence, similarity_valence
 from gustibus.scoring import Scorer
+from gustibus.service.allowance import Allowance
 from gustibus.service.encoder_queue import EncoderQueue
 from gustibus.service.norms import longest_of
 from gustibus.service.pooling import SEQUENCES, RemoteEncoder
@@ -267,8 +268,8 @@ class Serving:
         for since in came:
             self._meter.batches.waited(self.backend, since)
 
-    def _represent(self, prompt: str, texts: Sequence[str], since: float) -> F32:
-        """Representations of texts, in a thread, once the encoder is known to be the right one.
+    def _run(self, work: Callable[[Sequence[str]], F32], texts: Sequence[str], since: float) -> F32:
+        """What the encoder makes of texts, in a thread, once it is known to be the right one.
 
         `since` is when they came, on the clock of `perf_counter`.
         """
@@ -282,10 +283,18 @@ class Serving:
         self.encoder()
         SINCE.set(since)
         began = monotonic()
-        found = self._scorer.represent(prompt, texts)
+        found = work(texts)
         self._queue.encoded(_work(texts), since=began)
         self.encoded += 1
         return found
+
+    def _represent(self, prompt: str, texts: Sequence[str]) -> F32:
+        """Representations of texts that answer one prompt."""
+        return self._scorer.represent(prompt, texts)
+
+    def _features(self, texts: Sequence[str]) -> F32:
+        """Embeddings `(n, d)` of texts, prompts or what answers them."""
+        return self._scorer.encoder.encode(texts)
 
     def _typical(self, user: F64) -> F64 | None:
         reference = self.artifact.reference
@@ -298,32 +307,76 @@ class Serving:
         return self.typical if user is self.population else self._typical(user)
 
     async def represent(
-        self, prompt: str, texts: Sequence[str], *, most: int | None = None
+        self, prompt: str, texts: Sequence[str], *, most: Allowance | None = None
     ) -> tuple[F32, int, int]:
         """Representations `(n, r)` of texts, how many were known, and the tokens of the rest, roughly.
 
         Args:
             prompt: that they answer.
             texts: to be represented.
-            most: tokens that those may have which have to be encoded; default any number.
+            most: tokens that those of the request may have which have to be encoded; default any number.
 
         Raises:
             Problem: the model has no encoder, or it cannot work now, or 413 for more tokens.
         """
         if not self.model.prompt_dim:
             prompt = ""
-        keys = self._digests(prompt, texts)
+        work = partial(self._represent, prompt)
+
+        def fresh(places: Sequence[int]) -> Awaitable[F32]:
+            some = [texts[place] for place in places]
+            return self._encode(some, most=most, said=prompt, work=work)
+
+        return await self._filled(self._digests(prompt, texts), texts, fresh)
+
+    async def represent_each(
+        self, asked: Sequence[tuple[str, str]], *, most: Allowance | None = None
+    ) -> tuple[F32, int, int]:
+        """The same of texts that answer a prompt each, which share the encoder's batches.
+
+        Args:
+            asked: prompts, each with a text.
+            most: as in `represent`.
+
+        Raises:
+            Problem: as `represent`.
+        """
+        reads = self.model.prompt_dim > 0
+        groups: dict[str, list[int]] = {}
+        for place, (prompt, _) in enumerate(asked):
+            groups.setdefault(prompt if reads else "", []).append(place)
+        texts = [text for _, text in asked]
+        if len(groups) <= 1:
+            return await self.represent(next(iter(groups), ""), texts, most=most)
+        keys = [b""] * len(asked)
+        for prompt, places in groups.items():
+            found = self._digests(prompt, [texts[place] for place in places])
+            for place, key in zip(places, found, strict=True):
+                keys[place] = key
+        return await self._filled(
+            keys, texts, lambda places: self._encode_each([asked[place] for place in places], most)
+        )
+
+    async def _filled(
+        self,
+        keys: Sequence[bytes],
+        texts: Sequence[str],
+        fresh: Callable[[Sequence[int]], Awaitable[F32]],
+    ) -> tuple[F32, int, int]:
+        """Representations of texts by what they are found by; `fresh` makes those of places."""
         known = self._texts.get_all(keys)
         missing = {
-            key: text for key, text, row in zip(keys, texts, known, strict=True) if row is None
+            key: place
+            for place, (key, row) in enumerate(zip(keys, known, strict=True))
+            if row is None
         }
         self._meter.encoded_hits += len(texts) - len(missing)
         if not missing:
             return np.array(known, np.float32), len(texts), 0
         self._meter.encoded_misses += len(missing)
         with part("encode", texts=len(missing)):
-            fresh = await self._encode(prompt, list(missing.values()), most)
-        found = dict(zip(missing, fresh, strict=True))
+            made = await fresh(list(missing.values()))
+        found = dict(zip(missing, made, strict=True))
         out = np.array(
             [found[key] if row is None else row for key, row in zip(keys, known, strict=True)],
             np.float32,
@@ -331,7 +384,8 @@ class Serving:
         for key, vector in found.items():
             self._texts.put(key, vector.copy())  # a row would keep its whole batch in memory
         self._meter.encoded_bytes = len(self._texts) * self._each
-        return out, len(texts) - len(missing), _tokens(missing.values())
+        tokens = _tokens(texts[place] for place in missing.values())
+        return out, len(texts) - len(missing), tokens
 
     def _digests(self, prompt: str, texts: Sequence[str]) -> list[bytes]:
         """What texts are found by: nobody can tell from outside of this process which were kept.
@@ -344,7 +398,33 @@ class Serving:
         ).digest()  # of one length, so that no prompt is part of a text
         return [sha256(salt + text.encode("utf-8", "surrogatepass")).digest() for text in texts]
 
-    async def _encode(self, prompt: str, texts: list[str], most: int | None) -> F32:
+    async def _encode_each(self, asked: Sequence[tuple[str, str]], most: Allowance | None) -> F32:
+        """Representations of texts that answer different prompts; each text and prompt is encoded once."""
+        words = list(dict.fromkeys(text for pair in asked for text in pair))
+        features = await self._encode(words, most=most, work=self._features)
+        row = {text: place for place, text in enumerate(words)}
+        prompts, texts = ([row[text] for text in side] for side in zip(*asked, strict=True))
+
+        def represent() -> F32:
+            return self.model.represent(features[texts], features[prompts])
+
+        return await asyncio.get_running_loop().run_in_executor(self._encoding, represent)
+
+    async def _encode(
+        self, texts: Sequence[str], *, most: Allowance | None, said: str = "",
+        work: Callable[[Sequence[str]], F32],
+    ) -> F32:  # fmt: skip
+        """What `work` makes of texts, in parts.
+
+        Args:
+            texts: that have to be encoded.
+            most: tokens that they may have, with those that were encoded for the request before.
+            said: a prompt that is encoded beside them.
+            work: for a part, in a thread.
+
+        Raises:
+            Problem: the model has no encoder, or it cannot work now, or 413 for more tokens.
+        """
         if not self.has_encoder:
             detail = f"The model {self.label} has no text encoder; send ids or embeddings"
             raise Problem("invalid_field", detail)
@@ -353,11 +433,11 @@ class Serving:
         parts: list[F32] = []
         try:
             if most is not None:
-                await self._refuse_long([text for text in (prompt, *texts) if text], most)
+                await self._refuse_long([text for text in (said, *texts) if text], most)
             with self._queue.place(_work(texts)) as place:
                 for at in range(0, len(texts), size):
                     some, since = texts[at : at + size], perf_counter()
-                    encode = partial(copy_context().run, self._represent, prompt, some, since)
+                    encode = partial(copy_context().run, self._run, work, some, since)
                     parts.append(await loop.run_in_executor(self._encoding, encode))
                     self._queue.did(place, _work(some))
         except QueueFullError:
@@ -367,39 +447,42 @@ class Serving:
             raise Problem("encoder_unavailable", error.message, retry_after=60) from error
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    async def _refuse_long(self, texts: list[str], most: int) -> None:
-        """Refuse texts of more tokens than `most`.
+    async def _refuse_long(self, texts: list[str], allowance: Allowance) -> None:
+        """Refuse texts of more tokens than a request has left.
 
         Raises:
             Problem: 413.
         """
-        size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
-        if size <= most:  # for a token is a byte at least
-            return
+        every, most = list(dict.fromkeys([*allowance.texts, *texts])), allowance.most
+        size = sum(len(text.encode("utf-8", "surrogatepass")) for text in every)
 
         def fit() -> bool:
             fits = None if self.remote is not None else getattr(self.encoder(), "fits", None)
-            return size <= _WIDEST * most if fits is None else bool(fits(texts, most))
+            return size <= _WIDEST * most if fits is None else bool(fits(every, most))
 
-        loop = asyncio.get_running_loop()
-        if not await loop.run_in_executor(self._encoding, fit):
-            detail = (
-                f"The texts have more than {most} tokens that would have to be encoded; split them"
-            )
-            raise Problem("too_many_tokens", detail)
+        if size > most:  # for a token is a byte at least
+            loop = asyncio.get_running_loop()
+            if not await loop.run_in_executor(self._encoding, fit):
+                detail = f"The texts have more than {most} tokens that would have to be encoded; split them"
+                raise Problem("too_many_tokens", detail)
+        allowance.texts = every
 
-    async def encode_prompt(self, prompt: str) -> F32:
-        """Features `(1, dp)` of a prompt.
+    async def encode_prompts(self, prompts: Sequence[str], *, most: Allowance | None = None) -> F32:
+        """Features `(n, dp)` of prompts; one that comes twice is encoded once.
+
+        Args:
+            prompts: of a model that reads them.
+            most: as in `represent`.
 
         Raises:
-            Problem: the model has no encoder.
+            Problem: as `represent`.
         """
         if not self.has_encoder:
             raise Problem("invalid_field", f"The model {self.label} has no encoder for prompts")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._encoding, copy_context().run, lambda: self.encoder().encode([prompt])
-        )
+        words = list(dict.fromkeys(prompts))
+        found = await self._encode(words, most=most, work=self._features)
+        row = {prompt: place for place, prompt in enumerate(words)}
+        return found[[row[prompt] for prompt in prompts]]
 
     async def valence(self, turns: Sequence[str]) -> F64:
         """How satisfied next turns `(n,)` are, by their nearness to follow-ups of either kind.
@@ -425,7 +508,8 @@ class Serving:
     def represent_now(self, prompt: str, texts: Sequence[str]) -> F32:
         """The same from a worker thread, without the cache of the event loop."""
         work, since = Context().run, perf_counter()  # nothing of the thread that waits
-        return self._encoding.submit(work, self._represent, prompt, list(texts), since).result()
+        make = partial(self._represent, prompt)
+        return self._encoding.submit(work, self._run, make, list(texts), since).result()
 
     def close(self) -> None:
         """Stop the encoding threads."""

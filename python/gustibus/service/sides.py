@@ -14,6 +14,7 @@ from gustibus.service.candidates import (
     AnyCandidate,
     Candidate,
     Prompt,
+    encode_each,
     no_item,
     one_of,
     text_of,
@@ -59,7 +60,11 @@ class BothSides:
 
 
 async def sides_of(call: Call, rows: Sequence[NewAnswer]) -> list[BothSides | Problem]:
-    """What was compared, with the vectors that need no encoding, or what is wrong."""
+    """What was compared, with the vectors that are needed now, or what is wrong.
+
+    Raises:
+        Problem: texts would have to be encoded and are too many, or cannot be encoded now.
+    """
     found: list[BothSides | Problem] = []
     wanted: list[tuple[int, str, Wanted]] = []
     for place, row in enumerate(rows):
@@ -150,19 +155,35 @@ def _storable(value: Prompt, pointer: str) -> str:
 
 
 async def _encode_now(call: Call, serving: Serving, found: list[BothSides | Problem]) -> None:
-    """Encode texts that cannot wait: beside an embedding, or where no texts are kept."""
-    keep = call.state.settings.store_text
+    """Encode texts that cannot wait: beside an embedding, or where no texts are kept.
+
+    Raises:
+        Problem: they are too many, or cannot be encoded now.
+    """
+    wanted: list[tuple[int, str, Side]] = []
+    asked: list[tuple[str, str]] = []
     for place, pair in enumerate(found):
-        if isinstance(pair, Problem):
+        if isinstance(pair, Problem) or not _is_needed(call, pair):
             continue
-        raw = any(s.item is None and s.text is None for s in (pair.a, pair.b))
-        if keep and not raw:
-            continue
-        for name in ("a", "b"):
-            side: Side = getattr(pair, name)
-            if side.text is not None:
-                vectors, _, _ = await serving.represent(pair.prompt or "", [side.text])
-                setattr(pair, name, side._replace(vector=vectors[0]))
-            elif side.item is not None and side.vector is None:
+        sides = {"a": pair.a, "b": pair.b}
+        for name, side in sides.items():
+            if side.item is not None and side.vector is None:
                 detail = f"/comparisons/{place}/{name}: the item has no vector yet; try again"
                 found[place] = Problem("item_pending", detail)
+                break
+        else:
+            for name, side in sides.items():
+                if side.text is not None:
+                    wanted.append((place, name, side))
+                    asked.append((pair.prompt or "", side.text))
+    if not asked:
+        return
+    vectors = await encode_each(call, serving, asked)
+    for (place, name, side), vector in zip(wanted, vectors, strict=True):
+        setattr(found[place], name, side._replace(vector=vector))
+
+
+def _is_needed(call: Call, pair: BothSides) -> bool:
+    """Whether texts of an answer are encoded before it is kept."""
+    raw = any(side.item is None and side.text is None for side in (pair.a, pair.b))
+    return raw or not call.state.settings.store_text

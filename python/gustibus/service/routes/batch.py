@@ -93,6 +93,7 @@ def _alone(call: Call, body: bytes) -> Call:
     """One of the requests, as if it had come by itself."""
     one = copy.copy(call)
     one.body, one.content_type, one.units, one.model = body, JSON, 0, ""
+    one.allowance = None
     return one
 
 

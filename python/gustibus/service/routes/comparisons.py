@@ -335,8 +335,8 @@ ROUTES = (
         request=PostComparisons, query=WaitQuery, response=ComparisonsReply, status=201,
         problems=(
             "not_found", "conflict", "item_pending", "user_deleted", "opted_out", "restricted",
-            "too_much_text", "dimension_mismatch", "not_finite", "not_ready", "encoder_unavailable",
-            *STORE,
+            "too_much_text", "too_many_tokens", "dimension_mismatch", "not_finite", "not_ready",
+            "encoder_unavailable", *STORE,
         ),
         idempotent=True,
         example={"comparisons": [{

@@ -150,6 +150,9 @@ async def _made(
         for start in range(0, len(places), most):
             part = places[start : start + most]
             names = [str(place) for place in part]
+            call.allowance = (
+                None  # a part may have what a request may, for trainers send many texts
+            )
             made = await represent(
                 call, serving, prompt, [responses[i] for i in part], pointer=pointer, names=names
             )

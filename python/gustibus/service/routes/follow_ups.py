@@ -278,7 +278,7 @@ ROUTES = (
         request=PostFollowUps, response=FollowUpsReply, status=201,
         problems=(
             "not_found", "conflict", "item_pending", "user_deleted", "opted_out", "restricted",
-            "too_much_text", "not_ready", "encoder_unavailable", *STORE,
+            "too_much_text", "too_many_tokens", "not_ready", "encoder_unavailable", *STORE,
         ),
         idempotent=True,
         example={"turns": [

@@ -22,6 +22,7 @@ from gustibus.service.candidates import (
     Dtype,
     Prompt,
     Represented,
+    charge,
     from_features,
     model_of,
     represent,
@@ -234,7 +235,7 @@ async def _score_rows(call: Call, query: BinaryQuery) -> Reply:
     features = np.frombuffer(call.body, kind).reshape(count, dim)
     person = await find_person(call, query.user, query.on_unknown_user)
     vectors = await from_features(
-        serving, "", features.astype(np.float32, copy=False), lambda row: f"/{row}"
+        call, serving, "", features.astype(np.float32, copy=False), lambda row: f"/{row}"
     )
     serving.candidates["embedding"] += count
     made = Represented(vectors, units=count)
@@ -345,11 +346,9 @@ def _reply(
 
 def note(call: Call, serving: Serving, user: str | None, units: int) -> None:
     """Charge the key and tell the log."""
-    call.units = units
+    charge(call, units)
     call.model = serving.label
     call.user = user or ""
-    if call.caller is not None:
-        call.caller.units.charge(units)
 
 
 class CompareRequest(Struct, forbid_unknown_fields=True):
