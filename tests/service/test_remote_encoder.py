@@ -112,6 +112,86 @@ def test_texts_of_answers_that_cannot_wait_are_encoded_together(http, pooling):
     assert pooling.told()["requests"] == before + 1
 
 
+def test_answers_without_their_texts_are_encoded_together_within_one_limit_and_charged(
+    tmp_path, texts_folder, texts_model, pooling, texts_http
+):
+    pooling.tell("ok")
+    settings = {"store_text": "false", "request_tokens": "500", "encoder_url": pooling.url}
+    environment = {f"gustibus_{name}": value for name, value in settings.items()}
+    with (
+        running(
+            f"sqlite:///{tmp_path}/s.db", tmp_path, gustibus_model=str(texts_folder), **environment
+        ) as service,
+        service.client() as client,
+    ):
+
+        def said(user, number, more=""):
+            a, b = f"warm {number % 5}{more}", f"formal {number % 7}{more}"
+            return {"user": user, "a": a, "b": b, "prompt": f"prompt {number}", "outcome": "a"}
+
+        score(client, "the encoder is tested before its first text")
+        before = pooling.told()["requests"]
+        rows = [said("unwritten", n) for n in range(30)]
+        query = {"params": {"wait": "profile"}}
+        reply = client.post("/v1/comparisons", json={"comparisons": rows}, **query).json()
+        assert (reply["accepted"], reply["profiles"]) == (30, "ready")
+        assert pooling.told()["requests"] == before + 1
+        assert texts_http.post("/v1/comparisons", json={"comparisons": rows}, **query).is_success
+        both = [
+            one.post("/v1/score", json={"user": "unwritten", "candidates": ["warm", "formal"]})
+            for one in (client, texts_http)
+        ]
+        far, near = ([row["score"] for row in one.json()["data"]] for one in both)
+        assert far == pytest.approx(near, abs=1e-4)
+        kept = client.get("/v1/comparisons", params={"user": "unwritten"}).json()["data"]
+        assert {(row["prompt"], *row["a"], *row["b"]) for row in kept} == {(None,)}
+
+        long = [said("unbounded", n, " " + "x" * 1000) for n in range(5)]
+        refused = client.post("/v1/comparisons", json={"comparisons": long})
+        assert (refused.status_code, refused.json()["code"]) == (413, "too_many_tokens")
+        assert client.get("/v1/users/unbounded").status_code == 404
+
+        items = [
+            {"id": f"unwritten-{n}", "text": f"{n} {'y' * 1500}", "prompt": f"prompt {n}"}
+            for n in range(6)
+        ]
+        before = pooling.told()["requests"]
+        for path in ("/v1/items:batch", "/v1/items:batch?wait=true"):
+            refused = client.post(path, json={"items": items})
+            assert (refused.status_code, refused.json()["code"]) == (413, "too_many_tokens"), path
+        assert client.post("/v1/items:batch", json={"items": items[:5]}).json()["ready"] == 5
+        assert pooling.told()["requests"] == before + 1
+        one = {"text": "one more", "prompt": "prompt 9"}
+        assert client.put("/v1/items/unwritten-9", json=one).json()["state"] == "ready"
+        path = "/v1/rank/matchings/unwritten"
+        assert client.put(path, json={"rule": "greedy", "capacity": [9]}).is_success
+        before = pooling.told()["requests"]
+        for more, status in ("z" * 1500, 413), ("", 200):
+            arrivals = [
+                {"id": f"v-{n}", "items": [0], "prompt": f"prompt {n}", "candidates": [f"to {n}{more}"]}
+                for n in range(6)
+            ]  # fmt: skip
+            reply = client.post(f"{path}/arrivals", json={"arrivals": arrivals})
+            assert reply.status_code == status, reply.text
+        assert client.get(path).json()["sequence"] == 6
+        assert pooling.told()["requests"] == before + 1
+        service.stop()  # which writes what is left of the log
+        lines = service.lines()
+
+    charged = {
+        line["route"]: line["units"]
+        for line in lines
+        if line.get("units") and line["route"] != "/v1/score"
+    }
+    texts = {text for row in rows for text in (row["a"], row["b"])}
+    assert charged == {
+        "/v1/comparisons": 60 + -(-sum(-(-len(text) // 4) for text in texts) // 32),
+        "/v1/items:batch": 5 + -(-5 * -(-1502 // 4) // 32),
+        "/v1/items/{item}": 1 + 1,
+        "/v1/rank/matchings/{matching}/arrivals": 6 + 6 + 1,
+    }
+
+
 def test_a_server_that_fails_is_left_alone_and_then_tried_once(http, pooling):
     mode, known = 500, "known"
     assert score(http, known).status_code == 200

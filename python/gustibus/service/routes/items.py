@@ -14,6 +14,7 @@ from gustibus.service.candidates import (
     Embedding,
     Message,
     Prompt,
+    encode_each,
     text_of,
 )
 from gustibus.service.conditions import NONE, digest, tagged
@@ -208,7 +209,7 @@ async def _made(
                 raise vector
             rows[place] = replace(rows[place], vector=vector)
     if serving is not None and (wait or not keep):
-        rows = await _encoded(serving, rows)
+        rows = await _encoded(call, serving, rows)
     if not keep:
         rows = [replace(row, text=None, prompt=None) for row in rows]
     return rows
@@ -220,14 +221,18 @@ def _storable(value: Prompt, pointer: str) -> str:
     return text
 
 
-async def _encoded(serving: Serving, rows: list[NewItem]) -> list[NewItem]:
-    """Items with the vectors of their texts, encoded prompt by prompt."""
-    found: dict[str, F32] = {}
-    for prompt in dict.fromkeys(row.prompt or "" for row in rows):
-        mine = [r for r in rows if (r.prompt or "") == prompt and r.text is not None]
-        if mine:
-            vectors, _, _ = await serving.represent(prompt, [r.text or "" for r in mine])
-            found |= {r.id: vector for r, vector in zip(mine, vectors, strict=True)}
+async def _encoded(call: Call, serving: Serving, rows: list[NewItem]) -> list[NewItem]:
+    """Items with the vectors of their texts.
+
+    Raises:
+        Problem: 413 for more tokens than a request may have, or the model cannot encode now.
+    """
+    mine = [row for row in rows if row.text is not None]
+    if not mine:
+        return rows
+    asked = [(row.prompt or "", row.text or "") for row in mine]
+    vectors = await encode_each(call, serving, asked)
+    found: dict[str, F32] = {row.id: one for row, one in zip(mine, vectors, strict=True)}
     return [replace(row, vector=found.get(row.id, row.vector)) for row in rows]
 
 
@@ -290,7 +295,8 @@ async def delete(call: Call) -> Reply:
 
 
 _MADE = (
-    "too_much_text", "dimension_mismatch", "not_finite", "not_ready", "encoder_unavailable", *STORE,
+    "too_much_text", "too_many_tokens", "dimension_mismatch", "not_finite", "not_ready",
+    "encoder_unavailable", *STORE,
 )  # fmt: skip
 _EXAMPLE = {"text": "Briefly.", "prompt": "How do I boil an egg?", "tags": ["short"]}
 

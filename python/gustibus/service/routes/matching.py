@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
@@ -11,7 +12,15 @@ from msgspec import Meta, Struct, to_builtins
 from gustibus.errors import GustibusError
 from gustibus.matching import RULES, Matcher
 from gustibus.service.call import Call, Reply, ok
-from gustibus.service.candidates import AnyCandidate, Prompt, model_of, represent
+from gustibus.service.candidates import (
+    AnyCandidate,
+    Prompt,
+    allowance_of,
+    charge,
+    model_of,
+    represent,
+    text_of,
+)
 from gustibus.service.cursors import Limit, Page, page_of
 from gustibus.service.ids import Id
 from gustibus.service.matchers import Arrival, Running, no_matching
@@ -243,6 +252,9 @@ async def arrive(call: Call) -> Reply:
     edges = sum(len(one.items) for one in body.arrivals)
     if edges > MAX_EDGES:
         raise Problem("too_many_candidates", f"{edges} edges, at most {MAX_EDGES} are allowed")
+    for place, one in enumerate(body.arrivals):
+        _refuse_values(one, f"/arrivals/{place}")
+    await _encode(call, body)
     arrivals = [
         Arrival(one.id, one.items, await _values(call, body.model, one, place), one.deadline)
         for place, one in enumerate(body.arrivals)
@@ -314,13 +326,60 @@ async def remove(call: Call) -> Reply:
     return Reply(204, b"")
 
 
+def _refuse_values(one: NewArrival, at: str) -> None:
+    """Refuse candidates beside values, or not one for each item.
+
+    Raises:
+        Problem: 422.
+    """
+    if one.candidates is None:
+        return
+    if one.values is not None or len(one.candidates) != len(one.items):
+        raise invalid(f"{at}/candidates", "expected one for each of items, and no values")
+
+
+async def _encode(call: Call, body: Arrivals) -> None:
+    """Have texts of all arrivals encoded together, so that each then finds its own.
+
+    Raises:
+        Problem: they are too many, or cannot be encoded now.
+    """
+    asked = [
+        (one.prompt, said, f"/arrivals/{place}", row)
+        for place, one in enumerate(body.arrivals)
+        for row, candidate in enumerate(one.candidates or ())
+        if (said := _said(candidate)) is not None
+    ]
+    if not asked:
+        return
+    serving = model_of(call.state, body.model)
+    if not serving.has_encoder:
+        return  # which is said of the first of them, by its place
+    texts = [
+        (
+            "" if prompt is None else text_of(prompt, f"{at}/prompt"),
+            text_of(said, f"{at}/candidates/{row}"),
+        )
+        for prompt, said, at, row in asked
+    ]
+    began = perf_counter()
+    _, _, tokens = await serving.represent_each(texts, most=allowance_of(call))
+    call.encoding += perf_counter() - began
+    charge(call, -(-tokens // 32))
+
+
+def _said(candidate: AnyCandidate) -> Prompt | None:
+    """The text of a candidate, None for one of another kind."""
+    if isinstance(candidate, str):
+        return candidate
+    return candidate.text if candidate.text is not None else candidate.messages
+
+
 async def _values(call: Call, model: str, one: NewArrival, place: int) -> list[float] | None:
     """Values as they came, or from what a model says of the person and the items."""
     if one.candidates is None:
         return one.values
     at = f"/arrivals/{place}"
-    if one.values is not None or len(one.candidates) != len(one.items):
-        raise invalid(f"{at}/candidates", "expected one for each of items, and no values")
     serving = model_of(call.state, model)
     person = await find_person(call, one.user, "population")
     made = await represent(call, serving, one.prompt, one.candidates, pointer=f"{at}/candidates")
