@@ -7,9 +7,9 @@ import pytest
 from gustibus.client import ServiceError, UnavailableError
 from gustibus.errors import OverloadedError
 from tests.client.scripted import ok, problem
+from tests.client.test_retries import CHAMPION
 
 AWAY = problem(502, "encoder_unavailable", retry_after=0)
-ADDED = ok({"sequence": 1, "first": 3})
 
 
 def test_an_encoder_that_comes_back_is_asked_again(make, script):
@@ -34,10 +34,10 @@ def test_what_may_not_be_repeated_is_sent_again_only_where_nothing_was_done(make
     script.answers = [problem(502, "bad_gateway")]
     client = make(script.url)
     with pytest.raises(ServiceError) as caught:
-        client.rank.matchings.add_items("m", [1])
+        client.versions.rollback(revision=1)
     assert not isinstance(caught.value, UnavailableError)
     assert len(script.seen) == 1
-    script.answers = [AWAY, ADDED]
+    script.answers = [AWAY, ok(CHAMPION)]
     script.seen.clear()
-    client.rank.matchings.add_items("m", [1])
+    client.versions.rollback(revision=1)
     assert len(script.seen) == 2

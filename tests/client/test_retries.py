@@ -24,13 +24,17 @@ from gustibus.client import (
     UnavailableError,
 )
 from gustibus.client.attempts import Attempts
-from gustibus.client.calls.matching import add_items
 from gustibus.client.calls.operations import livez
+from gustibus.client.calls.versions import rollback
 from gustibus.errors import ConfigError, NotFoundError, OverloadedError
 from tests.client.scripted import RESET, ok, problem
 
 LIVE = ok({"status": "ok", "news": "unknown fields are ignored"})
 TAKEN = ok({"accepted": 1, "duplicates": 0, "rejected": [], "ids": ["c"], "profiles": "queued"})
+CHAMPION = {
+    "alias": "champion", "model": "default", "version": 2, "previous": 1, "revision": 2,
+    "updated_at": "2026-01-01T00:00:00Z",
+}  # fmt: skip
 ROW = {"user": "u", "a": "x", "b": "y", "outcome": "a"}
 
 
@@ -134,16 +138,31 @@ def test_a_read_has_no_idempotency_key(make, script):
 
 @pytest.mark.parametrize(("lost", "sends"), [(RESET, 1), (problem(500, "internal"), 1)])
 def test_what_must_not_happen_twice_is_not_sent_again(make, script, lost, sends):
-    script.answers = [lost, ok({"sequence": 1, "first": 3})]
+    script.answers = [lost, ok(CHAMPION)]
     client = make(script.url)
     with pytest.raises((ApiConnectionError, ServiceError)):
-        client.rank.matchings.add_items("m", [1])
+        client.versions.rollback(revision=1)
     assert len(script.seen) == sends
 
 
+@pytest.mark.parametrize("lost", [RESET, problem(500, "internal")])
+def test_what_a_matching_is_told_is_sent_again_under_its_key(make, script, lost):
+    tell = [
+        lambda them: them.add_items("m", [1]),
+        lambda them: them.report("m", {0: True}),
+        lambda them: them.expire("m", 1.0),
+    ]
+    for one in tell:
+        script.answers = [lost, ok({"sequence": 1, "first": 3})]
+        script.seen.clear()
+        assert one(make(script.url).rank.matchings).sequence == 1
+        first, again = (seen["headers"]["idempotency-key"] for seen in script.seen)
+        assert first == again
+
+
 def test_a_refusal_before_any_effect_is_repeated_for_it_too(make, script):
-    script.answers = [problem(503, "queue_full"), ok({"sequence": 1, "first": 3})]
-    assert make(script.url).rank.matchings.add_items("m", [1]).first == 3
+    script.answers = [problem(503, "queue_full"), ok(CHAMPION)]
+    assert make(script.url).versions.rollback(revision=1).version == 2
 
 
 def test_a_service_that_is_not_there(make):
@@ -262,7 +281,7 @@ def test_attempts_end_when_the_deadline_has_passed():
 
 
 def test_a_connection_that_was_refused_is_tried_again_whatever_the_request():
-    attempts = Attempts(add_items("m", [1]), Options(), draw=lambda: 0.0)
+    attempts = Attempts(rollback(revision=1), Options(), draw=lambda: 0.0)
     assert attempts.failed(OSError("refused"), sent=False, slow=False) == 0.0
     with pytest.raises(ApiConnectionError):
         attempts.failed(OSError("lost"), sent=True, slow=False)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gustibus.matching import Matcher, place_creatives, position_auction
+from gustibus.service.matchers import take
 from tests.service.harness import Service, database, running
 
 RULE = {"rule": "balance", "capacity": [3, 2, 4], "weight": [1.0, 2.0, 0.5]}
@@ -75,6 +76,82 @@ def test_outcomes_items_and_expiry_are_events_of_the_log(texts_http):
     rest = texts_http.get(f"{path}/events?after=3").json()["data"]
     assert [e["kind"] for e in rest] == ["expiry", "items"]
     assert texts_http.get(path).json()["totals"]["successes"] == 1
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_what_a_matching_is_told_under_a_key_happens_once(engine, tmp_path):
+    """Two processes: one does not know which keys are at work in the other."""
+    with (
+        database(engine, tmp_path) as url,
+        running(url, tmp_path, gustibus_workers="2") as service,
+        service.client() as http,
+    ):
+        path = make(http, "told", rule="stochastic_balance", capacity=[9], late="reserve")
+        arrivals = [{"id": f"v-{n}", "items": [0], "values": [0.5]} for n in range(8)]
+        decided = http.post(f"{path}/arrivals", json={"arrivals": arrivals}).json()["data"]
+        sequence = len(decided)
+        for number, one in enumerate(decided):
+            outcomes = {"outcomes": [{"attempt": one["attempt"], "success": True}]}
+            for suffix, body in (("items", {"capacity": [2]}), ("outcomes", outcomes)):
+                key = {"Idempotency-Key": f"{suffix}-{number}"}
+                replies = at_once(service, f"{path}/{suffix}", body, key)
+                sequence += 1
+                assert {reply.json()["sequence"] for reply in replies} == {sequence}
+                assert len({reply.content for reply in replies}) == 1
+                replayed = [reply.headers.get("idempotency-replayed") for reply in replies]
+                assert replayed.count(None) == 1
+        assert http.get(path).json()["sequence"] == sequence
+        assert http.get(path).json()["items"] == 1 + len(decided)
+        for other, body in ((path, {"capacity": [3]}), (make(http, "other"), {"capacity": [2]})):
+            mixed = http.post(f"{other}/items", json=body, headers={"Idempotency-Key": "items-0"})
+            assert (mixed.status_code, mixed.json()["code"]) == (422, "idempotency_mismatch")
+        expiry = [
+            http.post(f"{path}/expire", json={"now": 1.0}, headers={"Idempotency-Key": "late"})
+            for _ in range(2)
+        ]
+        assert expiry[0].json() == expiry[1].json()
+        for again in range(2):  # what is refused is not kept under the key
+            key = {"Idempotency-Key": "refused"}
+            body = {"outcomes": [{"attempt": 10**6 + again, "success": True}]}
+            refused = http.post(f"{path}/outcomes", json=body, headers=key)
+            assert (refused.status_code, refused.json()["code"]) == (422, "invalid_field")
+        added = http.post(f"{path}/items", json={"capacity": [1]}, headers=key).json()
+        assert added == {"sequence": sequence + 2, "first": 1 + len(decided), "expired": None}
+        replayed = replay(http, path)
+        assert len(replayed) == 2 + len(decided)
+
+
+def at_once(service, path, body, headers, copies=6):
+    """The replies to one write that is sent several times at once, until each is answered."""
+    replies = []
+
+    def send():
+        with service.client(service.key) as http:
+            while True:
+                reply = http.post(path, json=body, headers=headers)
+                if reply.status_code != 409:
+                    break
+                assert reply.json()["code"] == "idempotency_in_progress"
+                time.sleep(0.01)
+        assert reply.status_code == 200, reply.text
+        replies.append(reply)
+
+    threads = [threading.Thread(target=send) for _ in range(copies)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(replies) == copies
+    return replies
+
+
+def replay(http, path):
+    """The matcher that the log tells of."""
+    spec = http.get(path).json()["spec"]
+    matcher = Matcher(spec["rule"], capacity=spec["capacity"], late=spec["late"])
+    for event in http.get(f"{path}/events?limit=1000").json()["data"]:
+        assert take(matcher, event["kind"], event["body"]) == event["decision"]
+    return matcher
 
 
 def test_values_come_from_a_model(texts_http, texts_model):

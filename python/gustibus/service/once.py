@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from gustibus.errors import ConflictError
+from gustibus.errors import ConflictError, InputError
 from gustibus.service.call import JSON, Reply
 from gustibus.service.problems import Problem
 from gustibus.store import Connection, find_reply, keep_reply
@@ -29,6 +29,7 @@ async def once(
 
     Raises:
         Problem: 422 when the key came with another request before.
+        InputError: the write is refused, and was not done under the key by another process meanwhile.
     """
     key = call.idempotency_key
     if key is None:
@@ -37,6 +38,11 @@ async def once(
         return await call.state.threads.write(lambda conn: _under(conn, call, key, effect, users))
     except ConflictError:  # another request under the same key was faster: its reply is there now
         return await call.state.threads.write(lambda conn: _under(conn, call, key, effect, users))
+    except (InputError, Problem):  # which may be because of what a faster one has changed
+        reply = await call.state.threads.read(lambda conn: _given(conn, call, key))
+        if reply is None:
+            raise
+        return reply
 
 
 def given_again(reply: Reply) -> bool:
@@ -48,16 +54,11 @@ def _under(
     conn: Connection, call: Call, key: str, effect: Callable[[Connection], Reply],
     users: Iterable[str],
 ) -> Reply:  # fmt: skip
-    caller = "" if call.caller is None else call.caller.id
-    route = f"{call.route.method} {call.route.path}"
-    said = sha256(b"\0".join([repr(call.params).encode(), call.query_string, call.body])).digest()
-    known = find_reply(conn, caller=caller, key=key, route=route, body_sha256=said)
+    known = _given(conn, call, key)
     if known is not None:
-        if not known.matches:
-            detail = "Idempotency-Key: this key was used with another request before"
-            raise Problem("idempotency_mismatch", detail)
-        return Reply(known.status, known.body, JSON, _REPLAYED)
+        return known
     reply = effect(conn)
+    caller, route, said = _named(call)
     kept = keep_reply(
         conn, caller=caller, key=key, route=route, body_sha256=said, status=reply.status,
         reply=reply.body, users=users,
@@ -66,3 +67,26 @@ def _under(
         message = "another request under the same key was faster"
         raise ConflictError(message)
     return reply
+
+
+def _given(conn: Connection, call: Call, key: str) -> Reply | None:
+    """The reply to an earlier request under a key, None without one.
+
+    Raises:
+        Problem: 422 when that was another request.
+    """
+    caller, route, said = _named(call)
+    known = find_reply(conn, caller=caller, key=key, route=route, body_sha256=said)
+    if known is None:
+        return None
+    if not known.matches:
+        detail = "Idempotency-Key: this key was used with another request before"
+        raise Problem("idempotency_mismatch", detail)
+    return Reply(known.status, known.body, JSON, _REPLAYED)
+
+
+def _named(call: Call) -> tuple[str, str, bytes]:
+    """Who asks, for what, and the rest of the request by its digest."""
+    caller = "" if call.caller is None else call.caller.id
+    said = sha256(b"\0".join([repr(call.params).encode(), call.query_string, call.body])).digest()
+    return caller, f"{call.route.method} {call.route.path}", said

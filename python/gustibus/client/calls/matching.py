@@ -134,10 +134,10 @@ def arrive(
     return Request("POST", path, decoder(Decisions), body=body, writes=True)
 
 
-def report(matching: str, outcomes: Mapping[int, bool]) -> Request[Changed]:
+def report(
+    matching: str, outcomes: Mapping[int, bool], *, idempotency_key: str | None = None
+) -> Request[Changed]:
     """How attempts ended: whether each succeeded.
-
-    Not sent again when the connection is lost, as a second report may be refused.
 
     Example:
         client.rank.matchings.create("tries", "stochastic_balance", capacity=[2])
@@ -148,16 +148,18 @@ def report(matching: str, outcomes: Mapping[int, bool]) -> Request[Changed]:
     rows = [{"attempt": attempt, "success": success} for attempt, success in outcomes.items()]
     return Request(
         "POST", _one(matching) + "/outcomes", decoder(Changed), body=body_of(outcomes=rows),
-        writes=True, repeatable=False,
+        writes=True, key=idempotency_key,
     )  # fmt: skip
 
 
 def add_items(
-    matching: str, capacity: Sequence[float], *, weight: Sequence[float] | None = None
+    matching: str,
+    capacity: Sequence[float],
+    *,
+    weight: Sequence[float] | None = None,
+    idempotency_key: str | None = None,
 ) -> Request[Changed]:
     """More items, with a capacity, or budget, each.
-
-    Not sent again when the connection is lost, as they might be added twice.
 
     Example:
         client.rank.matchings.add_items("reviews", [3]).first
@@ -165,18 +167,21 @@ def add_items(
     body = body_of(capacity=list(capacity), weight=weight)
     return Request(
         "POST", _one(matching) + "/items", decoder(Changed), body=body, writes=True,
-        repeatable=False,
+        key=idempotency_key,
     )  # fmt: skip
 
 
-def expire(matching: str, now: float) -> Request[Changed]:
+def expire(matching: str, now: float, *, idempotency_key: str | None = None) -> Request[Changed]:
     """Give up attempts whose deadline is before `now`.
 
     Example:
         client.rank.matchings.expire("tries", now=60.0)
     """
     body = body_of(now=now)
-    return Request("POST", _one(matching) + "/expire", decoder(Changed), body=body, writes=True)
+    return Request(
+        "POST", _one(matching) + "/expire", decoder(Changed), body=body, writes=True,
+        key=idempotency_key,
+    )  # fmt: skip
 
 
 def list_events(matching: str, *, limit: int = 100, after: int = 0) -> Request[Page[Event]]:

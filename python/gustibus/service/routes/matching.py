@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta, Struct, to_builtins
@@ -24,7 +24,7 @@ from gustibus.service.candidates import (
 from gustibus.service.cursors import Limit, Page, page_of
 from gustibus.service.ids import Id
 from gustibus.service.matchers import Arrival, Running, no_matching
-from gustibus.service.once import once
+from gustibus.service.once import given_again, once
 from gustibus.service.people import find_person
 from gustibus.service.problems import Problem, from_error, invalid
 from gustibus.service.routes.scoring import PROBLEMS, ModelName, note
@@ -38,8 +38,6 @@ from gustibus.store import (
     list_events,
     list_matchings,
 )
-
-T = TypeVar("T")
 
 MAX_ITEMS = 100_000
 MAX_ARRIVALS = 1000
@@ -260,11 +258,13 @@ async def arrive(call: Call) -> Reply:
         for place, one in enumerate(body.arrivals)
     ]
     call.units += edges // 32 + len(arrivals)
-    found, sequence = await _change(
-        call, name, lambda running: (running.arrive(arrivals), running.sequence)
-    )
-    data = [DecisionReply(d.id, d.item, d.attempt, d.sequence, d.replayed) for d in found]
-    return ok(Decisions(data, sequence))
+
+    def work(running: Running) -> Decisions:
+        found = running.arrive(arrivals)
+        data = [DecisionReply(d.id, d.item, d.attempt, d.sequence, d.replayed) for d in found]
+        return Decisions(data, running.sequence)
+
+    return await _change(call, name, work)
 
 
 async def report(call: Call) -> Reply:
@@ -276,7 +276,7 @@ async def report(call: Call) -> Reply:
             running.happen("outcome", {"attempt": one.attempt, "success": one.success})
         return Changed(running.sequence)
 
-    return ok(await _change(call, name, work))
+    return await _change(call, name, work)
 
 
 async def add_items(call: Call) -> Reply:
@@ -287,7 +287,7 @@ async def add_items(call: Call) -> Reply:
         event = running.happen("items", {"capacity": body.capacity, "weight": body.weight})
         return Changed(running.sequence, first=event.decision["first"])
 
-    return ok(await _change(call, name, work))
+    return await _change(call, name, work)
 
 
 async def expire(call: Call) -> Reply:
@@ -298,7 +298,7 @@ async def expire(call: Call) -> Reply:
         event = running.happen("expiry", {"now": body.now})
         return Changed(running.sequence, expired=event.decision["expired"])
 
-    return ok(await _change(call, name, work))
+    return await _change(call, name, work)
 
 
 async def events(call: Call) -> Reply:
@@ -390,25 +390,28 @@ async def _values(call: Call, model: str, one: NewArrival, place: int) -> list[f
     return values
 
 
-async def _change(call: Call, name: str, work: Callable[[Running], T]) -> T:
-    """Events in one transaction; what the library refuses is a 422."""
+async def _change(
+    call: Call, name: str, work: Callable[[Running], Changed | Decisions]
+) -> Reply:  # fmt: skip
+    """Events in one transaction, and the reply; what the library refuses is a 422."""
     matchers = call.state.matchers
     committed: list[Callable[[], None]] = []
 
-    def transaction(conn: Connection) -> T:
+    def effect(conn: Connection) -> Reply:
         result, done = matchers.change(conn, name, work)
         committed.append(done)
-        return result
+        return ok(result)
 
     try:
-        result = await call.state.threads.write(transaction)
+        reply = await once(call, effect)
     except GustibusError as error:
         if error.code not in {"invalid_field", "not_finite"}:
             raise
         pointer = error.where if error.where and error.where.startswith("/") else ""
         raise from_error(error, pointer=pointer) from None
-    committed[0]()
-    return result
+    if not given_again(reply):  # else the transaction was undone, or none was begun
+        committed[-1]()
+    return reply
 
 
 def _items(spec: dict[str, Any]) -> int:
@@ -453,17 +456,18 @@ ROUTES = (
     ),
     _route(
         "POST", f"{_PATH}/outcomes", "report_outcomes", report, "How attempts ended.",
-        request=Outcomes, response=Changed, problems=_BAD,
+        request=Outcomes, response=Changed, problems=_BAD, idempotent=True,
         example={"outcomes": [{"attempt": 0, "success": True}]},
     ),
     _route(
         "POST", f"{_PATH}/items", "add_matching_items", add_items, "More items.",
-        request=MoreItems, response=Changed, problems=_BAD, example={"capacity": [1]},
+        request=MoreItems, response=Changed, problems=_BAD, idempotent=True,
+        example={"capacity": [1]},
     ),
     _route(
         "POST", f"{_PATH}/expire", "expire_attempts", expire,
         "Give up attempts that waited too long.",
-        request=Expiry, response=Changed, problems=_BAD, example={"now": 12.5},
+        request=Expiry, response=Changed, problems=_BAD, idempotent=True, example={"now": 12.5},
     ),
     _route(
         "GET", f"{_PATH}/events", "list_matching_events", events,
