@@ -23,11 +23,13 @@ from gustibus.store import (
     add_comparisons,
     add_question,
     audit,
+    create_job,
     create_session,
     delete_user,
     ensure_users,
     export_user,
     find_reply,
+    finish_job,
     get_user,
     hashed_user,
     keep_reply,
@@ -39,6 +41,7 @@ from gustibus.store import (
     put_profile,
     put_user,
     set_answer,
+    take_job,
 )
 from gustibus.store.tables import metadata
 from tests.store.follow import follow
@@ -136,6 +139,33 @@ def test_a_reply_about_several_people_is_named_but_not_exported(store):
         (_, reply) = export_user(conn, user="ann")
     assert (reply["kind"], reply["key"], reply["reply"]) == ("reply", "k", None)
     assert "bob" not in json.dumps(reply)
+
+
+def test_an_export_names_the_jobs_about_a_person_and_nobody_else_of_them(store):
+    asked = [["bob", "ann"], ["bob"], None, ["ann"]]
+    with store.write() as conn:
+        put_user(conn, user="ann")
+        lists = [
+            create_job(conn, kind="bulk_score", params={"items": ["bob"], "users": users}, by="key")
+            for users in asked
+        ]
+        own = create_job(conn, kind="export", params={}, by="key", user="ann")
+        begun = take_job(conn, owner="worker", kinds=["bulk_score"])
+        assert begun is not None
+        finish_job(
+            conn, job=begun.id, owner="worker", state="succeeded", done=2, result={"best": "bob"}
+        )
+    with store.read() as conn:
+        _, *rows = export_user(conn, user="ann")
+    assert {row["kind"] for row in rows} == {"job"}
+    found = {row["id"]: row for row in rows}
+    assert list(found) == [own.id, lists[0].id, lists[3].id]
+    assert (found[own.id]["job_kind"], found[own.id]["user_id"]) == ("export", "ann")
+    first = found[begun.id]
+    assert first.pop("finished_at") > first["started_at"] > first["created_at"]
+    for row, state in ((first, "succeeded"), (found[lists[3].id], "queued")):
+        assert (row["job_kind"], row["state"], row["named"]) == ("bulk_score", state, True)
+    assert "bob" not in json.dumps(rows)
 
 
 def test_an_export_of_nobody_is_empty(store):

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Table, select
 from gustibus.store.auditing import AuditRow, hashed_user, list_audit
 from gustibus.store.erasure import known_key
 from gustibus.store.items import texts_of
+from gustibus.store.jobs import AT_WORK, BULK_SCORE, ENDED
 from gustibus.store.replies import replies_about
 from gustibus.store.tables import (
     TENANT,
@@ -93,7 +94,9 @@ def _tables(conn: Connection, user: str) -> Iterator[dict[str, Any]]:
     for row in _rows(conn, import_errors, _of(import_errors, user)):
         yield {"kind": "import_error", **row}
     for row in _rows(conn, jobs, _of(jobs, user)):
-        yield {"kind": "job", **row}
+        kind = row.pop("kind")
+        yield {"kind": "job", "job_kind": kind, **row}
+    yield from _lists(conn, user)
     for caller, key, _ in replies_about(conn, user=user):
         where = (idempotency.c.caller == caller) & (idempotency.c.key == key)
         for row in _rows(conn, idempotency, (idempotency.c.tenant_id == TENANT) & where):
@@ -105,6 +108,21 @@ def _tables(conn: Connection, user: str) -> Iterator[dict[str, Any]]:
                 **row,
                 "reply": body.decode("utf-8", "replace") if alone else None,
             }
+
+
+def _lists(conn: Connection, user: str) -> Iterator[dict[str, Any]]:
+    """Jobs for people by name, this one among them; who the others are is not this one's to read."""
+    times = (jobs.c.created_at, jobs.c.started_at, jobs.c.finished_at)
+    mine = (jobs.c.tenant_id == TENANT) & jobs.c.user_id.is_(None)
+    kinds = mine & (jobs.c.kind == BULK_SCORE) & jobs.c.state.in_([*AT_WORK, *ENDED])
+    rows = conn.execute(select(jobs.c.params, jobs.c.id, jobs.c.state, *times).where(kinds))
+    named = [row[1:] for row in rows if user in (row.params.get("users") or ())]
+    for job, state, *moments in sorted(named, key=lambda row: row[0]):
+        told = [None if at is None else at.isoformat() for at in moments]
+        yield {
+            "kind": "job", "job_kind": BULK_SCORE, "id": job, "state": state,
+            **{column.name: at for column, at in zip(times, told, strict=True)}, "named": True,
+        }  # fmt: skip
 
 
 def _of(table: Table, user: str) -> Any:

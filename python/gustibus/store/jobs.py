@@ -25,6 +25,8 @@ ROUND = "round"
 """Entry of the params of those: another value has a job begin again, with nothing of what it had."""
 RECEIPT = "statement"
 """Entry of the params of a removal that was done."""
+AT_WORK, ENDED = ("queued", "running"), ("cancelled", "failed", "succeeded")
+"""States of jobs."""
 MOST_ATTEMPTS = 5
 """A job whose worker died this often is given up: it may be what kills them."""
 
@@ -242,15 +244,14 @@ def keep_receipt(conn: Connection, *, job: str, receipt: Mapping[str, Any]) -> N
 
 def _begin_anew(conn: Connection, user: str) -> None:
     """Have jobs that hold a person in their files begin without them, and forget lists with the name."""
-    at_work, ended = ("queued", "running"), ("cancelled", "failed", "succeeded")
-    for kinds, states in ((HOLDING, at_work), ((BULK_SCORE,), ended)):
+    for kinds, states in ((HOLDING, AT_WORK), ((BULK_SCORE,), ENDED)):
         mine = (jobs.c.tenant_id == TENANT) & jobs.c.kind.in_(kinds) & jobs.c.state.in_(states)
         for row in conn.execute(select(jobs.c.id, jobs.c.params).where(mine)).all():
             params = dict(row.params)
             if user in (params.get("users") or ()):
                 params["users"] = [name for name in params["users"] if name != user]
             values: dict[str, Any] = {}
-            if states == at_work:
+            if states == AT_WORK:
                 params[ROUND] = params.get(ROUND, 0) + 1
                 values = {"state": "queued", "owner": None, "lease_until": None, "done": 0}
             if params != row.params:
