@@ -1,4 +1,4 @@
-"""Imports: logs of any length, streamed, committed a thousand records at a time, resumed anywhere."""
+"""Imports: logs of any length, streamed, committed four thousand records at a time, resumed anywhere."""
 
 from __future__ import annotations
 
