@@ -144,6 +144,29 @@ def test_an_export_holds_everything(http):
     assert trained[-1]["comparisons"] == 12
 
 
+def test_a_long_export_is_whole(http):
+    """Longer than what is kept in memory, than a page of the store, and than a piece of the reply."""
+    long = "x" * 6_000
+    sent = {}
+    for start in range(0, 1_200, 150):
+        rows = [
+            {"id": f"long-{n}", "user": "export-2", "a": {"id": f"item-{n % 64}"}, "b": {"id": "item-9"},
+             "outcome": "tie", "prompt": f"{n} {long}"}
+            for n in range(start, start + 150)
+        ]  # fmt: skip
+        sent |= {row["id"]: row["prompt"] for row in rows}
+        assert http.post("/v1/comparisons", json={"comparisons": rows}).json()["accepted"] == 150
+    reply = http.post("/v1/users/export-2:export")
+    assert int(reply.headers["content-length"]) == len(reply.content) > 7_000_000
+    rows = [json.loads(line) for line in reply.text.splitlines()]
+    kept = [row for row in rows if row["kind"] == "comparison"]
+    assert {row["client_id"]: row["prompt"] for row in kept} == sent
+    assert len(kept) == len(sent)
+    assert [row["id"] for row in kept] == sorted(row["id"] for row in kept)
+    nobody = http.post("/v1/users/export-nobody:export")
+    assert (nobody.status_code, nobody.json()["code"]) == (404, "not_found")
+
+
 def everything(url):
     """All that can be read from the database, but for messages that live a day."""
     with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as conn:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Row, Table, select
 
 from gustibus.store.auditing import AuditRow, hashed_user, list_audit
 from gustibus.store.erasure import known_key
@@ -28,6 +28,7 @@ from gustibus.store.tables import (
     sessions,
     users,
 )
+from gustibus.store.upsert import batched
 
 _PAGE = 500
 _SECRET_COLUMNS = frozenset({"tenant_id", "content"})
@@ -49,8 +50,9 @@ def export_user(conn: Connection, *, user: str, known: bool = False) -> Iterator
         known = True
         judged |= {row[side] for side in ("a_item", "b_item") if row.get(side)}
         yield row
-    for name, (text, prompt) in sorted(texts_of(conn, names=sorted(judged)).items()):
-        yield {"kind": "item", "id": name, "text": text, "prompt": prompt}
+    for names in batched(sorted(judged), _PAGE):
+        for name, (text, prompt) in sorted(texts_of(conn, names=names).items()):
+            yield {"kind": "item", "id": name, "text": text, "prompt": prompt}
     if known and known_key(conn) is not None:
         for entry in _entries(conn, hashed_user(conn, user)):
             yield {
@@ -84,7 +86,7 @@ def _tables(conn: Connection, user: str) -> Iterator[dict[str, Any]]:
         yield {"kind": "profile", **row, "mean": mean.tolist(), "stderr": stderr.tolist()}
     for row in _rows(conn, neighbours, _of(neighbours, user)):
         yield {"kind": "neighbour", **row}
-    for row in _rows(conn, comparisons, _of(comparisons, user)):
+    for row in _comparisons(conn, user):
         yield {"kind": "comparison", **row}
     for row in _rows(conn, sessions, _of(sessions, user)):
         yield {"kind": "session", **row}
@@ -110,6 +112,18 @@ def _tables(conn: Connection, user: str) -> Iterator[dict[str, Any]]:
             }
 
 
+def _comparisons(conn: Connection, user: str) -> Iterator[dict[str, Any]]:
+    """Answers of a person page by page, for there may be very many."""
+    mine, after = _of(comparisons, user), ""
+    while True:
+        query = select(comparisons).where(mine, comparisons.c.id > after)
+        page = conn.execute(query.order_by(comparisons.c.id).limit(_PAGE)).all()
+        yield from map(_shown, page)
+        if len(page) < _PAGE:
+            return
+        after = page[-1].id
+
+
 def _lists(conn: Connection, user: str) -> Iterator[dict[str, Any]]:
     """Jobs for people by name, this one among them; who the others are is not this one's to read."""
     times = (jobs.c.created_at, jobs.c.started_at, jobs.c.finished_at)
@@ -132,7 +146,13 @@ def _of(table: Table, user: str) -> Any:
 def _rows(conn: Connection, table: Table, where: Any) -> Iterator[dict[str, Any]]:
     """Rows by their key; sorted here, or SQLite would read all of the table in that order."""
     key = [column.name for column in table.primary_key.columns]
-    rows = [row._mapping for row in conn.execute(select(table).where(where))]
-    for row in sorted(rows, key=lambda row: [row[name] for name in key]):
-        found = {k: v for k, v in row.items() if k not in _SECRET_COLUMNS}
-        yield {k: v.isoformat() if isinstance(v, datetime) else v for k, v in found.items()}
+    rows = conn.execute(select(table).where(where)).all()
+    yield from map(_shown, sorted(rows, key=lambda row: [row._mapping[name] for name in key]))
+
+
+def _shown(row: Row[Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in row._mapping.items()
+        if name not in _SECRET_COLUMNS
+    }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
+from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import msgspec
@@ -11,7 +15,7 @@ from msgspec import Meta, Struct
 
 from gustibus.onboarding.information import information_gained
 from gustibus.posterior import Posterior
-from gustibus.service.call import Call, Reply, encode, ok
+from gustibus.service.call import Call, Reply, Streamed, encode, ok
 from gustibus.service.conditions import NONE, digest, tagged
 from gustibus.service.cursors import Page, page_of
 from gustibus.service.decoding import refuse_unstorable
@@ -26,6 +30,7 @@ from gustibus.service.routing import STORE, Nothing, Route
 from gustibus.service.signals import agreement
 from gustibus.service.state import State
 from gustibus.service.tables import Person
+from gustibus.service.tabular import NDJSON
 from gustibus.store import (
     QUARANTINED,
     RESTRICTED,
@@ -47,9 +52,14 @@ from gustibus.store import (
 
 if TYPE_CHECKING:
     from gustibus.service.serving import Serving
+    from gustibus.service.threads import Threads
 
 MAX_ATTRIBUTES = 4096
 """Most bytes of a person's attributes as JSON."""
+_IN_MEMORY = (
+    4 << 20
+)  # bytes of an export that are kept there until they are sent; more go into a file
+_PIECE = 1 << 18  # bytes that are sent at once
 
 Attribute = str | int | float | bool | None
 Attributes = dict[Annotated[str, Meta(min_length=1, max_length=64)], Attribute]
@@ -354,7 +364,7 @@ async def reset(call: Call) -> Reply:
     return ok(show_user(state, user, row))
 
 
-async def export(call: Call) -> Reply:
+async def export(call: Call) -> Streamed:
     """Everything held about a person, one JSON value a line."""
     user, state = call.param("user"), call.state
     call.user = user
@@ -364,12 +374,19 @@ async def export(call: Call) -> Reply:
         "mean": trained.mean.tolist(), "stderr": _sd(trained.covariance).tolist(),
     }  # fmt: skip
 
-    def work(conn: Connection) -> bytes:
-        lines = [encode(row) for row in held_of(conn, state.settings, user, training)]
-        return b"".join(line + b"\n" for line in lines)
+    def work(conn: Connection) -> tuple[SpooledTemporaryFile[bytes], int]:
+        """One transaction, which does not wait for the client: a file keeps what it has read."""
+        with ExitStack() as failing:
+            kept = failing.enter_context(SpooledTemporaryFile(_IN_MEMORY))
+            for row in held_of(conn, state.settings, user, training):
+                kept.write(encode(row) + b"\n")
+            size = kept.tell()
+            kept.seek(0)
+            failing.pop_all()
+        return kept, size
 
-    body = await state.threads.read(work)
-    if not body:
+    lines, size = await state.threads.read(work)
+    if not size:
         raise nobody(user)
     actor = "" if call.caller is None else call.caller.id
 
@@ -378,7 +395,15 @@ async def export(call: Call) -> Reply:
         audit(conn, actor=actor, action="user.export", what=what, request_id=call.request_id)
 
     await state.threads.write(note)
-    return Reply(200, body, b"application/x-ndjson")
+    length = (b"content-length", b"%d" % size)
+    return Streamed(_pieces(lines, state.threads), NDJSON.encode(), (length,))
+
+
+async def _pieces(file: SpooledTemporaryFile[bytes], threads: Threads) -> AsyncIterator[bytes]:
+    """What a file holds, which is gone afterwards."""
+    with file:
+        while piece := await threads.background(partial(file.read, _PIECE)):
+            yield piece
 
 
 async def delete(call: Call) -> Reply:
@@ -435,7 +460,6 @@ ROUTES = (
     Route(
         "POST", _PATH + ":export", "export_user", "users:write", export, "People",
         "Everything held about a person, one JSON value a line.",
-        request=Nothing, optional=True, response="application/x-ndjson",
-        problems=("not_found", *STORE),
+        request=Nothing, optional=True, response=NDJSON, problems=("not_found", *STORE),
     ),
 )  # fmt: skip
