@@ -90,7 +90,7 @@ def best_of_n(
     Args:
         mean: `(u,)` posterior mean of the person.
         covariance: `(u, u)`.
-        value: `(n,)` utilities at the mean.
+        value: `(n,)` rewards at the mean, as `PreferenceModel.linearize_among` gives them.
         gradient: `(n, u)` their gradients in the user vector.
         draws: posterior draws.
         seed: of the draws; equal input and seed give equal numbers.
@@ -357,8 +357,12 @@ class Scorer:
         on_unknown_user: OnUnknown = "warn",
         transform: Transform | Literal["model"] | None = None,
         references: Sequence[str] = (),
+        among: bool = False,
     ) -> F64:
         """Rewards `(n,)` of candidates for a person, in log-odds: equal ones are chosen equally often.
+
+        Each is of one candidate by itself. Where tastes can run in circles no such number orders every
+        two candidates as the person would: order and choose by those with `among`.
 
         Args:
             prompt: that the candidates answer.
@@ -370,6 +374,8 @@ class Scorer:
                 refuses.
             transform: of the rewards; `model` is the one saved with the model.
             references: texts that the transform compares with, as `transformed` says.
+            among: score the candidates among each other, as rerank and best of n do; the same
+                numbers where tastes never run in circles.
 
         Raises:
             InputError: an argument is of another kind; the posterior is of another model; or the
@@ -378,7 +384,8 @@ class Scorer:
         """
         person = self._posterior(user, on_unknown_user, caller=3)
         check_state(person, self.model, own=self.artifact.fingerprint)
-        value = self.model.utility(person.mean, self.represent(prompt, candidates))
+        utility = self.model.utility_among if among else self.model.utility
+        value = utility(person.mean, self.represent(prompt, candidates))
         if transform is None:
             return value
         shape, compared = self.compared(

@@ -105,6 +105,25 @@ def test_s2_the_hybrid_is_ahead_where_preferences_run_in_circles(circle, quality
     assert np.mean(found) > floor
 
 
+def test_s2_candidates_in_a_circle_are_ordered_by_their_margins_over_each_other():
+    """By their margins over a panel, whoever beats all others is first in less than half of the sets."""
+    train, test, _ = circles_and_quality(1, 0, seed=0)
+    model = GPM.fit(train, None, seed=0, **S2).model
+    reps, nobody = model.represent(test.item_features), np.zeros(0)
+    for pair in reps[:400].reshape(200, 2, -1):
+        first, second = model.utility_among(nobody, pair)
+        assert (first > second) == (float(model.margin(nobody, *pair)) > 0)
+    by_margins, by_panel = [], []
+    for some in reps[400:].reshape(320, 5, -1):
+        beats_all = (model.margins(nobody, some) > 0).sum(1) == 4
+        if beats_all.any():
+            winner = int(beats_all.argmax())
+            by_margins.append(winner == int(model.utility_among(nobody, some).argmax()))
+            by_panel.append(winner == int(model.utility(nobody, some).argmax()))
+    assert len(by_margins) > 50
+    assert np.mean(by_margins) > 0.8 > 0.5 > np.mean(by_panel)
+
+
 # S3
 
 

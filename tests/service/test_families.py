@@ -150,12 +150,53 @@ def test_documents_come_in_the_librarys_order(served, people, user):
     body = {
         "query": PROMPTS[1], "documents": CANDIDATES, "raw_scores": True,
     } | ({} if user == "nobody" else {"user": user})  # fmt: skip
-    results = told(served.http.post("/v1/rerank", json=body))["results"]
-    expected = served.scorer.score(PROMPTS[1], CANDIDATES, user=people[user])
+    reply = told(served.http.post("/v1/rerank", json=body))
+    results, model = reply["results"], served.artifact.model
+    expected = served.scorer.score(PROMPTS[1], CANDIDATES, user=people[user], among=True)
     order = [one["index"] for one in results]
     assert sorted(order) == list(range(len(CANDIDATES)))
     np.testing.assert_allclose([one["relevance_score"] for one in results], expected[order], **NEAR)
     assert (np.diff(expected[order]) <= 1e-5).all()
+    if model.transitive:
+        assert reply["cyclic_share"] is None
+    else:
+        vectors = served.scorer.represent(PROMPTS[1], CANDIDATES)
+        share = model.cyclic_share(people[user].mean, vectors)
+        assert reply["cyclic_share"] == pytest.approx(share, abs=1e-5)
+
+
+@WHO
+def test_candidates_are_ordered_by_how_they_fare_against_each_other(served, people, user):
+    """Mean margins over HTTP order what is reranked and chosen from, in circles as well."""
+    some = [CANDIDATES[at] for at in (0, 3, 5, 8)]
+    margins = np.zeros((4, 4))
+    for i, j in zip(*np.triu_indices(4, 1), strict=True):
+        body = asking(user) | {"a": some[i], "b": some[j]}
+        margins[i, j] = told(served.http.post("/v1/compare", json=body))["margin"]
+    margins -= margins.T
+    sets = [(0, 1, 2, 3), *zip(*np.triu_indices(4, 1), strict=True), (2,)]
+    for rows in sets:
+        mean = margins[np.ix_(rows, rows)].mean(1)
+        sent = {"candidates": [some[row] for row in rows], "prompt": PROMPTS[1]}
+        best = told(served.http.post("/v1/best-of-n", json=asking(user) | sent))
+        who = {} if user == "nobody" else {"user": user}
+        body = {"query": PROMPTS[1], "documents": sent["candidates"], "raw_scores": True} | who
+        found = told(served.http.post("/v1/rerank", json=body))["results"]
+        for order in (best["ranking"], [one["index"] for one in found]):
+            assert (np.diff(mean[order]) <= 1e-4).all()
+        assert mean[best["best"]["index"]] >= mean.max() - 1e-4
+        scores = np.array([one["score"] for one in best["data"]])
+        np.testing.assert_allclose(scores - scores.mean(), mean, **NEAR)
+
+
+@WHO
+def test_a_score_does_not_depend_on_the_other_candidates(served, people, user):
+    body = asking(user) | {"candidates": CANDIDATES}
+    together = told(served.http.post("/v1/score", json=body))["data"]
+    for at in (0, 4):
+        body = asking(user) | {"candidates": CANDIDATES[at : at + 1]}
+        alone = told(served.http.post("/v1/score", json=body))["data"]
+        assert alone[0]["score"] == pytest.approx(together[at]["score"], rel=1e-5, abs=1e-5)
 
 
 @WHO
@@ -164,7 +205,7 @@ def test_the_best_of_n_and_its_chances_are_the_librarys(served, people, user):
     body = asking(user) | {"candidates": CANDIDATES}
     reply = told(served.http.post("/v1/best-of-n", json=body))
     vectors = served.scorer.represent(PROMPTS[1], CANDIDATES)
-    value, gradient = model.linearize(person.mean, vectors)
+    value, gradient = model.linearize_among(person.mean, vectors)
     expected = best_of_n(person.mean, person.covariance, value, gradient)
     assert reply["best"]["index"] == expected.index
     assert reply["best"]["score"] == pytest.approx(expected.score, rel=1e-5, abs=1e-5)

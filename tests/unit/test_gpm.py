@@ -29,7 +29,7 @@ from gustibus.models.gpm_rank import (
 )
 from gustibus.models.validation import hold_out
 from gustibus.posterior import Answering, GaussianPrior
-from gustibus.scoring import Scorer
+from gustibus.scoring import Scorer, rank
 from tests.conftest import small_world
 
 FIT = MODELS["gpm"].run.fit
@@ -256,6 +256,117 @@ def test_a_utility_is_the_mean_margin_over_the_panel(options):
     reps, user = candidates(model, 5), model.prior.mean
     expected = [np.mean([model.margin(user, rep, other) for other in model.panel]) for rep in reps]
     np.testing.assert_allclose(model.utility(user, reps), expected, atol=1e-5)
+
+
+# Candidates among each other
+
+
+def planted(table, *, opponent):
+    """A model whose margins among `n` unit vectors are a given table; its panel is one of them."""
+    n = len(table)
+    zero = np.zeros(n, np.float32)
+    model = replace(
+        made(k=n, d=n), center=zero, spread=zero + 1, scalar=zero, bias=np.zeros(2 * n, np.float32),
+        blocks=np.column_stack([np.eye(n), -np.asarray(table) / 2]).astype(np.float32),
+    )  # fmt: skip
+    return replace(model, panel=model.represent(np.eye(n, dtype=np.float32)[[opponent]]))
+
+
+CIRCLE = np.array([[0.0, 1, -1], [-1, 0, 1], [1, -1, 0]])
+
+
+@every
+def test_among_each_other_candidates_have_their_mean_margin(options):
+    model = made(**options)
+    reps = candidates(model, 9)
+    users = np.random.default_rng(2).standard_normal((4, model.user_dim)) + model.prior.mean
+    among = model.utility_among(users, reps)
+    for user, scores in zip(users, among, strict=True):
+        mean = model.margins(user, reps).mean(1)
+        np.testing.assert_allclose(scores - scores.mean(), mean, atol=1e-5)
+        reward, p, q, factor = model.coordinates(user, reps)
+        np.testing.assert_allclose(borda(p * factor, q, reward), mean, atol=1e-6)
+        value, slope = model.linearize_among(user, reps)
+        np.testing.assert_allclose(value, scores, atol=1e-9)
+        step = 1e-3 * np.ones(model.user_dim)
+        moved = model.utility_among(user + step, reps) - scores
+        np.testing.assert_allclose(slope @ step, moved, atol=1e-9)
+    np.testing.assert_allclose(among.mean(1), model.utility(users, reps).mean(1), atol=1e-5)
+
+
+@every
+def test_two_candidates_are_ordered_by_their_own_margin_and_one_has_its_utility(options):
+    model = made(**options)
+    reps, user = candidates(model, 12), model.prior.mean
+    table = model.margins(user, reps)
+    for i, j in zip(*np.triu_indices(12, 1), strict=True):
+        first, second = model.utility_among(user, reps[[i, j]])
+        assert first - second == pytest.approx(table[i, j], abs=1e-5)
+    np.testing.assert_allclose(
+        model.utility_among(user, reps[:1]), model.utility(user, reps[:1]), atol=1e-9
+    )
+    assert model.utility_among(user, reps[:0]).shape == (0,)
+
+
+def test_candidates_under_different_gates_are_ordered_by_their_margin_too():
+    model = made(gate="softplus", shift=2, k=3)
+    rng = np.random.default_rng(0)
+    items, prompts = (rng.standard_normal((30, n)).astype(np.float32) for n in (5, 3))
+    reps, user = model.represent(items, prompts), model.prior.mean
+    for pair in np.split(np.arange(30), 15):
+        margin = float(model.margin(user, *reps[pair]))
+        first, second = model.utility_among(user, reps[pair])
+        assert first - second == pytest.approx(margin, rel=1e-6)
+
+
+@every
+def test_scores_among_each_other_move_with_the_candidates_and_equal_ones_tie(options):
+    model = made(**options)
+    reps, user = candidates(model, 10), model.prior.mean
+    turn = np.random.default_rng(3).permutation(10)
+    scores = model.utility_among(user, reps)
+    np.testing.assert_allclose(model.utility_among(user, reps[turn]), scores[turn], atol=1e-9)
+    twice = model.utility_among(user, reps[[4, 1, 4, 7, 4]])
+    np.testing.assert_allclose(twice[[2, 4]], twice[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("opponent", range(4))
+def test_who_beats_a_whole_circle_comes_first_whoever_is_in_the_panel(opponent):
+    table = np.zeros((4, 4))
+    table[:3, :3] = 5 * CIRCLE
+    table[3, :3], table[:3, 3] = 1, -1  # a little, and everyone
+    model = planted(table, opponent=opponent)
+    reps = model.represent(np.eye(4, dtype=np.float32))
+    assert rank(model.utility_among(np.zeros(0), reps))[0] == 3
+    if opponent < 3:  # who beats the panel by much is ahead of it
+        assert rank(model.utility(np.zeros(0), reps))[0] != 3
+    circle = model.utility_among(np.zeros(0), reps[:3])
+    np.testing.assert_allclose(circle, circle[0], atol=1e-6)
+
+
+def test_without_circles_who_else_is_there_changes_no_score():
+    model = made(k=0, shift=3)
+    reps, user = candidates(model, 6), model.prior.mean
+    np.testing.assert_allclose(
+        model.utility_among(user, reps), model.utility(user, reps), atol=1e-9
+    )
+    bt = MODELS["bt"].run.fit(small_world(), None, seed=0).model
+    reps = bt.represent(small_world().item_features[:6])
+    np.testing.assert_array_equal(
+        bt.utility_among(np.zeros(0), reps), bt.utility(np.zeros(0), reps)
+    )
+
+
+def test_a_scorer_scores_candidates_among_each_other_when_asked():
+    model = planted(5 * CIRCLE, opponent=0)
+    artifact = Artifact(model, {"family": "gpm", "version": "0"}, People.empty(0), model.panel)
+    scorer, items = Scorer(artifact), np.eye(3, dtype=np.float32)
+    for i, j in ((0, 1), (1, 2), (2, 0)):  # i beats j
+        first, second = scorer.score("", items[[i, j]], among=True)
+        assert first - second == pytest.approx(5.0, abs=1e-5)
+    lone = [scorer.score("", items[[i]])[0] for i in range(3)]
+    np.testing.assert_allclose(scorer.score("", items), lone, atol=1e-9)
+    np.testing.assert_allclose(lone, [0, -5, 5], atol=1e-5)
 
 
 def test_scores_scale_with_the_coordinates_unless_they_have_unit_length():

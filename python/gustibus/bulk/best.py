@@ -29,7 +29,7 @@ class Best(NamedTuple):
 
 def best_of(model: PreferenceModel, users: F64, representations: F32, *, top: int) -> Best:
     """The best `top` of `(n, r)` candidates for each of `(p, u)` people."""
-    scores = np.atleast_2d(model.utility(users, representations))  # (p, n)
+    scores = np.atleast_2d(model.utility_among(users, representations))  # (p, n)
     people, n = scores.shape
     edge = np.partition(scores, n - top, axis=1)[:, n - top : n - top + 1]
     within = scores >= edge

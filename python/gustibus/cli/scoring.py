@@ -148,7 +148,9 @@ def _local(asked: _Asked, candidates: list[Candidate], model: str, *, as_json: b
         def reward(vectors: F32) -> F64:
             return scorer.model.utility(person.mean, vectors)
 
-        value, gradient = scorer.model.linearize(person.mean, vectors)
+        # a choice is made among the candidates; a score is of each by itself
+        lines = scorer.model.linearize_among if asked.method else scorer.model.linearize
+        value, gradient = lines(person.mean, vectors)
         errors = stderr(person.covariance, gradient)
     if asked.transform is not None:
         shape, compared = scorer.compared(asked.transform, reward)

@@ -151,6 +151,16 @@ class PreferenceModel(Protocol):
     def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
         """`(u,)`, `(n, r)` -> utility `(n,)` and its gradient in the user vector `(n, u)`."""
 
+    def utility_among(self, users: F64, representations: F32) -> F64:
+        """`(*b, u)` user vectors, `(n, r)` candidates of one prompt -> `(*b, n)` to order them by.
+
+        The rewards; where tastes can run in a circle: the mean margin over these very candidates
+        instead of the panel, so that two of them are in the order of their margin.
+        """
+
+    def linearize_among(self, user: F64, representations: F32) -> tuple[F64, F64]:
+        """`(u,)`, `(n, r)` -> `utility_among` `(n,)` and its gradient in the user vector `(n, u)`."""
+
     def contrast(self, user: F64, a: F32, b: F32) -> tuple[F64, F64]:
         """`(u,)`, `(n, r)` twice -> margin `(n,)` and its gradient in the user vector `(n, u)`."""
 
@@ -242,8 +252,19 @@ class Transitive:
 
     if TYPE_CHECKING:
 
+        def utility(self, users: F64, representations: F32) -> F64:
+            """Rewards, of the family."""
+
         def linearize(self, user: F64, representations: F32) -> tuple[F64, F64]:
             """Utility and gradient, of the family."""
+
+    def utility_among(self, users: F64, representations: F32) -> F64:
+        """The rewards: who else is there changes no difference of two."""
+        return self.utility(users, representations)
+
+    def linearize_among(self, user: F64, representations: F32) -> tuple[F64, F64]:
+        """Utility and gradient, likewise."""
+        return self.linearize(user, representations)
 
     def contrast(self, user: F64, a: F32, b: F32) -> tuple[F64, F64]:
         """Differences of utilities and of their gradients."""

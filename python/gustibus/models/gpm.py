@@ -152,7 +152,7 @@ class GeneralPreference:
         offset, slope = self._lines(a, b)
         return offset + slope @ np.asarray(user, np.float64), slope
 
-    def _lines(self, a: F32, b: F32 | F64) -> tuple[F64, F64]:
+    def _lines(self, a: F32 | F64, b: F32 | F64) -> tuple[F64, F64]:
         """Margin `(*b)` of the zero user, and its gradient `(*b, u)`."""
         first, second = (np.asarray(side, np.float64) for side in (a, b))
         s, k = self.shift.shape[1], self.size
@@ -175,6 +175,33 @@ class GeneralPreference:
         """Utility `(n,)` and its gradient `(n, u)`."""
         offset, slope = self._lines(representations, self._opponent)
         return offset + slope @ np.asarray(user, np.float64), slope
+
+    def utility_among(self, users: F64, representations: F32) -> F64:
+        """`(*b, u)`, `(n, r)` of one prompt -> `(*b, n)` mean margins over these candidates, in `O(n k)`.
+
+        The ranking of Borda, at the level of the candidates' mean utility: candidates that hold no
+        circle, and one alone, have their utility.
+        """
+        offset, slope = self._lines_among(representations)
+        return np.asarray(np.asarray(users, np.float64) @ slope.T + offset)
+
+    def linearize_among(self, user: F64, representations: F32) -> tuple[F64, F64]:
+        """`utility_among` `(n,)` and its gradient `(n, u)`."""
+        offset, slope = self._lines_among(representations)
+        return offset + slope @ np.asarray(user, np.float64), slope
+
+    def _lines_among(self, representations: F32) -> tuple[F64, F64]:
+        """Lines `(n)`, `(n, u)` against the mean candidate, and of that one against the panel."""
+        rep = np.asarray(representations, np.float64)
+        if len(rep) == 0:
+            return self._lines(rep, self._opponent)
+        mean = rep.mean(0, keepdims=True)
+        gates = slice(self.representation_dim - self.size, None) if self.prompt_dim else slice(0)
+        # a margin takes the larger gate; where all see one, pairs are ordered as in their margins
+        mean[:, gates] = rep[:, gates].max(0)
+        offset, slope = self._lines(rep, mean)
+        level, tilt = self._lines(mean, self._opponent)
+        return offset + level, slope + tilt
 
     @cached_property
     def _opponent(self) -> F64:

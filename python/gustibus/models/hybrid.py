@@ -136,6 +136,14 @@ class Hybrid:
         """Of the model inside."""
         return self.inner.linearize(user, representations)
 
+    def utility_among(self, users: F64, representations: F32) -> F64:
+        """Of the model inside."""
+        return self.inner.utility_among(users, representations)
+
+    def linearize_among(self, user: F64, representations: F32) -> tuple[F64, F64]:
+        """Of the model inside."""
+        return self.inner.linearize_among(user, representations)
+
     def contrast(self, user: F64, a: F32, b: F32) -> tuple[F64, F64]:
         """Of the model inside."""
         return self.inner.contrast(user, a, b)

@@ -81,7 +81,9 @@ class Shaping:
     """How a request makes numbers of representations."""
 
     rewards: Callable[[F32], F64]
-    """`(n, r)` -> `(n,)`, before the transform."""
+    """`(n, r)` -> `(n,)`, before the transform; of each response by itself."""
+    among: Callable[[F32], F64]
+    """The same of candidates that are to be ordered, as `PreferenceModel.utility_among` has it."""
     certain: bool
     """Whether nothing about the rewards is estimated from a person's answers."""
     statement: Statement | msgspec.UnsetType
@@ -111,11 +113,21 @@ class Shaping:
         return np.asarray(self.transform.slope(raw, self.compared))
 
 
-async def shaped(call: Call, shaping: Shaping, vectors: F32) -> tuple[F64, F64]:
-    """Rewards `(n,)` of representations `(n, r)`, and what is reported; large ones off the event loop."""
+async def shaped(
+    call: Call, shaping: Shaping, vectors: F32, *, among: bool = False
+) -> tuple[F64, F64]:
+    """Rewards `(n,)` of `(n, r)`, and what is reported; large ones off the event loop.
+
+    Args:
+        call: the request.
+        shaping: what it asks for.
+        vectors: representations.
+        among: whether they are to be ordered, instead of each being scored by itself.
+    """
+    rewards = shaping.among if among else shaping.rewards
 
     def work() -> tuple[F64, F64]:
-        raw = shaping.rewards(vectors)
+        raw = rewards(vectors)
         return raw, shaping.scores(raw)
 
     large = shaping.size * len(vectors) >= _THREAD_FROM
@@ -144,6 +156,7 @@ async def read_shaping(
     model, mean = serving.model, person.mean
     shaping = Shaping(
         rewards=(lambda v: model.utility(mean, v)) if source is None else source.scores,
+        among=(lambda v: model.utility_among(mean, v)) if source is None else source.scores,
         certain=source is not None,
         statement=msgspec.UNSET if source is None else source.statement,
         basis=None if source is None else source.rewards,

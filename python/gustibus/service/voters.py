@@ -149,7 +149,7 @@ async def scores_of(
     made = await represent(call, serving, body.prompt, candidates)
     means = np.stack([person.mean for person in people])
     note(call, serving, users[0] if len(users) == 1 else None, made.units * len(users))
-    values = serving.model.utility(means, made.vectors)
+    values = serving.model.utility_among(means, made.vectors)
     unknown = [u for u, p in zip(users, people, strict=True) if u is not None and p.count == 0]
     return np.atleast_2d(values), unknown
 

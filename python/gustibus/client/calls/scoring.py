@@ -128,6 +128,9 @@ class Reranked:
     id: str
     model: str
     results: tuple[Ranked, ...]
+    cyclic_share: float | None = None
+    """Part of the person's preferences among the documents that no order can express; None where
+    preferences never run in circles."""
 
 
 @dataclass(frozen=True, slots=True)

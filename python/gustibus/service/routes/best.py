@@ -177,7 +177,7 @@ def _reply(
     answers: list[str] | None, shaping: Shaping | None,
 ) -> BestReply:  # fmt: skip
     model = serving.model
-    raw, gradient = model.linearize(person.mean, made.vectors)
+    raw, gradient = model.linearize_among(person.mean, made.vectors)
     if shaping is not None and shaping.certain:
         raw, spread = shaping.rewards(made.vectors), np.zeros_like(spread)
     value = raw if shaping is None else shaping.scores(raw)

@@ -91,13 +91,18 @@ class RerankMeta(Struct):
 
 
 class RerankReply(Struct):
-    """Documents from best to worst."""
+    """Documents from best to worst.
+
+    `cyclic_share` is the part of the person's preferences among all documents, from 0 to 1, that no
+    order can express; null for a model whose preferences never run in circles.
+    """
 
     id: str
     model: str
     results: list[Result]
     usage: RerankUsage
     meta: RerankMeta
+    cyclic_share: float | None
 
 
 async def rerank(call: Call) -> Reply:
@@ -120,9 +125,9 @@ async def _rerank(call: Call, body: RerankRequest) -> Reply:
     )
     told: Transformed | UnsetType = UNSET
     if shaping is None:
-        value = serving.model.utility(person.mean, made.vectors)
+        value = serving.model.utility_among(person.mean, made.vectors)
     else:
-        (_, value), told = await shaped(call, shaping, made.vectors), shaping.told
+        (_, value), told = await shaped(call, shaping, made.vectors, among=True), shaping.told
     shown = value if body.raw_scores or told is not UNSET else _relevance(value)
     order = rank(value)[: body.top_n]
     note(call, serving, body.user, made.units)
@@ -134,9 +139,12 @@ async def _rerank(call: Call, body: RerankRequest) -> Reply:
     ]
     version = "1" if call.route.path == "/v1/rerank" else "2"
     meta = RerankMeta(ApiVersion(version), BilledUnits(1.0), person_state(serving, person), told)
-    return ok(
-        RerankReply(f"rerank_{ulid()}", serving.label, results, RerankUsage(made.tokens), meta)
-    )
+    cyclic = None
+    if not serving.model.transitive:
+        cyclic = serving.model.cyclic_share(person.mean, made.vectors)
+    return ok(RerankReply(
+        f"rerank_{ulid()}", serving.label, results, RerankUsage(made.tokens), meta, cyclic
+    ))  # fmt: skip
 
 
 def _relevance(value: np.ndarray) -> np.ndarray:
