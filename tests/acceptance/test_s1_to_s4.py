@@ -105,6 +105,20 @@ def test_s2_the_hybrid_is_ahead_where_preferences_run_in_circles(circle, quality
     assert np.mean(found) > floor
 
 
+@pytest.mark.parametrize(("circle", "quality", "floor"), [(1, 1, 0.897), (1, 0, 0.912)])
+def test_s2_coordinates_of_unit_length_cost_the_hybrid_little_in_its_default_steps(
+    circle, quality, floor
+):
+    """Floors are 0.02 below the reference figures for blocks of unit length with a constant one."""
+    found = []
+    for seed in (0, 1):
+        train, test, truth = circles_and_quality(circle, quality, seed=seed)
+        options = {"personal": False, "unit_norm": True, "ridges": [30.0]}
+        model = GPM.fit(train, None, seed=0, **options).model
+        found.append(agreement(model, test, truth))
+    assert np.mean(found) > floor
+
+
 def test_s2_candidates_in_a_circle_are_ordered_by_their_margins_over_each_other():
     """By their margins over a panel, whoever beats all others is first in less than half of the sets."""
     train, test, _ = circles_and_quality(1, 0, seed=0)

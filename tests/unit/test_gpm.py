@@ -561,6 +561,39 @@ def test_people_who_run_round_the_other_way_are_told_apart():
         assert np.sign(placed.mean[0][: model.size]).sum() * sign > 0
 
 
+@pytest.mark.parametrize("head", ["hrc", "gpm"])
+def test_coordinates_of_unit_length_learn_a_temperature_that_serves_as_well_as_a_good_one(head):
+    world, other = circle_world(), circle_world(seed=1).item_features
+    phase = np.arctan2(other[:, 1], other[:, 0])
+    z = 4 * np.sin(phase[:100] - phase[100:]) + (other[:100, 2] - other[100:, 2])
+    right = {}
+    for temperature in (None, 0.5):
+        model, report = FIT(
+            world, None, seed=0, head=head, unit_norm=True, temperature=temperature,
+            personal=False, ridges=[30.0],
+        )  # fmt: skip
+        reps = model.represent(other)
+        found = model.margin(np.zeros((100, 0)), reps[:100], reps[100:])
+        right[temperature] = (np.sign(found) == np.sign(z)).mean()
+        assert report["temperature"] == model.temperature == (temperature or model.temperature)
+        assert 0.01 <= model.temperature < 0.8
+    assert right[None] >= right[0.5] - 0.02
+    assert right[0.5] > 0.85
+
+
+def test_a_temperature_that_is_learned_stays_below_1_and_a_given_one_is_kept():
+    for given_options, most in (({}, 1.0), ({"temperature": 0.3}, 0.3)):
+        options = gpm_options({"unit_norm": True, **given_options})
+        module = Blocks(
+            5, 0, options, size=2, gate="none", generator=torch.Generator().manual_seed(0)
+        )
+        assert module.heat.requires_grad == (not given_options)
+        if not given_options:
+            module.heat.data.fill_(5.0)
+        assert float(module.temperature.detach()) == pytest.approx(most, abs=0.01)
+        assert float(module.temperature.detach()) < 1
+
+
 def test_statistics_are_frozen_and_constant_features_do_not_explode():
     x = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32) * [1, 5, 0]
     center, spread = Statistics.of(x.astype(np.float32))

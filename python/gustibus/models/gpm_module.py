@@ -16,6 +16,9 @@ from gustibus.models.gpm_options import GpmOptions
 from gustibus.types import F32, F64
 
 _SMALLEST_TEMPERATURE = 0.01
+_FIRST_TEMPERATURE = {"hrc": 0.9, "gpm": 0.1}
+"""Where one that is learned starts. Scores of unit vectors reach 1 at most, so that from above 1 the
+blocks of a hybrid stay faint for all its steps."""
 
 
 class Statistics(NamedTuple):
@@ -115,16 +118,20 @@ class Blocks(nn.Module):
         gated = 0 if gate == "none" else size
         self.gate_weight = nn.Parameter(torch.zeros(prompt_dim, gated))
         self.gate_bias = nn.Parameter(torch.zeros(gated))
-        learned = options.unit_norm and options.temperature is None
-        first = options.temperature or ((4.0 if hybrid else 0.1) if options.unit_norm else 1.0)
-        inner = math.log(math.expm1(first))  # softplus of it is the temperature
-        self.heat = nn.Parameter(torch.tensor(inner))
-        self.heat.requires_grad_(learned)
+        self.learned = options.unit_norm and options.temperature is None
+        first = _FIRST_TEMPERATURE[options.head] if self.learned else options.temperature or 1.0
+        # the logistic function of what is learned is the temperature, which so stays below 1
+        self.heat = nn.Parameter(
+            torch.tensor(math.log(first / (1 - first)) if self.learned else first)
+        )
+        self.heat.requires_grad_(self.learned)
 
     @property
     def temperature(self) -> Tensor:
-        """Above 0."""
-        return functional.softplus(self.heat).clamp(min=_SMALLEST_TEMPERATURE)
+        """Above 0, and below 1 where it is learned."""
+        if not self.learned:
+            return self.heat
+        return torch.sigmoid(self.heat).clamp(min=_SMALLEST_TEMPERATURE)
 
     def trained(self) -> list[nn.Parameter]:
         """Parameters that the fit moves."""

@@ -23,7 +23,7 @@ class GpmOptions:
             features; None has them where the head is `gpm` or there is a gate.
         gate: form of the gate, see `Gate`, or `auto`: on held-out people, none or `softmax`.
         unit_norm: scale the coordinates of an item to length 1.
-        temperature: divides the skew score; None is 1, or learned where `unit_norm`.
+        temperature: divides the skew score; None is 1, or learned below 1 where `unit_norm`.
         loss: `soft` cross-entropy with the targets as they are; `hard` with targets rounded, ties
             left; `margin`, hard with the preferred side short of `least` log-odds; `regression`,
             squared error to log-odds of the target, at most `least` in size.
