@@ -449,6 +449,12 @@ def test_losses_are_those_of_the_formulas():
     torch.testing.assert_close(losses(s, p, "hard", 1.0), expected)
     first = -torch.sigmoid(s[0] - 1.5).log()
     torch.testing.assert_close(losses(s, p, "margin", 1.5)[0], first)
+    own = torch.tensor([0.5, 2.0, 3.0])
+    expected = hard * torch.nn.functional.softplus(own - s)
+    expected += (1 - hard) * torch.nn.functional.softplus(own + s)
+    torch.testing.assert_close(losses(s, p, "margin", 1.5, own), expected)
+    for kind in ("soft", "hard", "regression"):
+        torch.testing.assert_close(losses(s, p, kind, 1.5, own), losses(s, p, kind, 1.5))
     wanted = torch.tensor([10.0, 0.0, -1.3862944])  # the last is ln(0.2 / 0.8)
     torch.testing.assert_close(losses(s, p, "regression", 10.0), 0.5 * (s - wanted) ** 2)
 
@@ -559,6 +565,35 @@ def test_people_who_run_round_the_other_way_are_told_apart():
             reps[world.a[rows]], reps[world.b[rows]], world.target[rows].astype(float)
         )
         assert np.sign(placed.mean[0][: model.size]).sum() * sign > 0
+
+
+def test_comparisons_are_led_by_their_own_margins_where_they_have_some():
+    world = circle_world()
+    x = world.item_features
+    phase = np.arctan2(x[:, 1], x[:, 0])
+    about = 4 * np.sin(phase[world.a] - phase[world.b])
+    along = x[world.a, 2] - x[world.b, 2]
+    world = replace(world, target=(about + along > 0).astype(np.float32))
+    options = {"personal": False, "ridges": [30.0], "steps": 150, "head": "gpm", "loss": "margin"}
+    good, bad = np.zeros((2, 1, 6), np.float32)
+    good[0, 2], bad[0, 2] = 1, -1  # at one place of the circle, where quality alone decides
+
+    def led(margin):
+        """A fit with margins, the mean size of its own margins, and that of good over bad."""
+        data = replace(world, margin=margin.astype(np.float32))
+        model = FIT(data, None, seed=0, **options).model
+        reps, nobody = model.represent(x), np.zeros((len(world), 0))
+        size = np.abs(model.margin(nobody, reps[world.a], reps[world.b])).mean()
+        over = model.margin(nobody[:1], model.represent(good), model.represent(bad))
+        return model, size, float(over[0])
+
+    one = np.ones(len(world))
+    same, wide, _ = led(2 * one)
+    fixed = FIT(world, None, seed=0, least=2.0, **options).model
+    np.testing.assert_array_equal(same.blocks, fixed.blocks)
+    assert wide > 1.3 * led(0 * one)[1]
+    decides = np.abs(along) > np.abs(about)
+    assert led(6 * decides)[2] > 1.2 * led(6 * ~decides)[2]
 
 
 @pytest.mark.parametrize("head", ["hrc", "gpm"])

@@ -306,6 +306,31 @@ def test_a_run_file_names_objective_options_and_margins(noisy, tmp_path):
     assert report["objective"]["unit"] != 1  # margins move the scale, which is put right
 
 
+def test_margins_go_with_the_margin_loss_of_gpm_and_with_no_other(noisy, tmp_path):
+    given = [
+        "train", str(noisy), "--model", "gpm", "--encoder", "hashing", "--encoder-set", "dim=16",
+        "--questions", "0", "--set", "known_items=never", "--set", "personal=false",
+        "--set", "steps=30", "--set", "ridges=[10.0]", "--set", "head=gpm", "--set", "gate=none",
+    ]  # fmt: skip
+    blocks = []
+    for name, more in (("with", ["--margins", "strength"]), ("without", [])):
+        out = str(tmp_path / name)
+        assert cli([*given, "--set", "loss=margin", "-o", out, *more]) == 0
+        artifact = Artifact.load(out)
+        assert artifact.card["run"]["margins"] == ("strength" if more else "")
+        blocks.append(artifact.model.blocks)
+    assert np.abs(blocks[0] - blocks[1]).max() > 1e-3
+    run = {"data": "x", "output": "y", "margins": "strength"}
+    for loss, got in (({}, "the default"), ({"loss": "soft"}, "'soft'")):
+        message = f"margins: 'gpm' keeps them with loss = 'margin', got {got}"
+        with pytest.raises(ConfigError, match=message) as caught:
+            RunConfig(**run, model="gpm", model_options=loss)
+        assert caught.value.where == "data.margins"
+    for model in ("auto", "hierarchical"):
+        with pytest.raises(ConfigError, match="margins: needs an objective, got none"):
+            RunConfig(**run, model=model, model_options={"loss": "margin"})
+
+
 def test_a_column_of_margins_must_be_there_and_hold_numbers(noisy, tmp_path):
     run = {"data": str(noisy), "output": str(tmp_path / "x"), "model": "bt", "objective": "hinge",
            "encoder": "hashing", "encoder_options": {"dim": 16}}  # fmt: skip

@@ -69,7 +69,10 @@ def train_command(
         str, Option(help="Column that names each row's data set (--set reducer=more).")
     ] = "",
     margins: Annotated[
-        str, Option(help="Column of margins that the objective is to keep (--objective).")
+        str,
+        Option(
+            help="Column of margins that the objective is to keep (--objective, or --set loss=margin of gpm)."
+        ),
     ] = "",
     languages: Annotated[
         str, Option(help="Column of language tags, such as de-AT, that questions keep.")

@@ -67,6 +67,7 @@ class GeneralPreference:
     answering: Answering
 
     family: ClassVar[str] = "gpm"
+    keeps_margins: ClassVar[tuple[str, str]] = ("loss", "margin")  # the option that has it do so
 
     @property
     def transitive(self) -> bool:

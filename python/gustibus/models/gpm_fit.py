@@ -207,7 +207,7 @@ class _Fitter:
 
         def loss(index: Tensor) -> Tensor:
             batch = rows.take(index)
-            each = losses(module.margin(batch), batch.target, o.loss, o.least)
+            each = losses(module.margin(batch), batch.target, o.loss, o.least, batch.least)
             mean = (each * batch.weight).sum() / batch.weight.sum().clamp(min=1e-12)
             return mean + 0.5 * ridge / len(rows) * module.squares()
 

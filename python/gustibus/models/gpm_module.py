@@ -62,6 +62,8 @@ class Batch(NamedTuple):
     """`(n,)` the part of the margin that is given."""
     target: Tensor
     weight: Tensor
+    least: Tensor | None = None
+    """`(n,)` log-odds by which the preferred side is to lead, where the rows say so."""
 
 
 class Rows:
@@ -85,6 +87,7 @@ class Rows:
         self.offset = torch.as_tensor(offset, dtype=torch.float32, device=device)
         self.target = torch.as_tensor(data.target, device=device)
         self.weight = torch.as_tensor(data.weight, device=device)
+        self.least = None if data.margin is None else torch.as_tensor(data.margin, device=device)
 
     def __len__(self) -> int:
         return len(self.target)
@@ -93,7 +96,9 @@ class Rows:
         """Rows by number."""
         a, b = (self.items[c[index]] for c in self.codes)
         prompt = None if self.prompts is None else self.prompts[self.prompt[index]]
-        return Batch(a, b, prompt, self.offset[index], self.target[index], self.weight[index])
+        least = None if self.least is None else self.least[index]
+        offset, target, weight = self.offset[index], self.target[index], self.weight[index]
+        return Batch(a, b, prompt, offset, target, weight, least)
 
 
 class Blocks(nn.Module):
@@ -179,7 +184,9 @@ class Blocks(nn.Module):
         return Gate(self.kind, weight, bias, prompts.center, prompts.spread)
 
 
-def losses(margin: Tensor, target: Tensor, kind: str, least: float) -> Tensor:
+def losses(
+    margin: Tensor, target: Tensor, kind: str, least: float, each: Tensor | None = None
+) -> Tensor:
     """One loss a comparison, `(n,)`.
 
     Args:
@@ -187,6 +194,7 @@ def losses(margin: Tensor, target: Tensor, kind: str, least: float) -> Tensor:
         target: `(n,)` probability that a is preferred.
         kind: `soft`, `hard`, `margin` or `regression`, see `GpmOptions`.
         least: of the last two.
+        each: `(n,)` in its place for `margin`, where the comparisons bring their own.
 
     Source: Zhang et al. 2024, arXiv 2410.02197, and the losses of its published code.
     """
@@ -194,8 +202,9 @@ def losses(margin: Tensor, target: Tensor, kind: str, least: float) -> Tensor:
         return 0.5 * (margin - torch.logit(target).clamp(-least, least)).square()
     hard = torch.where(target == 0.5, target, (target > 0.5).to(target.dtype))
     if kind == "margin":  # both sides fall short, so that a tie pulls nowhere
-        return hard * functional.softplus(least - margin) + (1 - hard) * functional.softplus(
-            least + margin
+        lead = least if each is None else each
+        return hard * functional.softplus(lead - margin) + (1 - hard) * functional.softplus(
+            lead + margin
         )
     p = hard if kind == "hard" else target
     return functional.softplus(margin) - p * margin

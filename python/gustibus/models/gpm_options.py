@@ -25,8 +25,9 @@ class GpmOptions:
         unit_norm: scale the coordinates of an item to length 1.
         temperature: divides the skew score; None is 1, or learned below 1 where `unit_norm`.
         loss: `soft` cross-entropy with the targets as they are; `hard` with targets rounded, ties
-            left; `margin`, hard with the preferred side short of `least` log-odds; `regression`,
-            squared error to log-odds of the target, at most `least` in size.
+            left; `margin`, hard with the preferred side short of its comparison's own margin, or of
+            `least` log-odds where comparisons have none; `regression`, squared error to log-odds of
+            the target, at most `least` in size.
         least: of the losses `margin` and `regression`.
         personal: a transitive part and sizes of blocks for each person; False is one model for all.
         transitive: options of the `hierarchical` family, which learns the transitive part where

@@ -73,7 +73,7 @@ class RunConfig:
         groups: further column of the comparisons that names the data set of each, for `bt` with
             `reducer = "more"`, `"worst_group"` or `"user_mean"`.
         margins: further column by how much the reward of the preferred response should exceed the
-            other's, for an objective; empty cells count as 0.
+            other's, for an objective or for `gpm` with `loss = "margin"`; empty cells count as 0.
         languages: further column with the language of what each comparison shows, as a tag such as `de-AT`
             (BCP 47), which the questions of the onboarding pool keep; empty cells leave it open.
         keys: further column that names who sent each comparison, such as the column `key` of exports of the
@@ -270,11 +270,12 @@ class RunConfig:
             raise ConfigError(message, where="model.rewards")
 
     def _check_objective(self) -> None:
-        for name in ("objective_options", "auxiliary", "margins"):
+        for name in ("objective_options", "auxiliary"):
             if getattr(self, name) and not self.objective:
                 message = f"{name}: needs an objective, got none"
                 raise ConfigError(message, where="objective.name")
         if not self.objective:
+            self._check_own_margins()
             return
         if check_takes(self.model, self.objective):
             from gustibus.objectives.choice import choose
@@ -296,6 +297,22 @@ class RunConfig:
             from gustibus.models.bt_auxiliary import choose_terms
 
             choose_terms(self.auxiliary)
+
+    def _check_own_margins(self) -> None:
+        """Without an objective only a family keeps margins whose own loss has some."""
+        if not self.margins:
+            return
+        run = None if self.model == AUTO else MODELS[self.model].run
+        keeps = getattr(run, "keeps_margins", None)
+        if keeps is None:
+            message = "margins: needs an objective, got none"
+            raise ConfigError(message, where="objective.name")
+        option, value = keeps
+        given = self.model_options.get(option)
+        if given != value:
+            found = "the default" if given is None else repr(given)
+            message = f"margins: {self.model!r} keeps them with {option} = {value!r}, got {found}"
+            raise ConfigError(message, where="data.margins")
 
     @classmethod
     def read(cls, path: str | Path, **overrides: Any) -> RunConfig:
