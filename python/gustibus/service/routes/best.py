@@ -93,8 +93,9 @@ class SelectedAnswer(Struct):
 class BestReply(Struct):
     """What `/v1/score` replies, the best candidate, and how sure that is.
 
-    Shares come from draws of the person's posterior. With a method, `best` is the candidate that
-    stands for the first answer chosen, and its chances are those of being the candidate with the best
+    Where tastes can run in circles the scores are of the candidates among each other. Shares come from
+    draws of the person's posterior. With a method, `best` is the candidate that stands for the first
+    answer chosen, and its chances are those of being the candidate with the best
     reward. `expected_regret` is in log-odds, before any transform.
     """
 

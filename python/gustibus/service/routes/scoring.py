@@ -113,8 +113,9 @@ class Usage(Struct):
 class ScoreReply(Struct):
     """Scores in the order of the candidates, and the order from best to worst.
 
-    `cyclic_share` is the part of the person's preferences among the candidates, from 0 to 1, that
-    no order can express; where it is large, compare pairs instead of trusting the order.
+    Each score is of one candidate by itself, whichever others are there. `cyclic_share` is the part of
+    the person's preferences among the candidates, from 0 to 1, that no order can express; where it is
+    large, rerank them, which scores them among each other, or compare pairs, instead of trusting the order.
     """
 
     id: str
