@@ -82,6 +82,23 @@ def test_a_league_is_written_and_goes_on_where_it_was(folder):
     assert found.standings[0].is_personal
 
 
+def test_methods_are_compared_at_the_answers_that_are_asked_for(folder):
+    methods = {"bt": ENTRIES["bt"], "ridge": Entry("ridge", {})}
+    clear(folder)
+    found, _ = league(folder, "clear", methods=methods, focus=3)
+    standing = found.standings[0]
+    assert standing.report.sizes == (0, 1, 2, 3, 5, 6, 10, 20, 50)
+    assert standing.report.focus == 3
+    text = found.markdown()
+    for shots in (3, 6):
+        shown = standing.report.method("ridge").point("query", shots).accuracy
+        table = text.split(f"### new people, known items, {shots} answers\n")[1].split("###")[0]
+        assert f"| `ridge` | {shown.value:.3f} " in table
+    assert "nobody gave" not in text
+    _, said = league(folder, "clear", methods=methods, focus=3)
+    assert said == []  # the report is of these settings
+
+
 def test_trials_under_several_seeds_are_also_told_together(folder):
     found, _ = league(folder, "first", seeds=(0, 1))
     part, shots = NEW_CELLS[0], found.focus
@@ -230,6 +247,9 @@ def test_a_method_that_cannot_be_trained_is_left_out_and_named(folder, monkeypat
         ({"data": ("a/x", "b/x")}, ConfigError, "name of its own"),
         ({"seeds": (1, 1)}, ConfigError, "each once"),
         ({"methods": {}}, ConfigError, "at least one"),
+        ({"focus": 0}, ConfigError, "focus: expected a whole number of at least 1, got 0"),
+        ({"focus": -3}, ConfigError, "focus: expected a whole number of at least 1, got -3"),
+        ({"focus": 2.5}, ConfigError, "focus: expected a whole number of at least 1, got 2.5"),
         ({"identical": "keep"}, ConfigError, "identical: expected refuse or drop, got 'keep'"),
         ({"methods": {"../up": Entry("bt", {})}}, ConfigError, "can be a folder"),
         ({"methods": {"bt": Entry("btt", {})}}, UnknownNameError, "btt"),

@@ -72,6 +72,25 @@ def test_all_four_cells_are_shown_and_a_cell_without_rows_is_named():
     assert "| `bt` | 0.600 [0.561, 0.639] | – |" in shown
 
 
+def test_figures_of_all_answers_say_so_where_nobody_gave_as_many_as_the_table_is_of():
+    many = standing("many", FEW, ["query"])
+    few = standing("few", FEW, ["query"])
+    methods = tuple(
+        replace(m, curve=tuple(p for p in m.curve if p.shots < 10)) for m in few.report.methods
+    )
+    few = replace(few, report=replace(few.report, methods=methods))
+    text = League((many, few)).markdown()
+    after = text.split("### new people, known items, 10 answers\n")[1].split("###")[0]
+    assert "| method | many | few (all answers, nobody gave 10) |" in after
+    after = text.split("### new people, known items, 5 answers\n")[1].split("###")[0]
+    assert "| method | many | few |" in after
+    assert "### Lead of `auto` after 10 answers, new people on known items" in text
+    assert "few, all answers, nobody gave 10, `hierarchical`" in text
+    alone = League((few,)).markdown()
+    assert "### new people, known items, all their answers (nobody gave 10)" in alone
+    assert "known items, 10 answers" not in alone
+
+
 @pytest.mark.parametrize("parts", [["query", "test_new_items"], ["query", "query_new_items"]])
 def test_claims_on_new_items_come_from_the_cell_that_has_rows(parts):
     behind = standing("one", FEW | {"auto": 0.55}, parts)

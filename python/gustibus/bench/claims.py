@@ -47,7 +47,7 @@ def _ahead(league: League, rival: str, shots: int) -> list[Claim]:
     personal = [s for s in league.judged if s.is_personal]
     for measure in ("accuracy", "log loss"):
         leads = [
-            (s.title, gap) for s in personal
+            (s.heading(_KNOWN, shots), gap) for s in personal
             if (gap := (s.lead if measure == "accuracy" else s.saving)(AUTO, rival, _KNOWN, shots))
             is not None
         ]  # fmt: skip
@@ -61,7 +61,7 @@ def _ahead(league: League, rival: str, shots: int) -> list[Claim]:
 def _hindsight(league: League) -> list[Claim]:
     """That no single family would have been a much better choice."""
     gaps = [
-        (f"{s.title}, {shots} answers, `{best}`", lead)
+        (f"{s.title}, {s.answers(_KNOWN, shots)}, `{best}`", lead)
         for s in league.judged for shots in league.shots
         if (best := s.best(_KNOWN, shots)) is not None
         and (lead := s.lead(AUTO, best, _KNOWN, shots)) is not None

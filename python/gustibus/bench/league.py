@@ -12,8 +12,10 @@ from gustibus.artifact import Artifact
 from gustibus.bench.keeping import choices
 from gustibus.bench.rows import Told, Trial, is_alike, judged
 from gustibus.bench.standings import League, Standing
+from gustibus.data.arrays import count
 from gustibus.data.comparisons import Identical
 from gustibus.errors import ConfigError, GustibusError, InputError
+from gustibus.evaluation.protocol import SIZES
 from gustibus.models import MODELS
 from gustibus.models.automatic_options import AUTO
 from gustibus.models.base import Progress
@@ -56,7 +58,8 @@ class LeagueConfig:
         methods: by the name that tables give them.
         seeds: one trial of every data set each: of splits, fits and draws.
         draws: of every person's shots.
-        focus: shots of the user-swap control.
+        focus: shots at which methods are compared, and twice as many; also those of the user-swap
+            control.
         device: of the fits.
         layout: of the files; `auto` looks at their columns.
         strengths: further column of every data set by which answers count for methods that are `graded`;
@@ -89,6 +92,10 @@ class LeagueConfig:
             if not values or len(set(values)) < len(values):
                 message = f"{where}: expected {expected}, got {values}"
                 raise ConfigError(message, where=where)
+        try:
+            count("focus", self.focus, low=1)
+        except InputError as error:
+            raise ConfigError(error.message, where="focus") from None
         if not self.methods:
             message = "methods: expected at least one, got none"
             raise ConfigError(message, where="methods")
@@ -102,6 +109,11 @@ class LeagueConfig:
             if not name or "/" in name or name.startswith("."):
                 message = f"methods: expected a name that can be a folder, got {name!r}"
                 raise ConfigError(message, where="methods")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Shots of the curve, among which are those at which methods are compared."""
+        return tuple(sorted({*SIZES, self.focus, 2 * self.focus}))
 
     def run(self, source: str, *, seed: int, output: str = "", **options: Any) -> RunConfig:
         """A run on one of the data sets, read as the league says."""

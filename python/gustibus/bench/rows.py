@@ -19,9 +19,6 @@ from gustibus.training.run import load_data, make_split
 if TYPE_CHECKING:
     from gustibus.bench.league import LeagueConfig
 
-SIZES = (0, 1, 2, 5, 10, 20)
-"""Shots at which new people are judged."""
-
 Told = Callable[[str], None]
 """Called with a line when something is done, or failed."""
 
@@ -83,9 +80,8 @@ def judged(trial: Trial, artifacts: Mapping[str, Artifact], failed: Sequence[str
 
 def is_alike(report: Report, config: LeagueConfig, seed: int) -> bool:
     """Whether a report was made by the settings of a league, so that its rows can stand beside."""
-    focus = max(size for size in SIZES if size <= max(config.focus, 0))
     return (report.sizes, report.draws, report.seed, report.focus) == (
-        SIZES, config.draws, seed, focus
+        config.sizes, config.draws, seed, config.focus
     )  # fmt: skip
 
 
@@ -136,7 +132,7 @@ def _evaluate(
     new: dict[str, Outcome] = {}
     report = evaluate(
         dataset, split, {n: Modelled.of(n, a, dataset) for n, a in artifacts.items()},
-        baselines=[name for name in BASELINES if name not in scores], sizes=SIZES,
+        baselines=[name for name in BASELINES if name not in scores], sizes=trial.config.sizes,
         focus=trial.config.focus, draws=trial.config.draws, seed=trial.seed,
         progress=trial.progress, scored=new.__setitem__,
     )  # fmt: skip

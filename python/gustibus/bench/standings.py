@@ -77,6 +77,20 @@ class Standing:
             and _BLEND not in (m.name, m.family) and not m.name.endswith(_PUBLISHED)
         ]  # fmt: skip
 
+    def answers(self, part: str, shots: int) -> str:
+        """What figures after so many answers are of, in words: of all where nobody gave as many."""
+        if shots == ALL:
+            return "all answers"
+        if self.has_shots(part, shots):
+            return f"{shots} answers"
+        return f"all answers, nobody gave {shots}"
+
+    def heading(self, part: str, shots: int) -> str:
+        """The title, with what its figures are of where they are not of so many answers."""
+        if shots == ALL or self.has_shots(part, shots) or not self.has_cell(part):
+            return self.title
+        return f"{self.title} ({self.answers(part, shots)})"
+
     def accuracy(self, method: str, part: str, shots: int) -> Estimate | None:
         """Of people after that many answers, or after all where nobody gave as many."""
         found = next((m for m in self.report.methods if m.name == method), None)
@@ -84,7 +98,7 @@ class Standing:
             return None
         if shots != ALL and (point := found.point(part, shots)) is not None:
             return point.accuracy
-        if shots != ALL and self._has(part, shots):
+        if shots != ALL and self.has_shots(part, shots):
             return None
         cell = found.cell(part)
         return None if cell is None else cell.accuracy
@@ -112,10 +126,11 @@ class Standing:
         return any(m.cell(part) is not None for m in self.report.methods)
 
     def _paired(self, first: str, second: str, part: str, shots: int) -> Difference | None:
-        where = shots if self._has(part, shots) else ALL
+        where = shots if self.has_shots(part, shots) else ALL
         return self.report.difference(first, second, part=part, shots=where)
 
-    def _has(self, part: str, shots: int) -> bool:
+    def has_shots(self, part: str, shots: int) -> bool:
+        """Whether anybody in a part gave so many answers."""
         return any(m.point(part, shots) is not None for m in self.report.methods)
 
 

@@ -15,7 +15,7 @@ from gustibus.evaluation.rows import CELLS
 from gustibus.models.automatic_options import AUTO
 
 if TYPE_CHECKING:
-    from gustibus.bench.standings import League
+    from gustibus.bench.standings import League, Standing
 
 _KNOWN = NEW_CELLS[0]
 
@@ -30,7 +30,8 @@ def markdown(league: League) -> str:
         for shots in league.shots:
             found = together(league.judged, league.methods, _KNOWN, shots)
             if found is not None:
-                parts += [f"### Over seeds: {PARTS[_KNOWN]}, {shots} answers", found]
+                after = _after(league, _KNOWN, shots)
+                parts += [f"### Over seeds: {PARTS[_KNOWN]}, {after}", found]
         if AUTO in league.methods:
             parts += ["### What was chosen", _choices(league), *_leads(league)]
         parts += ["### Cost", _costs(league), "### Claims", _claims(league)]
@@ -45,11 +46,20 @@ def _data(league: League) -> str:
             f"personal at {league.focus} answers", "failed controls"]  # fmt: skip
     rows = [
         [s.title, str(s.report.people["seen"]), str(s.report.people["new"]),
-         f"{s.report.split.get('train', 0):,}", yes(s.separation.separates), yes(s.is_personal),
+         f"{s.report.split.get('train', 0):,}", yes(s.separation.separates), _personal(s),
          ", ".join(c.name for c in s.report.controls if c.passed is False) or "none"]
         for s in league.standings
     ]  # fmt: skip
     return table(head, rows)
+
+
+def _personal(standing: Standing) -> str:
+    """Whether answers of someone else cost anything, and of how many where not of the focus."""
+    said = yes(standing.is_personal)
+    if any(m.few_swap is not None for m in standing.report.methods):
+        return said
+    asked = any(m.swap is not None for m in standing.report.methods)
+    return f"{said} (all answers)" if asked else said
 
 
 def _refused(league: League) -> str:
@@ -68,13 +78,26 @@ def _cells(league: League) -> list[str]:
             parts += [f"### {PARTS[part]}", f"No data set has answers in this cell (`{part}`)."]
             continue
         for shots in league.shots if part in NEW_CELLS else (ALL,):
-            after = "all their" if shots == ALL else str(shots)
-            parts += [f"### {PARTS[part]}, {after} answers", _accuracy(league, part, shots)]
+            after = _after(league, part, shots)
+            parts += [f"### {PARTS[part]}, {after}", _accuracy(league, part, shots)]
     return parts
 
 
+def _after(league: League, part: str, shots: int) -> str:
+    """How many answers place people, for a heading; says so where nobody gave as many."""
+    if shots == ALL:
+        return "all their answers"
+    if any(s.has_shots(part, shots) for s in league.judged):
+        return f"{shots} answers"
+    return f"all their answers (nobody gave {shots})"
+
+
+def _headings(league: League, part: str, shots: int) -> list[str]:
+    return [s.heading(part, shots) for s in league.judged]
+
+
 def _accuracy(league: League, part: str, shots: int) -> str:
-    return table(["method", *(s.title for s in league.judged)], [
+    return table(["method", *_headings(league, part, shots)], [
         [f"`{name}`", *(_cell(s.accuracy(name, part, shots)) for s in league.judged)]
         for name in league.methods
     ])  # fmt: skip
@@ -93,8 +116,8 @@ def _choices(league: League) -> str:
 def _leads(league: League) -> list[str]:
     """Of the automatic choice over the others, in accuracy and in log loss."""
     parts = []
-    head = ["over", *(s.title for s in league.judged)]
     for shots in league.shots:
+        head = ["over", *_headings(league, _KNOWN, shots)]
         best = []
         for s in league.judged:
             name = s.best(_KNOWN, shots)
@@ -102,7 +125,7 @@ def _leads(league: League) -> list[str]:
             best.append("–" if name is None else f"{_cell(lead, sign=True)} (`{name}`)")
         leads = _against(league, measure="lead", shots=shots)
         saved = _against(league, measure="saving", shots=shots)
-        where = f"after {shots} answers, {PARTS[_KNOWN].replace(',', ' on')}"
+        where = f"after {_after(league, _KNOWN, shots)}, {PARTS[_KNOWN].replace(',', ' on')}"
         parts += [
             f"### Lead of `{AUTO}` {where}",
             table(head, [*leads, ["the best in hindsight", *best]]),

@@ -35,7 +35,7 @@ def together(
         return None
     head = ["method"]
     for data, found in several.items():
-        head += [f"{data}, {len(found)} seeds", f"`{AUTO}` ahead"]
+        head += [f"{data}, {_seeds(found, part, shots)}", f"`{AUTO}` ahead"]
     rows = []
     for name in methods:
         row = [f"`{name}`"]
@@ -43,6 +43,13 @@ def together(
             row += [_spread(found, name, part, shots), _leads(found, name, part, shots)]
         rows.append(row)
     return table(head, rows)
+
+
+def _seeds(trials: Sequence[Standing], part: str, shots: int) -> str:
+    """How many there are, and which of them have figures of all answers instead."""
+    without = [str(s.seed) for s in trials if not s.has_shots(part, shots)]
+    said = f"{len(trials)} seeds"
+    return f"{said} (all answers under {', '.join(without)})" if without else said
 
 
 def _spread(trials: Sequence[Standing], name: str, part: str, shots: int) -> str:

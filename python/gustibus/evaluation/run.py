@@ -101,7 +101,7 @@ def evaluate(
     )  # fmt: skip
     for name, value, least in (
         *(("sizes", size, 0) for size in sizes), ("draws", draws, 1), ("resamples", resamples, LEAST),
-        ("seed", seed, 0),
+        ("focus", focus, 0), ("seed", seed, 0),
     ):  # fmt: skip
         if value < least:
             message = f"{name}: expected at least {least}, got {value}"

@@ -87,6 +87,7 @@ def panels(
     return figure, axes
 
 
-def titled(axes: Any, standing: Standing) -> None:
-    """Name a panel by its data set and the people behind it."""
-    axes.set_title(f"{standing.title} ({standing.report.people['new']} new people)", fontsize=10)
+def titled(axes: Any, standing: Standing, note: str = "") -> None:
+    """Name a panel by its data set and the people behind it, and by what else is to be known of it."""
+    title = f"{standing.title} ({standing.report.people['new']} new people)"
+    axes.set_title(f"{title}\n{note}" if note else title, fontsize=10)

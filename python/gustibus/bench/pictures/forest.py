@@ -33,6 +33,8 @@ def draw_forest(league: League) -> Any:
     )
     for place, (axes, standing) in enumerate(zip(every, shown, strict=True)):
         _panel(axes, standing, leads[standing.title], order)
+        if not standing.has_shots(known(standing), league.focus):
+            titled(axes, standing, standing.answers(known(standing), league.focus))
         axes.set_yticks(range(len(order)), order if place % min(len(shown), 4) == 0 else [])
     figure.supxlabel(
         f"accuracy of {AUTO} less that of the other method, in points,\nafter {league.focus} answers; "
