@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gustibus.artifact import Artifact, People
 from gustibus.errors import ConfigError, DimensionError, InputError, NotFiniteError
 from gustibus.models import MODELS, PreferenceModel
+from gustibus.models.automatic import fit_any
 from gustibus.models.base import Fitted, TrainingSet
 from gustibus.models.fingerprint import fingerprint
 from gustibus.models.hybrid import fit_model, load_model
@@ -424,6 +425,93 @@ def test_an_empty_training_set_is_refused(name):
     )  # fmt: skip
     with pytest.raises(InputError, match="train: expected at least one comparison"):
         MODELS[name].run.fit(empty, None, seed=0)
+
+
+def _with(column: str, row: int, value: float, kind: str = "float32"):
+    """A world with another number in one row of a column."""
+
+    def change(data: TrainingSet) -> TrainingSet:
+        values = getattr(data, column).astype(kind)
+        values[row] = value
+        return replace(data, **{column: values})
+
+    return change
+
+
+def _short(column: str):
+    return lambda data: replace(data, **{column: getattr(data, column)[:-1]})
+
+
+ODD_DATA = {
+    "item_features: row 4 holds NaN or infinity": _with("item_features", 4, np.nan),
+    "prompt_features: row 2 holds NaN or infinity": _with("prompt_features", 2, np.inf),
+    "target: row 3 holds NaN or infinity": _with("target", 3, np.nan),
+    r"target: expected numbers in \[0, 1\], got 1.5 in row 3": _with("target", 3, 1.5),
+    r"target: expected numbers in \[0, 1\], got -0.5 in row 0": _with("target", 0, -0.5),
+    "weight: row 5 holds NaN or infinity": _with("weight", 5, np.nan),
+    "weight: expected numbers at least 0, got -1 in row 5": _with("weight", 5, -1.0),
+    "weight: row 6 holds NaN or infinity": _with("weight", 6, 1e300, "float64"),
+    "a: expected codes from 0 to below 200, .* got 200 in row 7": _with("a", 7, 200, "int32"),
+    "b: expected codes from 0 to below 200, .* got -1 in row 7": _with("b", 7, -1, "int32"),
+    "user: expected codes from 0 to below .*people, got 40 in row 1": _with("user", 1, 40, "int32"),
+    "prompt: expected codes from 0 to below 20, .* got 20 in row 1": _with("prompt", 1, 20, "int32"),
+    "a: expected whole numbers, got float64": _with("a", 0, 0.5, "float64"),
+    **{
+        rf"{column}: expected shape \([0-9]+,\), got": _short(column)
+        for column in ("prompt", "a", "b", "target", "weight")
+    },
+    r"item_features: expected shape \(rows, columns\), got \(200,\)": lambda data: replace(
+        data, item_features=data.item_features[:, 0]
+    ),
+    "item_features: expected numbers, got <U1": lambda data: replace(
+        data, item_features=np.full((200, 6), "x")
+    ),
+    "people: expected a whole number of at least 0, got 2.5": lambda data: replace(data, people=2.5),
+    "own: expected at most the 6 columns of features, got 7": lambda data: replace(data, own=7),
+    r"is_support: expected shape \(360,\), got": lambda data: replace(
+        data, is_support=np.ones(3, bool)
+    ),
+    r"margin: expected shape \(360,\), got": lambda data: replace(data, margin=np.ones(3)),
+    r"grade: expected shape \(360, 2\), got": lambda data: replace(data, grade=np.ones(360)),
+    "group: expected codes from 0 to below .* got -1 in row 0": lambda data: replace(
+        data, group=np.full(360, -1, np.int32)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*sorted(MODELS), "auto"])
+def test_comparisons_that_are_not_as_said_are_refused_by_column_and_row(name):
+    good = small_world(0, people=12)
+    for said, change in ODD_DATA.items():
+        bad = replace(change(good), people=40) if "people, got 40" in said else change(good)
+        for where, pair in (("train", (bad, None)), ("valid", (good, bad))):
+            with pytest.raises(InputError, match=f"{where}.{said}") as error:
+                fit_any(name, *pair, seed=0)
+            assert error.value.where == f"{where}.{said.split(':')[0]}"
+
+
+def test_validation_people_are_over_the_features_of_training(world, valid_world):
+    more = np.vstack([valid_world.item_features] * 2)
+    other = replace(valid_world, item_features=more, a=np.full_like(valid_world.a, 250))
+    with pytest.raises(InputError, match=r"valid.a: .* the rows of train.item_features, got 250"):
+        fit_any("bt", world, other, seed=0)
+    narrow = replace(valid_world, item_features=valid_world.item_features[:, :3])
+    with pytest.raises(DimensionError, match=r"valid.item_features: expected 6 columns"):
+        fit_any("bt", world, narrow, seed=0)
+    with pytest.raises(InputError, match=r"valid.prompt_features: expected them where train has"):
+        fit_any("bt", world, replace(valid_world, prompt_features=None), seed=0)
+
+
+@pytest.mark.parametrize("name", ["bt", "ridge", "lore"])
+def test_numbers_of_other_types_are_fitted_as_the_same_in_single_precision(name, valid_world):
+    world = small_world(0, people=12)
+    wide = replace(
+        world, user=world.user.astype(np.int64), a=world.a.tolist(),
+        target=world.target.astype(np.float64), weight=np.ones(len(world), np.int64),
+        item_features=world.item_features.astype(np.float64),
+    )  # fmt: skip
+    one, other = (fit_any(name, data, valid_world, seed=0).model for data in (world, wide))
+    np.testing.assert_array_equal(some(one, 5), some(other, 5))
 
 
 @pytest.mark.parametrize(

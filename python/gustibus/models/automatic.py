@@ -36,6 +36,7 @@ from gustibus.models.automatic_options import (
 from gustibus.models.base import Fitted, Progress, TrainingSet
 from gustibus.models.blend_choice import Blended, blended, in_equal_parts, judge_blend, rescaled
 from gustibus.models.candidates import Candidate, Judged, Keeper
+from gustibus.models.checking import checked
 from gustibus.models.hybrid import check_takes, fit_model
 from gustibus.models.judges import Draw, draws_of
 from gustibus.models.recent import remembered, spared
@@ -75,7 +76,7 @@ def fit_any(
 
     Raises:
         ConfigError: an option is wrong.
-        InputError: there are no comparisons.
+        InputError: there are no comparisons, or a column of theirs is not as `TrainingSet` says.
         UnknownNameError: there is no such family.
     """
     shared: dict[str, Any] = {
@@ -121,9 +122,10 @@ def fit_auto(
 
     Raises:
         ConfigError: an option is wrong.
-        InputError: there are no comparisons.
+        InputError: there are no comparisons, or a column of theirs is not as `TrainingSet` says.
     """
     chosen = auto_options(options)
+    train, valid = checked(train, valid)
     if len(train) == 0:
         message = "train: expected at least one comparison, got none"
         raise InputError(message, where="train")

@@ -25,6 +25,7 @@ from gustibus.models.base import (
     TrainingSet,
     check_features,
 )
+from gustibus.models.checking import checked
 from gustibus.models.known import KnownItems
 from gustibus.models.validation import everybody
 from gustibus.posterior import Answering, Evidence, GaussianPrior, Posteriors, Prior, place
@@ -342,12 +343,15 @@ def fit_model(
 
     Raises:
         ConfigError: `known_items` or an option is wrong, or the family cannot take the objective.
+        InputError: a column of the comparisons is of another kind, length or range than
+            `TrainingSet` says.
         UnknownNameError: there is no such family.
     """
     if known_items not in KNOWN_ITEMS:
         message = f"known_items: expected one of {KNOWN_ITEMS}, got {known_items!r}"
         raise ConfigError(message, where="known_items")
     run = MODELS[family].run
+    train, valid = checked(train, valid)
     options |= _trained_by(family, objective, objective_options, auxiliary)
     shared: dict[str, Any] = {"seed": seed, "device": device, "progress": progress, **options}
     known = None
