@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,12 +13,34 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gustibus.artifact import Artifact, People
-from gustibus.errors import ConfigError, DimensionError, InputError, NotFiniteError
+from gustibus.errors import (
+    ConfigError,
+    DimensionError,
+    GustibusError,
+    InputError,
+    NotFiniteError,
+    UnknownNameError,
+)
 from gustibus.models import MODELS, PreferenceModel
 from gustibus.models.automatic import fit_any
+from gustibus.models.automatic_options import AutoOptions, auto_options
 from gustibus.models.base import Fitted, TrainingSet
+from gustibus.models.bt_options import BtOptions, bt_options
+from gustibus.models.factors_fit import FactorOptions, factor_options
 from gustibus.models.fingerprint import fingerprint
+from gustibus.models.gpm_options import GpmOptions, gpm_options
+from gustibus.models.hierarchical_options import HierarchicalOptions, hierarchical_options
 from gustibus.models.hybrid import fit_model, load_model
+from gustibus.models.hyre_fit import HyreOptions, hyre_options
+from gustibus.models.keywords import option_names
+from gustibus.models.lore_fit import LoreOptions, lore_options
+from gustibus.models.mrm_fit import MrmOptions, mrm_options
+from gustibus.models.nearest_fit import NearestOptions, nearest_options
+from gustibus.models.pal_options import PalOptions, pal_options
+from gustibus.models.ppd_options import PpdOptions, ppd_options
+from gustibus.models.pro_options import ProOptions, pro_options
+from gustibus.models.ridge_fit import RidgeOptions, ridge_options
+from gustibus.models.vpl_options import VplOptions, vpl_options
 from gustibus.posterior import Posterior
 from gustibus.scoring import Scorer
 from tests.conftest import small_world
@@ -409,7 +433,7 @@ def test_opposite_people_are_told_apart(name, valid_world):
     assert own - ((other > 0) == (fresh.target > 0.5)).mean() > 0.15
 
 
-@pytest.mark.parametrize("name", sorted(set(MODELS) - {"bt"}))
+@pytest.mark.parametrize("name", sorted(MODELS))
 def test_an_unknown_option_lists_the_known_ones(name, world):
     with pytest.raises(ConfigError, match=r"no option 'protoypes'; known: \["):
         MODELS[name].run.fit(world, None, seed=0, protoypes=3)
@@ -425,6 +449,101 @@ def test_an_empty_training_set_is_refused(name):
     )  # fmt: skip
     with pytest.raises(InputError, match="train: expected at least one comparison"):
         MODELS[name].run.fit(empty, None, seed=0)
+
+
+READERS = {
+    "bt": (BtOptions, bt_options), "factors": (FactorOptions, factor_options),
+    "gpm": (GpmOptions, gpm_options), "hierarchical": (HierarchicalOptions, hierarchical_options),
+    "hyre": (HyreOptions, hyre_options), "lore": (LoreOptions, lore_options),
+    "mrm": (MrmOptions, mrm_options), "nearest": (NearestOptions, nearest_options),
+    "pal": (PalOptions, pal_options), "ppd": (PpdOptions, ppd_options),
+    "pro": (ProOptions, pro_options), "ridge": (RidgeOptions, ridge_options),
+    "vpl": (VplOptions, vpl_options), "auto": (AutoOptions, auto_options),
+}  # fmt: skip
+ODD_VALUES = (
+    "abc", "", np.nan, np.inf, -1, -0.5, 2.5, True, None, [], {}, [np.nan], ["abc"], [-1], {"a": 1},
+    10**30, 10**400, b"x", object(),
+)  # fmt: skip
+QUICK = {
+    "gpm": GPM, "ppd": PPD, "vpl": VPL, "factors": {"rounds": 2},
+    "hierarchical": HIERARCHICAL, "hyre": {"heads": "bootstrap", "count": 4},
+    "lore": {"rank": 2, "steps": 5}, "mrm": {"rank": 2, "steps": 5},
+    "pal": {"prototypes": 2, "epochs": 1}, "pro": {"steps": 5, "experts": 2},
+    "auto": {"families": ["bt"]}, "blend": {"members": ["bt", "ridge"]},
+}  # fmt: skip
+
+
+def test_every_family_reads_its_options_by_their_annotations():
+    assert set(READERS) == {*MODELS, "auto"} - {"blend"}  # whose options are its members
+    for kind, _ in READERS.values():
+        assert {f.name for f in fields(kind)} == set(option_names(kind))
+
+
+def _refusal(make) -> GustibusError | None:
+    try:
+        make()
+    except (ConfigError, InputError, UnknownNameError) as error:
+        return error
+    return None
+
+
+def _finite_fit(name: str, data: TrainingSet, options: dict) -> None:
+    model = fit_any(name, data, None, seed=0, **options).model
+    assert np.isfinite(model.utility(people(model, ()), some(model, 3))).all()
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_odd_values_of_an_option_are_fitted_or_refused_by_its_name(name):
+    kind, read = READERS[name]
+    small = small_world(0, people=6, rows=12)
+    for option, value in product((f.name for f in fields(kind)), ODD_VALUES):
+        options = {**QUICK.get(name, {}), option: value}
+        error = _refusal(partial(read, options))
+        if error is None:
+            error = _refusal(partial(_finite_fit, name, small, options))
+        if isinstance(error, UnknownNameError):
+            assert "abc" in error.message
+        elif error is not None:
+            assert option in error.message
+            assert error.where
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("gpm", {"steps": "abc"}, "steps: expected a whole number of at least 1, got 'abc'"),
+        ("gpm", {"blocks": np.nan}, "blocks: expected a whole number of at least 1, got nan"),
+        ("gpm", {"unit_norm": "abc"}, "unit_norm: expected true or false, got 'abc'"),
+        ("gpm", {"transitive": {"rank": 0.5}}, "transitive: rank: expected a whole number"),
+        ("pro", {"experts": 1.5}, "experts: expected a whole number of at least 1, got 1.5"),
+        ("pro", {"rho": np.nan}, r"rho: expected a number in \[0, inf\), got nan"),
+        ("ppd", {"leash": -1}, r"leash: expected a number in \[0, inf\), got -1"),
+        ("bt", {"nosuch": 1}, r"bt has no option 'nosuch'; known: \['auxiliary', 'hidden'"),
+        ("bt", {"objective_options": 3}, "objective_options: expected options by name, got 3"),
+        ("bt", {"auxiliary": [1]}, r"auxiliary: expected options by name, got \[1\]"),
+        ("auto", {"settings": {"bt": 3}}, "settings: expected options by name, for each family"),
+        ("auto", {"families": "bt,bt"}, "families: expected each name once"),
+        ("blend", {"weights": 1}, "weights: expected 2 numbers above 0, one a member"),
+        ("blend", {"weights": "abc"}, "weights: expected a number"),
+        ("blend", {"members": "bt,bt"}, "members: expected different ones, got bt twice"),
+        ("blend", {"members": 3}, "members: expected names of families, got 3"),
+        ("blend", {"members": [3, "bt"]}, "members: expected names of families"),
+    ],
+)
+def test_options_of_the_wrong_kind_are_named(name, options, said, world):
+    with pytest.raises(ConfigError, match=f"^{said}"):
+        fit_any(name, world, None, seed=0, **options)
+
+
+def test_several_values_are_a_list_or_a_text_with_commas():
+    for three in ("0,1,2", [0, 1, 2], (0, 1.0, 2), range(3), np.arange(3)):
+        assert pro_options({"columns": three}).columns == (0, 1, 2)
+    assert pro_options({"columns": 0}).columns == (0,)
+    assert pro_options({"columns": [0, 1], "names": "warm, short"}).names == ("warm", "short")
+    assert gpm_options({"ridges": "3,1e2"}).ridges == (100.0, 3.0)
+    assert auto_options({"families": "bt, lore"}).families == ("bt", "lore")
+    with pytest.raises(ConfigError, match=r"columns: expected a whole number .* got 'a'"):
+        pro_options({"columns": "0,a"})
 
 
 def _with(column: str, row: int, value: float, kind: str = "float32"):

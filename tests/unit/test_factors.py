@@ -83,7 +83,7 @@ def test_known_items_are_not_given_coordinates_twice():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"least": 0}, "least: expected a number from 1"),
+        ({"least": 0}, "least: expected a whole number of at least 1"),
         ({"ridges": []}, "ridges"),
         ({"rank": -1}, "rank"),
     ],

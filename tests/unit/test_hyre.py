@@ -113,7 +113,7 @@ def test_the_published_recipe_is_bootstrap_heads_at_face_value():
     ("options", "message"),
     [
         ({"heads": "random"}, "heads: expected one of"),
-        ({"count": 1}, "count: expected a number from 2"),
+        ({"count": 1}, "count: expected a whole number of at least 2"),
         ({"score": "hinge"}, "score: expected one of"),
         ({"hierarchical": {"rnak": 3}}, "hierarchical has no option 'rnak'"),
     ],

@@ -120,7 +120,7 @@ def test_one_shared_reward_is_the_same_for_everybody():
     ("options", "message"),
     [
         ({"weights": "dirichlet"}, "weights: expected one of"),
-        ({"rank": 0}, "rank: expected a number from 1 to 64"),
+        ({"rank": 0}, "rank: expected a whole number from 1 to 64"),
         ({"recipe": "published", "weights": "gaussian"}, "weights"),
         ({"ranks": 3}, "no option 'ranks'"),
     ],

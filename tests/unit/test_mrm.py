@@ -93,7 +93,7 @@ def test_the_published_recipe_sets_the_published_options():
     ("options", "message"),
     [
         ({"inner": "sgd"}, "inner: expected one of"),
-        ({"rank": 0}, "rank: expected a number from 1 to 64"),
+        ({"rank": 0}, "rank: expected a whole number from 1 to 64"),
         ({"step_sizes": []}, "step_sizes"),
         ({"support": 1.0}, "support"),
     ],

@@ -113,7 +113,7 @@ def test_ridge_finds_how_far_people_are_apart():
     [
         ("ridge", {"spreads": []}, "spreads"),
         ("ridge", {"max_features": 0}, "max_features"),
-        ("nearest", {"neighbours": 0}, "neighbours: expected a number from 1"),
+        ("nearest", {"neighbours": 0}, "neighbours: expected a whole number of at least 1"),
         ("nearest", {"similarity": "cosine"}, "similarity: expected one of"),
     ],
 )

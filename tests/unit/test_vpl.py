@@ -233,9 +233,9 @@ def test_the_published_recipe_sets_the_published_sizes():
     ("options", "message"),
     [
         ({"rescale": "sometimes"}, "rescale: expected one of"),
-        ({"latent": 0}, "latent: expected a number from 1"),
+        ({"latent": 0}, "latent: expected a whole number of at least 1"),
         ({"least_context": 30}, "least_context: expected a number from 1 to 24"),
-        ({"beta": [-1.0]}, "beta: expected a number from 0"),
+        ({"beta": [-1.0]}, r"beta: expected a number in \[0, inf\)"),
     ],
 )
 def test_wrong_options_are_named(options, message):

@@ -8,7 +8,7 @@ from typing import Any
 
 from gustibus.errors import ConfigError
 from gustibus.models.base import MODELS
-from gustibus.models.keywords import check_range
+from gustibus.models.keywords import NotNegative, read_options
 
 AUTO = "auto"
 POOLED = "bt"
@@ -37,7 +37,7 @@ class AutoOptions:
         known_items: see `fit_model`.
     """
 
-    minutes: float = 60.0
+    minutes: NotNegative = 60.0
     families: tuple[str, ...] = FAMILIES
     sizes: bool = True
     blends: bool = True
@@ -56,19 +56,9 @@ def auto_options(given: Mapping[str, Any]) -> AutoOptions:
         ConfigError: an unknown keyword, a value out of range, or no families.
         UnknownNameError: there is no family of a name.
     """
-    known = AutoOptions.__dataclass_fields__
-    for name in given:
-        if name not in known:
-            message = f"auto has no option {name!r}; known: {sorted(known)}"
-            raise ConfigError(message, where=name)
-    values = dict(given)
-    if "families" in values:
-        names = values["families"]
-        values["families"] = tuple(names.split(",") if isinstance(names, str) else names)
-    options = AutoOptions(**values)
-    check_range("minutes", options.minutes, 0)
-    if not options.families:
-        message = "families: expected at least one name, got none"
+    options = read_options(AutoOptions, AUTO, given)
+    if len(set(options.families)) < len(options.families):
+        message = f"families: expected each name once, got {list(options.families)}"
         raise ConfigError(message, where="families")
     for name in (*options.families, *options.settings):
         MODELS[name]

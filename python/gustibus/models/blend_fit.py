@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from gustibus.models.base import MODELS, Fitted, Progress, TrainingSet
 from gustibus.models.blend import BLEND, Blend
 from gustibus.models.candidates import titled
 from gustibus.models.hybrid import fit_model
+from gustibus.models.keywords import Positive, read_options
 from gustibus.models.validation import held_out_loss, hold_out
 
 MEMBERS = ("hierarchical", "lore")
@@ -27,6 +29,13 @@ class Member(NamedTuple):
     def title(self) -> str:
         """For people to read."""
         return titled(self.family, self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """What is checked by kind alone."""
+
+    weights: tuple[Positive, ...] | None = None
 
 
 class BlendOptions(NamedTuple):
@@ -56,19 +65,32 @@ def blend_options(
     for name in more:
         message = f"{BLEND} has no option {name!r}; known: ['members', 'weights']"
         raise ConfigError(message, where=name)
-    found = tuple(map(_member, members.split(",") if isinstance(members, str) else members))
+    listed = members.split(",") if isinstance(members, str) else members
+    if not isinstance(listed, list | tuple):
+        message = f"members: expected names of families, got {members!r:.80}"
+        raise ConfigError(message, where="members")
+    found = tuple(map(_member, listed))
     if len(found) < 2:
         message = f"members: expected at least two families, got {len(found)}"
         raise ConfigError(message, where="members")
-    given = (1 / len(found),) * len(found) if weights is None else tuple(map(float, weights))
-    if len(given) != len(found) or not all(0 < weight < float("inf") for weight in given):
+    for number, one in enumerate(found):
+        if one in found[:number]:
+            message = f"members: expected different ones, got {one.title} twice"
+            raise ConfigError(message, where="members")
+    weighed = read_options(_Weights, BLEND, {"weights": weights}).weights
+    given = (1 / len(found),) * len(found) if weighed is None else weighed
+    if len(given) != len(found):
         message = f"weights: expected {len(found)} numbers above 0, one a member, got {list(given)}"
         raise ConfigError(message, where="weights")
     return BlendOptions(found, given)
 
 
 def _member(given: str | Mapping[str, Any]) -> Member:
-    rest = {"family": given.strip()} if isinstance(given, str) else dict(given)
+    rest: dict[str, Any] = {}
+    if isinstance(given, str):
+        rest = {"family": given.strip()}
+    elif isinstance(given, Mapping):
+        rest = dict(given)
     name = rest.pop("family", None)
     if not isinstance(name, str) or name == BLEND:
         message = f"members: expected names of families that are no blends, got {given!r}"

@@ -19,6 +19,8 @@ from gustibus.models.base import (
     TrainingSet,
     check_features,
 )
+from gustibus.models.bt_options import BtOptions, bt_options
+from gustibus.models.keywords import option_names
 from gustibus.models.network import Network
 from gustibus.posterior import Answering, GaussianPrior
 from gustibus.types import F32
@@ -35,6 +37,7 @@ class BradleyTerry(LinearInUser):
     answering: Answering
 
     family: ClassVar[str] = "bt"
+    options_kind: ClassVar[type] = BtOptions
     takes_objective: ClassVar[bool] = True
     takes_lists: ClassVar[bool] = True
     adds_terms: ClassVar[bool] = True
@@ -82,14 +85,7 @@ class BradleyTerry(LinearInUser):
         device: str = "cpu",
         progress: Progress | None = None,
         checkpoint: Path | None = None,
-        hidden: int = 0,
-        ridge: float | None = None,
-        reducer: str = "mean",
-        objective: str | None = None,
-        objective_options: Mapping[str, Any] | None = None,
-        auxiliary: Mapping[str, Any] | None = None,
-        tail: float | None = None,
-        steps: int = 400,
+        **options: Any,
     ) -> Fitted:
         """Maximum likelihood, or the least loss of another objective, with a ridge on the reward.
 
@@ -100,29 +96,19 @@ class BradleyTerry(LinearInUser):
             device: `auto`, `cpu` or `cuda`.
             progress: called after every candidate ridge.
             checkpoint: not used: the fit takes seconds.
-            hidden: hidden layers of the reward, each as wide as `min(d, 256)`; 0 is linear.
-            ridge: penalty in units of comparisons; None tries a range on `valid`.
-            reducer: `mean` of all comparisons; `more`, which weighs the data sets of
-                `train.group` so that each step serves all of them, however small they are; or a
-                name of `REDUCERS`, over these data sets or, without them, people.
-            objective: a row of `PAIRWISE` or `LISTWISE`; the log loss when None. A listwise one
-                takes what one person said of the responses to one prompt as a list. Where the
-                margins that it learns are no log-odds, one factor makes them so at the end.
-            objective_options: of the row.
-            auxiliary: rows of `AUXILIARY` that stand beside the objective: for each name its
-                weight, or a mapping with `weight` and options; see `bt_auxiliary.choose_terms`.
-            tail: share of the largest losses that the reducer `cvar` averages, in `(0, 1]`; 0.2
-                when None.
-            steps: of stochastic gradients, where lists, groups or terms leave no smooth loss for
-                an exact solver.
+            **options: those of `BtOptions`.
+
+        Raises:
+            ConfigError: an option is wrong.
+            InputError: there are no comparisons, or not what an option needs.
         """
         del checkpoint
         from gustibus.models.bt_fit import fit_reward
 
+        chosen = bt_options(options)
         network, center, report = fit_reward(
-            train, valid, seed=seed, device=device, progress=progress, hidden=hidden, ridge=ridge,
-            reducer=reducer, objective=objective, objective_options=objective_options,
-            auxiliary=auxiliary, tail=tail, steps=steps,
+            train, valid, seed=seed, device=device, progress=progress,
+            **{name: getattr(chosen, name) for name in option_names(BtOptions)},
         )  # fmt: skip
         model: PreferenceModel = cls(network, center, Answering(lapse=0.0))
         return Fitted(model, report)

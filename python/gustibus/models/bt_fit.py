@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gustibus.data.arrays import count, number
 from gustibus.errors import ConfigError, InputError
 from gustibus.models.base import Progress, TrainingSet
 from gustibus.models.bt import BradleyTerry
@@ -62,11 +61,7 @@ def fit_reward(
     if tail is not None and reducer != "cvar":
         message = f"tail: is of the reducer 'cvar', got {reducer!r}"
         raise ConfigError(message, where="tail")
-    try:
-        share = TAIL if tail is None else number("tail", tail, low=0, high=1, open_ends="(")
-        count("steps", steps, low=1)
-    except InputError as error:
-        raise ConfigError(error.message, where=error.where) from None
+    share = TAIL if tail is None else tail
     extra = choose_terms(auxiliary)
     if extra and chosen is None:
         message = (

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from gustibus.models.factors import Factors
 from gustibus.models.hierarchical import Hierarchical
 from gustibus.models.hierarchical_fit import fit_hierarchical
 from gustibus.models.hierarchical_options import hierarchical_options
-from gustibus.models.keywords import check_range, read_options
+from gustibus.models.keywords import Count, Span, Whole, read_options
 from gustibus.models.known import KnownItems
 from gustibus.models.validation import everybody
 from gustibus.types import F32
@@ -36,13 +36,13 @@ class FactorOptions:
         folds: times that other people are held out to choose, as of `hierarchical`.
     """
 
-    rank: int = 0
-    least: int = 4
-    most: int = 2048
-    ridges: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)
-    ridge_population: tuple[float, ...] = (30.0, 10.0, 3.0, 1.0)
-    rounds: int = 10
-    folds: int = 1
+    rank: Whole = 0
+    least: Count = 4
+    most: Annotated[int, Span(2, 1 << 14)] = 2048
+    ridges: tuple[Annotated[float, Span(1e-9)], ...] = (3.0, 10.0, 30.0, 100.0)
+    ridge_population: tuple[Annotated[float, Span(1e-9)], ...] = (30.0, 10.0, 3.0, 1.0)
+    rounds: Count = 10
+    folds: Whole = 1
 
     @property
     def of_hierarchical(self) -> dict[str, Any]:
@@ -60,15 +60,7 @@ def factor_options(given: Mapping[str, Any]) -> FactorOptions:
     Raises:
         ConfigError: an unknown keyword or a value out of range.
     """
-    options = read_options(FactorOptions, "factors", given)
-    check_range("least", options.least, 1)
-    check_range("most", options.most, 2, 1 << 14)
-    for name in ("ridges", "ridge_population"):
-        check_range(name, len(getattr(options, name)), 1)
-        for value in getattr(options, name):
-            check_range(name, value, 1e-9)
-    hierarchical_options(options.of_hierarchical)
-    return options
+    return read_options(FactorOptions, "factors", given)
 
 
 def fit_factors(

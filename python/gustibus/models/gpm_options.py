@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gustibus.errors import ConfigError
 from gustibus.models.gpm_gate import GATES
+from gustibus.models.hierarchical_options import inner_options
+from gustibus.models.keywords import Count, NotNegative, Positive, check_choice, read_options
 
 HEADS, LOSSES = ("hrc", "gpm"), ("soft", "hard", "margin", "regression")
 
@@ -41,21 +43,21 @@ class GpmOptions:
     """
 
     head: str = "hrc"
-    blocks: int = 2
+    blocks: Count = 2
     bias: bool | None = None
     gate: str = "auto"
     unit_norm: bool = False
-    temperature: float | None = None
+    temperature: Positive | None = None
     loss: str = "soft"
-    least: float = 1.0
+    least: Positive = 1.0
     personal: bool = True
     transitive: Mapping[str, Any] = field(default_factory=dict)
     optional: bool = True
-    ridges: tuple[float, ...] = (3000.0, 300.0, 30.0, 3.0)
-    steps: int = 400
-    batch: int = 512
-    lr: float = 1e-2
-    panel: int = 64
+    ridges: tuple[NotNegative, ...] = (3000.0, 300.0, 30.0, 3.0)
+    steps: Count = 400
+    batch: Count = 512
+    lr: Positive = 1e-2
+    panel: Count = 64
 
     def has_bias(self, gate: str) -> bool:
         """Whether the blocks have constant coordinates under a form of the gate."""
@@ -68,31 +70,11 @@ def gpm_options(given: Mapping[str, Any]) -> GpmOptions:
     Raises:
         ConfigError: an unknown keyword or a value out of range.
     """
-    known = [f.name for f in fields(GpmOptions)]
-    for name in given:
-        if name not in known:
-            message = f"gpm has no option {name!r}; known: {sorted(known)}"
-            raise ConfigError(message, where=name)
-    options = GpmOptions(**given)
-    ridges = options.ridges if isinstance(options.ridges, (list, tuple)) else (options.ridges,)
-    options = replace(options, ridges=tuple(sorted(map(float, ridges), reverse=True)))
+    options = read_options(GpmOptions, "gpm", given)
+    options = replace(options, ridges=tuple(sorted(options.ridges, reverse=True)))
     for name, allowed in (("head", HEADS), ("gate", ("auto", *GATES)), ("loss", LOSSES)):
-        if getattr(options, name) not in allowed:
-            message = f"{name}: expected one of {allowed}, got {getattr(options, name)!r}"
-            raise ConfigError(message, where=name)
-    for name in ("blocks", "steps", "batch", "panel"):
-        if getattr(options, name) < 1:
-            message = f"{name}: expected at least 1, got {getattr(options, name)}"
-            raise ConfigError(message, where=name)
-    for name, value in (
-        ("temperature", options.temperature), ("lr", options.lr), ("least", options.least),
-    ):  # fmt: skip
-        if value is not None and not 0 < value < float("inf"):
-            message = f"{name}: expected a number above 0, got {value}"
-            raise ConfigError(message, where=name)
-    if not options.ridges or options.ridges[-1] < 0:
-        message = f"ridges: expected numbers at or above 0, got {options.ridges}"
-        raise ConfigError(message, where="ridges")
+        check_choice(name, getattr(options, name), allowed)
+    inner_options("transitive", options.transitive)
     if options.unit_norm and options.temperature is not None and options.temperature >= 1:
         # scores of unit vectors reach 1 at most: probabilities would end at 0.73
         message = f"temperature: expected below 1 with unit_norm, got {options.temperature}"

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
-
-import numpy as np
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from gustibus.errors import ConfigError
+from gustibus.models.keywords import (
+    Count,
+    NotNegative,
+    Share,
+    Span,
+    Whole,
+    check_choice,
+    read_options,
+)
 
 _PER_GROUP = 10
 """People a Gaussian of the prior, at least."""
@@ -42,17 +49,17 @@ class HierarchicalOptions:
     """
 
     basis: str = "auto"
-    rank: int = 0
-    max_features: int = 384
-    equalise: tuple[float, ...] = (0.5, 0.8, 1.0)
-    ridges: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0, 1000.0)
-    residuals: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
-    ridge_population: tuple[float, ...] = (100.0, 30.0, 10.0, 3.0)
-    rounds: int = 10
-    groups: tuple[int, ...] = (1, 4)
-    settling: tuple[int, ...] = (1, 2, 3, 5)
-    folds: int = 0
-    lapse: float | None = None
+    rank: Whole = 0
+    max_features: Count = 384
+    equalise: tuple[Share, ...] = (0.5, 0.8, 1.0)
+    ridges: tuple[NotNegative, ...] = (10.0, 30.0, 100.0, 300.0, 1000.0)
+    residuals: tuple[NotNegative, ...] = (0.0, 0.5, 1.0, 2.0)
+    ridge_population: tuple[NotNegative, ...] = (100.0, 30.0, 10.0, 3.0)
+    rounds: Count = 10
+    groups: tuple[Count, ...] = (1, 4)
+    settling: tuple[Count, ...] = (1, 2, 3, 5)
+    folds: Whole = 0
+    lapse: Annotated[float, Span(0, 0.5, ")")] | None = None
 
     @property
     def first_rank(self) -> int:
@@ -74,27 +81,18 @@ def hierarchical_options(given: Mapping[str, Any]) -> HierarchicalOptions:
     Raises:
         ConfigError: an unknown keyword or a value out of range.
     """
-    known = {f.name for f in fields(HierarchicalOptions)}
-    for name in given:
-        if name not in known:
-            message = f"hierarchical has no option {name!r}; known: {sorted(known)}"
-            raise ConfigError(message, where=name)
-    lists = ("equalise", "ridges", "residuals", "ridge_population")
-    counts = ("groups", "settling")
-    tidy: dict[str, Any] = {
-        k: tuple(map(float, np.atleast_1d(v))) if k in lists else v for k, v in given.items()
-    }
-    tidy |= {k: tuple(map(int, np.atleast_1d(v))) for k, v in given.items() if k in counts}
-    options = HierarchicalOptions(**tidy)
-    if options.basis not in ("auto", "learned", "features"):
-        message = f"basis: expected auto, learned or features, got {options.basis!r}"
-        raise ConfigError(message, where="basis")
-    if min(options.max_features, options.rounds) < 1 or min(options.rank, options.folds) < 0:
-        message = "max_features and rounds must be at least 1, rank and folds at least 0"
-        raise ConfigError(message, where="rank")
-    for name in counts:
-        values = getattr(options, name)
-        if not values or min(values) < 1:
-            message = f"{name}: expected whole numbers of at least 1, got {values}"
-            raise ConfigError(message, where=name)
+    options = read_options(HierarchicalOptions, "hierarchical", given)
+    check_choice("basis", options.basis, ("auto", "learned", "features"))
     return options
+
+
+def inner_options(name: str, given: Mapping[str, Any]) -> HierarchicalOptions:
+    """Those of a fit inside another family's, whose option of a name holds them.
+
+    Raises:
+        ConfigError: an unknown keyword or a value out of range; the message names both options.
+    """
+    try:
+        return hierarchical_options(given)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error.message}", where=f"{name}.{error.where}") from None

@@ -393,6 +393,10 @@ def _trained_by(
     auxiliary: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """What a family's fit is told of its objective, once it is known that it can take it."""
+    for name, value in (("objective_options", objective_options), ("auxiliary", auxiliary)):
+        if value is not None and not isinstance(value, Mapping):
+            message = f"{name}: expected options by name, got {value!r:.80}"
+            raise ConfigError(message, where=name)
     told: dict[str, Any] = {}
     if objective is not None:
         check_takes(family, objective)

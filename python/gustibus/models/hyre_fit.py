@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -21,10 +21,10 @@ from gustibus.models.heads import SCORES, effective
 from gustibus.models.hierarchical import Hierarchical
 from gustibus.models.hierarchical_fit import fit_hierarchical
 from gustibus.models.hierarchical_objective import apart
-from gustibus.models.hierarchical_options import hierarchical_options
+from gustibus.models.hierarchical_options import hierarchical_options, inner_options
 from gustibus.models.hierarchical_start import Frame
 from gustibus.models.hyre import Hyre
-from gustibus.models.keywords import check_choice, check_range, read_options
+from gustibus.models.keywords import Count, NotNegative, Span, check_choice, read_options
 from gustibus.models.torch_network import pick_device
 from gustibus.models.validation import everybody, held_out_loss, hold_out, representations
 from gustibus.posterior import Answering, ParticlePrior
@@ -50,12 +50,12 @@ class HyreOptions:
     """
 
     heads: str = "denoised"
-    count: int = 1024
-    share: float = 0.02
+    count: Annotated[int, Span(2)] = 1024
+    share: Annotated[float, Span(1e-6, 1)] = 0.02
     score: str = "auto"
-    sharpness: tuple[float, ...] = (0.25, 0.5, 1.0)
-    ridge: float = 1.0
-    max_features: int = 64
+    sharpness: tuple[NotNegative, ...] = (0.25, 0.5, 1.0)
+    ridge: Annotated[float, Span(1e-9)] = 1.0
+    max_features: Count = 64
     hierarchical: Mapping[str, Any] = field(default_factory=lambda: {"folds": 1})
     recipe: str = "project"
 
@@ -78,14 +78,7 @@ def hyre_options(given: Mapping[str, Any]) -> HyreOptions:
     check_choice("heads", options.heads, ("denoised", "bootstrap"))
     check_choice("score", options.score, ("auto", *SCORES))
     check_choice("recipe", options.recipe, ("project", "published"))
-    check_range("count", options.count, 2)
-    check_range("share", options.share, 1e-6, 1.0)
-    check_range("ridge", options.ridge, 1e-9)
-    check_range("max_features", options.max_features, 1)
-    check_range("sharpness", len(options.sharpness), 1)
-    for sharpness in options.sharpness:
-        check_range("sharpness", sharpness, 0.0)
-    hierarchical_options(options.hierarchical)
+    inner_options("hierarchical", options.hierarchical)
     return options
 
 

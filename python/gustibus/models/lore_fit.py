@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,15 @@ from gustibus.models.base import Fitted, Progress, TrainingSet
 from gustibus.models.hierarchical_learn import population_reward
 from gustibus.models.hierarchical_objective import Objective, apart, chosen
 from gustibus.models.hierarchical_start import Frame, spectral_start
-from gustibus.models.keywords import check_choice, check_range, read_options
+from gustibus.models.keywords import (
+    Count,
+    Exponent,
+    NotNegative,
+    Positive,
+    Span,
+    check_choice,
+    read_options,
+)
 from gustibus.models.lore import Lore, Onboarding
 from gustibus.models.mixtures import logit_population
 from gustibus.models.pal_start import simplex_corners
@@ -59,17 +67,17 @@ class LoreOptions:
             every person counts the same, Adam over everything, and new people by Adam as well.
     """
 
-    rank: int = 8
+    rank: Annotated[int, Span(1, 64)] = 8
     weights: str = "simplex"
-    equalise: float = 0.5
-    max_features: int = 384
-    ridges: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-    user_prior: float = 1.0
-    steps: int = 100
-    lr: float = 0.5
-    onboarding_steps: int = 500
-    onboarding_lr: float = 0.1
-    ridge_population: tuple[float, ...] = (100.0, 30.0, 10.0, 3.0)
+    equalise: Exponent = 0.5
+    max_features: Count = 384
+    ridges: tuple[NotNegative, ...] = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+    user_prior: NotNegative = 1.0
+    steps: Count = 100
+    lr: Positive = 0.5
+    onboarding_steps: Count = 500
+    onboarding_lr: Positive = 0.1
+    ridge_population: tuple[NotNegative, ...] = (100.0, 30.0, 10.0, 3.0)
     recipe: str = "project"
 
 
@@ -84,8 +92,6 @@ def lore_options(given: Mapping[str, Any]) -> LoreOptions:
     options = read_options(LoreOptions, "lore", given, base=base)
     check_choice("weights", options.weights, ("simplex", "gaussian"))
     check_choice("recipe", options.recipe, ("project", "published"))
-    check_range("rank", options.rank, 1, 64)
-    check_range("steps", options.steps, 1)
     if published:
         check_choice("weights", options.weights, ("simplex",))
     return options

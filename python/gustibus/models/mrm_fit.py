@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,15 @@ from gustibus.models.base import Fitted, Progress, TrainingSet
 from gustibus.models.hierarchical_learn import population_reward
 from gustibus.models.hierarchical_objective import Objective
 from gustibus.models.hierarchical_start import Frame, spectral_start
-from gustibus.models.keywords import check_choice, check_range, read_options
+from gustibus.models.keywords import (
+    Count,
+    Exponent,
+    NotNegative,
+    Span,
+    Whole,
+    check_choice,
+    read_options,
+)
 from gustibus.models.mrm import Inner, MetaReward, adapted
 from gustibus.models.pal_start import simplex_corners
 from gustibus.models.stepping import Stepper, adam, scale_rates, warmed
@@ -58,18 +66,18 @@ class MrmOptions:
         recipe: `project` or `published`.
     """
 
-    rank: int = 8
-    step_sizes: tuple[float, ...] = (1.0, 3.0, 10.0)
-    inner_steps: int = 5
+    rank: Annotated[int, Span(1, 64)] = 8
+    step_sizes: tuple[NotNegative, ...] = (1.0, 3.0, 10.0)
+    inner_steps: Count = 5
     inner: str = "gradient"
-    support: float = 0.5
-    robust: float = 0.5
-    steps: int = 300
-    batch: int = 64
-    lr: float = 0.02
-    ridge: float = 3.0
-    equalise: float = 0.5
-    max_features: int = 384
+    support: Annotated[float, Span(1e-3, 0.99)] = 0.5
+    robust: NotNegative = 0.5
+    steps: Whole = 300
+    batch: Count = 64
+    lr: Annotated[float, Span(1e-9, 1)] = 0.02
+    ridge: NotNegative = 3.0
+    equalise: Exponent = 0.5
+    max_features: Count = 384
     recipe: str = "project"
 
 
@@ -93,16 +101,6 @@ def mrm_options(given: Mapping[str, Any]) -> MrmOptions:
     options = read_options(MrmOptions, "mrm", given, base=base)
     check_choice("recipe", options.recipe, ("project", "published"))
     check_choice("inner", options.inner, ("gradient", "adam"))
-    check_range("rank", options.rank, 1, 64)
-    check_range("step_sizes", len(options.step_sizes), 1)
-    for size in options.step_sizes:
-        check_range("step_sizes", size, 0.0)
-    for name in ("inner_steps", "batch", "max_features"):
-        check_range(name, getattr(options, name), 1)
-    check_range("support", options.support, 1e-3, 0.99)
-    check_range("lr", options.lr, 1e-9, 1.0)
-    for name in ("steps", "robust", "ridge"):
-        check_range(name, getattr(options, name), 0)
     return options
 
 

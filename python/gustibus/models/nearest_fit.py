@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from gustibus.models.base import Fitted, Progress, TrainingSet
 from gustibus.models.heads import SCORES
-from gustibus.models.keywords import check_choice, check_range, read_options
+from gustibus.models.keywords import Count, NotNegative, Span, check_choice, read_options
 from gustibus.models.nearest import Nearest
 from gustibus.models.ridge import Ridge
 from gustibus.models.ridge_fit import RidgeOptions, fit_ridge, ridge_options, spread_out, unit_ridge
@@ -34,12 +34,12 @@ class NearestOptions:
         max_features: principal components in which people may differ.
     """
 
-    neighbours: tuple[float, ...] = (1, 5, 20, 60)
-    imaginary: tuple[float, ...] = (0.0, 1.0, 4.0, 16.0)
+    neighbours: tuple[Count, ...] = (1, 5, 20, 60)
+    imaginary: tuple[NotNegative, ...] = (0.0, 1.0, 4.0, 16.0)
     similarity: str = "log"
-    spreads: tuple[float, ...] = RidgeOptions().spreads
-    ridge: float = 0.0
-    max_features: int = 64
+    spreads: tuple[Annotated[float, Span(1e-6)], ...] = RidgeOptions().spreads
+    ridge: NotNegative = 0.0
+    max_features: Count = 64
 
     @property
     def of_ridge(self) -> RidgeOptions:
@@ -57,11 +57,6 @@ def nearest_options(given: Mapping[str, Any]) -> NearestOptions:
     """
     options = read_options(NearestOptions, "nearest", given)
     check_choice("similarity", options.similarity, SCORES)
-    for name, low in (("neighbours", 1.0), ("imaginary", 0.0)):
-        check_range(name, len(getattr(options, name)), 1)
-        for value in getattr(options, name):
-            check_range(name, value, low)
-    _ = options.of_ridge
     return options
 
 

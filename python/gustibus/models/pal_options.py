@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
 from gustibus.errors import ConfigError
+from gustibus.models.keywords import (
+    Count,
+    Dropout,
+    Exponent,
+    NotNegative,
+    Span,
+    Whole,
+    check_choice,
+    read_options,
+)
+from gustibus.models.network import ACTIVATIONS
 from gustibus.models.pal import PalShape
 
 
@@ -60,40 +71,40 @@ class PalOptions:
         objective_options: of that row.
     """
 
-    prototypes: int = 8
+    prototypes: Count = 8
     variant: str = "a"
     form: str = ""
     point: str = "Pw"
-    layers: int = 0
-    width: int = 0
+    layers: Annotated[int, Span(-1)] = 0
+    width: Whole = 0
     activation: str = "gelu"
-    dropout: float = 0.0
+    dropout: Dropout = 0.0
     residual: bool = False
     batch_norm: bool = False
     loss: str = "logistic"
     mixing: str = "softmax"
-    epochs: int = 40
-    batch: int = 0
-    lr_projector: float = 2e-3
-    lr_prototypes: float = 2e-2
-    lr_users: float = 3e-2
-    lr_scale: float = 1e-2
-    weight_decay: float = 0.01
-    ridge: float = 30.0
-    user_prior: float = 1.0
-    equalise: float = 0.8
-    max_features: int = 384
+    epochs: Count = 40
+    batch: Whole = 0
+    lr_projector: NotNegative = 2e-3
+    lr_prototypes: NotNegative = 2e-2
+    lr_users: NotNegative = 3e-2
+    lr_scale: NotNegative = 1e-2
+    weight_decay: NotNegative = 0.01
+    ridge: NotNegative = 30.0
+    user_prior: NotNegative = 1.0
+    equalise: Exponent = 0.8
+    max_features: Count = 384
     coupled: bool = False
-    user_noise: float = 0.1
+    user_noise: NotNegative = 0.1
     unit_prototypes: bool = False
-    bound: float = 0.0
-    bound_radius: float = 4.0
+    bound: NotNegative = 0.0
+    bound_radius: NotNegative = 4.0
     population: str = "auto"
-    particles: int = 400
-    patience: int = 4
+    particles: Count = 400
+    patience: Whole = 4
     start: str = "auto"
-    ridges: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0, 1000.0)
-    ridge_population: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)
+    ridges: tuple[NotNegative, ...] = (10.0, 30.0, 100.0, 300.0, 1000.0)
+    ridge_population: tuple[NotNegative, ...] = (3.0, 10.0, 30.0, 100.0)
     recipe: str = "project"
     mixed: bool = True
     objective: str = ""
@@ -113,20 +124,13 @@ def pal_options(given: Mapping[str, Any]) -> PalOptions:
     Raises:
         ConfigError: an unknown keyword, or values that do not go together.
     """
-    known = [f.name for f in fields(PalOptions)]
-    for name in given:
-        if name not in known:
-            message = f"pal has no option {name!r}; known: {sorted(known)}"
-            raise ConfigError(message, where=name)
     base: dict[str, Any] = {}
     if given.get("recipe") == "published":
         base = dict(_PUBLISHED)
         if given.get("variant", "a") == "a":
             base |= {"form": "dist", "point": "f(Pw)", "loss": "hinge", "activation": "relu",
                      "residual": True}  # fmt: skip
-    lists = ("ridges", "ridge_population")
-    tidy = {k: tuple(map(float, v)) if k in lists else v for k, v in given.items()}
-    options = PalOptions(**{**base, **tidy})
+    options = read_options(PalOptions, "pal", given, base=base)
     if not options.form:
         options = replace(options, form="squared" if options.variant == "a" else "angle")
     shape = PalShape(options.variant, options.form, options.point)
@@ -136,19 +140,15 @@ def pal_options(given: Mapping[str, Any]) -> PalOptions:
         ("population", ("auto", "dirichlet", "gaussian")),
         ("recipe", ("project", "published")),
         ("start", ("auto", "em", "random")),
+        ("activation", ACTIVATIONS),
     ):
-        if getattr(options, name) not in allowed:
-            message = f"{name}: expected one of {allowed}, got {getattr(options, name)!r}"
-            raise ConfigError(message, where=name)
+        check_choice(name, getattr(options, name), allowed)
     able = _can_start(options)
     if options.start == "em" and not able:
         message = "start: 'em' is for variant 'a', form 'squared', layers 0, width 0, equalise >= 0"
         raise ConfigError(message, where="start")
     if options.start == "auto":
         options = replace(options, start="em" if able else "random")
-    if options.prototypes < 1 or options.epochs < 1 or options.batch < 0:
-        message = "prototypes and epochs must be at least 1 and batch at least 0"
-        raise ConfigError(message, where="prototypes")
     if options.population == "gaussian" and not shape.is_linear:
         message = f"population: 'gaussian' needs a form linear in the user, got {options.form!r}"
         raise ConfigError(message, where="population")

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from gustibus.errors import ConfigError
-from gustibus.models.keywords import check_choice, check_range, read_options
+from gustibus.models.keywords import (
+    Count,
+    Exponent,
+    NotNegative,
+    Positive,
+    Share,
+    Span,
+    check_choice,
+    read_options,
+)
 
 REFINES = ("map", "encoder", "particles")
 HEADS = ("bilinear", "cross_attention")
@@ -48,23 +57,23 @@ class PpdOptions:
     refine: str = "map"
     head: str = "bilinear"
     odd: bool = True
-    dim: int = 32
-    width: int = 128
-    shrink: float = 4.0
-    most_support: int = 24
-    people: int = 32
-    dropout: float = 0.1
+    dim: Count = 32
+    width: Count = 128
+    shrink: NotNegative = 4.0
+    most_support: Count = 24
+    people: Count = 32
+    dropout: Share = 0.1
     sampling: str = "root"
-    steps: int = 900
-    lr: float = 3e-3
-    decays: tuple[float, ...] = (0.01, 1.0)
-    leash: float = 1e-3
-    equalise: float = 0.5
-    max_features: int = 384
-    ridge_population: tuple[float, ...] = (100.0, 30.0, 10.0, 3.0)
-    ranks: tuple[float, ...] = (4.0, 8.0, 16.0)
-    spreads: tuple[float, ...] = (0.75, 1.5, 3.0, 6.0, 12.0)
-    tokens: int = 4
+    steps: Count = 900
+    lr: Positive = 3e-3
+    decays: tuple[NotNegative, ...] = (0.01, 1.0)
+    leash: NotNegative = 1e-3
+    equalise: Exponent = 0.5
+    max_features: Count = 384
+    ridge_population: tuple[NotNegative, ...] = (100.0, 30.0, 10.0, 3.0)
+    ranks: tuple[Count, ...] = (4, 8, 16)
+    spreads: tuple[Annotated[float, Span(1e-6)], ...] = (0.75, 1.5, 3.0, 6.0, 12.0)
+    tokens: Count = 4
     refit: bool = True
 
 
@@ -79,15 +88,6 @@ def ppd_options(given: Mapping[str, Any]) -> PpdOptions:
     check_choice("refine", options.refine, REFINES)
     check_choice("head", options.head, HEADS)
     check_choice("sampling", options.sampling, SAMPLINGS)
-    for name in ("dim", "width", "most_support", "people", "steps", "max_features", "tokens"):
-        check_range(name, getattr(options, name), 1)
-    check_range("dropout", options.dropout, 0, 1)
-    check_range("shrink", options.shrink, 0)
-    for name, low in (("decays", 0.0), ("ranks", 1.0), ("spreads", 1e-6)):
-        if not getattr(options, name):
-            message = f"{name}: expected at least one number, got none"
-            raise ConfigError(message, where=name)
-        check_range(name, min(getattr(options, name)), low)
     if attends and options.refine == "map":
         message = (
             "refine: expected 'encoder' or 'particles' with head 'cross_attention', got 'map': "

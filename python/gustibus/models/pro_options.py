@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from numbers import Integral
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from gustibus.errors import ConfigError
+from gustibus.models.keywords import (
+    Count,
+    Dropout,
+    NotNegative,
+    Positive,
+    Whole,
+    check_choice,
+    read_options,
+)
 from gustibus.types import F64
 
 REWARDS = ("auto", "columns", "ratings", "experts")
@@ -53,26 +61,26 @@ class ProOptions:
     """
 
     rewards: str = "auto"
-    columns: tuple[int, ...] = ()
+    columns: tuple[Whole, ...] = ()
     ratings: F64 | None = None
-    experts: int = 8
-    names: tuple[str, ...] | str = ()
+    experts: Count = 8
+    names: tuple[str, ...] = ()
     objective: str = "likelihood"
-    warm_start: int = 0
-    temperature: float = 0.1
+    warm_start: Whole = 0
+    temperature: Positive = 0.1
     gate: str = "auto"
-    width: int = 64
-    layers: int = 1
-    dropout: float = 0.0
-    softness: float = 1.0
-    scale: float = 3.0
-    rho: float = 0.01
+    width: Count = 64
+    layers: Whole = 1
+    dropout: Dropout = 0.0
+    softness: Positive = 1.0
+    scale: Positive = 3.0
+    rho: NotNegative = 0.01
     personal: bool = True
-    user_prior: float = 1.0
-    ridges: tuple[float, ...] = (300.0, 30.0, 3.0)
-    steps: int = 400
-    batch: int = 512
-    lr: float | None = None
+    user_prior: Positive = 1.0
+    ridges: tuple[NotNegative, ...] = (300.0, 30.0, 3.0)
+    steps: Count = 400
+    batch: Count = 512
+    lr: Positive | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For the report: of ratings, only whether there are any."""
@@ -104,40 +112,11 @@ def pro_options(given: Mapping[str, Any]) -> ProOptions:
     Raises:
         ConfigError: an unknown keyword, a value out of range, or values that do not go together.
     """
-    known = [f.name for f in fields(ProOptions)]
-    for name in given:
-        if name not in known:
-            message = f"pro has no option {name!r}; known: {sorted(known)}"
-            raise ConfigError(message, where=name)
-    options = ProOptions(**{**(_ARMORM if given.get("gate") == "armorm" else {}), **given})
-    ridges = tuple(sorted(map(float, np.atleast_1d(options.ridges)), reverse=True))
-    names = options.names.split(",") if isinstance(options.names, str) else options.names
-    options = replace(
-        options, ridges=ridges, columns=tuple(map(int, options.columns)),
-        names=tuple(str(name).strip() for name in names),
-    )  # fmt: skip
+    base = _ARMORM if given.get("gate") == "armorm" else {}
+    options = read_options(ProOptions, "pro", given, base=base)
+    options = replace(options, ridges=tuple(sorted(options.ridges, reverse=True)))
     for name, allowed in (("rewards", REWARDS), ("objective", OBJECTIVES), ("gate", GATES)):
-        if getattr(options, name) not in allowed:
-            message = f"{name}: expected one of {allowed}, got {getattr(options, name)!r}"
-            raise ConfigError(message, where=name)
-    for name in ("experts", "width", "steps", "batch"):
-        if getattr(options, name) < 1:
-            message = f"{name}: expected at least 1, got {getattr(options, name)}"
-            raise ConfigError(message, where=name)
-    for name in ("temperature", "softness", "scale", "user_prior"):
-        if not getattr(options, name) > 0:
-            message = f"{name}: expected a number above 0, got {getattr(options, name)}"
-            raise ConfigError(message, where=name)
-    warm = options.warm_start
-    if not isinstance(warm, Integral) or isinstance(warm, bool) or warm < 0:
-        message = f"warm_start: expected a number of steps from 0, got {warm!r}"
-        raise ConfigError(message, where="warm_start")
-    if options.layers < 0 or not 0 <= options.dropout < 1 or options.rho < 0:
-        message = "layers and rho must be at least 0, and dropout in [0, 1)"
-        raise ConfigError(message, where="layers")
-    if not ridges or ridges[-1] < 0:
-        message = f"ridges: expected numbers at or above 0, got {ridges}"
-        raise ConfigError(message, where="ridges")
+        check_choice(name, getattr(options, name), allowed)
     return _with_source(options)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from gustibus.errors import InputError
 from gustibus.models.base import Fitted, Progress, TrainingSet
 from gustibus.models.bt_fit import fit_reward
 from gustibus.models.hierarchical_start import Frame
-from gustibus.models.keywords import check_range, read_options
+from gustibus.models.keywords import Count, NotNegative, Span, read_options
 from gustibus.models.ridge import Ridge
 from gustibus.models.validation import everybody, held_out_loss, hold_out
 from gustibus.posterior import GaussianPrior
@@ -30,9 +30,20 @@ class RidgeOptions:
         max_features: principal components in which people may differ.
     """
 
-    spreads: tuple[float, ...] = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
-    ridge: float = 0.0
-    max_features: int = 64
+    spreads: tuple[Annotated[float, Span(1e-6)], ...] = (
+        0.1,
+        0.2,
+        0.35,
+        0.5,
+        0.75,
+        1.0,
+        1.5,
+        2.0,
+        3.0,
+        5.0,
+    )
+    ridge: NotNegative = 0.0
+    max_features: Count = 64
 
 
 def ridge_options(given: Mapping[str, Any]) -> RidgeOptions:
@@ -41,13 +52,7 @@ def ridge_options(given: Mapping[str, Any]) -> RidgeOptions:
     Raises:
         ConfigError: an unknown keyword or a value out of range.
     """
-    options = read_options(RidgeOptions, "ridge", given)
-    for spread in options.spreads:
-        check_range("spreads", spread, 1e-6)
-    check_range("spreads", len(options.spreads), 1)
-    check_range("ridge", options.ridge, 0.0)
-    check_range("max_features", options.max_features, 1)
-    return options
+    return read_options(RidgeOptions, "ridge", given)
 
 
 def fit_ridge(

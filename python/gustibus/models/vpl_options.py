@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from gustibus.models.keywords import check_choice, check_range, read_options
+from gustibus.models.keywords import (
+    Count,
+    Exponent,
+    NotNegative,
+    Span,
+    Whole,
+    check_choice,
+    check_range,
+    read_options,
+)
 from gustibus.models.network import ACTIVATIONS
 from gustibus.models.vpl import RESCALE
 
@@ -45,27 +54,27 @@ class VplOptions:
         recipe: `project` or `published`.
     """
 
-    latent: int = 16
-    hidden: int = 64
-    beta: tuple[float, ...] = (0.0,)
+    latent: Count = 16
+    hidden: Count = 64
+    beta: tuple[NotNegative, ...] = (0.0,)
     rescale: str = "never"
     activation: str = "gelu"
-    low: float = -9.0
-    context: int = 24
-    least_context: int = 1
-    empty: float = 0.1
-    queries: int = 16
-    steps: int = 1500
-    batch: int = 32
-    lr: float = 5e-3
-    weight_decay: float = 1e-2
-    ramp: int = 0
-    swap: float = 0.0
-    swap_eta: float = 0.1
-    equalise: float = 0.5
-    max_features: int = 64
-    head_scale: float = 1.0
-    judgements: int = 15
+    low: Annotated[float, Span(-20, 0)] = -9.0
+    context: Count = 24
+    least_context: Count = 1
+    empty: Annotated[float, Span(0, 0.9)] = 0.1
+    queries: Count = 16
+    steps: Whole = 1500
+    batch: Count = 32
+    lr: Annotated[float, Span(1e-9, 1)] = 5e-3
+    weight_decay: NotNegative = 1e-2
+    ramp: Whole = 0
+    swap: NotNegative = 0.0
+    swap_eta: NotNegative = 0.1
+    equalise: Exponent = 0.5
+    max_features: Count = 64
+    head_scale: NotNegative = 1.0
+    judgements: Whole = 15
     recipe: str = "project"
 
 
@@ -88,16 +97,5 @@ def vpl_options(given: Mapping[str, Any]) -> VplOptions:
     check_choice("recipe", options.recipe, ("project", "published"))
     check_choice("rescale", options.rescale, RESCALE)
     check_choice("activation", options.activation, ACTIVATIONS)
-    for name in ("latent", "hidden", "context", "least_context", "queries", "batch"):
-        check_range(name, getattr(options, name), 1)
-    check_range("max_features", options.max_features, 1)
     check_range("least_context", options.least_context, 1, options.context)
-    check_range("low", options.low, -20.0, 0.0)
-    check_range("empty", options.empty, 0.0, 0.9)
-    check_range("lr", options.lr, 1e-9, 1.0)
-    check_range("beta", len(options.beta), 1)
-    for beta in options.beta:
-        check_range("beta", beta, 0.0)
-    for name in ("steps", "weight_decay", "ramp", "swap", "swap_eta", "judgements"):
-        check_range(name, getattr(options, name), 0)
     return options

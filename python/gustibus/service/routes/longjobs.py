@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import Parameter, signature
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -11,6 +10,7 @@ from gustibus.data.files import table_suffix
 from gustibus.errors import GustibusError, InputError
 from gustibus.models import MODELS
 from gustibus.models.automatic_options import AUTO, auto_options
+from gustibus.models.keywords import option_names
 from gustibus.service.call import Call
 from gustibus.service.decoding import refuse_unstorable
 from gustibus.service.ids import Id
@@ -205,21 +205,19 @@ def learning(call: Call, body: Train) -> dict[str, Any]:
 def _check_family(family: str, options: dict[str, Any]) -> None:
     """Refuse a family that is not known, and names of options that it has not, as far as it says."""
     try:
-        fit = None if family == AUTO else MODELS[family].run.fit
+        run = None if family == AUTO else MODELS[family].run
     except GustibusError as error:
         raise invalid("/family", error.message) from None
-    if fit is None:
+    if run is None:
         try:
             auto_options(options)
         except (GustibusError, TypeError) as error:
             raise invalid("/options", str(error)) from None
         return
-    known = signature(fit).parameters
-    if any(one.kind is Parameter.VAR_KEYWORD for one in known.values()):
+    kind = getattr(run, "options_kind", None)
+    if kind is None:
         return  # its process tells
-    own = sorted(
-        known.keys() - {"self", "train", "valid", "seed", "device", "progress", "checkpoint"}
-    )
+    own = list(option_names(kind))
     for name in options:
         if name not in {*own, "known_items"}:
             detail = f"{family} has no option {name!r}; known: {own}"
