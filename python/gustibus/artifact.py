@@ -31,7 +31,7 @@ from gustibus.errors import (
     NoArtifactError,
 )
 from gustibus.folders import put_in_place, scratch_folder
-from gustibus.models.base import PreferenceModel
+from gustibus.models.base import PreferenceModel, without_nan
 from gustibus.models.fingerprint import fingerprint
 from gustibus.models.hybrid import load_model
 from gustibus.onboarding import QuestionPool
@@ -212,6 +212,7 @@ class Artifact:
 
         Raises:
             InputError: `folder` exists and holds something else.
+            ArtifactError: the model or its questions hold NaN, for which JSON has no word.
         """
         target = Path(folder)
         check_target(target)
@@ -225,7 +226,8 @@ class Artifact:
 
     def _write(self, folder: Path) -> None:
         params, arrays = self.model.save()
-        _write_json(folder / "card.json", {**self.card, "format": FORMAT, "params": params})
+        card = without_nan(self.card) | {"format": FORMAT, "params": params}
+        _write_json(folder / "card.json", card)
         tensors = {f"model.{name}": np.ascontiguousarray(v) for name, v in arrays.items()}
         _write_tensors(folder / "model.safetensors", {**tensors, "reference": self.reference})
         people = {k: getattr(self.people, k) for k in ("means", "covariances", "counts")}
@@ -385,7 +387,12 @@ def _sha256(path: Path) -> str:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    try:
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:  # NaN or infinity, for which JSON has no word
+        message = f"{path.name}: cannot be written as JSON ({error})"
+        raise ArtifactError(message, where=path.name) from None
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _write_tensors(

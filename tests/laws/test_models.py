@@ -173,6 +173,14 @@ def test_a_fit_reports_its_time_and_its_loss_on_held_out_people(model, request):
     json.dumps(report)
 
 
+@pytest.mark.parametrize("name", [*sorted(MODELS), "auto"])
+def test_a_fit_that_nobody_can_judge_reports_no_loss_and_no_nan(name):
+    train, valid = small_world(0, people=12), small_world(1, people=6, rows=1)
+    report = fit_any(name, train, valid, seed=0, **QUICK.get(name, {})).report
+    assert report["held_out_loss"] is None
+    json.dumps(report, allow_nan=False)
+
+
 def some(model: PreferenceModel, n: int, seed: int = 0):
     rng = np.random.default_rng(seed)
     items = rng.standard_normal((n, model.item_dim)).astype(np.float32)

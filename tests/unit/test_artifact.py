@@ -61,6 +61,34 @@ def test_loading_gives_back_what_was_saved(folder):
     assert f"{artifact.card['metrics']['log_loss_of_validation_people']:.4g}" in card
 
 
+def test_files_are_json_whatever_the_figures_of_the_card_are(folder, tmp_path):
+    base = Artifact.load(folder)
+    fit = {"held_out_loss": np.nan, "history": [{"loss": np.inf}, {"loss": 0.5}]}
+    replace(base, card={**base.card, "fit": fit}).save(tmp_path / "model")
+
+    def refuse(word):
+        pytest.fail(f"{word} is no JSON")
+
+    text = (tmp_path / "model" / "card.json").read_text()
+    card = json.loads(text, parse_constant=refuse)
+    assert card["fit"] == {"held_out_loss": None, "history": [{"loss": None}, {"loss": 0.5}]}
+    Artifact.load(tmp_path / "model")
+
+    class Broken:
+        def __getattr__(self, name):
+            return getattr(base.model, name)
+
+        def save(self):
+            params, arrays = base.model.save()
+            return {**params, "lapse": np.nan}, arrays
+
+    broken = replace(base)
+    object.__setattr__(broken, "model", Broken())
+    with pytest.raises(ArtifactError, match=r"card.json: cannot be written as JSON"):
+        broken.save(tmp_path / "broken")
+    assert not (tmp_path / "broken").exists()
+
+
 def test_who_was_trained_on_is_found_without_the_rest_of_the_folder(folder, tmp_path):
     base = Artifact.load(folder)
     hashes = [bytes([n, *range(31)]) for n in range(250)]

@@ -7,6 +7,7 @@ training may need torch, scoring never does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +87,8 @@ class Fitted(tuple["PreferenceModel", dict[str, Any]]):
     __slots__ = ()
 
     def __new__(cls, model: PreferenceModel, report: dict[str, Any]) -> Self:
-        """Pair a fitted model with the report of its fit."""
-        return super().__new__(cls, (model, report))
+        """Pair a fitted model with the report of its fit; None where a figure is no number."""
+        return super().__new__(cls, (model, without_nan(report)))
 
     @property
     def model(self) -> PreferenceModel:
@@ -98,6 +99,18 @@ class Fitted(tuple["PreferenceModel", dict[str, Any]]):
     def report(self) -> dict[str, Any]:
         """JSON-ready record of the fit."""
         return self[1]
+
+
+def without_nan(value: Any) -> Any:
+    """A JSON value whose numbers are finite: None in the place of NaN and infinity, which JSON lacks."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: without_nan(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        found = (without_nan(one) for one in value)
+        return list(found) if isinstance(value, list) else tuple(found)
+    return value
 
 
 @runtime_checkable
