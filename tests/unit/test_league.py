@@ -16,7 +16,7 @@ from gustibus.bench.standings import League, Standing
 from gustibus.cli.app import app
 from gustibus.data import write_folder
 from gustibus.data.synthetic import linear_mixture_world
-from gustibus.errors import ConfigError, UnknownNameError
+from gustibus.errors import ConfigError, InputError, UnknownNameError
 from gustibus.evaluation import Report
 from gustibus.evaluation.protocol import NEW_CELLS
 from gustibus.evaluation.report import encode
@@ -225,7 +225,6 @@ def test_other_options_train_again(folder):
 
 
 def test_a_method_that_cannot_be_trained_is_left_out_and_named(folder, monkeypatch):
-    from gustibus.errors import InputError
     from gustibus.models import bt
 
     def refuse(*_, **__):
@@ -238,6 +237,28 @@ def test_a_method_that_cannot_be_trained_is_left_out_and_named(folder, monkeypat
     assert any("left out" in line for line in said)
     assert found.standings[0].failed == {"bt": "train: expected prompts, got none"}
     assert "expected prompts" in found.markdown()
+
+
+def test_a_data_set_that_cannot_be_read_is_refused_before_any_training(folder, monkeypatch):
+    from gustibus.bench import league as running
+    from gustibus.data import read
+
+    (folder / "empty.csv").write_text("user,prompt,chosen,rejected\n")
+    reads: list[str] = []
+
+    def counted(source, **options):
+        reads.append(source)
+        return read(source, **options)
+
+    monkeypatch.setattr(running, "read", counted)
+    sources = [str(folder / name) for name in ("first", "empty.csv", "gone.csv")]
+    with pytest.raises(InputError) as error:
+        league(folder, "first", "empty.csv", "gone.csv")
+    assert error.value.message.count("empty.csv: the file has no rows") == 1
+    assert error.value.message.count("gone.csv") == 1
+    assert "first" not in error.value.message
+    assert reads == sources
+    assert not (folder / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -302,7 +323,7 @@ def test_columns_are_mapped_and_identical_rows_dropped_as_in_training(tmp_path):
     assert unnamed.exit_code != 0
     refused = command("--map", names)
     assert refused.exit_code != 0
-    assert "--identical drop leaves such rows out" in refused.output
+    assert "--identical drop leaves such rows out" in str(refused.exception)
     found = command("--map", names, "--identical", "drop")
     assert found.exit_code == 0, found.output
     card = json.loads((tmp_path / "out" / "odd" / "0" / "bt" / "card.json").read_text())

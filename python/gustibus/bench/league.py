@@ -12,15 +12,17 @@ from gustibus.artifact import Artifact
 from gustibus.bench.keeping import choices
 from gustibus.bench.rows import Told, Trial, is_alike, judged
 from gustibus.bench.standings import League, Standing
+from gustibus.data import read
 from gustibus.data.arrays import count
 from gustibus.data.comparisons import Identical
-from gustibus.errors import ConfigError, GustibusError, InputError
+from gustibus.errors import ConfigError, GustibusError, InputError, NotFoundError
 from gustibus.evaluation.protocol import SIZES
 from gustibus.models import MODELS
 from gustibus.models.automatic_options import AUTO
 from gustibus.models.base import Progress
 from gustibus.models.recent import remembered
 from gustibus.training import RunConfig, train
+from gustibus.training.run import make_split
 
 
 class Entry(NamedTuple):
@@ -145,9 +147,11 @@ def run_league(
         The standings, already saved.
 
     Raises:
-        InputError: a data set cannot be read, or nothing can be trained on it.
+        InputError: a data set cannot be read or split, which is found before anything is trained,
+            or nothing can be trained on it.
     """
     tell = told or (lambda _: None)
+    _refuse_unreadable(config)
     before = _before(config, tell)
     found = [
         _one(config, source, seed, before.get((Path(source).stem, seed)), progress, tell)
@@ -160,6 +164,29 @@ def run_league(
         tell(f"{refused.data} {refused.seed}: refused, nothing can be told apart")
     league.save(config.output)
     return league
+
+
+def _refuse_unreadable(config: LeagueConfig) -> None:
+    """Read and split every data set once, before hours go into those that come before a bad one.
+
+    Raises:
+        InputError: some cannot; the message names each of them with the reason.
+    """
+    found = []
+    for source in config.data:
+        run = config.run(source, seed=config.seeds[0])
+        try:
+            dataset = read(
+                source, layout=run.layout, columns=run.columns or None, identical=run.identical
+            )
+            for seed in config.seeds:
+                make_split(dataset, config.run(source, seed=seed))
+        except (InputError, NotFoundError) as error:
+            named = source in error.message
+            found.append(error.message if named else f"{source}: {error.message}")
+    if found:
+        message = "; ".join(found)
+        raise InputError(message, where="data")
 
 
 def _before(config: LeagueConfig, tell: Told) -> dict[tuple[str, int], Standing]:
