@@ -23,27 +23,17 @@ from gustibus.errors import (
 )
 from gustibus.models import MODELS, PreferenceModel
 from gustibus.models.automatic import fit_any
-from gustibus.models.automatic_options import AutoOptions, auto_options
+from gustibus.models.automatic_options import auto_options
 from gustibus.models.base import Fitted, TrainingSet
-from gustibus.models.bt_options import BtOptions, bt_options
-from gustibus.models.factors_fit import FactorOptions, factor_options
 from gustibus.models.fingerprint import fingerprint
-from gustibus.models.gpm_options import GpmOptions, gpm_options
-from gustibus.models.hierarchical_options import HierarchicalOptions, hierarchical_options
+from gustibus.models.gpm_options import gpm_options
 from gustibus.models.hybrid import fit_model, load_model
-from gustibus.models.hyre_fit import HyreOptions, hyre_options
 from gustibus.models.keywords import option_names
-from gustibus.models.lore_fit import LoreOptions, lore_options
-from gustibus.models.mrm_fit import MrmOptions, mrm_options
-from gustibus.models.nearest_fit import NearestOptions, nearest_options
-from gustibus.models.pal_options import PalOptions, pal_options
-from gustibus.models.ppd_options import PpdOptions, ppd_options
-from gustibus.models.pro_options import ProOptions, pro_options
-from gustibus.models.ridge_fit import RidgeOptions, ridge_options
-from gustibus.models.vpl_options import VplOptions, vpl_options
+from gustibus.models.pro_options import pro_options
 from gustibus.posterior import Posterior
 from gustibus.scoring import Scorer
 from tests.conftest import small_world
+from tests.laws.option_readers import READERS
 
 GPM = {"steps": 30, "ridges": [10.0], "transitive": {"basis": "features", "folds": 1}}
 VPL = {"latent": 4, "hidden": 8, "steps": 40}
@@ -459,15 +449,6 @@ def test_an_empty_training_set_is_refused(name):
         MODELS[name].run.fit(empty, None, seed=0)
 
 
-READERS = {
-    "bt": (BtOptions, bt_options), "factors": (FactorOptions, factor_options),
-    "gpm": (GpmOptions, gpm_options), "hierarchical": (HierarchicalOptions, hierarchical_options),
-    "hyre": (HyreOptions, hyre_options), "lore": (LoreOptions, lore_options),
-    "mrm": (MrmOptions, mrm_options), "nearest": (NearestOptions, nearest_options),
-    "pal": (PalOptions, pal_options), "ppd": (PpdOptions, ppd_options),
-    "pro": (ProOptions, pro_options), "ridge": (RidgeOptions, ridge_options),
-    "vpl": (VplOptions, vpl_options), "auto": (AutoOptions, auto_options),
-}  # fmt: skip
 ODD_VALUES = (
     "abc", "", np.nan, np.inf, -1, -0.5, 2.5, True, None, [], {}, [np.nan], ["abc"], [-1], {"a": 1},
     10**30, 10**400, b"x", object(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from gustibus.evaluation import Report
 from gustibus.evaluation.protocol import NEW_CELLS
 from gustibus.evaluation.report import encode
 from gustibus.models import MODELS
+from tests.laws.option_readers import READERS
 
 QUICK = {"ridges": [10.0], "equalise": [0.5], "rounds": 3}
 ENTRIES = {
@@ -62,7 +63,21 @@ def clear(folder):
 
 def test_every_family_takes_part_by_default():
     assert set(MODELS) < set(METHODS)
-    assert {"auto", "pal-published"} < set(METHODS)
+    assert "auto" in METHODS
+
+
+def test_every_published_recipe_takes_part_beside_the_familys_own():
+    published = {
+        name for name, (kind, _) in READERS.items() if "recipe" in {f.name for f in fields(kind)}
+    }
+    assert published == {"pal", "lore", "vpl", "mrm", "hyre"}
+    rows = {name for name in METHODS if name.endswith("-published")}
+    assert rows == {f"{name}-published" for name in published}
+    for row in rows:
+        entry = METHODS[row]
+        own, said = READERS[entry.family][1]({}), READERS[entry.family][1](entry.options)
+        assert said.recipe == "published"
+        assert replace(said, recipe=own.recipe) != own
 
 
 def test_a_league_is_written_and_goes_on_where_it_was(folder):

@@ -34,9 +34,13 @@ class Entry(NamedTuple):
     """Whether answers count by the strengths that the league names a column of."""
 
 
+PUBLISHED = ("pal", "lore", "vpl", "mrm", "hyre")
+"""Families with a recipe of the published code beside the project's own."""
+
+
 def _entries() -> dict[str, Entry]:
     """Every family as it is, published recipes where they differ, and the automatic choice."""
-    published = {name: Entry(name, {"recipe": "published"}) for name in ("pal", "lore")}
+    published = {name: Entry(name, {"recipe": "published"}) for name in PUBLISHED}
     plain = {name: Entry(name, {}) for name in MODELS}
     return plain | {f"{n}-published": e for n, e in published.items()} | {AUTO: Entry(AUTO, {})}
 
