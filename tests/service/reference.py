@@ -194,8 +194,10 @@ class Reference:
     """Who was deleted and has not come back."""
     forgotten: set[str] = field(default_factory=set)
     """Who was deleted once: what a training knows of them is not used."""
-    resets: set[tuple[str, str]] = field(default_factory=set)
-    """People and digests of versions under which their fit was forgotten."""
+    resets: dict[str, str] = field(default_factory=dict)
+    """Whose fit was forgotten, with no answer since, and the digest of the version under which it was."""
+    begun: set[str] = field(default_factory=set)
+    """Whose fit was forgotten, and who have answered since."""
 
     @property
     def library(self) -> Library:
@@ -217,25 +219,32 @@ class Reference:
 
     def person(self, user: str) -> tuple[Posterior, int]:
         """Posterior of somebody, and on how many answers it rests."""
-        if (user, self.digest) in self.resets:
+        reset = self.resets.get(user)
+        if reset == self.digest:
             return Posterior.from_prior(self.library.artifact.model.prior), 0
+        if reset is not None:  # another version says what its training knows, and nothing more
+            return self.library.place([], self.trained(user))
         return self.library.place(self.of(user), self.trained(user))
 
-    def fitted(self, user: str) -> None:
-        """Somebody is fitted again, because their answers have changed."""
-        self.resets = {one for one in self.resets if one[0] != user}
+    def answered(self, user: str) -> None:
+        """Somebody is fitted again to all answers, because there is one more."""
+        if self.resets.pop(user, None) is not None:
+            self.begun.add(user)
+
+    def reset(self, user: str) -> None:
+        """Forget what was learned of somebody until they answer again."""
+        self.resets[user] = self.digest
+        self.begun.discard(user)
 
     def add_answers(self, new: Sequence[Answer]) -> None:
         """Keep comparisons."""
         self.answers += new
         for one in new:
             self.people.setdefault(one.user, {})
-            self.fitted(one.user)
+            self.answered(one.user)
 
     def drop_answers(self, gone: Sequence[Answer]) -> None:
-        """Forget comparisons that were deleted."""
-        for one in gone:
-            self.fitted(one.user)
+        """Forget comparisons that were deleted; who was reset stays so."""
         self.gone += [one.id for one in gone]
         self.answers = [one for one in self.answers if one not in gone]
 
@@ -246,6 +255,7 @@ class Reference:
         self.seen.pop(user, None)
         self.talks = [talk for talk in self.talks if talk.user != user]
         self.keys = {key: kept for key, kept in self.keys.items() if user not in kept.users}
-        self.fitted(user)
+        self.resets.pop(user, None)
+        self.begun.discard(user)
         self.deleted.add(user)
         self.forgotten.add(user)

@@ -66,8 +66,7 @@ def reset_person(world: World, pick: Random) -> None:
     assert reply.status_code == 200, reply.text
     assert reply.json()["fitted_comparisons"] == 0, reply.text
     ref.people.setdefault(user, {})
-    ref.fitted(user)
-    ref.resets.add((user, ref.digest))
+    ref.reset(user)
 
 
 def list_people(world: World, pick: Random) -> None:
@@ -154,6 +153,7 @@ def delete_answer(world: World, pick: Random) -> None:
         return
     one = pick.choice(here)
     world.say(one.user, one.client or one.id)
+    world.await_fit(one.user)
     reply = world.http.delete(f"/v1/comparisons/{one.id}")
     assert (reply.status_code, reply.json()["user"]) == (200, one.user), reply.text
     world.ref.drop_answers([one])

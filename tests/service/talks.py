@@ -176,6 +176,7 @@ def restart_session(world: World, pick: Random) -> None:
     talk = some_talk(world, pick)
     if talk is None or pick.randrange(2):
         return
+    world.await_fit(talk.user)
     reply = talking(world, talk, "POST", ":restart")
     if reply is None:
         return
@@ -191,6 +192,7 @@ def delete_session(world: World, pick: Random) -> None:
     if talk is None or pick.randrange(3):
         return
     world.say(talk.id[-6:], talk.user)
+    world.await_fit(talk.user)
     reply = world.http.delete(f"{SESSIONS}/{talk.id}")
     mine = [one for one in world.ref.answers if one.client in talk.clients]
     assert reply.json()["comparisons"] == len(mine), reply.text

@@ -167,6 +167,14 @@ class World:
         self.settle(stale)
         self.settle(told, at_once=at_once or not ref.known(user))
 
+    def await_fit(self, user: str) -> None:
+        """Let somebody who was reset be fitted to what they answered since, before that may go.
+
+        Else it hangs on who is faster whether the fit that was forgotten comes back.
+        """
+        if user in self.ref.begun:
+            self.check_scores(user, TEXTS[:1])
+
     def settle(self, told: Callable[[], str], *, at_once: bool = False) -> None:
         """Ask until nothing is wrong any more."""
         until = time.monotonic() + PATIENCE

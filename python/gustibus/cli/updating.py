@@ -53,7 +53,7 @@ def update_command(
         return 0
     sys.stdout.write(
         f"learned {learned.items} of {learned.given} items from {learned.answers} answers; log loss of those "
-        f"left out: {learned.before:.4f} by features, {learned.after:.4f} learned\n"
+        f"left out: {learned.before:.4f} before, {learned.after:.4f} after\n"
         f"saved {Path(output)}\n"
         f"next: gustibus models register {quote(output)}\n"
     )

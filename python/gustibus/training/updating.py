@@ -44,7 +44,7 @@ class Learned:
         given: items in the table.
         answers: comparisons about them.
         people: who gave those, as far as the model did not know them.
-        before: log loss of the answers by features alone, in nats.
+        before: log loss of the answers under the model as it was, in nats.
         after: the same, each answer foretold by an item that was learned from the others (five parts).
     """
 
@@ -123,7 +123,7 @@ def learn_items(
     record = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"), "data": dataset.name,
         "digest": data_digest(dataset), "items": learned.items, "answers": learned.answers,
-        "log_loss": {"features": learned.before, "learned": learned.after},
+        "log_loss": {"before": learned.before, "after": learned.after},
     }  # fmt: skip
     card = {**artifact.card, CARD: [*artifact.card.get(CARD, ()), record]}
     return replace(
