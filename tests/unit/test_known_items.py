@@ -9,8 +9,9 @@ from gustibus.errors import ConfigError, InputError
 from gustibus.models import MODELS
 from gustibus.models.directions import rewards
 from gustibus.models.fingerprint import fingerprint
-from gustibus.models.hybrid import Hybrid, ItemAnswers, fit_model
+from gustibus.models.hybrid import Hybrid, fit_model
 from gustibus.models.hybrid_choice import Gain, gain_of_known
+from gustibus.models.item_answers import ItemAnswers
 from gustibus.models.known import KnownItems
 from gustibus.models.validation import part
 from tests.conftest import small_world

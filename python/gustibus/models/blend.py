@@ -23,7 +23,8 @@ import numpy as np
 
 from gustibus.errors import InputError
 from gustibus.models.base import MODELS, Fitted, PreferenceModel, Progress, TrainingSet, Transitive
-from gustibus.models.hybrid import Hybrid, ItemAnswers, load_model
+from gustibus.models.hybrid import Hybrid, load_model
+from gustibus.models.item_answers import ItemAnswers
 from gustibus.posterior import Answering, GaussianPrior, Posteriors
 from gustibus.types import F32, F64, I64
 

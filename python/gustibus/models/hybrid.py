@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from gustibus.models.base import (
     check_features,
 )
 from gustibus.models.checking import checked
+from gustibus.models.item_answers import ItemAnswers, check_answers
 from gustibus.models.known import KnownItems
 from gustibus.models.validation import everybody
 from gustibus.posterior import Answering, Evidence, GaussianPrior, Posteriors, Prior, place
@@ -34,21 +35,6 @@ from gustibus.types import F32, F64, I64
 
 if TYPE_CHECKING:
     from gustibus.models.hybrid_choice import Gain
-
-
-class ItemAnswers(NamedTuple):
-    """Answers about items, by people whose user vectors are known."""
-
-    item: I64
-    """`(n,)` which item, a row of the features that come with them."""
-    other: F32
-    """`(n, r)` representations of what it was compared with."""
-    user: F64
-    """`(n, u)` user vectors of those who answered."""
-    target: F64
-    """`(n,)` in `[0, 1]`, 1 where the item was preferred."""
-    weight: F64 | None = None
-    """`(n,)` what each counts; 1 where there is none."""
 
 
 KNOWN_ITEMS = ("auto", "never", "always")
@@ -210,7 +196,7 @@ class Hybrid:
         x = check_features("items", items, self.item_dim)
         known = self.known.with_more(x)
         number = known.find(x)
-        _check_answers(answers, number, self.representation_dim, self.user_dim)
+        check_answers(answers, number, self.representation_dim, self.user_dim)
         plain = np.zeros((len(x), self.known.dim + self.known.columns), np.float32)
         plain[:, : self.known.dim] = x
         base = self.inner.represent(plain, prompts)  # by features alone
@@ -248,46 +234,6 @@ class Hybrid:
         own[:columns, self.known.dim :] = self.known.weight * np.eye(columns)
         rep = self.inner.represent(own)[:, : 1 + self.user_dim].astype(np.float64)
         return np.asarray(np.maximum(((rep[:-1] - rep[-1]) ** 2).mean(0), 1e-6))
-
-
-def _check_answers(answers: ItemAnswers, number: I64, r: int, u: int) -> None:
-    """Refuse answers that do not fit together, or about an item that stands twice among the items.
-
-    Raises:
-        InputError: names the field.
-    """
-    first, place = np.unique(number, return_index=True)
-    if len(first) < len(number):
-        again = int(np.setdiff1d(np.arange(len(number)), place)[0])
-        one = int(np.flatnonzero(number == number[again])[0])
-        message = f"items: expected different items, row {again} is the same as row {one}"
-        raise InputError(message, where="items")
-    n = len(answers.target)
-    shapes = {"item": (n,), "other": (n, r), "user": (n, u), "target": (n,), "weight": (n,)}
-    for name, shape in shapes.items():
-        value = getattr(answers, name)
-        if value is None:
-            continue
-        if np.shape(value) != shape:
-            message = f"answers.{name}: expected the shape {shape}, got {np.shape(value)}"
-            raise InputError(message, where=f"answers.{name}")
-        if not np.isfinite(value).all():
-            message = f"answers.{name}: expected finite numbers, got NaN or infinity"
-            raise InputError(message, where=f"answers.{name}")
-    item, target = np.asarray(answers.item), np.asarray(answers.target)
-    if n and not (item.min() >= 0 and item.max() < len(number)):
-        message = (
-            f"answers.item: expected rows 0 to {len(number) - 1}, got {item.min()} to {item.max()}"
-        )
-        raise InputError(message, where="answers.item")
-    if n and not (target.min() >= 0 and target.max() <= 1):
-        message = (
-            f"answers.target: expected numbers in [0, 1], got {target.min()} to {target.max()}"
-        )
-        raise InputError(message, where="answers.target")
-    if answers.weight is not None and n and np.min(answers.weight) < 0:
-        message = f"answers.weight: expected numbers from 0 on, got {np.min(answers.weight)}"
-        raise InputError(message, where="answers.weight")
 
 
 def load_model(

@@ -12,7 +12,7 @@ import pybase64
 from msgspec import Meta, Struct
 
 from gustibus.errors import NotFiniteError
-from gustibus.service.allowance import Allowance
+from gustibus.service.allowance import allowance_of, units_of_texts
 from gustibus.service.ids import CLIENT_ID, PlainId
 from gustibus.service.norms import too_long, why_too_long
 from gustibus.service.problems import Problem, invalid
@@ -272,39 +272,6 @@ async def _encoded(
     found = await serving.represent(said, texts, most=allowance_of(call))
     call.encoding += perf_counter() - began
     return found
-
-
-async def encode_each(call: Call, serving: Serving, asked: Sequence[tuple[str, str]]) -> F32:
-    """Representations `(n, r)` of texts of a write, each with its prompt; the key is charged for them.
-
-    Raises:
-        Problem: 413 for more tokens than a request may have, or the model cannot encode now.
-    """
-    began = perf_counter()
-    vectors, cached, tokens = await serving.represent_each(asked, most=allowance_of(call))
-    call.encoding += perf_counter() - began
-    call.model = serving.label
-    charge(call, units_of_texts(len(asked), cached, tokens))
-    return vectors
-
-
-def units_of_texts(count: int, cached: int, tokens: int) -> int:
-    """What texts cost: one unit each, and one for every 32 tokens of those that were not known."""
-    return count + (-(-tokens // 32) if cached < count else 0)
-
-
-def charge(call: Call, units: int) -> None:
-    """Have the key and the log count units."""
-    call.units += units
-    if call.caller is not None:
-        call.caller.units.charge(units)
-
-
-def allowance_of(call: Call) -> Allowance:
-    """What is left of the tokens of a request."""
-    if call.allowance is None:
-        call.allowance = Allowance(call.state.settings.request_tokens)
-    return call.allowance
 
 
 def _need_encoder(serving: Serving, pointer: str) -> None:

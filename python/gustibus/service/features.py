@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gustibus.service.allowance import allowance_of
 from gustibus.service.candidates import (
     TOO_LARGE,
     Embedding,
     Vector,
-    allowance_of,
     kept_vector,
     represented,
     too_large,

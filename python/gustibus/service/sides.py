@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from gustibus.service.allowance import encode_each
 from gustibus.service.call import Call
 from gustibus.service.candidates import (
     AnyCandidate,
     Candidate,
     Prompt,
-    encode_each,
     no_item,
     one_of,
     text_of,

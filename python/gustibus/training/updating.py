@@ -20,7 +20,8 @@ from gustibus.data import Dataset
 from gustibus.errors import InputError
 from gustibus.models.base import PreferenceModel
 from gustibus.models.blend import Blend
-from gustibus.models.hybrid import Hybrid, ItemAnswers
+from gustibus.models.hybrid import Hybrid
+from gustibus.models.item_answers import ItemAnswers
 from gustibus.onboarding import QuestionPool
 from gustibus.posterior import predict
 from gustibus.training.config import RunConfig

@@ -9,12 +9,12 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
+from gustibus.service.allowance import encode_each
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.candidates import (
     Embedding,
     Message,
     Prompt,
-    encode_each,
     text_of,
 )
 from gustibus.service.conditions import NONE, digest, tagged

@@ -11,12 +11,11 @@ from msgspec import Meta, Struct, to_builtins
 
 from gustibus.errors import GustibusError
 from gustibus.matching import RULES, Matcher
+from gustibus.service.allowance import allowance_of, charge
 from gustibus.service.call import Call, Reply, ok
 from gustibus.service.candidates import (
     AnyCandidate,
     Prompt,
-    allowance_of,
-    charge,
     model_of,
     represent,
     text_of,

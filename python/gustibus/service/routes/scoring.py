@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from gustibus.scoring import compare as compare_two
 from gustibus.scoring import normalize, rank, stderr
+from gustibus.service.allowance import charge
 from gustibus.service.call import Call, Reply, encode, ok
 from gustibus.service.candidates import (
     DTYPES,
@@ -22,7 +23,6 @@ from gustibus.service.candidates import (
     Dtype,
     Prompt,
     Represented,
-    charge,
     from_features,
     model_of,
     represent,
