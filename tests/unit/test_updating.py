@@ -95,6 +95,14 @@ def test_the_loss_that_is_told_is_of_answers_that_were_left_out(folders):
     assert learned.after > np.log(2) - 0.02
 
 
+def test_answers_that_count_for_nothing_teach_nothing(folders):
+    old, data = Artifact.load(folders / "model"), read(folders / "new")
+    nothing = np.zeros(len(data.comparisons), np.float32)
+    empty = replace(data, comparisons=replace(data.comparisons, weight=nothing))
+    with pytest.raises(InputError, match="data: expected at least 8 answers about some item"):
+        learn_items(old, empty)
+
+
 def test_people_whom_the_model_does_not_know_are_placed_and_kept(folders):
     old = Artifact.load(folders / "model")
     found, learned = learn_items(old, answers(20, 30, new=True, seed=2, prefix="fresh"))

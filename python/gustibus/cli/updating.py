@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -45,11 +46,11 @@ def update_command(
 
     Example: gustibus update runs/first new.parquet -o runs/second
     """
-    from gustibus.training.updating import told, update_items
+    from gustibus.training.updating import update_items
 
     found, learned = update_items(model, source, output, least=least, again=again)
     if as_json:
-        emit({**told(learned), "output": output, "digest": found.digest})
+        emit({**asdict(learned), "output": output, "digest": found.digest})
         return 0
     sys.stdout.write(
         f"learned {learned.items} of {learned.given} items from {learned.answers} answers; log loss of those "

@@ -7,11 +7,9 @@ the known items show (`Hybrid.with_answers`). People keep their user vectors, wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -105,7 +103,9 @@ def learn_items(
     people = _people(artifact, dataset)
     c, x = dataset.comparisons, dataset.item_features
     assert x is not None, "loaded data has features"
-    counts = np.bincount(c.a, minlength=len(x)) + np.bincount(c.b, minlength=len(x))
+    counted = c.weight > 0
+    sides = np.concatenate([c.a[counted], c.b[counted]])
+    counts = np.bincount(sides, minlength=len(x))
     known = np.all([one.known.find(x) >= 0 for one in _learners(model)], axis=0)
     items = _different(model, x, np.flatnonzero((counts >= least) & (again | ~known)))
     if len(items) == 0:
@@ -256,8 +256,3 @@ class _Moved:
         if pool is None:
             return None
         return replace(pool, a=self.among(pool.a), b=self.among(pool.b))
-
-
-def told(learned: Learned) -> Mapping[str, Any]:
-    """The figures as JSON has them."""
-    return {name: getattr(learned, name) for name in Learned.__dataclass_fields__}
