@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from gustibus.scoring import Scorer
+from gustibus.store import Store, set_vectors
 from tests.service.harness import responses, running
+from tests.service.test_remote_encoder import Pooling
 
 
 def answer(user, number, a, b, outcome="a"):
@@ -320,6 +322,39 @@ def test_scoring_by_id_waits_for_items_that_have_no_vector_yet(texts, texts_http
     assert again["usage"]["units"] == 12
     assert again["data"] == reply.json()["data"]
     assert texts_http.get("/v1/items/awaited-11").json()["state"] == "ready"
+
+
+def test_what_is_told_to_be_ready_can_be_used_before_others_are_followed(
+    tmp_path, texts_folder, texts_model
+):
+    """A vector is in the store, of another process or of this one a moment ago, and not in memory."""
+    pooling, url = Pooling(), f"sqlite:///{tmp_path}/s.db"
+    try:
+        with running(
+            url, tmp_path, gustibus_model=str(texts_folder), gustibus_encoder_url=pooling.url
+        ) as service, contextlib.ExitStack() as stack:  # fmt: skip
+            service.client().close()  # now it has a key
+            assert service.stop() == 0
+            service.environment["GUSTIBUS_REFRESH"] = "60"
+            service.start()
+            http = stack.enter_context(service.client(service.key))
+            pooling.kill()  # nothing that comes now is encoded here
+            items = [{"id": f"else-{n}", "text": f"encoded elsewhere, {n}"} for n in range(3)]
+            assert http.post("/v1/items:batch", json={"items": items}).json()["pending"] == 3
+            both = {"candidates": [{"id": "else-0"}, {"id": "else-1"}]}
+            assert http.post("/v1/score", json=both).json()["code"] == "item_pending"
+            vectors = np.eye(3, texts_model.model.representation_dim, dtype=np.float32)
+            found = {f"else-{n}": vectors[n] for n in range(3)}
+            with contextlib.closing(Store(url)) as store, store.write() as conn:
+                set_vectors(conn, found=found, model=texts_model.digest)
+            assert http.get("/v1/items/else-1").json()["state"] == "ready"
+            reply = http.post("/v1/score", json=both)
+            assert reply.status_code == 200, reply.text
+            row = {"user": "u", "a": {"id": "else-2"}, "b": {"id": "else-0"}, "outcome": "a"}
+            kept = http.post("/v1/comparisons?wait=profile", json={"comparisons": [row]})
+            assert (kept.status_code, kept.json()["profiles"]) == (201, "ready"), kept.text
+    finally:
+        pooling.kill()
 
 
 @pytest.mark.parametrize("path", ["best-of-n", "rerank", "compare", "score:batch"])

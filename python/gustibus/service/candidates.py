@@ -180,7 +180,7 @@ async def represent(
         if max(map(len, strings)) <= _SHORT:
             _need_encoder(serving, at[0])
             return await _plain(call, serving, said, strings)
-    fresh, tokens = await _encode_items(call, serving, candidates) if wait else (0, 0)
+    fresh, tokens = await _fetch_items(call, serving, candidates, wait=wait)
     kinds = _sort(call, serving, candidates, at)
     most = call.state.settings
     _limit("text", len(kinds.texts), most.candidate_texts)
@@ -226,19 +226,26 @@ async def represent(
     return result
 
 
-async def _encode_items(
-    call: Call, serving: Serving, candidates: Sequence[AnyCandidate]
+async def _fetch_items(
+    call: Call, serving: Serving, candidates: Sequence[AnyCandidate], *, wait: bool
 ) -> tuple[int, int]:
     """Encode those items among candidates that have no vector; how many, and their tokens, roughly.
+
+    Who does not wait for that gets the vectors that are in the store.
 
     Raises:
         Problem: 413 for too many, or the model cannot encode now.
     """
     state = call.state
     pending = state.items.pending
+    if not pending:
+        return 0, 0
     found = {c.id for c in candidates if isinstance(c, Candidate) and c.id in pending}
     names = sorted(name for name in found if name is not None)
-    if not names or not serving.has_encoder:
+    if not names:
+        return 0, 0
+    if not wait or not serving.has_encoder:
+        await state.encoding.look_up(names)
         return 0, 0
     _limit("text", len(names), state.settings.candidate_texts)
     began = perf_counter()

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from gustibus.errors import GustibusError
 from gustibus.store import (
     Connection,
     ItemRow,
@@ -94,10 +95,32 @@ class Encoding:
             return rows, find_vectors(conn, found=names, model=serving.digest)
 
         rows, others = await state.threads.read(read)
-        for item, vector in others.items():  # that other processes have made
-            state.items.put(item, vector)
+        self._put_waiting(others)
         await self.encode(serving, rows, most=most)
         return sum(math.ceil(len(row.text or "") / 4) for row in rows)
+
+    async def look_up(self, names: Sequence[str]) -> None:
+        """Take those vectors from the store that are there already and not known here.
+
+        They are from other processes, or this one has written them and not come to put them into
+        memory: whoever has read that an item is ready may use it at once. Without the store nothing
+        happens.
+        """
+        model = self._state.digest
+        try:
+            found = await self._state.threads.read(
+                lambda conn: find_vectors(conn, found=names, model=model)
+            )
+        except GustibusError:
+            return
+        self._put_waiting(found)
+
+    def _put_waiting(self, found: Mapping[str, F32]) -> None:
+        """Put vectors of items that wait for one; what was deleted since they were read stays so."""
+        items = self._state.items
+        for item, vector in found.items():
+            if item in items.pending:
+                items.put(item, vector)
 
     async def encode(
         self, serving: Serving, rows: Sequence[ItemRow], *, most: Allowance | None = None
