@@ -168,7 +168,7 @@ def test_a_killed_run_is_finished_by_the_same_command(trained, capsys):
         assert time.monotonic() < until
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
-    process.wait(20)
+    process.wait(60)
     assert run([*command, "-o", str(out), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["scored"] < told["people"] == 60_000

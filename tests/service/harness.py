@@ -125,7 +125,7 @@ class Service:
     def log_path(self) -> Path:
         return self.folder / f"server-{self.starts}.log"
 
-    def start(self, *, seconds: float = 30.0) -> Service:
+    def start(self, *, seconds: float = 90.0) -> Service:
         """Start and wait until every process is ready."""
         self.starts += 1
         environment = {
@@ -171,7 +171,7 @@ class Service:
         options = {"timeout": 20.0, **options}
         return httpx.Client(base_url=self.base, headers=headers, **options)
 
-    def settle(self, key: str, *, seconds: float = 10.0) -> None:
+    def settle(self, key: str, *, seconds: float = 60.0) -> None:
         """Wait until the server knows a key."""
         until = time.monotonic() + seconds
         headers = {"Authorization": f"Bearer {key}"}
@@ -195,7 +195,7 @@ class Service:
         """SIGKILL."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(20)
+            self.process.wait(60)
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ class Redis:
             command += ["--requirepass", self.password]
         quiet = subprocess.DEVNULL
         self.process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             with contextlib.suppress(OSError), self.client() as found:
                 found.settimeout(1)
@@ -59,7 +59,7 @@ class Redis:
         if self.process is not None:
             self.process.send_signal(sig)
             if sig == signal.SIGKILL:
-                self.process.wait(10)
+                self.process.wait(60)
 
 
 @contextlib.contextmanager

@@ -90,7 +90,7 @@ class Cluster:
             for child in children:
                 with contextlib.suppress(OSError):
                     os.kill(int(child), signal.SIGKILL)
-        self.process.wait(20)
+        self.process.wait(60)
         self.process = None
 
 

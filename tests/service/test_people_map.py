@@ -237,7 +237,7 @@ def test_a_job_for_a_version_that_is_no_longer_served_says_so(http, world):
     with store.write() as conn:
         job = create_job(conn, kind="map_neighbours", params={"model": "gone"}, by="test")
     store.close()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while (found := http.get(f"/v1/jobs/{job.id}").json())["state"] != "failed":
         assert time.monotonic() < until, found
         time.sleep(0.05)

@@ -181,7 +181,7 @@ def test_a_second_sigterm_does_not_wait(tmp_path, vectors_folder, vectors_model)
         time.sleep(0.3)
         assert service.process.poll() is None
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(10) == 0
+        assert service.process.wait(60) == 0
 
 
 def agree(service, ask, wanted, *, seconds=2.0):
@@ -189,7 +189,7 @@ def agree(service, ask, wanted, *, seconds=2.0):
     started = time.monotonic()
     streak = 0
     while streak < 12:
-        assert time.monotonic() - started < seconds + 1.0, ask()
+        assert time.monotonic() - started < seconds + 3.0, ask()  # the rest is for a busy machine
         streak = streak + 1 if ask() == wanted else 0
     return time.monotonic() - started
 
@@ -251,7 +251,7 @@ def test_a_worker_that_dies_is_replaced(tmp_path, vectors_folder, vectors_model)
     ) as service:  # fmt: skip
         first = {line["pid"] for line in service.lines() if line.get("event") == "listening"}
         os.kill(min(first), signal.SIGKILL)
-        until = time.monotonic() + 15
+        until = time.monotonic() + 60
         while sum(line.get("event") == "ready" for line in service.lines()) < 3:
             assert time.monotonic() < until
             time.sleep(0.05)

@@ -55,7 +55,7 @@ def promote(state: State, version: int, seen: int) -> None:
 
 
 async def until(holds) -> None:
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < ends
         await asyncio.sleep(0.02)

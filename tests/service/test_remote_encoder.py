@@ -43,7 +43,7 @@ class Pooling:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
         self.process.stdout.close()
 
 
@@ -69,7 +69,7 @@ def served(tmp_path_factory, texts_folder, texts_model, pooling):
 def http(served, pooling):
     pooling.tell("ok")
     with served.client() as client:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while encoder(client)["breaker"] != "closed":
             assert time.monotonic() < until
             score(client, f"closing {time.monotonic()}")

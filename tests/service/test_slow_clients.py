@@ -219,7 +219,7 @@ def test_a_client_that_takes_no_replies_is_cut_off(impatient):
         f"GET /openapi.json HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {impatient.key}\r\n\r\n"
     )
     with talk(impatient, request.encode() * 64):
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while sockets(impatient) == before:
             assert time.monotonic() < until
         settles(impatient, before)

@@ -52,7 +52,7 @@ def begin(service, count: int, seconds: float = 30.0) -> None:
 
     for _ in range(count):
         threading.Thread(target=ask, daemon=True).start()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     with service.client(service.key) as http:
         while _open(http) <= count:  # this one is open too
             assert time.monotonic() < until
@@ -87,7 +87,7 @@ def test_sigterm_ends_a_server_that_decides_within_the_grace(service):
         time.sleep(0.05)
     began = time.monotonic()
     service.process.send_signal(signal.SIGTERM)
-    assert service.process.wait(20) == 0
+    assert service.process.wait(60) == 0
     assert FINISH - 0.5 < time.monotonic() - began < FINISH + 4
     writer.join()
     events = [line["event"] for line in service.lines() if "event" in line]
@@ -163,7 +163,7 @@ def test_a_second_sigterm_ends_it_at_once(service):
     time.sleep(0.3)
     assert service.process.poll() is None
     service.process.send_signal(signal.SIGTERM)
-    assert service.process.wait(10) == 0
+    assert service.process.wait(60) == 0
     assert time.monotonic() - began < FINISH
 
 

@@ -34,7 +34,7 @@ def test_changes_after_a_position_are_told_once(store):
     write(store, "a", "b", "a")
     write(store, "c")
     told: list[str] = []
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not {"a", "b", "c"} <= set(told) and time.monotonic() < until:
         cursor, names = look(store, cursor)
         told += names

@@ -69,7 +69,7 @@ def test_rows_in_opposite_orders_do_not_lock_each_other_out(migrated_database, w
             write(conn, [middle])
             for thread in threads:
                 thread.start()
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while waiting(store) < 2 and time.monotonic() < until:
                 time.sleep(0.01)
             raise RuntimeError
