@@ -112,6 +112,18 @@ def test_people_whom_the_model_does_not_know_are_placed_and_kept(folders):
     assert "fresh3" in found.people
 
 
+def test_a_part_of_the_answers_teaches_as_a_table_of_that_part_does(folders):
+    """Also where those who gave the others are unknown to the model."""
+    old, more = Artifact.load(folders / "model"), answers(20, 30, new=True, seed=2, prefix="fresh")
+    c = more.comparisons
+    kept = np.flatnonzero(c.user < 15)
+    part, _ = learn_items(old, more.take(kept))
+    assert part.people.ids[-15:] == tuple(f"fresh{n}" for n in range(15))
+    write_folder(more.take(kept), folders / "part")
+    whole, _ = learn_items(old, read(folders / "part"))
+    np.testing.assert_allclose(rewards(part), rewards(whole), rtol=1e-5, atol=1e-6)
+
+
 def test_questions_about_a_learned_item_are_as_the_model_sees_it_now(folders):
     old = Artifact.load(folders / "model")
     every = replace(answers(40, 40, new=False, seed=0))

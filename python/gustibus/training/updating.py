@@ -186,7 +186,8 @@ class _Answers:
         self, model: Hybrid | Blend, x: F32, dataset: Dataset, people: People, items: I64
     ) -> None:
         c = dataset.comparisons
-        row = np.array([people.rows[name] for name in c.user_ids], np.int64)
+        # Names of people without an answer here, as `Dataset.take` leaves them, are of nobody.
+        row = np.array([people.rows.get(name, 0) for name in c.user_ids], np.int64)
         self.model, self.x = model, x[items]
         self.users: F64 = people.means[row[c.user]].astype(np.float64)
         self.target: F64 = c.target.astype(np.float64)
