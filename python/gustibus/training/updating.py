@@ -142,7 +142,9 @@ def _teachable(model: PreferenceModel) -> Hybrid | Blend:
     """
     if isinstance(model, Hybrid | Blend) and model.teachable and not model.prompt_dim:
         return model
-    what = "learns them all at once" if isinstance(model, Hybrid | Blend) else "knows no items"
+    what = "knows no items; training with known_items = 'always' makes a family take them"
+    if isinstance(model, Hybrid | Blend):
+        what = "learns them all at once"
     if model.prompt_dim:
         what = "reads prompts"
     message = (
