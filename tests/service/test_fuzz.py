@@ -65,6 +65,12 @@ def judge(told: Told, *phases: str) -> None:
     assert {name: told.phases[name] for name in phases} == dict.fromkeys(phases, "success")
 
 
+def check_the_key(server: Service) -> None:
+    """It has lasted through the run: else the rest of that was answered by 401, and found no fault."""
+    headers = {"Authorization": f"Bearer {server.key}"}
+    assert httpx.get(f"{server.base}/v1/keys", headers=headers).status_code == 200
+
+
 def reached(told: Told) -> set[str]:
     """Operations that have done what they are for."""
     return {name for name, seen in told.statuses.items() if any(200 <= one < 300 for one in seen)}
@@ -88,12 +94,14 @@ def test_the_edges_of_every_schema_find_no_fault(server):
     judge(told, "examples", "coverage")
     assert set(told.statuses) == names()
     assert len(reached(told)) > 0.6 * len(names())
+    check_the_key(server)
 
 
 def test_random_requests_and_sequences_find_no_fault(server):
     told = explore(server.base, key=server.key, phases=("fuzzing", "stateful"), examples=4)
     judge(told, "fuzzing", "stateful")
     assert set(told.statuses) == names()
+    check_the_key(server)
 
 
 def test_no_request_without_a_key_gets_past_the_door(server):
@@ -108,6 +116,7 @@ def test_very_many_requests_find_no_fault(server):
     told = explore(server.base, key=server.key, examples=EXAMPLES, known=begun(server))
     judge(told, "examples", "coverage", "fuzzing", "stateful")
     assert set(told.statuses) == names()
+    check_the_key(server)
     assert reached(told) >= names() - UNREACHED, names() - UNREACHED - reached(told)
     assert httpx.get(f"{server.base}/livez").status_code == 200
 
