@@ -355,7 +355,9 @@ def spare(case: Any, key: str, known: Names) -> None:
     deadline = str(headers.get("X-Deadline-Ms", ""))
     if deadline.isdigit() and 0 < int(deadline) < MAX_DEADLINE_MS:
         headers["X-Deadline-Ms"] = str(MAX_DEADLINE_MS)  # a millisecond is honestly not enough
-    if key and names.get("key") == key.split("_")[2]:  # which must not be revoked, changed or rotated
+    if (
+        key and names.get("key") == key.split("_")[2]
+    ):  # which must not be revoked, changed or rotated
         names["key"] = "another"
     ends = case.method == "DELETE" or case.path.endswith(":restrict")
     if ends and names.get("user") in {*EXAMPLES, *NEEDED}:

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -99,6 +100,18 @@ def new_key(url: str, *scopes: str) -> str:
     return key.secret_text
 
 
+def quiet_port() -> int:
+    """A port that is free, and below those that the system gives to connections.
+
+    A server that starts again needs it again, and meanwhile other tests open many of those.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 @dataclass
 class Service:
     """A server that can be stopped, killed and started again.
@@ -127,6 +140,7 @@ class Service:
 
     def start(self, *, seconds: float = 90.0) -> Service:
         """Start and wait until every process is ready."""
+        self.port = self.port or quiet_port()
         self.starts += 1
         environment = {
             **os.environ, "GUSTIBUS_DATABASE": self.url, "GUSTIBUS_PORT": str(self.port),

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.service.harness import quiet_port
+
 
 @dataclass
 class Redis:
@@ -24,9 +26,7 @@ class Redis:
     def __post_init__(self):
         if shutil.which("redis-server") is None:
             pytest.skip("no redis-server on the PATH")
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = sock.getsockname()[1]
+        self.port = quiet_port()
 
     @property
     def url(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -16,19 +17,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gustibus.service.merging import GAUGES, Whole, merged
 from gustibus.service.metrics import Meter
-from tests.service.harness import DIM, Service, new_key, running
+from tests.service.harness import DIM, Service, new_key, quiet_port, running
 
 
 def free_ports() -> int:
     """The first of two neighbouring ports that nobody uses."""
     while True:
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-            try:
-                other.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
+        port = quiet_port()
+        with contextlib.suppress(OSError), socket.socket() as other:
+            other.bind(("127.0.0.1", port + 1))
             return port
 
 
