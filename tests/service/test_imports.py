@@ -256,7 +256,7 @@ def test_answers_written_straight_into_the_database_are_noticed(http, served):
     finally:
         store.close()
     kept = sum(one.user == "direct-0" for one in answers)
-    assert fitted(http, "direct-0", kept) < 20.0
+    assert fitted(http, "direct-0", kept) < 6.0
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -97,7 +97,7 @@ def test_nothing_holds_somebody_who_was_deleted(served):
         log = served.log_path.read_text()
         assert CANARY not in log
         assert TEXT not in log
-        until = time.monotonic() + 60
+        until = time.monotonic() + 5
         body = {"user": CANARY, "prompt": "?", "candidates": ["plain"]}
         streak = 0
         while streak < 10:  # in every process
@@ -150,7 +150,7 @@ def test_keys_are_made_used_counted_and_revoked(served):
                 assert told.status_code == 200
             assert app.get("/v1/keys").status_code == 403
             assert http.delete(f"/v1/keys/{key['id']}").json()["live"] is False
-            until = time.monotonic() + 60
+            until = time.monotonic() + 5
             while app.get("/v1/version").status_code != 401:
                 assert time.monotonic() < until
                 time.sleep(0.05)
