@@ -55,7 +55,7 @@ def begin(http: httpx.Client, key: str, **body) -> dict:
     return reply.json()
 
 
-def fitted(http: httpx.Client, user: str, count: int, *, seconds: float = 60.0) -> float:
+def fitted(http: httpx.Client, user: str, count: int, *, seconds: float = 10.0) -> float:
     """Seconds until a person's scores rest on this many answers."""
     began = time.monotonic()
     while True:

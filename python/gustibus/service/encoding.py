@@ -99,17 +99,20 @@ class Encoding:
         await self.encode(serving, rows, most=most)
         return sum(math.ceil(len(row.text or "") / 4) for row in rows)
 
-    async def look_up(self, names: Sequence[str]) -> None:
-        """Take those vectors from the store that are there already and not known here.
+    async def look_up(self, names: Iterable[str | None]) -> None:
+        """Take vectors that items wait for from the store, as far as they are there already.
 
         They are from other processes, or this one has written them and not come to put them into
         memory: whoever has read that an item is ready may use it at once. Without the store nothing
         happens.
         """
-        model = self._state.digest
+        pending, model = self._state.items.pending, self._state.digest
+        waiting = sorted(pending.intersection(names)) if pending else []
+        if not waiting:
+            return
         try:
             found = await self._state.threads.read(
-                lambda conn: find_vectors(conn, found=names, model=model)
+                lambda conn: find_vectors(conn, found=waiting, model=model)
             )
         except GustibusError:
             return

@@ -65,12 +65,8 @@ async def sides_of(call: Call, rows: Sequence[NewAnswer]) -> list[BothSides | Pr
     Raises:
         Problem: texts would have to be encoded and are too many, or cannot be encoded now.
     """
-    pending = call.state.items.pending
-    if pending:
-        sides = (side for row in rows for side in (row.a, row.b) if isinstance(side, Candidate))
-        waiting = sorted({side.id for side in sides if side.id is not None and side.id in pending})
-        if waiting:
-            await call.state.encoding.look_up(waiting)
+    sides = (side for row in rows for side in (row.a, row.b))
+    await call.state.encoding.look_up(side.id for side in sides if isinstance(side, Candidate))
     found: list[BothSides | Problem] = []
     wanted: list[tuple[int, str, Wanted]] = []
     for place, row in enumerate(rows):
